@@ -1,0 +1,27 @@
+"""The `spikeveil` command: each sub-command lives in a module of its own, imported when it is called."""
+
+from importlib import import_module, metadata
+
+import click
+
+#: sub-command -> module that holds a click command of that name (dashes become underscores)
+COMMANDS: dict[str, str] = {}
+
+
+class LazyGroup(click.Group):
+    """A group whose sub-commands are imported on use, so that `spikeveil --help` needs none of their libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(metadata.version("spikeveil"), prog_name="spikeveil")
+def main() -> None:
+    """Private spiking neural networks, from a trained network to an FPGA and the epsilon it really gives."""
