@@ -45,7 +45,7 @@ class FlipSpec:
             raise ValueError(f"flip bits must be 1 to {MAX_BITS}, not {self.bits}")
         if not 1 <= self.threshold <= 1 << (self.bits - 1):
             raise ValueError(
-                f"flip threshold must be 1 to {1 << (self.bits - 1)} (2^(bits-1), bits = {self.bits}), not {self.threshold}"
+                f"flip threshold must be 1 to {1 << (self.bits - 1)} for {self.bits}-bit words, not {self.threshold}"
             )
 
     @property

@@ -1,0 +1,13 @@
+"""Options and fixtures that every test file shares."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the full counts instead of the always-on slice")
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """True when the full counts were asked for (`make soak`)."""
+    return bool(request.config.getoption("--soak"))
