@@ -1,0 +1,29 @@
+"""One module a benchmark; each has `rows()`, which yields `Row`s measured in this run."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: `ours` and `baseline` in `unit`; `ratio` = how many times better ours is; `target` may be absent."""
+
+    name: str
+    unit: str
+    ours: float
+    baseline: float
+    baseline_name: str
+    ratio: float
+    target: float | None = None
+
+
+def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """Wall seconds of the fastest of `repeats` calls, after one that warms up."""
+    function()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
