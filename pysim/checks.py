@@ -1,0 +1,66 @@
+"""Argument checks: each refusal is one ValueError sentence with the field, the bound and the value given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def integer(field: str, value: object, low: int, high: int) -> int:
+    """`value` as an int in low..high."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{field} must be an integer, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{field} must be {low} to {high}, not {value}")
+    return int(value)
+
+
+def choice(field: str, value: object, allowed: Sequence[str]) -> str:
+    """`value` as one of the words allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{field} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def flag(field: str, value: object) -> bool:
+    """`value` as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{field} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def integers(field: str, value: ArrayLike, shape: tuple[int | str, ...], low: int, high: int) -> NDArray[np.int32]:
+    """`value` as a read-only int32 array within low..high; a word in `shape` stands for any length of 1 or more."""
+    array = np.asarray(value)
+    expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+    fits = array.ndim == len(shape) and all(
+        length >= 1 if isinstance(wanted, str) else length == wanted
+        for length, wanted in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{field} must have shape {expected}, not {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{field} must have an integer dtype, not {array.dtype}")
+    for extreme in (array.min(), array.max()):
+        if not low <= extreme <= high:
+            raise ValueError(f"{field} must be {low} to {high}, not {extreme}")
+    copy = array.astype(np.int32, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def spikes(value: Any, inputs: int) -> NDArray[np.bool_]:
+    """`value` as a bool array of shape (records, steps, inputs)."""
+    array = np.asarray(value)
+    if array.ndim != 3 or array.shape[2] != inputs:
+        raise ValueError(f"spikes must have shape (records, steps, {inputs}), not {array.shape}")
+    if array.dtype == np.bool_:
+        return array
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"spikes must have a bool or integer dtype, not {array.dtype}")
+    ones: NDArray[np.bool_] = array == 1
+    wrong = ~ones & (array != 0)
+    if wrong.any():
+        raise ValueError(f"spikes must be 0 or 1, not {array[wrong][0]}")
+    return ones

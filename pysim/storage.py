@@ -1,0 +1,129 @@
+"""Network files: a zip archive of one JSON header and plain .npy arrays, no pickle, the same bytes every time."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.spec import LayerSpec, Leak, NetworkSpec
+
+FORMAT = "spikeveil-network"
+VERSION = 1
+ARRAYS = ("weights", "threshold", "bias")
+SCALARS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
+
+
+def describe(spec: NetworkSpec) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+    """The specification as a JSON-ready header and its arrays, named `LAYER.FIELD`."""
+    arrays: dict[str, NDArray[np.int32]] = {}
+    layers = []
+    for index, layer in enumerate(spec.layers):
+        entry: dict[str, Any] = {name: getattr(layer, name) for name in SCALARS}
+        entry["leak"] = asdict(layer.leak)
+        entry["flip"] = None if layer.flip is None else asdict(layer.flip)
+        for name in ARRAYS:
+            value = getattr(layer, name)
+            if isinstance(value, np.ndarray):
+                arrays[f"{index}.{name}"] = value.astype("<i4")
+                entry[name] = list(value.shape)
+            else:
+                entry[name] = value
+        layers.append(entry)
+    return {"format": FORMAT, "version": VERSION, "cadence": spec.cadence, "layers": layers}, arrays
+
+
+def fingerprint(spec: NetworkSpec) -> str:
+    """SHA-256 over the header as canonical JSON, then every array in name order as little-endian 32-bit integers."""
+    header, arrays = describe(spec)
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(arrays):
+        digest.update(b"\n" + name.encode() + b"\n" + arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def save(spec: NetworkSpec, path: Path) -> None:
+    """Write `spec` beside `path`, sync it, then move it there: no reader ever sees half a file."""
+    header, arrays = describe(spec)
+    header["fingerprint"] = spec.fingerprint
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "header.json", (json.dumps(header, indent=1, sort_keys=True) + "\n").encode())
+        for name in sorted(arrays):
+            encoded = io.BytesIO()
+            np.lib.format.write_array(encoded, arrays[name], version=(1, 0), allow_pickle=False)
+            _add(archive, f"{name}.npy", encoded.getvalue())
+    write_whole(path, content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, synced to disk, or leave it as it was."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> NetworkSpec:
+    """Read a network file; ValueError, one sentence, where it is not one, not whole, altered or newer."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read("header.json"))
+            if not isinstance(header, dict) or header.get("format") != FORMAT:
+                raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {_format(header)!r}")
+            if header.get("version") != VERSION:
+                raise ValueError(
+                    f"network file {path} must be of version 1 to {VERSION}, which this spikeveil reads, "
+                    f"not {header.get('version')!r}"
+                )
+            spec = NetworkSpec(
+                [_layer(archive, i, entry) for i, entry in enumerate(header["layers"])], header["cadence"]
+            )
+    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"network file {path} must be a whole spikeveil network, and it is cut or foreign: {error}"
+        ) from error
+    if spec.fingerprint != header.get("fingerprint"):
+        raise ValueError(
+            f"network file {path} must match its own fingerprint {header.get('fingerprint')!r}, and its content "
+            f"has {spec.fingerprint!r}"
+        )
+    return spec
+
+
+def _layer(archive: zipfile.ZipFile, index: int, entry: dict[str, Any]) -> LayerSpec:
+    values: dict[str, Any] = {name: entry[name] for name in SCALARS}
+    for name in ARRAYS:
+        value = entry[name]
+        values[name] = _array(archive, f"{index}.{name}") if isinstance(value, list) else value
+    flip = entry["flip"]
+    return LayerSpec(**values, leak=Leak(**entry["leak"]), flip=None if flip is None else FlipSpec(**flip))
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+    return array
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+
+
+def _format(header: object) -> object:
+    return header.get("format") if isinstance(header, dict) else header
