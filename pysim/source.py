@@ -1,0 +1,157 @@
+"""Where the flippers' words come from: one stream a flipper.
+
+Draw j = t*N + n of a record decides neuron n in step t of a layer with N neurons, however many lanes compute it.
+"""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim import checks
+from spikeveil.pysim.bits import BitStream, check_count, word_dtype
+from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.lfsr import PERIOD, Lfsr, check_seed
+from spikeveil.pysim.trivium import KEY_BYTES, Trivium, port
+
+MAX_LAYER = (1 << 8) - 1
+MAX_LEASE = (1 << 40) - 1
+MAX_RECORD = (1 << 32) - 1
+
+
+def stream_iv(layer: int, lease: int, record: int) -> bytes:
+    """The IV of one record's stream: the 10 big-endian bytes of layer * 2^72 + lease * 2^32 + record.
+
+    Byte 0 is the layer (0 to 2^8 - 1), bytes 1 to 5 the lease (0 to 2^40 - 1), bytes 6 to 9 the record (0 to 2^32 - 1);
+    anything else raises ValueError.
+    """
+    layer = checks.integer("layer", layer, 0, MAX_LAYER)
+    lease = checks.integer("lease", lease, 0, MAX_LEASE)
+    record = checks.integer("record", record, 0, MAX_RECORD)
+    return ((layer << 72) | (lease << 32) | record).to_bytes(KEY_BYTES, "big")
+
+
+class WordSource(ABC):
+    """The random words of every flipper in a network.
+
+    A source is the specification, used to verify: the same arguments give the same masks every time they are
+    asked for. Keeping a released record's mask from ever being used again is the ledger's and the device's work.
+    """
+
+    name: ClassVar[str]
+    assurance: ClassVar[str]  # what the randomness is worth against an informed adversary
+
+    @abstractmethod
+    def require(self, flippers: int) -> None:
+        """Raise ValueError unless this source serves exactly `flippers` flippers."""
+
+    @abstractmethod
+    def _streams(
+        self, bits: int, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> list[tuple[BitStream, int]]:
+        """The streams to read in order, each with the number of records it serves, at their first draw."""
+
+    def words(
+        self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """The words of `bits` bits (1 to 64) of draws 0 to count - 1 of each record: shape (records, count).
+
+        `flipper` counts the network's flippers, `layer` its layers; `lease` is 0 to 2^40 - 1 and every record is
+        0 to 2^32 - 1. `count` is a whole record, steps * neurons. Anything out of range raises ValueError.
+        """
+        out = np.empty((check_count("records", records), check_count("draws", count)), word_dtype(bits))
+        row = 0
+        for stream, rows in self._streams(bits, flipper, layer, lease, first_record, records, count):
+            out[row : row + rows] = stream.words(rows * count, bits).reshape(rows, count)
+            row += rows
+        return out
+
+    def masks(
+        self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.bool_]:
+        """True where draw j of a record flips its spike: (records, count) bool; arguments as for `words`."""
+        out = np.empty((check_count("records", records), check_count("draws", count)), np.bool_)
+        row = 0
+        for stream, rows in self._streams(flip.bits, flipper, layer, lease, first_record, records, count):
+            stream.below(flip.threshold, flip.bits, out[row : row + rows])
+            row += rows
+        return out
+
+
+def check_place(layer: int, lease: int, first_record: int, records: int) -> None:
+    """Raise ValueError where a layer, a lease or one of the records has no IV."""
+    stream_iv(layer, lease, first_record)
+    if first_record + records - 1 > MAX_RECORD:
+        raise ValueError(f"last record must be 0 to {MAX_RECORD}, not {first_record + records - 1}")
+
+
+class LfsrSource(WordSource):
+    """One linear stream a flipper, from `seeds` (integers, 1 to 2^127 - 1, in layer order).
+
+    A stream runs on from record to record: record r starts at draw r * count. The seeds belong to ONE lease, so a
+    lease number is checked and not used. Raises ValueError where a seed is out of range, or two are equal: equal
+    seeds would flip two layers alike.
+    """
+
+    name = "lfsr"
+    assurance = "none: linear, so its 127 bits of state follow from a few hundred flips that are known"
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = tuple(check_seed(seed) for seed in seeds)
+        if len(set(self._seeds)) < len(self._seeds):
+            raise ValueError("LFSR seeds must differ from one another, not repeat")
+
+    @classmethod
+    def generate(cls, flippers: int) -> "LfsrSource":
+        """A source for `flippers` flippers with fresh seeds from the operating system's generator."""
+        return cls([1 + secrets.randbelow(PERIOD) for _ in range(check_count("flippers", flippers))])
+
+    def __repr__(self) -> str:
+        return f"LfsrSource({len(self._seeds)} seeds hidden)"
+
+    def require(self, flippers: int) -> None:
+        if len(self._seeds) != flippers:
+            raise ValueError(f"LFSR seeds must be {flippers}, one a flipper, not {len(self._seeds)}")
+
+    def _streams(
+        self, bits: int, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> list[tuple[BitStream, int]]:
+        check_place(layer, lease, first_record, records)
+        stream = Lfsr(self._seeds[checks.integer("flipper", flipper, 0, len(self._seeds) - 1)])
+        stream.skip(first_record * count * bits)
+        return [(stream, records)]
+
+
+class TriviumSource(WordSource):
+    """Trivium under one 10-byte `key`: record r of lease L in layer l is the keystream of IV `stream_iv(l, L, r)`.
+
+    Records are independent streams. Anything but 10 bytes raises ValueError, which does not show the key.
+    """
+
+    name = "trivium"
+    assurance = "computational: as hard to tell from uniform bits as Trivium under a secret 80-bit key"
+
+    def __init__(self, key: bytes) -> None:
+        port(key, "key")
+        self._key = key
+
+    @classmethod
+    def generate(cls) -> "TriviumSource":
+        """A source with a fresh key from the operating system's generator."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    def __repr__(self) -> str:
+        return "TriviumSource(key hidden)"
+
+    def require(self, flippers: int) -> None:
+        checks.integer("Trivium flippers", flippers, 0, MAX_LAYER + 1)
+
+    def _streams(
+        self, bits: int, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> list[tuple[BitStream, int]]:
+        check_place(layer, lease, first_record, records)
+        ivs = [stream_iv(layer, lease, first_record + record) for record in range(records)]
+        return [(Trivium(self._key, iv), 1) for iv in ivs]
