@@ -1,0 +1,26 @@
+"""Epsilon: mechanisms, exact composition, the accountant and its ledger. Names are imported when they are first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikeveil.host.privacy.budget import BudgetExceeded as BudgetExceeded
+    from spikeveil.host.privacy.mechanisms import RandomizedResponse as RandomizedResponse
+    from spikeveil.host.privacy.units import Unit as Unit
+
+#: public name -> the module of this package that defines it
+_HOMES = {
+    "BudgetExceeded": "budget",
+    "RandomizedResponse": "mechanisms",
+    "Unit": "units",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -1,0 +1,52 @@
+"""What the accountant and the ledger share: exact amounts of budget, and the refusal."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Rational, Real
+
+from spikeveil.host.privacy.units import Unit
+
+
+class BudgetExceeded(RuntimeError):  # noqa: N818, the public name
+    """A spend was refused BEFORE anything was released; nothing was charged.
+
+    quantity: what would run out ("epsilon", "delta", ...). limit, spent, asked: exact, in that quantity's own unit;
+    `remaining` = limit - spent. unit: the unit of protection.
+    """
+
+    def __init__(
+        self, limit: Fraction, spent: Fraction, asked: Fraction, unit: Unit, quantity: str = "epsilon"
+    ) -> None:
+        self.limit, self.spent, self.asked, self.unit, self.quantity = limit, spent, asked, unit, quantity
+        super().__init__(
+            f"{quantity} budget exceeded: limit {float(limit):.12g}, spent {float(spent):.12g}, "
+            f"asked {float(asked):.12g} ({unit.value} level)"
+        )
+
+    @property
+    def remaining(self) -> Fraction:
+        """What is still there to spend."""
+        return self.limit - self.spent
+
+
+def exact_amount(name: str, value: object) -> Fraction:
+    """`value` as the exact decimal its writer meant: 0.1 is one tenth, not the float beside it.
+
+    Whole numbers, Fractions and Decimals are taken as they are; a float by its shortest decimal (`repr`), which is
+    what was typed and lies within half an ulp of it. For a COMPUTED epsilon that was rounded up, half an ulp matters:
+    pass `Fraction(epsilon)`, the float's own value.
+
+    Raises ValueError where `value` is no real number, negative, not a number or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    if isinstance(value, Rational):
+        amount = Fraction(int(value.numerator), int(value.denominator))
+    elif not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value!r}")
+    else:
+        amount = Fraction(value) if isinstance(value, Decimal) else Fraction(repr(float(value)))
+    if amount < 0:
+        raise ValueError(f"{name} must be 0 or more, not {value!r}")
+    return amount
