@@ -1,4 +1,4 @@
-"""Epsilon: mechanisms, exact composition, the accountant and its ledger. Names are imported when they are first used."""
+"""Epsilon: mechanisms, exact composition, the accountant and its ledger. A name is imported when it is first used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
