@@ -3,7 +3,7 @@
 Write q = 1 - p >= p and L = ln(q / p). Under m randomised responses of flip probability p the number I of flips is
 Binomial(m, p), and the privacy loss against the input with all m raw bits changed is (m - 2I) L. Therefore
 
-    delta(epsilon) = sum over i <= n of b(i) (1 - exp(epsilon - (m - 2i) L)),   n = the largest i with (m - 2i) L > epsilon
+    delta(epsilon) = sum over i <= n of b(i) (1 - exp(epsilon - (m - 2i) L)),  n the largest i with (m - 2i) L > epsilon
 
 with b(i) = C(m, i) p^i q^(m-i): a finite sum of non-negative terms. It is the whole trade-off curve of the m-fold
 mechanism, hence tight, and it bounds the m-fold composition of ANY mechanisms that are L-differentially private
@@ -16,17 +16,18 @@ L are fixed beforehand.
 
 all terms again non-negative; so epsilon(delta) is the largest n with D <= delta and a logarithm.
 
-**Arithmetic.** Everything but the sums runs in 60-digit decimals. The anchor b(a), a = min(n, mode) for D and a = n for C,
-is exp(ln m! - ln a! - ln (m-a)! + a ln p + (m-a) ln q); the Stirling series ends at its first omitted term, below
-1.5e-57 for factorials from 256! on, smaller factorials are exact. For m <= 10^12 the exponent is below 10^14, its
-error below 1e-44; every decimal result is widened by 1e-30, which covers that many times over. The sums run in
-float64 outwards from the anchor: term j is the product of j ratios that fall and are at most 1. With u = 2^-53 a
-ratio is off by at most 3u, a product of j by 5j u with its own roundings, the factor 1 - exp(.) by 20u, the sum of
-J terms by J u; the total is raised by (7J + 64)u, which covers all. What lies beyond the window is at most
-last term * r / (1 - r), r the next ratio, and is added (twice over) once it is below 2^-60 of the sum. A window
-has about 10 sqrt(m p q) terms in each direction, 2.2e5 for m = 10^9: the relative excess of delta is below 2e-10 there and
-below 1e-12 for m <= 10^4. That of epsilon is smaller wherever epsilon is not itself next to 0, where delta(0) is
-all but equal to the delta asked for.
+**Arithmetic.** Everything but the sums runs in 60-digit decimals. The anchor b(a), a = min(n, mode) for D and
+a = n for C, is exp(ln m! - ln a! - ln (m-a)! + a ln p + (m-a) ln q). Stirling's series stops before a term below
+1.5e-57 for factorials from 256! on, and its error is less than that term; smaller factorials are exact. For
+m <= 10^12 the parts of the exponent are below 10^14, its error below 1e-44; every decimal result is widened by
+1e-30, which covers that many times over. The sums run in float64 outwards from the anchor: term j is the product of
+j ratios that fall and are at most 1. With u = 2^-53 a ratio is off by at most 3u, a product of j of them by 5j u
+with its own roundings, the factor 1 - exp(.) by 20u, the sum of J terms by J u; the total is raised by (7J + 64)u,
+which covers all. What lies beyond the window is at most (last term) r / (1 - r), r the next ratio; it is added, twice
+over, once it is below 2^-60 of the sum. A window has about 9 sqrt(m p q) terms on either side of the mode: the
+excess of delta is below 4e-10 of it for m = 10^9 and below 2e-12 for m = 10^4. The excess of epsilon is
+(excess of delta) / |d delta / d epsilon| plus one float; relative to epsilon it is far under 1e-6 except where
+epsilon itself is next to 0, that is where delta(0) exceeds the delta asked for by less than a part in 10^6.
 """
 
 import math
@@ -63,12 +64,13 @@ def delta_of_epsilon(p: Fraction, count: int, epsilon: float | Fraction) -> floa
 
     p: above 0, at most 1/2, denominator at most 2^64. count: 0 to 10^12. epsilon: 0 or more. ValueError otherwise.
     """
-    _check(p, count)
+    _check_probability(p)
+    count = check_count(count)
     if isinstance(epsilon, bool) or not isinstance(epsilon, Real) or not epsilon >= 0:
         raise ValueError(f"epsilon must be 0 or more, not {epsilon!r}")
     if count == 0 or p == Fraction(1, 2) or epsilon == math.inf:
         return 0.0
-    with _precise():
+    with precise():
         loss, wanted = log_ratio(p), _floor(epsilon)
         n = math.ceil((count - wanted / loss) / 2) - 1
         if n < 0:
@@ -84,12 +86,13 @@ def epsilon_of_delta(p: Fraction, count: int, delta: float | Fraction) -> float:
     p: above 0, at most 1/2, denominator at most 2^64. count: 0 to 10^12. delta: at least 0, under 1; 0 gives
     count * ln((1 - p) / p). ValueError otherwise.
     """
-    _check(p, count)
+    _check_probability(p)
+    count = check_count(count)
     if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and under 1, not {delta!r}")
     if count == 0 or p == Fraction(1, 2):
         return 0.0
-    with _precise():
+    with precise():
         loss, allowed = log_ratio(p), _floor(delta)
         low, high = 0, (count + 1) // 2
         d, c = _cell(p, count, 0)
@@ -105,9 +108,27 @@ def epsilon_of_delta(p: Fraction, count: int, delta: float | Fraction) -> float:
         return float_up(max(Decimal(0), (count - 2 * low) * loss - max(Decimal(0), gap) + _NEAR_ZERO))
 
 
+def power_complement_up(p: Fraction, count: int) -> float:
+    """1 - (1 - p)^count for p in (0, 1], rounded up."""
+    if count == 0:
+        return 0.0
+    with precise():
+        chance = Decimal(p.numerator) / Decimal(p.denominator)
+        exact = (1 - (1 - chance) ** count) * (1 + _WIDEN) + _NEAR_ZERO
+        union = count * chance * (1 + _WIDEN)  # where p is too small for 60 digits
+        return min(1.0, float_up(min(exact, union)))
+
+
+def check_count(count: int) -> int:
+    """`count` as an int; ValueError unless it is a whole number from 0 to 10^12."""
+    if isinstance(count, bool | np.bool_) or not hasattr(count, "__index__") or not 0 <= index(count) <= MAX_COUNT:
+        raise ValueError(f"count must be a whole number from 0 to 10^12, not {count!r}")
+    return index(count)
+
+
 def log_pmf(p: Fraction, count: int, i: int) -> Decimal:
     """ln b(i) within 1e-44, as a 60-digit decimal."""
-    with _precise():
+    with precise():
         q = 1 - p
         ways = _log_factorial(count) - _log_factorial(i) - _log_factorial(count - i)
         return ways + i * _log(p.numerator) + (count - i) * _log(q.numerator) - count * _log(p.denominator)
@@ -115,7 +136,7 @@ def log_pmf(p: Fraction, count: int, i: int) -> Decimal:
 
 def log_ratio(p: Fraction) -> Decimal:
     """ln((1 - p) / p) to 58 digits or an absolute 1e-58."""
-    with _precise():
+    with precise():
         return _log(p.denominator - p.numerator) - _log(p.numerator)
 
 
@@ -193,7 +214,7 @@ def _log_two_pi() -> Decimal:
 
 
 @contextmanager
-def _precise() -> Iterator[None]:
+def precise() -> Iterator[None]:
     context = Context(prec=60, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
     with localcontext(context):
         yield
@@ -207,8 +228,6 @@ def _floor(value: float | Fraction) -> Decimal:
         return Decimal(exact.numerator) / exact.denominator
 
 
-def _check(p: Fraction, count: int) -> None:
+def _check_probability(p: Fraction) -> None:
     if not isinstance(p, Fraction) or not 0 < p <= Fraction(1, 2) or p.denominator > MAX_DENOMINATOR:
         raise ValueError(f"flip probability must be a Fraction above 0, at most 1/2, over at most 2^64, not {p!r}")
-    if isinstance(count, bool) or not hasattr(count, "__index__") or not 0 <= index(count) <= MAX_COUNT:
-        raise ValueError(f"count must be a whole number from 0 to 10^12, not {count!r}")

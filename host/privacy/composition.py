@@ -1,0 +1,194 @@
+"""Composition of different randomised responses: exact by group, rounded once, upwards.
+
+Equal flip probabilities form a group; a group alone is composed exactly (`binomial`). Several groups have loss lattices
+with no common step, so each group's loss distribution is moved onto one grid and these are convolved. Rounding is
+always against us:
+
+- **Splitting.** An outcome of probability w and loss x between the grid points a < x < b becomes two, of losses b
+  and a and probabilities w t and w (1 - t), t = (1 - e^(a-x)) / (1 - e^(a-b)). This keeps the probability under the
+  other input, w e^(-x), as well; so the old pair of distributions is a post-processing of the new one (merge the two
+  outcomes) and the new delta(epsilon) is at least the old one, also under further composition. It is the best such
+  discretisation (Doroshenko et al. 2022, "Connect the Dots"); its excess is of second order in the grid's step.
+- **Cutting.** delta = E[(1 - e^(epsilon - loss))_+] grows with every probability and every loss. High losses outside a
+  group's window therefore count as infinite (their probability is added to delta) and low ones are raised to the
+  window's lowest.
+- **Floats.** Window weights carry the bound of `binomial`; a position on the grid is off by at most 4u of the width, and
+  t by that over 1 - e^-step, which is added to both parts; a convolution of n non-negative terms is off by (n + 2)u at
+  most and is raised by twice that. u = 2^-53.
+
+The grid has at most 2^15 steps over the sum of all windows. Cut probabilities are together below 2^-30 of delta.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+from spikeveil.host.privacy.binomial import (
+    Terms,
+    delta_of_epsilon,
+    epsilon_of_delta,
+    float_up,
+    log_pmf,
+    log_ratio,
+    precise,
+)
+from spikeveil.host.privacy.events import Event, grouped
+
+GRID = 1 << 15
+LEAST_DELTA = 1e-280  # below it floats underflow: a smaller delta is treated as 0
+
+_U = 2.0**-53
+_UP = Decimal(1) + Decimal("1e-30")
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Randomised responses released together, in any order: `groups` holds (flip probability, count).
+
+    Valid when the groups are fixed before the first release; inputs may depend on earlier outputs (adaptive composition
+    with fixed parameters). Mechanisms chosen as one goes belong to `Accountant`.
+    """
+
+    groups: tuple[tuple[Fraction, int], ...]
+
+    @property
+    def pure_epsilon(self) -> float:
+        """Epsilon at delta = 0: the sum of all epsilons, rounded up."""
+        with precise():
+            return float_up(sum((n * log_ratio(p) for p, n in self.groups), Decimal(0)) * _UP)
+
+    def epsilon(self, delta: float) -> float:
+        """Epsilon of everything together at `delta` (at least 0, under 1), rounded up."""
+        if len(self.groups) < 2:
+            return (
+                epsilon_of_delta(*self.groups[0], delta) if self.groups else epsilon_of_delta(Fraction(1, 2), 0, delta)
+            )
+        epsilon_of_delta(Fraction(1, 2), 0, delta)  # refuses a delta out of range
+        if delta < LEAST_DELTA:
+            return self.pure_epsilon
+        return min(self.pure_epsilon, _Grid.of(self.groups, float(delta) * 2.0**-30).epsilon(float(delta)))
+
+    def delta(self, epsilon: float) -> float:
+        """Delta of everything together at `epsilon` (0 or more), rounded up."""
+        if len(self.groups) < 2:
+            return (
+                delta_of_epsilon(*self.groups[0], epsilon)
+                if self.groups
+                else delta_of_epsilon(Fraction(1, 2), 0, epsilon)
+            )
+        delta_of_epsilon(Fraction(1, 2), 0, epsilon)  # refuses an epsilon out of range
+        if epsilon >= self.pure_epsilon:
+            return 0.0
+        for cut in (1e-24, 1e-60, 1e-120, LEAST_DELTA * 2.0**-30):
+            delta = _Grid.of(self.groups, cut).delta(epsilon)
+            if delta >= cut * 2.0**30:
+                break
+        return delta
+
+
+def compose(events: Iterable[Event]) -> Composition:
+    """The composition of `events`. Raises `NotPrivate` or `UnsupportedEvent` for mechanisms it cannot bound."""
+    return Composition(grouped(events))
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Upper bounds on the grid: probability weights[j] of loss top - j * step, `lost` of an infinite loss."""
+
+    top: Decimal
+    step: float
+    weights: Terms
+    lost: float
+
+    @classmethod
+    def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "_Grid":
+        windows = [_window(p, n, cut / (2 * len(groups))) for p, n in groups]
+        step = sum(window.drops[-1] for window in windows) / GRID
+        weights, terms = np.ones(1), 1
+        for window in windows:
+            part = _split(window.weights, window.drops, step)
+            weights, terms = np.convolve(weights, part), terms + min(len(weights), len(part)) + 64
+        weights *= 1 + 2 * terms * _U
+        with precise():
+            top = sum((window.top for window in windows), Decimal(0)) * _UP
+        return cls(top, step, weights, sum(window.lost for window in windows) * (1 + 64 * _U))
+
+    def _delta(self, gap: float) -> float:
+        """Delta at epsilon = top - gap."""
+        above = gap * (1 + 4 * _U) - np.arange(len(self.weights)) * (self.step * (1 - 4 * _U))
+        terms = self.weights * -np.expm1(-np.maximum(above, 0.0))
+        return float(np.sum(terms)) * (1 + (len(terms) + 64) * _U) + self.lost
+
+    def delta(self, epsilon: float) -> float:
+        with precise():
+            gap = self.top - Decimal(epsilon)
+        return min(1.0, self._delta(float_up(gap))) if gap > 0 else self.lost
+
+    def epsilon(self, delta: float) -> float:
+        low, high = 0.0, float_up(self.top)
+        while (middle := (low + high) / 2) not in (low, high):
+            if self._delta(middle) <= delta:
+                low = middle
+            else:
+                high = middle
+        with precise():
+            return max(0.0, float_up((self.top - Decimal(low)) * _UP))
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Upper weights of the losses top - drops[j] of one group, from the highest loss down; `lost` lies above."""
+
+    top: Decimal
+    drops: Terms
+    weights: Terms
+    lost: float
+
+
+def _window(p: Fraction, m: int, cut: float) -> _Window:
+    """The likely outcomes of `m` responses; what lies outside on either side has probability at most `cut`."""
+    rise, fall = float((1 - p) / p), float(p / (1 - p))
+    mode = math.floor((m + 1) * p)
+    with precise():
+        peak = float_up(log_pmf(p, m, mode).exp() * _UP)
+    fewer, lost = _falling(lambda j: (mode - j + 1) * rise / (m - mode + j), mode, cut / peak)
+    more, raised = _falling(lambda j: (m - mode - j + 1) * fall / (mode + j), m - mode, cut / peak)
+    weights = np.concatenate([fewer[:0:-1], more]) * peak * (1 + 4 * _U)
+    weights[-1] += raised * peak * 1.01
+    first = mode - (len(fewer) - 1)
+    with precise():
+        loss, top = log_ratio(p), (m - 2 * first) * log_ratio(p)
+    drops = 2 * float(loss) * np.arange(len(weights))
+    return _Window(top, drops, weights, lost * peak * 1.01)
+
+
+def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Terms, float]:
+    """Upper bounds of w_0 = 1, w_j = w_{j-1} ratio(j), j <= last, until the rest is at most `cut`; and that rest."""
+    blocks, weight, start, size = [np.ones(1)], 1.0, 1, 1024
+    while start <= last:
+        stop = min(start + size, last + 1)
+        block = weight * np.cumprod(ratio(np.arange(start, stop, dtype=np.float64)))
+        following = float(ratio(np.array([stop], dtype=np.float64))[0])
+        rests = block * following / max(1 - following, 2.0**-30) * 2
+        blocks.append(block)
+        weight, start, size = float(block[-1]), stop, min(2 * size, 1 << 16)
+        if stop <= last and following < 1 - 2.0**-30 and rests[-1] <= cut:
+            break
+    terms = np.concatenate(blocks)
+    rest = 0.0 if start > last else float(rests[-1])
+    return terms * (1 + (7 * start + 64) * _U), rest
+
+
+def _split(weights: Terms, drops: Terms, step: float) -> Terms:
+    """Each weight on the two grid points around its drop; both parts rounded up."""
+    below = np.floor(drops / step)
+    share = np.clip(np.expm1(drops - (below + 1) * step) / math.expm1(-step), 0.0, 1.0)
+    slack = 16 * _U * (float(drops[-1]) + step) / -math.expm1(-step) + 16 * _U
+    index, size = below.astype(np.int64), int(below[-1]) + 2
+    upper = np.bincount(index, weights * np.minimum(share + slack, 1.0), size)
+    lower = np.bincount(index + 1, weights * np.minimum(1 - share + slack, 1.0), size)
+    return np.asarray((upper + lower) * (1 + (len(weights) + 8) * _U))
