@@ -1,0 +1,127 @@
+"""A layer engine: events in, rows of released spikes (or potentials) out. Twin of pysim/layer.py."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl import neuron
+from spikeveil.hdl.accumulator import Accumulator
+from spikeveil.hdl.flipper import Flipper
+from spikeveil.hdl.limiter import FlowRow, Limiter
+from spikeveil.hdl.sequencer import Sequencer
+from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, rows
+from spikeveil.pysim.spec import LayerSpec
+
+QUEUED_ROWS = 16
+
+
+class Layer(wiring.Component):
+    """The neurons of one layer, `lanes` at a time.
+
+    Throughput: a step of s input spikes takes R * max(1, s) + 1 cycles for R = ceil(neurons / lanes), and at least
+    `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row is on `o` some 15 cycles after its last
+    event. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is computed
+    before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a record's last row,
+    `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one cycle, only while no
+    step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit inside. Reset drops everything and starts a new record.
+    """
+
+    i: "stream.Interface[Any]"
+    o: "stream.Interface[Any]"
+    words: "stream.Interface[Any]"
+    next_record: Signal
+    flush: Signal
+
+    def __init__(self, spec: LayerSpec, *, lanes: int, per_beat: int = 1, rekey: bool = False, buffered_steps: int = 1) -> None:
+        self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
+        self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
+        self.rows = rows(spec.neurons, self.lanes)
+        row = PotentialRow(self.lanes, spec.state_bits) if spec.readout else SpikeRow(self.lanes)
+        ports: dict[str, Any] = {
+            "i": In(stream.Signature(Event(spec.inputs))),
+            "o": Out(stream.Signature(row)),
+            "next_record": Out(1),
+            "flush": In(1),
+        }
+        if spec.flip is not None:
+            ports["words"] = In(stream.Signature(per_beat * spec.flip.bits))
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, lanes = self.spec, self.lanes
+        m.submodules.sequencer = sequencer = Sequencer(
+            inputs=spec.inputs, rows=self.rows, capacity=self.capacity, distance=neuron.DISTANCE
+        )
+        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=lanes)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=lanes)
+        wiring.connect(m, wiring.flipped(self.i), sequencer.i)
+        m.d.comb += [
+            accumulator.work.eq(sequencer.o),
+            neurons.work.eq(sequencer.o),
+            neurons.sums.eq(accumulator.sums),
+        ]
+        flow = Signal(FlowRow(lanes))
+        m.d.comb += [
+            flow.valid.eq(neurons.o.valid),
+            flow.bits.eq(neurons.o.spikes),
+            flow.step_end.eq(neurons.o.step_end),
+            flow.record_end.eq(neurons.o.record_end),
+        ]
+        if spec.spike_limit is not None or spec.step_spike_limit is not None:
+            m.submodules.limiter = bound = Limiter(
+                lanes=lanes, per_record=spec.spike_limit, per_step=spec.step_spike_limit
+            )
+            m.d.comb += bound.i.eq(flow)
+            flow = bound.o
+        masks_ready, released = self._flip(m, flow, sequencer)
+        room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, sequencer.started)
+        m.d.comb += sequencer.grant.eq(masks_ready & room)
+        return m
+
+    def _flip(self, m: Module, flow: Any, sequencer: Sequencer) -> tuple[Any, Any]:
+        """Flip the rows: (whether there is a mask for one more row to start, the released spikes)."""
+        if self.spec.flip is None:
+            return 1, flow.bits
+        m.submodules.flipper = flipper = Flipper(
+            self.spec.flip, neurons=self.spec.neurons, lanes=self.lanes, per_beat=self.per_beat
+        )
+        wiring.connect(m, wiring.flipped(self.words), flipper.words)
+        m.d.comb += [
+            flipper.masks.ready.eq(flow.valid),
+            flipper.flush.eq(self.flush | self.next_record),
+        ]
+        free = Signal(range(flipper.depth + 2))  # masks in the queue that no started row counts on
+        m.d.sync += free.eq(free + flipper.added - sequencer.started)
+        with m.If(flipper.flush):
+            m.d.sync += free.eq(0)
+        over = Signal()  # the record's last row is under way: the next row needs masks of the next record
+        if self.rekey:
+            m.d.comb += self.next_record.eq(flow.valid & flow.record_end)
+            with m.If(self.next_record):
+                m.d.sync += over.eq(0)
+            with m.Elif(sequencer.started & sequencer.final):
+                m.d.sync += over.eq(1)
+        return (free != 0) & ~over, flow.bits ^ flipper.masks.payload
+
+    def _queue(self, m: Module, flow: Any, bits: Any, started: Signal) -> Any:
+        """Rows out through a queue in which every started row has its place: whether another may start."""
+        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=QUEUED_ROWS)
+        free = Signal(range(QUEUED_ROWS + 1), init=QUEUED_ROWS)
+        row = Signal.like(self.o.payload)
+        m.d.comb += [
+            row.bits.eq(bits),
+            row.step_end.eq(flow.step_end),
+            row.record_end.eq(flow.record_end),
+            queue.w_data.eq(row),
+            queue.w_en.eq(flow.valid),
+            self.o.payload.eq(queue.r_data),
+            self.o.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += free.eq(free + (self.o.valid & self.o.ready) - started)
+        return free != 0
+

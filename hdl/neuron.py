@@ -1,0 +1,144 @@
+"""The scan: leak, compare, reset and saturate one row of neurons a cycle. Twin of pysim/neuron.py."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.accumulator import by_row, pack, sum_bits
+from spikeveil.hdl.sequencer import Work
+from spikeveil.hdl.spikes import rows
+from spikeveil.pysim.spec import MAX_INT32, LayerSpec, Leak, signed_bits
+
+LATENCY = 6  # cycles from work to its scanned row
+DISTANCE = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
+
+
+def leak(v: Value, decay: Leak) -> Value:
+    """leak(v) as a signed value no wider than `v`."""
+    if decay.kind == "shift":
+        return (v - (v >> decay.shift_by))[: len(v)].as_signed()
+    if decay.kind == "scale":
+        return ((v * Const(decay.factor)) >> decay.shift_by)[: len(v)].as_signed()
+    return v
+
+
+def saturate(u: Value, bits: int) -> Value:
+    """`u` clipped to `bits` bits of two's complement."""
+    if len(u) <= bits:
+        return u
+    sign, kept = u[-1], u[:bits]
+    fits = (u[bits - 1 :].all()) | ~(u[bits - 1 :].any())
+    return Mux(fits, kept, Cat((~sign).replicate(bits - 1), sign)).as_signed()
+
+
+class ScannedRow(data.StructLayout):
+    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `Work`."""
+
+    def __init__(self, *, lanes: int, state_bits: int) -> None:
+        super().__init__(
+            {
+                "valid": unsigned(1),
+                "spikes": unsigned(lanes),
+                "potentials": unsigned(lanes * state_bits),
+                "step_end": unsigned(1),
+                "record_end": unsigned(1),
+            }
+        )
+
+
+class Neurons(wiring.Component):
+    """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
+
+    `o` is valid `LATENCY` cycles after the `work` that is valid and marked last, whose sums must be on `sums` three cycles
+    after it. The potentials live in a memory of one word a row; a row must not be visited again within `DISTANCE`
+    cycles. Work marked fresh takes the potentials as zero, so reset need not clear the memory.
+    """
+
+    work: Any
+    sums: Signal
+    o: Any
+
+    def __init__(self, spec: LayerSpec, *, lanes: int) -> None:
+        self.spec, self.lanes = spec, lanes
+        self.rows = rows(spec.neurons, lanes)
+        super().__init__(
+            {
+                "work": In(Work(weights=spec.inputs * self.rows, rows=self.rows)),
+                "sums": In(lanes * sum_bits(spec)),
+                "o": Out(ScannedRow(lanes=lanes, state_bits=spec.state_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, width = self.spec, self.spec.state_bits
+        m.submodules.potentials = memory = Memory(
+            shape=unsigned(self.lanes * width), depth=self.rows, init=[], attrs={"ram_style": "block"}
+        )
+        read, write = memory.read_port(), memory.write_port()
+        stages = [self.work] + [Signal.like(self.work, name=f"work_{n}") for n in range(1, LATENCY + 1)]
+        for before, after in pairwise(stages):
+            m.d.sync += after.eq(before)
+        m.d.sync += stages[1].valid.eq(self.work.valid & self.work.last)
+
+        v = Signal(self.lanes * width)
+        m.d.comb += read.addr.eq(self.work.row)
+        m.d.sync += v.eq(read.data)
+        with m.If(stages[1].fresh):
+            m.d.sync += v.eq(0)
+        thresholds = self._thresholds(m, stages[2].row)
+        for lane in range(self.lanes):
+            place = self._lane(m, lane, v.word_select(lane, width).as_signed(), thresholds[lane])
+            m.d.sync += self.o.potentials.word_select(lane, width).eq(place)
+        m.d.comb += [
+            self.o.valid.eq(stages[LATENCY].valid),
+            self.o.step_end.eq(stages[LATENCY].step_end),
+            self.o.record_end.eq(stages[LATENCY].record_end),
+            write.addr.eq(stages[LATENCY].row),
+            write.data.eq(self.o.potentials),
+            write.en.eq(self.o.valid),
+        ]
+        return m
+
+    def _lane(self, m: Module, lane: int, v: Value, threshold: Value | None) -> Value:
+        """u = leak(v) + sum, then u - threshold, then the choice: a register after each. Drives the spike of the lane."""
+        spec, bits = self.spec, sum_bits(self.spec)
+        leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
+        u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
+        u_held = Signal.like(u, name=f"u_held_{lane}")
+        m.d.sync += [
+            leaked.eq(leak(v, spec.leak)),
+            u.eq(leaked + self.sums.word_select(lane, bits).as_signed()),
+            u_held.eq(u),
+        ]
+        if threshold is None:
+            return saturate(u_held, spec.state_bits)
+        over = Signal(signed(1 + max(spec.potential_bits, len(threshold))), name=f"over_{lane}")
+        m.d.sync += over.eq(u - threshold)
+        fires = ~over[-1]
+        m.d.sync += self.o.spikes[lane].eq(fires)
+        after_spike = over[: spec.potential_bits].as_signed() if spec.reset == "subtract" else Const(0, signed(1))
+        return saturate(Mux(fires, after_spike, u_held).as_signed(), spec.state_bits)
+
+    def _thresholds(self, m: Module, row: Value) -> list[Value | None]:
+        """The threshold of each lane, ready two cycles after `row`; lanes without a neuron never fire."""
+        threshold = self.spec.threshold
+        if threshold is None:
+            return [None] * self.lanes
+        values = by_row(np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons), self.lanes, MAX_INT32)
+        bits = signed_bits(0, int(values.max()))
+        if (values == values[0, 0]).all():
+            return [Const(int(values[0, 0]), signed(bits))] * self.lanes
+        m.submodules.thresholds = memory = Memory(
+            shape=unsigned(self.lanes * bits), depth=self.rows, init=[pack(line, bits) for line in values]
+        )
+        read, held = memory.read_port(), Signal(self.lanes * bits)
+        m.d.comb += read.addr.eq(row)
+        m.d.sync += held.eq(read.data)
+        return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
+

@@ -1,0 +1,126 @@
+"""The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.spikes import SpikeRow
+
+
+class Pacer(wiring.Component):
+    """Stands between the pins (`i`, `o`) and the layers (`inside_i`, `inside_o`), and keeps time in slots of `cadence` cycles.
+
+    A slot begins with a tick. At a tick, a step that has arrived whole is let in, and the step that was let in
+    `slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
+    before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing inside.
+    The layers must finish every step within `slots` slots: one that is late shuts `o` until reset, with
+    `late` high. Ticks begin with `open` (one cycle). Reset drops every step.
+    """
+
+    i: "stream.Interface[Any]"
+    o: "stream.Interface[Any]"
+    inside_i: "stream.Interface[Any]"
+    inside_o: "stream.Interface[Any]"
+    open: Signal
+    late: Signal
+
+    def __init__(
+        self, *, i_row: SpikeRow, i_rows: int, o_row: data.StructLayout, o_rows: int, cadence: int, slots: int
+    ) -> None:
+        self.i_row, self.i_rows, self.o_row, self.o_rows = i_row, i_rows, o_row, o_rows
+        self.cadence, self.slots = cadence, slots
+        super().__init__(
+            {
+                "i": In(stream.Signature(i_row)),
+                "inside_i": Out(stream.Signature(i_row)),
+                "inside_o": In(stream.Signature(o_row)),
+                "o": Out(stream.Signature(o_row)),
+                "open": In(1),
+                "late": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        running, tick = Signal(), Signal()
+        left = Signal(range(self.cadence))
+        with m.If(self.open):
+            m.d.sync += running.eq(1)
+        admitted = self._enter(m, tick)
+        leaving = self._leave(m, tick, admitted)
+        m.d.comb += tick.eq(running & (left == 0) & ~leaving)
+        m.d.sync += left.eq(Mux(tick, self.cadence - 1, Mux(left == 0, 0, left - 1)))
+        return m
+
+    def _enter(self, m: Module, tick: Signal) -> Signal:
+        """Two banks of one step each: one fills from the pins, one empties into the layers, and only ticks free one."""
+        place = max(1, (self.i_rows - 1).bit_length())
+        m.submodules.banks = memory = Memory(shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        filling, emptying, busy = Signal(), Signal(), Signal()  # the bank that fills, that empties, whether one does
+        full, next_place, read_place = Signal(2), Signal(place), Signal(range(self.i_rows + 1))
+        stored = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full.bit_select(filling, 1)),
+            stored.eq(self.i.valid & self.i.ready),
+            write.addr.eq(Cat(next_place, filling)),
+            write.data.eq(self.i.payload),
+            write.en.eq(stored),
+        ]
+        with m.If(stored):
+            m.d.sync += next_place.eq(next_place + 1)
+            with m.If(self.i.payload.step_end):
+                m.d.sync += [next_place.eq(0), filling.eq(~filling), full.bit_select(filling, 1).eq(1)]
+
+        admitted, following, read_next = Signal(), Signal(), Signal()
+        m.d.comb += [following.eq(emptying ^ busy), admitted.eq(full.bit_select(following, 1))]
+        with m.If(tick):
+            m.d.sync += [emptying.eq(following), busy.eq(admitted), read_place.eq(0)]
+            with m.If(busy):
+                m.d.sync += full.bit_select(emptying, 1).eq(0)
+        loaded = Signal()
+        m.d.comb += [
+            read.addr.eq(Cat(read_place[:place], emptying)),
+            read_next.eq(busy & (read_place != self.i_rows) & ~loaded & ~self.inside_i.valid & ~tick),
+        ]
+        m.d.sync += loaded.eq(read_next)
+        with m.If(read_next):
+            m.d.sync += read_place.eq(read_place + 1)
+        with m.If(self.inside_i.ready):
+            m.d.sync += self.inside_i.valid.eq(0)
+        with m.If(loaded):
+            m.d.sync += [self.inside_i.valid.eq(1), self.inside_i.payload.eq(read.data)]
+        return admitted
+
+    def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Signal:
+        """Rows wait in a queue until the tick of their step; whether the step let out last still has rows there."""
+        m.submodules.queue = queue = SyncFIFOBuffered(
+            width=len(self.o.payload.as_value()), depth=(self.slots + 1) * self.o_rows
+        )
+        under_way, left = Signal(self.slots), Signal(range(self.o_rows + 1))
+        whole = Signal(range(self.slots + 2))  # steps that stand whole in the queue
+        arrived, due = Signal(), Signal()
+        m.d.comb += [
+            queue.w_data.eq(self.inside_o.payload),
+            queue.w_en.eq(self.inside_o.valid),
+            self.inside_o.ready.eq(queue.w_rdy),
+            arrived.eq(self.inside_o.valid & queue.w_rdy & self.inside_o.payload.step_end),
+            due.eq(tick & under_way[-1]),
+            self.o.payload.eq(queue.r_data),
+            self.o.valid.eq((left != 0) & queue.r_rdy),
+            queue.r_en.eq((left != 0) & self.o.ready),
+        ]
+        with m.If(tick):
+            m.d.sync += under_way.eq(Cat(admitted, under_way))
+        m.d.sync += whole.eq(whole + arrived - (due & (whole != 0)))
+        with m.If(due & (whole == 0)):
+            m.d.sync += self.late.eq(1)
+        with m.Elif(due & ~self.late):
+            m.d.sync += left.eq(self.o_rows)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += left.eq(left - 1)
+        return left != 0

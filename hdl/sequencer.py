@@ -1,0 +1,150 @@
+"""The order of work of a layer: for each row of neurons, every input spike of the step."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.spikes import Event, index_bits
+
+QUEUED_STEPS = 4
+
+
+class Work(data.StructLayout):
+    """One cycle's work: add the weights at `address` to the sums of row `row`.
+
+    `first` starts the row's sums afresh, `last` completes them, `empty` adds nothing (a step without spikes still
+    visits every row once). `fresh`: the first step of a record, so the row's potentials count as zero.
+    `step_end` and `record_end` hold for all of the last row of a step, of the last step of a record.
+    """
+
+    def __init__(self, *, weights: int, rows: int) -> None:
+        flags = ("valid", "first", "last", "empty", "fresh", "step_end", "record_end")
+        super().__init__(
+            {
+                "address": unsigned(index_bits(weights)),
+                "row": unsigned(index_bits(rows)),
+                **{flag: unsigned(1) for flag in flags},
+            }
+        )
+
+
+class Sequencer(wiring.Component):
+    """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
+
+    A step of s events takes rows * max(1, s) cycles, then one to start the next and as many idle ones as bring
+    a row's visits at least `distance` cycles apart. Meanwhile the events of later steps are taken in, up to the
+    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, with `final` for
+    the last row of a record, and from there to its last event the row never pauses. `o` follows three cycles behind; it has no back-pressure.
+
+    `capacity` events fit inside, which must be at least the most that one step has. Reset drops every event and starts a new record.
+    """
+
+    i: "stream.Interface[Any]"
+    grant: Signal
+    started: Signal
+    final: Signal
+    o: Any
+
+    def __init__(self, *, inputs: int, rows: int, capacity: int, distance: int) -> None:
+        self.inputs, self.rows, self.capacity, self.distance = inputs, rows, capacity, distance
+        super().__init__(
+            {
+                "i": In(stream.Signature(Event(inputs))),
+                "grant": In(1),
+                "started": Out(1),
+                "final": Out(1),
+                "o": Out(Work(weights=inputs * rows, rows=rows)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = 1 << index_bits(self.capacity)
+        m.submodules.events = memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[])
+        m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=QUEUED_STEPS)
+        write, read = memory.write_port(), memory.read_port()
+        freed = self._play(m, steps, read)
+        self._collect(m, steps, write, freed, depth)
+        return m
+
+    def _collect(self, m: Module, steps: SyncFIFOBuffered, write: Any, freed: Any, depth: int) -> None:
+        """Events into the circular buffer; at the end of a step, its length into the queue of steps."""
+        count, used = Signal(range(depth + 1)), Signal(range(depth + 1))
+        stored = Signal()
+        m.d.comb += [
+            write.data.eq(self.i.p.index),
+            write.en.eq(stored),
+            stored.eq(self.i.valid & self.i.ready & ~self.i.p.step_end),
+            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, used != depth)),
+            steps.w_data.eq(count | (self.i.p.record_end << depth.bit_length())),
+            steps.w_en.eq(self.i.valid & self.i.p.step_end),
+        ]
+        m.d.sync += [write.addr.eq(write.addr + stored), used.eq(used + stored - freed)]
+        with m.If(steps.w_en & steps.w_rdy):
+            m.d.sync += count.eq(0)
+        with m.Elif(stored):
+            m.d.sync += count.eq(count + 1)
+
+    def _play(self, m: Module, steps: SyncFIFOBuffered, read: Any) -> Signal:
+        """The rows of the step in hand; returns how many events its end frees."""
+        count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal(read.addr.shape())
+        active, record_end, inside = Signal(), Signal(), Signal()
+        fresh = Signal(init=1)
+        row, base = Signal(range(self.rows)), Signal(range(self.inputs * self.rows))
+        work = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
+        issue, last_row, step_done = Signal(), Signal(), Signal()
+        freed = Signal.like(count)
+
+        m.d.comb += [
+            last_row.eq(row == self.rows - 1),
+            issue.eq(active & (inside | self.grant)),
+            self.started.eq(issue & ~inside),
+            self.final.eq(last_row & record_end),
+            step_done.eq(issue & (left == 0) & last_row),
+            freed.eq(Mux(step_done, count, 0)),
+            work.valid.eq(issue),
+            work.address.eq(base),
+            work.row.eq(row),
+            work.first.eq(~inside),
+            work.last.eq(left == 0),
+            work.empty.eq(count == 0),
+            work.fresh.eq(fresh),
+            work.step_end.eq(last_row),
+            work.record_end.eq(last_row & record_end),
+        ]
+        longest = Mux(count == 0, 0, count - 1)
+        with m.If(issue):
+            m.d.sync += [left.eq(left - 1), read.addr.eq(read.addr + 1), inside.eq(left != 0)]
+            with m.If(left == 0):
+                m.d.sync += [left.eq(longest), read.addr.eq(begin), row.eq(row + 1), base.eq(base + self.inputs)]
+        with m.If(step_done):
+            m.d.sync += [row.eq(0), base.eq(0), active.eq(0), fresh.eq(record_end)]
+            m.d.sync += [begin.eq(begin + count), read.addr.eq(begin + count)]
+        self._start(m, steps, active, step_done, count, left, record_end)
+        self._address(m, read, work)
+        return freed
+
+    def _start(self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, end: Any) -> None:
+        """Take the next step from the queue, not before its rows' potentials are written."""
+        idle = max(0, self.distance - self.rows - 1)
+        wait = Signal(range(idle + 1))
+        with m.If(step_done):
+            m.d.sync += wait.eq(idle)
+        with m.Elif(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        m.d.comb += steps.r_en.eq(~active & (wait == 0))
+        with m.If(steps.r_en & steps.r_rdy):
+            length = steps.r_data[:-1]
+            m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
+            m.d.sync += left.eq(Mux(length == 0, 0, length - 1))
+
+    def _address(self, m: Module, read: Any, work: Any) -> None:
+        """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""
+        beside_memory, beside_register = Signal.like(work), Signal.like(work)
+        index = Signal(index_bits(self.inputs))
+        m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(read.data)]
+        m.d.sync += [self.o.eq(beside_register), self.o.address.eq(beside_register.address + index)]

@@ -1,0 +1,62 @@
+"""The player in Amaranth's own simulator: slow, and needs no compiler."""
+
+import time
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from spikeveil.host.cosim.job import Design, Lease, Outcome, response, stimulus
+
+PATIENCE = 1 << 20  # cycles without a record before the simulation counts as hung
+
+
+def run(
+    design: Design, spikes: NDArray[np.bool_], lease: Lease, *, stall_i: int = 0, stall_o: int = 0, vcd: str | None = None
+) -> Outcome:
+    """Run records of spikes (records, steps, inputs) under one lease, the next record handed over as soon as it may."""
+    player: Any = design.player()
+    _, steps, _ = spikes.shape
+    values: list[int] = []
+    stamps: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(player.stall_i, stall_i)
+        ctx.set(player.stall_o, stall_o)
+        ctx.set(player.steps, steps)
+        for name in player.leases:
+            ctx.set(getattr(player, name), lease.ports()[name])
+        ctx.set(player.open, 1)
+        await ctx.tick()
+        ctx.set(player.open, 0)
+        waiting, given, accepted = stimulus(spikes), 0, 0
+        idle = 0
+        while len(values) < len(spikes):
+            if waiting and ctx.get(player.taken) == given:
+                ctx.set(player.stimulus, waiting.pop(0))
+                given ^= 1
+                ctx.set(player.given, given)
+            if ctx.get(player.returned) != accepted:
+                values.append(ctx.get(player.response))
+                stamps.append(ctx.get(player.stamp))
+                accepted ^= 1
+                ctx.set(player.accepted, accepted)
+                idle = 0
+            idle += 1
+            if idle > PATIENCE:
+                raise TimeoutError(f"no record left the network in {PATIENCE} cycles")
+            await ctx.tick()
+        if not ctx.get(player.markers_ok):
+            raise RuntimeError("a step or record marker left the network in the wrong place")
+
+    simulator = Simulator(player)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    start = time.perf_counter()
+    if vcd is None:
+        simulator.run()
+    else:
+        with simulator.write_vcd(vcd):
+            simulator.run()
+    return Outcome(response(values, design, player, steps), np.array(stamps), max(stamps), time.perf_counter() - start)

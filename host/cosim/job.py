@@ -1,0 +1,86 @@
+"""A simulation job as data: what goes into the player, and what came out of it, whatever engine runs it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.hdl.network import INPUT_LANES, Network, Schedule
+from spikeveil.hdl.player import Player
+from spikeveil.hdl.source import SEED_BITS, SourceKind
+from spikeveil.pysim import checks
+from spikeveil.pysim.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which gateware: a specification and how it is laid out. `steps` is the most steps a record may have."""
+
+    spec: NetworkSpec
+    lanes: int = 16
+    source: SourceKind = "trivium"
+    schedule: Schedule = "private"
+    steps: int = 16
+    unsafe: bool = False
+
+    def player(self) -> Player:
+        """A fresh player around a fresh network; ValueError where the network refuses its arguments."""
+        network = Network(
+            self.spec, lanes=self.lanes, source=self.source, schedule=self.schedule, unsafe=self.unsafe
+        )
+        return Player(network, most_steps=checks.integer("steps", self.steps, 1, 1 << 16))
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a network is opened with; only the fields of its source count. `key` as the Trivium port takes it."""
+
+    number: int = 0
+    record: int = 0
+    key: int = field(default=0, repr=False)
+    seeds: tuple[int, ...] = field(default=(), repr=False)
+
+    def ports(self) -> dict[str, int]:
+        """Values by port name."""
+        seeds = sum(seed << (SEED_BITS * place) for place, seed in enumerate(self.seeds))
+        return {"lease": self.number, "record": self.record, "key": self.key, "seeds": seeds}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What left the network.
+
+    `rows`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock cycle in which
+    the last row of each record left, int64. `cycles`: clock cycles simulated. `seconds`: wall time of the simulation itself.
+    """
+
+    rows: NDArray[Any]
+    stamps: NDArray[np.int64]
+    cycles: int
+    seconds: float
+
+
+def stimulus(spikes: NDArray[np.bool_]) -> list[int]:
+    """Each record of (records, steps, inputs) as the integer that the player's `stimulus` takes."""
+    records, steps, inputs = spikes.shape
+    padded = np.zeros((records, steps, -(-inputs // INPUT_LANES) * INPUT_LANES), np.bool_)
+    padded[:, :, :inputs] = spikes
+    packed = np.packbits(padded.reshape(records, -1), axis=1, bitorder="little")
+    return [int.from_bytes(record.tobytes(), "little") for record in packed]
+
+
+def response(values: list[int], design: Design, player: Player, steps: int) -> NDArray[Any]:
+    """The player's `response` integers as (records, steps, neurons) spikes or potentials."""
+    network, last = player.network, design.spec.layers[-1]
+    width = player.row_bits * network.o_rows
+    size = -(-player.most_steps * width // 8)
+    bits = np.array([np.frombuffer(value.to_bytes(size, "little"), np.uint8) for value in values])
+    flat = np.unpackbits(bits, axis=1, bitorder="little")[:, : steps * width]
+    if not last.readout:
+        return flat.reshape(len(values), steps, -1)[:, :, : last.neurons].astype(np.bool_)
+    fields = flat.reshape(len(values), steps, -1, last.state_bits)[:, :, : last.neurons].astype(np.int64)
+    weights = np.int64(1) << np.arange(last.state_bits, dtype=np.int64)
+    weights[-1] = -weights[-1]
+    potentials: NDArray[np.int64] = fields @ weights
+    return potentials
