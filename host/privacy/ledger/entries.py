@@ -1,0 +1,186 @@
+"""The ledger's tables, and what is read from them."""
+
+import json
+import sqlite3
+from collections.abc import Container
+from datetime import UTC, datetime
+from typing import Any
+
+from spikeveil.host.privacy.ledger.amounts import Amount
+from spikeveil.host.privacy.ledger.chain import (
+    GENESIS_HASH,
+    MAX_LEASE,
+    SCHEMA,
+    Balance,
+    ChainBroken,
+    Content,
+    Replay,
+    canonical,
+    check_columns,
+    link,
+)
+from spikeveil.host.privacy.ledger.errors import LeasesExhausted
+from spikeveil.host.privacy.ledger.session import Cost
+from spikeveil.host.privacy.ledger.views import Entry, Preview
+
+#: "SPVL", in the SQLite header's application id
+APPLICATION_ID = 0x5350564C
+
+_NEVER = "BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END"
+
+#: (type, name, table, text) of everything in the file's schema, as SQLite keeps it
+TABLES = (
+    (
+        "table",
+        "entries",
+        "entries",
+        "CREATE TABLE entries (sequence INTEGER PRIMARY KEY, data_set TEXT, lease INTEGER UNIQUE, key TEXT, "
+        "content TEXT NOT NULL, hash TEXT NOT NULL)",
+    ),
+    (
+        "table",
+        "head",
+        "head",
+        "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER NOT NULL, hash TEXT NOT NULL)",
+    ),
+    ("index", "data_sets", "entries", "CREATE INDEX data_sets ON entries (data_set, sequence)"),
+    ("index", "keys", "entries", "CREATE INDEX keys ON entries (key) WHERE key IS NOT NULL"),
+    ("trigger", "no_update", "entries", f"CREATE TRIGGER no_update BEFORE UPDATE ON entries {_NEVER}"),
+    ("trigger", "no_delete", "entries", f"CREATE TRIGGER no_delete BEFORE DELETE ON entries {_NEVER}"),
+)
+
+_ROW = "SELECT sequence, data_set, lease, key, content, hash FROM entries"
+
+
+def fill(connection: sqlite3.Connection, genesis: Content) -> None:
+    """Write the tables and the first entry into an empty file."""
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA}")
+    for _, _, _, statement in TABLES:
+        connection.execute(statement)
+    connection.execute("INSERT INTO head VALUES (1, 0, ?)", (GENESIS_HASH,))
+    append(connection, genesis)
+
+
+def append(connection: sqlite3.Connection, content: Content) -> Entry:
+    """Add `content` (which has its sequence number) after the head; the caller has checked the head."""
+    (previous,) = connection.execute("SELECT hash FROM head").fetchone()
+    text = canonical(content)
+    entry = Entry(content["sequence"], content["kind"], content["time"], content, link(previous, text))
+    columns = (entry.sequence, content.get("data_set"), content.get("lease"), content.get("key"), text, entry.hash)
+    connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", columns)
+    connection.execute("UPDATE head SET entries = ?, hash = ?", (entry.sequence, entry.hash))
+    return entry
+
+
+def entry_at(connection: sqlite3.Connection, sequence: int) -> Entry:
+    """The entry with that number, its hash checked against the entry before it. Raises ChainBroken."""
+    rows = connection.execute(f"{_ROW} WHERE sequence BETWEEN ? AND ? ORDER BY sequence", (sequence - 1, sequence))
+    found = {row[0]: row for row in rows}
+    if sequence not in found or (sequence > 1 and sequence - 1 not in found):
+        raise ChainBroken(f"entry {sequence} or the one before it is missing")
+    row = found[sequence]
+    try:
+        previous = GENESIS_HASH if sequence == 1 else found[sequence - 1][5]
+        fits = link(previous, row[4]) == row[5]
+    except (TypeError, ValueError, AttributeError):
+        fits = False
+    if not fits:
+        raise ChainBroken(f"entry {sequence} or the one before it was changed: its hash does not fit")
+    return entry_of(row)
+
+
+def latest(connection: sqlite3.Connection, data_set: str) -> Entry | None:
+    """The last entry about `data_set`, checked; None where there is none."""
+    (number,) = connection.execute("SELECT max(sequence) FROM entries WHERE data_set = ?", (data_set,)).fetchone()
+    return None if number is None else entry_at(connection, number)
+
+
+def hash_at(connection: sqlite3.Connection, sequence: int) -> str | None:
+    """The hash of an entry as it stands in the table; None where there is no such entry."""
+    row = connection.execute("SELECT hash FROM entries WHERE sequence = ?", (sequence,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """The entry in a row of the table (see `_ROW`). Raises ChainBroken."""
+    try:
+        content = json.loads(row[4])
+        entry = Entry(row[0], content["kind"], content["time"], content, row[5])
+        check_columns(row[0], content, row[:4])
+    except ChainBroken:
+        raise
+    except (ValueError, KeyError, TypeError):
+        raise ChainBroken(f"entry {row[0]} cannot be read") from None
+    return entry
+
+
+def rows(connection: sqlite3.Connection, data_set: str | None = None) -> sqlite3.Cursor:
+    """Every row, or those of one data set, in order."""
+    if data_set is None:
+        return connection.execute(f"{_ROW} ORDER BY sequence")
+    return connection.execute(f"{_ROW} WHERE data_set = ? ORDER BY sequence", (data_set,))
+
+
+def replay(connection: sqlite3.Connection, wanted: Container[int] = ()) -> tuple[Replay, dict[int, str]]:
+    """Replay every entry and compare with the head: the state, and the `wanted` entries' hashes. Raises ChainBroken."""
+    state, hashes = Replay(), {}
+    for row in rows(connection):
+        if not isinstance(row[4], str) or not isinstance(row[5], str):
+            raise ChainBroken(f"entry {state.entries + 1} cannot be read")
+        content = state.take(row[4], row[5])
+        check_columns(state.entries, content, row[:4])
+        if state.entries in wanted:
+            hashes[state.entries] = state.head
+    if connection.execute("SELECT entries, hash FROM head").fetchall() != [(state.entries, state.head)]:
+        raise ChainBroken(f"its last entries were cut off: entry {state.entries} is not the head it names")
+    return state, hashes
+
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Raises ChainBroken where the tables, indexes and triggers are not exactly the ones that `fill` made."""
+    found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    if sorted(tuple(row) for row in found) != sorted(TABLES):
+        raise ChainBroken("its tables, indexes or triggers were changed")
+
+
+def first_excess(balance: Balance, cost: Cost) -> tuple[str, Amount, Amount, Amount] | None:
+    """The first limit that `cost` would break: (quantity, limit, spent, asked); None where it fits."""
+    for quantity, limit, spent, asked in (
+        ("epsilon", balance.epsilon_limit, balance.epsilon_spent, cost.epsilon),
+        ("delta", balance.delta_limit, balance.delta_spent, cost.delta),
+    ):
+        if spent + asked > limit:
+            return quantity, limit, spent, asked
+    return None
+
+
+def preview(balance: Balance, cost: Cost) -> Preview:
+    """What `cost` would do to `balance`."""
+    return Preview(balance, cost, first_excess(balance, cost) is None)
+
+
+class Draft:
+    """The entry that a transaction is about to append."""
+
+    def __init__(self, connection: sqlite3.Connection, sequence: int, last_lease: int) -> None:
+        self.connection, self._sequence, self._last_lease = connection, sequence, last_lease
+        self.entry: Entry
+
+    def next_lease(self) -> int:
+        """Take the next lease number."""
+        if self._last_lease >= MAX_LEASE:
+            raise LeasesExhausted("all 2^40 - 1 lease numbers are used: start a new ledger, with fresh keys")
+        self._last_lease += 1
+        return self._last_lease
+
+    def append(self, kind: str, content: Content) -> Entry:
+        """Add the entry."""
+        self.entry = append(self.connection, new_content(self._sequence, kind, self._last_lease, content))
+        return self.entry
+
+
+def new_content(sequence: int, kind: str, last_lease: int, content: Content) -> Content:
+    """`content` with what every entry has."""
+    time = datetime.now(UTC).isoformat(timespec="microseconds")
+    return {"sequence": sequence, "kind": kind, "time": time, "last_lease": last_lease, **content}
