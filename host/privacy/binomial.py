@@ -88,8 +88,7 @@ def epsilon_of_delta(p: Fraction, count: int, delta: float | Fraction) -> float:
     """
     _check_probability(p)
     count = check_count(count)
-    if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= delta < 1:
-        raise ValueError(f"delta must be at least 0 and under 1, not {delta!r}")
+    check_delta(delta)
     if count == 0 or p == Fraction(1, 2):
         return 0.0
     with precise():
@@ -124,6 +123,12 @@ def check_count(count: int) -> int:
     if isinstance(count, bool | np.bool_) or not hasattr(count, "__index__") or not 0 <= index(count) <= MAX_COUNT:
         raise ValueError(f"count must be a whole number from 0 to 10^12, not {count!r}")
     return index(count)
+
+
+def check_delta(delta: float | Fraction) -> None:
+    """ValueError unless `delta` is a number of at least 0 and under 1."""
+    if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= delta < 1:
+        raise ValueError(f"delta must be at least 0 and under 1, not {delta!r}")
 
 
 def log_pmf(p: Fraction, count: int, i: int) -> Decimal:

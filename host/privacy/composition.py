@@ -12,9 +12,9 @@ always against us:
 - **Cutting.** delta = E[(1 - e^(epsilon - loss))_+] grows with every probability and every loss. High losses outside a
   group's window therefore count as infinite (their probability is added to delta) and low ones are raised to the
   window's lowest.
-- **Floats.** Window weights carry the bound of `binomial`; a position on the grid is off by at most 4u of the width, and
-  t by that over 1 - e^-step, which is added to both parts; a convolution of n non-negative terms is off by (n + 2)u at
-  most and is raised by twice that. u = 2^-53.
+- **Floats.** Window weights carry the bound of `binomial`. A position on the grid is off by at most 5u of the width
+  and t by that over 1 - e^-step, which is added to both parts; the cell is chosen so that an error can only raise a
+  loss. A convolution of n non-negative terms is off by (n + 2)u at most and is raised by twice that. u = 2^-53.
 
 The grid has at most 2^15 steps over the sum of all windows. Cut probabilities are together below 2^-30 of delta.
 """
@@ -43,6 +43,7 @@ LEAST_DELTA = 1e-280  # below it floats underflow: a smaller delta is treated as
 
 _U = 2.0**-53
 _UP = Decimal(1) + Decimal("1e-30")
+_NOTHING = (Fraction(1, 2), 0)
 
 
 @dataclass(frozen=True)
@@ -61,30 +62,27 @@ class Composition:
         with precise():
             return float_up(sum((n * log_ratio(p) for p, n in self.groups), Decimal(0)) * _UP)
 
-    def epsilon(self, delta: float) -> float:
+    def epsilon(self, delta: float | Fraction) -> float:
         """Epsilon of everything together at `delta` (at least 0, under 1), rounded up."""
+        first = self.groups[0] if self.groups else _NOTHING
+        alone = epsilon_of_delta(*first, delta)
         if len(self.groups) < 2:
-            return (
-                epsilon_of_delta(*self.groups[0], delta) if self.groups else epsilon_of_delta(Fraction(1, 2), 0, delta)
-            )
-        epsilon_of_delta(Fraction(1, 2), 0, delta)  # refuses a delta out of range
+            return alone
         if delta < LEAST_DELTA:
             return self.pure_epsilon
-        return min(self.pure_epsilon, _Grid.of(self.groups, float(delta) * 2.0**-30).epsilon(float(delta)))
+        allowed = _float_down(delta)
+        return min(self.pure_epsilon, _Grid.of(self.groups, allowed * 2.0**-30).epsilon(allowed))
 
-    def delta(self, epsilon: float) -> float:
+    def delta(self, epsilon: float | Fraction) -> float:
         """Delta of everything together at `epsilon` (0 or more), rounded up."""
+        first = self.groups[0] if self.groups else _NOTHING
+        alone = delta_of_epsilon(*first, epsilon)
         if len(self.groups) < 2:
-            return (
-                delta_of_epsilon(*self.groups[0], epsilon)
-                if self.groups
-                else delta_of_epsilon(Fraction(1, 2), 0, epsilon)
-            )
-        delta_of_epsilon(Fraction(1, 2), 0, epsilon)  # refuses an epsilon out of range
+            return alone
         if epsilon >= self.pure_epsilon:
             return 0.0
         for cut in (1e-24, 1e-60, 1e-120, LEAST_DELTA * 2.0**-30):
-            delta = _Grid.of(self.groups, cut).delta(epsilon)
+            delta = _Grid.of(self.groups, cut).delta(_float_down(epsilon))
             if delta >= cut * 2.0**30:
                 break
         return delta
@@ -115,7 +113,10 @@ class _Grid:
         weights *= 1 + 2 * terms * _U
         with precise():
             top = sum((window.top for window in windows), Decimal(0)) * _UP
-        return cls(top, step, weights, sum(window.lost for window in windows) * (1 + 64 * _U))
+        lost = (
+            sum(window.lost for window in windows) * (1 + 64 * _U) + LEAST_DELTA * 2.0**-40
+        )  # products that underflow
+        return cls(top, step, weights, lost)
 
     def _delta(self, gap: float) -> float:
         """Delta at epsilon = top - gap."""
@@ -162,33 +163,39 @@ def _window(p: Fraction, m: int, cut: float) -> _Window:
     first = mode - (len(fewer) - 1)
     with precise():
         loss, top = log_ratio(p), (m - 2 * first) * log_ratio(p)
-    drops = 2 * float(loss) * np.arange(len(weights))
+    drops = 2 * float(loss) * np.arange(len(weights), dtype=np.float64)
     return _Window(top, drops, weights, lost * peak * 1.01)
 
 
 def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Terms, float]:
     """Upper bounds of w_0 = 1, w_j = w_{j-1} ratio(j), j <= last, until the rest is at most `cut`; and that rest."""
-    blocks, weight, start, size = [np.ones(1)], 1.0, 1, 1024
+    blocks, weight, start, size, rest = [np.ones(1)], 1.0, 1, 1024, 0.0
     while start <= last:
         stop = min(start + size, last + 1)
-        block = weight * np.cumprod(ratio(np.arange(start, stop, dtype=np.float64)))
+        block = np.maximum(weight * np.cumprod(ratio(np.arange(start, stop, dtype=np.float64))), 2.0**-1000)
         following = float(ratio(np.array([stop], dtype=np.float64))[0])
-        rests = block * following / max(1 - following, 2.0**-30) * 2
-        blocks.append(block)
+        blocks.append(block.astype(np.float64))
         weight, start, size = float(block[-1]), stop, min(2 * size, 1 << 16)
-        if stop <= last and following < 1 - 2.0**-30 and rests[-1] <= cut:
+        rest = 2 * weight * following / max(1 - following, 2.0**-30) if stop <= last else 0.0
+        if following < 1 - 2.0**-30 and rest <= cut / 2:
             break
-    terms = np.concatenate(blocks)
-    rest = 0.0 if start > last else float(rests[-1])
-    return terms * (1 + (7 * start + 64) * _U), rest
+    terms = np.concatenate(blocks) * (1 + (8 * start + 64) * _U)
+    rests = np.append(np.cumsum(terms[::-1])[-2::-1], 0.0) * (1 + start * _U) + rest  # of all terms after each
+    kept = int(np.argmax(rests <= cut)) + 1
+    return terms[:kept], float(rests[kept - 1])
 
 
 def _split(weights: Terms, drops: Terms, step: float) -> Terms:
     """Each weight on the two grid points around its drop; both parts rounded up."""
-    below = np.floor(drops / step)
+    below = np.floor(drops * (1 - 8 * _U) / step)
     share = np.clip(np.expm1(drops - (below + 1) * step) / math.expm1(-step), 0.0, 1.0)
     slack = 16 * _U * (float(drops[-1]) + step) / -math.expm1(-step) + 16 * _U
     index, size = below.astype(np.int64), int(below[-1]) + 2
     upper = np.bincount(index, weights * np.minimum(share + slack, 1.0), size)
     lower = np.bincount(index + 1, weights * np.minimum(1 - share + slack, 1.0), size)
     return np.asarray((upper + lower) * (1 + (len(weights) + 8) * _U))
+
+
+def _float_down(value: float | Fraction) -> float:
+    nearest = float(value)
+    return nearest if Fraction(nearest) <= Fraction(value) else math.nextafter(nearest, 0.0)

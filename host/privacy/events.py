@@ -34,7 +34,7 @@ class PureMechanism(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """`count` releases by one mechanism of bits (or labels) that may differ between neighbours; `Unit.bits` counts them.
+    """`count` released bits or labels that may differ between neighbours (`Unit.bits`), each by `mechanism`.
 
     mechanism: usually a `PureMechanism`; anything else is for other accountants. count: 0 to 10^12, else ValueError.
     """
@@ -47,7 +47,7 @@ class Event:
 
 
 def pure(mechanism: object) -> PureMechanism:
-    """`mechanism`, if it is purely private. Raises `NotPrivate` at epsilon = inf, `UnsupportedEvent` for other kinds."""
+    """`mechanism`, if it is purely private. Raises `NotPrivate` at epsilon = inf, `UnsupportedEvent` otherwise."""
     if getattr(mechanism, "epsilon", None) == float("inf"):
         raise NotPrivate(f"{type(mechanism).__name__} is not differentially private: its epsilon is infinite")
     if not isinstance(mechanism, PureMechanism):
