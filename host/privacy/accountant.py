@@ -22,7 +22,7 @@ Rule = Literal["sum", "renyi"]
 
 @dataclass(frozen=True)
 class Amount:
-    """An exact (epsilon, delta) with its unit. `str` prints all of it to 6 digits, up unless `rounding` says otherwise."""
+    """An exact (epsilon, delta) and its unit. `str` prints all of it to 6 digits, up unless `rounding` differs."""
 
     epsilon: Fraction
     delta: Fraction
