@@ -8,8 +8,8 @@ from spikeveil.pysim.bits import BitStream, check_count
 LENGTH = 127
 TAP = 63
 PERIOD = (1 << LENGTH) - 1  # prime, so the primitive x^127 + x^63 + 1 visits every state but zero
-SPREAD = 10  # the block recurrence works on runs of 2^SPREAD bits
-UNIT = (1 << SPREAD) // 64  # such a run in 64-bit words: a block of 127 runs is 16 KiB, half a first-level cache
+SPREAD = 12  # the block recurrence works on runs of 2^SPREAD bits
+UNIT = (1 << SPREAD) // 64  # such a run in 64-bit words: a block of 127 runs is 64 KiB, inside a second-level cache
 
 
 def check_seed(seed: object) -> int:
