@@ -93,18 +93,12 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         with sentences(self.path, self.what, self.timeout):
-            connection = self._connect("mode=rw")
             try:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                return self._connect("mode=rw")
             except sqlite3.OperationalError as error:
-                connection.close()
                 if not error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
                     raise
                 return self._open_unwritable(error)
-            except sqlite3.Error:
-                connection.close()
-                raise
-            return connection
 
     def _open_unwritable(self, error: sqlite3.Error) -> sqlite3.Connection:
         """A file in a folder where no lock file can be made: readable as it stands if its log is empty."""
@@ -127,6 +121,7 @@ class Database:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error:
             connection.close()
             raise
