@@ -5,7 +5,9 @@ from importlib import import_module, metadata
 import click
 
 #: sub-command -> module that holds a click command of that name (dashes become underscores)
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "dpsnn": "spikeveil.host.cli.dpsnn",
+}
 
 
 class LazyGroup(click.Group):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from spikeveil.host.privacy.accountant import Accountant as Accountant
     from spikeveil.host.privacy.budget import BudgetExceeded as BudgetExceeded
     from spikeveil.host.privacy.composition import compose as compose
+    from spikeveil.host.privacy.dpsgd import DpSgd as DpSgd
     from spikeveil.host.privacy.events import Event as Event
     from spikeveil.host.privacy.events import NotPrivate as NotPrivate
     from spikeveil.host.privacy.events import UnsupportedEvent as UnsupportedEvent
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Accountant": "accountant",
     "BudgetExceeded": "budget",
+    "DpSgd": "dpsgd",
     "Event": "events",
     "Evidence": "ledger",
     "KaryRandomizedResponse": "mechanisms",
