@@ -15,7 +15,7 @@ from spikeveil.pysim import checks
 from spikeveil.pysim.bits import check_count, word_dtype
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.lfsr import PERIOD, Lfsr, check_seed
-from spikeveil.pysim.trivium import KEY_BYTES, Trivium, port
+from spikeveil.pysim.trivium import KEY_BYTES, Trivium, number
 from spikeveil.pysim.trivium_bank import TriviumBank
 
 MAX_LAYER = (1 << 8) - 1
@@ -136,7 +136,7 @@ class TriviumSource(WordSource):
     assurance = "computational: as hard to tell from uniform bits as Trivium under a secret 80-bit key"
 
     def __init__(self, key: bytes) -> None:
-        port(key, "key")
+        number(key, "key")
         self._key = key
 
     @classmethod

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spikeveil.pysim.bits import BitStream
 
 KEY_BYTES = 10
+KEY_BITS = 8 * KEY_BYTES
 WARM_UP = 4 * 288  # clocks before the first keystream bit
 STEP = 64
 MASK = (1 << STEP) - 1
@@ -23,11 +24,11 @@ MASK = (1 << STEP) - 1
 
 @dataclass(frozen=True)
 class Register:
-    """One of the three registers: its delays in clocks, and where a key or IV bit lies when it is loaded."""
+    """The delays of one of the three registers, in clocks."""
 
-    length: int  # the oldest bit it gives to the next register
-    near: int  # the younger bit it gives to the next register
-    own: int  # the bit of its own that it adds to what it takes in
+    length: int  # of the oldest bit it gives to the next register
+    near: int  # of the younger bit it gives to the next register
+    own: int  # of its own bit that it adds to what it takes in
 
 
 A = Register(length=93, near=66, own=69)
@@ -36,23 +37,27 @@ C = Register(length=111, near=66, own=87)
 ONES = 0b111  # the oldest three bits of C at load
 
 
-def port(value: bytes, name: str) -> int:
-    """The 80-bit integer of a key or IV of 10 bytes: bit n is the n-th bit to enter its register, after zeros.
+def number(value: bytes, name: str) -> int:
+    """The 80-bit number that 10 bytes print as in the eSTREAM vectors: their big-endian integer.
 
-    It is the little-endian integer of the bytes, in the order in which the eSTREAM vectors print them. The
-    gateware's `key` and `iv` ports hold the same number. Anything but 10 bytes raises ValueError, which does not
-    show them.
+    The gateware's `key` and `iv` ports hold it. Anything but 10 bytes raises ValueError, which does not show them.
     """
     if not isinstance(value, bytes):
         raise ValueError(f"Trivium {name} must be {KEY_BYTES} bytes, not {type(value).__name__}")
     if len(value) != KEY_BYTES:
         raise ValueError(f"Trivium {name} must be {KEY_BYTES} bytes, not {len(value)}")
-    return int.from_bytes(value, "little")
+    return int.from_bytes(value, "big")
 
 
-def loaded(register: Register, value: int) -> int:
-    """A register after the 80 bits of `value` were shifted in: bit 0 is the oldest, what entered last is on top."""
-    return value << (register.length - 8 * KEY_BYTES)
+def entry_bit(place: int) -> int:
+    """Which bit of `number` enters its register at `place` 0 to 79: the first byte first, each from its lowest bit."""
+    return 8 * (KEY_BYTES - 1 - place // 8) + place % 8
+
+
+def loaded(register: Register, value: bytes, name: str) -> int:
+    """A register of zeros after a key or IV entered it: bit 0 is the oldest, what came last is on top."""
+    number(value, name)
+    return int.from_bytes(value, "little") << (register.length - KEY_BITS)
 
 
 def taps(register: Register, state: int) -> tuple[int, int]:
@@ -76,7 +81,7 @@ class Trivium(BitStream):
     """
 
     def __init__(self, key: bytes, iv: bytes) -> None:
-        self._a, self._b, self._c = loaded(A, port(key, "key")), loaded(B, port(iv, "IV")), ONES
+        self._a, self._b, self._c = loaded(A, key, "key"), loaded(B, iv, "IV"), ONES
         for _ in range(WARM_UP // STEP):
             self._step()
         self._advance()

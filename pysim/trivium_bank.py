@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.trivium import ONES, WARM_UP, A, B, C, loaded, port
+from spikeveil.pysim.trivium import ONES, WARM_UP, A, B, C, loaded
 
 Planes = NDArray[np.uint64]  # (bits, words): bit i of word l belongs to record 64 * l + i
 
@@ -40,11 +40,12 @@ def spread(values: Sequence[int], rows: int) -> Planes:
 
 
 def less(planes: Planes, threshold: int) -> Planes:
-    """Where the word whose bit i lies in planes[i] is below `threshold`: from the lowest bit up, a later one decides."""
+    """Where the word whose bit i lies in planes[i] is below `threshold`: from the lowest bit up, later ones rule."""
     reached = np.full_like(planes[0], ALL)
     for bit, plane in enumerate(planes):
         (np.bitwise_and if threshold >> bit & 1 else np.bitwise_or)(plane, reached, out=reached)
-    return np.invert(reached, out=reached)
+    below: Planes = np.invert(reached, out=reached)
+    return below
 
 
 def transpose_bits(square: Planes) -> Planes:
@@ -78,8 +79,8 @@ class TriviumBank:
         self._records, self._words = len(ivs), -(-len(ivs) // 64)
         self._arrays = {name: np.zeros((CARRY + RUN, self._words), np.uint64) for name, *_ in RULES}
         states = {
-            "a": (A, [loaded(A, port(key, "key"))] * len(ivs)),
-            "b": (B, [loaded(B, port(iv, "IV")) for iv in ivs]),
+            "a": (A, [loaded(A, key, "key")] * len(ivs)),
+            "b": (B, [loaded(B, iv, "IV") for iv in ivs]),
             "c": (C, [ONES] * len(ivs)),
         }
         for name, (register, values) in states.items():
