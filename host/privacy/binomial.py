@@ -27,7 +27,9 @@ which covers all. What lies beyond the window is at most (last term) r / (1 - r)
 over, once it is below 2^-60 of the sum. A window has about 9 sqrt(m p q) terms on either side of the mode: the
 excess of delta is below 4e-10 of it for m = 10^9 and below 2e-12 for m = 10^4. The excess of epsilon is
 (excess of delta) / |d delta / d epsilon| plus one float; relative to epsilon it is far under 1e-6 except where
-epsilon itself is next to 0, that is where delta(0) exceeds the delta asked for by less than a part in 10^6.
+epsilon itself is next to 0, that is where delta(0) exceeds the delta asked for by less than a part in 10^6. Both
+functions are monotone in every argument wherever the true values differ by more than that excess (delta does not
+change from m to m + 1 bits where epsilon lies on the lattice of m + 1).
 """
 
 import math
@@ -104,13 +106,16 @@ def epsilon_of_delta(p: Fraction, count: int, delta: float | Fraction) -> float:
                 high = middle
         share = (allowed - d) / c * (1 - _WIDEN)
         gap = 2 * loss if share >= 1 else min(2 * loss, -(1 - share).ln() * (1 - _WIDEN) - _NEAR_ZERO)
-        return float_up(max(Decimal(0), (count - 2 * low) * loss - max(Decimal(0), gap) + _NEAR_ZERO))
+        left = (count - 2 * low) * loss - max(Decimal(0), gap)
+        return float_up(left + _NEAR_ZERO) if left > 0 else 0.0
 
 
 def power_complement_up(p: Fraction, count: int) -> float:
     """1 - (1 - p)^count for p in (0, 1], rounded up."""
-    if count == 0:
-        return 0.0
+    if count * p.denominator.bit_length() <= 1 << 14:
+        exact_ratio = 1 - (1 - p) ** count
+        nearest = exact_ratio.numerator / exact_ratio.denominator
+        return nearest if Fraction(nearest) >= exact_ratio else math.nextafter(nearest, 1.0)
     with precise():
         chance = Decimal(p.numerator) / Decimal(p.denominator)
         exact = (1 - (1 - chance) ** count) * (1 + _WIDEN) + _NEAR_ZERO
@@ -160,9 +165,7 @@ def falling_sum(ratio: Callable[[Terms], Terms], factor: Callable[[Terms], Terms
     while start < terms:
         stop = min(start + size, terms)
         j = np.arange(start, stop, dtype=np.float64)
-        steps = ratio(j)
-        if start == 0:
-            steps[0] = 1.0
+        steps = ratio(j) if start else np.append(1.0, ratio(j[1:]))
         weights = np.maximum(weight * np.cumprod(steps), _FLOOR)
         total += float(np.sum(weights * factor(j)))
         weight, start, size = float(weights[-1]), stop, min(2 * size, 1 << 16)

@@ -16,7 +16,7 @@ always against us:
   and t by that over 1 - e^-step, which is added to both parts; the cell is chosen so that an error can only raise a
   loss. A convolution of n non-negative terms is off by (n + 2)u at most and is raised by twice that. u = 2^-53.
 
-The grid has at most 2^15 steps over the sum of all windows. Cut probabilities are together below 2^-30 of delta.
+The grid has at most 2^14 steps over the sum of all windows. Cut probabilities are together below 2^-30 of delta.
 """
 
 import math
@@ -38,7 +38,7 @@ from spikeveil.host.privacy.binomial import (
 )
 from spikeveil.host.privacy.events import Event, grouped
 
-GRID = 1 << 15
+GRID = 1 << 14
 LEAST_DELTA = 1e-280  # below it floats underflow: a smaller delta is treated as 0
 
 _U = 2.0**-53
