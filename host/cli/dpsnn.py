@@ -14,7 +14,7 @@ FOOT = (
     "Holds for batches of expected size 250 drawn by Poisson sampling from 60,000 and clipped per-example gradients.\n"
     "MA and sound are upper bounds, rounded up. CLT is an APPROXIMATION and no bound; ▼ marks where it lies under the "
     "sound bound.\n"
-    "printed: the paper's own digits; a dash means they were not available to compare."
+    "paper: its own printed digits; a dash means they were not available to compare."
 )
 
 
@@ -63,11 +63,12 @@ def _record(row: "Row") -> dict[str, Any]:
 
 
 def _print(found: "list[Row]") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="DPSNN: epsilon at delta = 1e-5, B = 250 of N = 60,000", padding=(0, 0, 0, 1))
-    for name in ("table", "task", "noise", "epochs", "MA", "printed", "CLT approx.", "printed", "sound PLD"):
+    table = Table(title="DPSNN: epsilon at delta = 1e-5, B = 250 of N = 60,000", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("tbl", "task", "noise", "epochs", "MA", "paper", "CLT\napprox.", "paper", "sound\nPLD"):
         table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
     for row in found:
         setting = row.setting
@@ -80,7 +81,7 @@ def _print(found: "list[Row]") -> None:
             setting.printed_ma or "-",
             f"{row.clt:.4f}{' ▼' if row.clt_below_sound else '  '}",
             setting.printed_clt or "-",
-            "not asked" if row.sound is None else _up(row.sound),
+            "-" if row.sound is None else _up(row.sound),
         )
     console = Console()
     console.print(table)

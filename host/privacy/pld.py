@@ -13,15 +13,20 @@ value is off by at most eta times the total mass, and |e|_1 <= sqrt(L) |e|_2.
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from spikeveil.host.privacy.composition import _split, _window
+
 DP_ACCOUNTING = "0.6.0"  # its faults are worked around one by one, so the version is part of the claim
 FINEST = 2.0**-20  # in nats; every grid is a power of two times this, so that two can always meet
 _STEP_ERROR = 4e-15
+_CUT = 1e-40  # probability left outside the window on either side, counted as an infinite loss
 _ULP = float(np.finfo(np.float64).eps)
 
 
@@ -121,7 +126,15 @@ class Pld:
         epsilon, more = float(self.distribution.get_epsilon_for_delta(delta - self.slack)), 1e-12
         while self.delta(epsilon) > delta:  # the library's inverse sums in another order than its delta
             epsilon, more = epsilon + more, 2 * more
-        return epsilon
+        return epsilon if epsilon < 700 or math.isinf(epsilon) else self._tightened(epsilon, delta)
+
+    def _tightened(self, high: float, delta: float) -> float:
+        """The library's inverse stops where exp(-loss) underflows: bisect on its delta instead."""
+        low = 0.0
+        while high - low > 1e-12 * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.delta(middle) > delta else (low, middle)
+        return high
 
 
 @lru_cache(maxsize=32)
@@ -131,3 +144,25 @@ def gaussian_pld(rate: float, noise: float, grid: float) -> Pld:
         noise, sampling_prob=rate, value_discretization_interval=grid, pessimistic_estimate=True
     )
     return Pld(_dense(distribution), grid, _STEP_ERROR)
+
+
+def flip_width(p: Fraction, count: int) -> float:
+    """The range of losses, in nats, that `flip_pld` keeps."""
+    return float(_window(p, count, _CUT).drops[-1])
+
+
+def flip_pld(p: Fraction, count: int, grid: float) -> Pld:
+    """`count` (1 or more) randomised responses of flip probability p < 1/2 together: exact weights, rounded up.
+
+    Each loss is split onto its two neighbours on the grid as in `composition`, so delta can only rise, by an amount of
+    second order in `grid`. Both directions are equal.
+    """
+    library = _library()
+    from dp_accounting.pld.pld_pmf import DensePLDPmf
+
+    window = _window(p, count, _CUT)
+    highest = math.ceil(window.top / Decimal(grid))
+    above = float(highest * Decimal(grid) - window.top) * (1 - 4 * _ULP)  # losses may only move up
+    weights = _split(window.weights, window.drops + above, grid)
+    pmf = DensePLDPmf(grid, highest - len(weights) + 1, weights[::-1].copy(), window.lost, True)
+    return Pld(library.PrivacyLossDistribution(pmf, pmf), grid, 0.0)
