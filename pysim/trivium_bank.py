@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.pysim import checks
+from spikeveil.pysim.bits import word_dtype
 from spikeveil.pysim.trivium import ONES, WARM_UP, A, B, C, loaded
 
 Planes = NDArray[np.uint64]  # (bits, words): bit i of word l belongs to record 64 * l + i
@@ -76,6 +78,8 @@ class TriviumBank:
     """
 
     def __init__(self, key: bytes, ivs: Sequence[bytes]) -> None:
+        if not ivs:
+            raise ValueError("Trivium IVs must be one or more, not none")
         self._records, self._words = len(ivs), -(-len(ivs) // 64)
         self._arrays = {name: np.zeros((CARRY + RUN, self._words), np.uint64) for name, *_ in RULES}
         states = {
@@ -95,7 +99,14 @@ class TriviumBank:
         return f"TriviumBank({self._records} streams, key hidden)"
 
     def below(self, threshold: int, bits: int, out: NDArray[np.bool_]) -> None:
-        """Set `out` (streams, count) to `word < threshold` for each stream's next words of `bits` bits (1 to 64)."""
+        """Set `out` (streams, count) to `word < threshold` for each stream's next words of `bits` bits (1 to 64).
+
+        `threshold` is 0 to 2^bits - 1. Anything out of range, or another shape, raises ValueError.
+        """
+        word_dtype(bits)
+        checks.integer("threshold", threshold, 0, (1 << bits) - 1)
+        if out.ndim != 2 or len(out) != self._records:
+            raise ValueError(f"mask shape must be ({self._records}, count), not {out.shape}")
         draws = max(1, STREAM_WORDS // (bits * self._words))
         for start in range(0, out.shape[1], draws):
             part = out[:, start : start + draws]
