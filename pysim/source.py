@@ -90,6 +90,8 @@ class LfsrSource(WordSource):
     assurance = "none: linear, so its 127 bits of state follow from a few hundred flips that are known"
 
     def __init__(self, seeds: Sequence[int]) -> None:
+        if not isinstance(seeds, Sequence) or isinstance(seeds, str | bytes):
+            raise ValueError(f"LFSR seeds must be a sequence of integers, not {type(seeds).__name__}")
         self._seeds = tuple(check_seed(seed) for seed in seeds)
         if len(set(self._seeds)) < len(self._seeds):
             raise ValueError("LFSR seeds must differ from one another, not repeat")
