@@ -6,7 +6,10 @@ import click
 
 #: sub-command -> module that holds a click command of that name (dashes become underscores)
 COMMANDS: dict[str, str] = {
+    "budget": "spikeveil.host.cli.budget",
     "dpsnn": "spikeveil.host.cli.dpsnn",
+    "epsilon": "spikeveil.host.cli.epsilon",
+    "plan": "spikeveil.host.cli.plan",
 }
 
 

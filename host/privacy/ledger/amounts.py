@@ -71,7 +71,7 @@ def _shown(value: Amount, rounding: str, digits: int) -> str:
         context.prec = digits
         context.rounding = rounding
         decimal = (Decimal(value.numerator) / Decimal(value.denominator)).normalize()
-        plain = decimal.is_zero() or -6 <= decimal.adjusted() < digits
+        plain = decimal.is_zero() or -4 <= decimal.adjusted() < digits
         return f"{decimal:f}" if plain else f"{decimal:e}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from spikeveil.host.privacy.binomial import check_count
 from spikeveil.host.privacy.ledger.amounts import Amount, amount, float_below, probability, to_text
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
@@ -66,7 +67,7 @@ class Session:
         if not 1 <= self.releases <= MAX_RELEASES:
             raise ValueError(f"session releases must be 1 to 2^32, not {self.releases}")
         object.__setattr__(self, "delta", probability("session delta", self.delta))
-        self.bits(Unit.RECORD)
+        check_count(self.bits(Unit.RECORD))
 
     def bits(self, unit: Unit) -> int:
         """How many bits the session composes at `unit`."""

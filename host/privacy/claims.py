@@ -1,0 +1,54 @@
+"""The words that stand beside every epsilon: against whom it holds, what was released, how it was composed."""
+
+from dataclasses import dataclass
+
+from spikeveil.host.privacy.mechanisms import RandomizedResponse
+from spikeveil.host.privacy.units import Unit
+
+#: noise source -> against whom the figures hold
+AGAINST = {
+    "trivium": "whoever has neither the secret 80-bit key nor a break of Trivium (computational)",
+    "os": "whoever cannot predict the operating system's random generator (computational)",
+    "lfsr": "NOBODY who knows the LFSR's polynomial and sees some flips: figures are nominal, the real epsilon is inf",
+    "none": "NOBODY: nothing is hidden",
+}
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The shape of one released record: T = `steps` by N = `neurons` bits of one flipped layer, under its limits.
+
+    Raises ValueError as `Unit.bits` does.
+    """
+
+    steps: int
+    neurons: int
+    spike_limit: int | None = None
+    step_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        self.bits(Unit.RECORD)
+
+    def bits(self, unit: Unit) -> int:
+        """How many released bits of one record may differ between neighbours at `unit`."""
+        return unit.bits(self.steps, self.neurons, spike_limit=self.spike_limit, step_limit=self.step_limit)
+
+    @property
+    def released(self) -> str:
+        """What leaves, as a phrase."""
+        limits = [
+            f"at most {limit} spikes a {name} enter the flipper"
+            for name, limit in (("record", self.spike_limit), ("step", self.step_limit))
+            if limit is not None
+        ]
+        shape = f"every flipped spike of one layer, {self.steps} steps of {self.neurons} neurons a record"
+        return "; ".join([shape, *limits])
+
+
+def mechanism_text(mechanism: RandomizedResponse) -> str:
+    """The mechanism in one line."""
+    p = mechanism.flip_probability
+    return (
+        f"randomised response, threshold {mechanism.threshold} of {mechanism.bits}-bit words: "
+        f"p = {p.numerator}/{p.denominator}"
+    )
