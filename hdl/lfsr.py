@@ -61,6 +61,6 @@ class Lfsr(wiring.Component):
         padded = Cat(Const(0, self.load_cycles * self.width - LENGTH), self.seed)
         with m.Switch(cycle):
             for index in range(self.load_cycles):
-                with m.Case(index):
+                with m.Case(index) if index < self.load_cycles - 1 else m.Default():
                     m.d.comb += chunk.eq(padded.word_select(index, self.width))
         return chunk

@@ -23,8 +23,8 @@ class Trivium(wiring.Component):
     - `start` (one cycle, dominant) loads `key` and `iv`, which must stay as they are until `o` is valid. They are the
       numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.trivium.number`). The payload that `o` offered
       is withdrawn.
-    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2) after `start` and offers a payload a cycle from then on, out of a register.
-      Before the first `start`, after reset and during key setup it is not valid.
+    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2) after `start` and offers a payload a cycle from
+      then on, out of a register. Before the first `start`, after reset and during key setup it is not valid.
 
     Starting twice with one key and IV gives the same keystream twice: whoever starts must never do so.
 
@@ -102,8 +102,9 @@ class Trivium(wiring.Component):
         chunk, end = Signal(self.width), load_bits(self.width)
         zeros: list[Value] = [Const(0, 1)]
         entering = Cat(zeros * (end - len(bits)), bits, zeros * (-end % self.width))
+        last = (end - 1) // self.width
         with m.Switch(cycle):
-            for index in range(-(-end // self.width)):
-                with m.Case(index):
+            for index in range(last + 1):
+                with m.Case(index) if index < last else m.Default():
                     m.d.comb += chunk.eq(entering.word_select(index, self.width))
         return chunk
