@@ -80,7 +80,7 @@ class DpSgd:
         """Steps in `epochs` passes, epochs * dataset_size / batch_size; must come out whole, else ValueError."""
         count = Fraction(_whole("epochs", epochs, 0) * self.dataset_size, self.batch_size)
         if count.denominator != 1:
-            raise ValueError(f"steps in {epochs} epochs must be a whole number, not {float(count)}: give the steps")
+            raise ValueError(f"steps in {epochs} epochs must be a whole number, not {float(count):.6g}: give the steps")
         return count.numerator
 
     def mu(self, steps: int) -> float:

@@ -40,10 +40,14 @@ def _log_mean(power: float, order: float, rate: float, noise: float) -> float:
     left = math.sqrt(2 * (_TAIL + lift))
     right = order / noise + math.sqrt(2 * (_TAIL - order * log_rate))
     t = step * np.arange(-math.ceil(left / step), math.ceil(right / step) + 1)
-    log_ratio = np.logaddexp(log_rest, log_rate + t / noise - 0.5 / noise**2)
-    result = float(logsumexp(power * log_ratio - t**2 / 2)) + math.log(step / math.sqrt(2 * math.pi))
-    largest = 0.5 * max(left, right) ** 2 + lift + order * (right / noise + 0.5 / noise**2 - log_rate)
-    return result + 1e-13 + 8 * _ULP * largest
+    log_one = log_rate + t / noise - 0.5 / noise**2
+    log_ratio = np.logaddexp(log_rest, log_one)
+    logs = power * log_ratio - t**2 / 2
+    total = float(logsumexp(logs))
+    one = np.exp(log_one - log_ratio) * (np.abs(log_rate) + np.abs(t) / noise + 0.5 / noise**2)
+    roundings = t**2 / 2 + abs(power) * (np.abs(log_ratio) + one)  # of each term's logarithm, in ulp
+    raised = 1e-14 + 8 * _ULP * float(np.sum(np.exp(logs - total) * roundings))
+    return total + math.log(step / math.sqrt(2 * math.pi)) + raised
 
 
 @lru_cache(maxsize=65536)

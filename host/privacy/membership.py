@@ -66,9 +66,9 @@ class MembershipAudit:
         members, others = (
             self._scores(name, xs) for name, xs in (("member", member_samples), ("non-member", non_member_samples))
         )
-        threshold, sign = _tuned(members[::2], others[::2])
-        caught = int(np.sum(sign * members[1::2] > sign * threshold))
-        cleared = int(np.sum(sign * others[1::2] <= sign * threshold))
+        threshold, higher = _tuned(members[::2], others[::2])
+        caught = int(np.sum((members[1::2] > threshold) == higher))
+        cleared = int(np.sum((others[1::2] > threshold) != higher))
         hits, passes = len(members[1::2]), len(others[1::2])
         (caught_low, caught_high), (cleared_low, cleared_high) = (
             _interval(caught, hits, confidence),
@@ -99,12 +99,12 @@ class MembershipAudit:
         return np.array([output.max() for output in outputs])
 
 
-def _tuned(members: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, int]:
-    """The threshold and direction (1: members score higher) with the best balanced accuracy on these scores."""
+def _tuned(members: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, bool]:
+    """The threshold and whether members score above it, with the best balanced accuracy on these scores."""
     cuts = np.unique(np.concatenate([members, others]))
     above = (members[:, None] > cuts).mean(axis=0) - (others[:, None] > cuts).mean(axis=0)
     best = int(np.argmax(np.abs(above)))
-    return float(cuts[best]), 1 if above[best] >= 0 else -1
+    return float(cuts[best]), bool(above[best] >= 0)
 
 
 def _interval(count: int, trials: int, confidence: float) -> tuple[float, float]:

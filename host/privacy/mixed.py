@@ -10,9 +10,11 @@ earlier outputs; mechanisms and counts are fixed beforehand.
 """
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import Literal
 
 import numpy as np
@@ -67,20 +69,22 @@ class Mixed:
         """The privacy-loss distribution of everything together; needs at least one training (ValueError)."""
         if not self.trainings:
             raise ValueError("mixed composition needs at least one DP-SGD run, not 0: use the exact composition")
-        width = sum(flip_width(p, count) for p, count in self.responses.groups)
-        finest = min(mechanism.grid(steps) for mechanism, steps in self.trainings)
-        grid = FINEST * 2.0 ** max(math.log2(finest / FINEST), math.ceil(math.log2(max(width / _POINTS / FINEST, 1))))
-        parts = [mechanism.pld(steps, grid) for mechanism, steps in self.trainings]
-        parts += [flip_pld(p, count, grid) for p, count in self.responses.groups]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return _pld(self)
 
     @staticmethod
     def _check(method: str) -> None:
         if method not in ("pld", "rdp"):
             raise ValueError(f"method must be pld or rdp, not {method!r}: an approximation bounds nothing")
+
+
+@lru_cache(maxsize=4)
+def _pld(mixed: Mixed) -> Pld:
+    width = sum(flip_width(p, count) for p, count in mixed.responses.groups)
+    finest = min(mechanism.grid(steps) for mechanism, steps in mixed.trainings)
+    grid = FINEST * 2.0 ** max(math.log2(finest / FINEST), math.ceil(math.log2(max(width / _POINTS / FINEST, 1))))
+    parts = [mechanism.pld(steps, grid) for mechanism, steps in mixed.trainings]
+    parts += [flip_pld(p, count, grid) for p, count in mixed.responses.groups]
+    return reduce(operator.add, parts)
 
 
 def compose_mixed(events: Iterable[Event]) -> Mixed:
