@@ -1,14 +1,16 @@
 """Composition of different randomised responses: exact by group, rounded once, upwards.
 
-Equal flip probabilities form a group; a group alone is composed exactly (`binomial`). Several groups have loss lattices
-with no common step, so each group's loss distribution is moved onto one grid and these are convolved. Rounding is
-always against us:
+Equal flip probabilities form a group; a group alone is composed exactly (`binomial`). Several groups have loss
+lattices with no common step. While their windows have at most 2^17 joint outcomes these are listed; beyond that each
+group's losses are moved once onto one grid of at most 2^14 steps over all windows, and the groups are convolved
+(directly, without FFT: small probabilities keep their relative precision). Rounding is always against us:
 
 - **Splitting.** An outcome of probability w and loss x between the grid points a < x < b becomes two, of losses b
   and a and probabilities w t and w (1 - t), t = (1 - e^(a-x)) / (1 - e^(a-b)). This keeps the probability under the
   other input, w e^(-x), as well; so the old pair of distributions is a post-processing of the new one (merge the two
   outcomes) and the new delta(epsilon) is at least the old one, also under further composition. It is the best such
-  discretisation (Doroshenko et al. 2022, "Connect the Dots"); its excess is of second order in the grid's step.
+  discretisation (Doroshenko et al. 2022, "Connect the Dots"): for one group delta stays exact at the grid points and
+  follows the chord, in e^epsilon, between them.
 - **Cutting.** delta = E[(1 - e^(epsilon - loss))_+] grows with every probability and every loss. High losses outside a
   group's window therefore count as infinite (their probability is added to delta) and low ones are raised to the
   window's lowest.
@@ -16,7 +18,7 @@ always against us:
   and t by that over 1 - e^-step, which is added to both parts; the cell is chosen so that an error can only raise a
   loss. A convolution of n non-negative terms is off by (n + 2)u at most and is raised by twice that. u = 2^-53.
 
-The grid has at most 2^14 steps over the sum of all windows. Cut probabilities are together below 2^-30 of delta.
+Cut probabilities are together below 2^-30 of delta.
 """
 
 import math
@@ -39,6 +41,7 @@ from spikeveil.host.privacy.binomial import (
 from spikeveil.host.privacy.events import Event, grouped
 
 GRID = 1 << 14
+LISTED = 1 << 17
 LEAST_DELTA = 1e-280  # below it floats underflow: a smaller delta is treated as 0
 
 _U = 2.0**-53
@@ -71,7 +74,7 @@ class Composition:
         if delta < LEAST_DELTA:
             return self.pure_epsilon
         allowed = _float_down(delta)
-        return min(self.pure_epsilon, _Grid.of(self.groups, allowed * 2.0**-30).epsilon(allowed))
+        return min(self.pure_epsilon, _Losses.of(self.groups, allowed * 2.0**-30).epsilon(allowed))
 
     def delta(self, epsilon: float | Fraction) -> float:
         """Delta of everything together at `epsilon` (0 or more), rounded up."""
@@ -82,7 +85,7 @@ class Composition:
         if epsilon >= self.pure_epsilon:
             return 0.0
         for cut in (1e-24, 1e-60, 1e-120, LEAST_DELTA * 2.0**-30):
-            delta = _Grid.of(self.groups, cut).delta(_float_down(epsilon))
+            delta = _Losses.of(self.groups, cut).delta(_float_down(epsilon))
             if delta >= cut * 2.0**30:
                 break
         return delta
@@ -94,33 +97,29 @@ def compose(events: Iterable[Event]) -> Composition:
 
 
 @dataclass(frozen=True, eq=False)
-class _Grid:
-    """Upper bounds on the grid: probability weights[j] of loss top - j * step, `lost` of an infinite loss."""
+class _Losses:
+    """Upper bounds of a loss distribution: weights[j] of loss top - drops[j], `lost` of an infinite one."""
 
     top: Decimal
-    step: float
+    drops: Terms
     weights: Terms
     lost: float
 
     @classmethod
-    def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "_Grid":
+    def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "_Losses":
+        """All groups together; outcomes of probability at most `cut` in sum are counted as infinite losses."""
         windows = [_window(p, n, cut / (2 * len(groups))) for p, n in groups]
-        step = sum(window.drops[-1] for window in windows) / GRID
-        weights, terms = np.ones(1), 1
-        for window in windows:
-            part = _split(window.weights, window.drops, step)
-            weights, terms = np.convolve(weights, part), terms + min(len(weights), len(part)) + 64
-        weights *= 1 + 2 * terms * _U
+        joined = _listed(windows) if math.prod(len(w.drops) for w in windows) <= LISTED else _convolved(windows)
         with precise():
             top = sum((window.top for window in windows), Decimal(0)) * _UP
         lost = (
             sum(window.lost for window in windows) * (1 + 64 * _U) + LEAST_DELTA * 2.0**-40
         )  # products that underflow
-        return cls(top, step, weights, lost)
+        return cls(top, *joined, lost)
 
     def _delta(self, gap: float) -> float:
         """Delta at epsilon = top - gap."""
-        above = gap * (1 + 4 * _U) - np.arange(len(self.weights)) * (self.step * (1 - 4 * _U))
+        above = gap * (1 + 4 * _U) - self.drops * (1 - 16 * _U)
         terms = self.weights * -np.expm1(-np.maximum(above, 0.0))
         return float(np.sum(terms)) * (1 + (len(terms) + 64) * _U) + self.lost
 
@@ -140,17 +139,7 @@ class _Grid:
             return max(0.0, float_up((self.top - Decimal(low)) * _UP))
 
 
-@dataclass(frozen=True, eq=False)
-class _Window:
-    """Upper weights of the losses top - drops[j] of one group, from the highest loss down; `lost` lies above."""
-
-    top: Decimal
-    drops: Terms
-    weights: Terms
-    lost: float
-
-
-def _window(p: Fraction, m: int, cut: float) -> _Window:
+def _window(p: Fraction, m: int, cut: float) -> _Losses:
     """The likely outcomes of `m` responses; what lies outside on either side has probability at most `cut`."""
     rise, fall = float((1 - p) / p), float(p / (1 - p))
     mode = math.floor((m + 1) * p)
@@ -164,7 +153,7 @@ def _window(p: Fraction, m: int, cut: float) -> _Window:
     with precise():
         loss, top = log_ratio(p), (m - 2 * first) * log_ratio(p)
     drops = 2 * float(loss) * np.arange(len(weights), dtype=np.float64)
-    return _Window(top, drops, weights, lost * peak * 1.01)
+    return _Losses(top, drops, weights, lost * peak * 1.01)
 
 
 def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Terms, float]:
@@ -183,6 +172,25 @@ def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Te
     rests = np.append(np.cumsum(terms[::-1])[-2::-1], 0.0) * (1 + start * _U) + rest  # of all terms after each
     kept = int(np.argmax(rests <= cut)) + 1
     return terms[:kept], float(rests[kept - 1])
+
+
+def _listed(windows: list[_Losses]) -> tuple[Terms, Terms]:
+    """Drops and upper weights of every joint outcome; a drop is off by a few u, which `_Losses` allows for."""
+    drops, weights = np.zeros(1), np.ones(1)
+    for window in windows:
+        drops = np.add.outer(drops, window.drops).ravel()
+        weights = np.multiply.outer(weights, window.weights).ravel() * (1 + 4 * _U)
+    return drops, weights
+
+
+def _convolved(windows: list[_Losses]) -> tuple[Terms, Terms]:
+    """The same on one grid."""
+    step = sum(float(window.drops[-1]) for window in windows) / GRID
+    weights, terms = np.ones(1), 1
+    for window in windows:
+        part = _split(window.weights, window.drops, step)
+        weights, terms = np.convolve(weights, part), terms + min(len(weights), len(part)) + 64
+    return np.arange(len(weights), dtype=np.float64) * step, weights * (1 + 2 * terms * _U)
 
 
 def _split(weights: Terms, drops: Terms, step: float) -> Terms:
