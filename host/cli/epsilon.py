@@ -122,9 +122,9 @@ def _print(
 
     console, releases, delta = Console(), options["releases"], up(record["delta"])
     nominal = "" if record["private"] else "nominal "
-    console.print(
-        f"{mechanism_text(mechanism)}; {nominal}epsilon of ONE spike {up(mechanism.epsilon)}", highlight=False
-    )
+    console.print(mechanism_text(mechanism), highlight=False)
+    one = f"{nominal}epsilon of ONE spike: {up(mechanism.epsilon)} (spike level, delta 0, 1 bit)"
+    console.print(one, highlight=False)
     console.print(f"released: {raster.released}", highlight=False)
     console.print(f"against: {record['against']}", highlight=False)
     table = Table(title=f"{nominal}epsilon at delta {delta}, exact composition, rounded up")

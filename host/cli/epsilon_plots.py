@@ -13,12 +13,14 @@ from spikeveil.host.privacy.units import Unit
 def delta_curve(path: str, mechanism: RandomizedResponse, unit: Unit, bits: int, note: str = "") -> None:
     """Write delta(epsilon) of `bits` composed bits to `path` (.png or .svg), down to delta = 1e-12."""
     end = mechanism.epsilon_composed(bits, 1e-12)
-    epsilons = np.linspace(0.0, end if end > 0 else 1.0, 201)
+    epsilons = np.linspace(0.0, end if end > 0 else 1.0, 401)
     deltas = [mechanism.delta_composed(bits, float(epsilon)) for epsilon in epsilons]
     title = f"{bits} bits at {unit.value} level, exact composition"
     figure, plot = _figure(path, f"{mechanism_text(mechanism)}\n{title}", note)
     plot.plot(epsilons, deltas)
-    plot.set(xlabel="epsilon", ylabel="delta", yscale="log", ylim=(1e-12, None))
+    plot.set(xlabel="epsilon", ylabel="delta")
+    if max(deltas) > 0:
+        plot.set(yscale="log", ylim=(1e-12, None))
     figure.savefig(path, dpi=150)
 
 

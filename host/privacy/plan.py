@@ -126,8 +126,9 @@ def accuracy_ceiling(epsilon: float, delta: float | Fraction, classes: int) -> f
         context.prec, context.rounding = 40, ROUND_CEILING
         slack = Fraction(delta)
         odds = Decimal(-epsilon).exp() * (classes - 1)  # divided through by e^E, which may be beyond any float
-        above = 1 + odds * (Decimal(slack.numerator) / slack.denominator)
-        ceiling = above / (1 + odds) * (1 + Decimal("1e-35"))  # exp() rounds to nearest
+        if epsilon > 0:
+            odds *= 1 - Decimal("1e-35")  # exp() rounds to nearest, and fewer odds against raise the ceiling
+        ceiling = (1 + odds * (Decimal(slack.numerator) / slack.denominator)) / (1 + odds)
         nearest = float(ceiling)
         return min(1.0, nearest if Decimal(nearest) >= ceiling else math.nextafter(nearest, 2.0))
 

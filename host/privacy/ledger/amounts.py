@@ -21,9 +21,12 @@ def amount(name: str, value: object) -> Amount:
         if text in ("inf", "infinity"):
             return math.inf
         try:
-            value = Fraction(text)
+            written = Fraction(text)
         except (ValueError, ZeroDivisionError):
             raise ValueError(f"{name} must be a number, 0 or more, not {value!r}") from None
+        if written < 0:
+            raise ValueError(f"{name} must be 0 or more, not {value!r}")
+        return written
     if isinstance(value, float) and value == math.inf:
         return math.inf
     return exact_amount(name, value)

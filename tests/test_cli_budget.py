@@ -1,0 +1,271 @@
+"""`spikeveil budget`: the ledger from the command line, its words, its JSON and its exit codes."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from spikeveil.host.cli import main
+
+HASH = "5a" * 32
+SESSION = "-k 1 -w 2 -T 2 -N 2 --delta 0"
+Run = Callable[[str], Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `spikeveil budget ...` in an empty folder, with a state directory of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def invoke(arguments: str) -> Result:
+        return CliRunner().invoke(main, ["budget", *arguments.split()])
+
+    return invoke
+
+
+@pytest.fixture
+def budget(run: Run) -> Run:
+    """The same with my.ledger, in which "digits" has a record budget of 10 and 1e-5."""
+    done = run("create my.ledger -d digits --unit record --epsilon 10 --delta 1e-5")
+    assert done.exit_code == 0, done.output
+    return run
+
+
+def loaded(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def words(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stdout.replace("│", " ").split())
+
+
+def test_create_and_show(budget: Run) -> None:
+    text = words(budget("show my.ledger"))
+    for part in (
+        "digits record epsilon 10 0 10",
+        "digits record delta 1e-5 0 1e-5",
+        "record level: neighbours differ in the whole record of raw spikes",
+        "Filter: pure sum of (epsilon, delta) over pre-declared sessions, in exact fractions",
+    ):
+        assert part in text
+    shown = loaded(budget("show my.ledger --json"))
+    assert shown["data_sets"]["digits"][0]["epsilon_remaining"] == "10"
+    assert (shown["entries"], shown["last_lease"], shown["witness_error"]) == (2, 0, None)
+    made = loaded(budget("create my.ledger -d faces --unit spike --epsilon 1/3 --delta 0 --json"))
+    assert made["data_sets"]["faces"][0]["epsilon_limit"] == "0.333333333"
+
+
+def test_a_refused_charge_says_what_remains_and_ends_with_1(budget: Run) -> None:
+    assert budget(f"spend my.ledger -d digits --source os {SESSION}").exit_code == 0
+    refused = budget(f"spend my.ledger -d digits --source os {SESSION} --releases 2")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "Error: epsilon budget of data set 'digits' exceeded at record level: limit 10, spent 4.39444916, "
+        "remaining 5.60555084, asked 8.78889831; nothing was charged\n"
+    )
+    assert loaded(budget("show my.ledger --json"))["data_sets"]["digits"][0]["epsilon_spent"] == "4.39444916"
+
+
+def test_a_dry_run_charges_nothing(budget: Run) -> None:
+    text = words(budget(f"spend my.ledger -d digits --source os {SESSION} --dry-run"))
+    assert "Nothing was charged; it would cost data set digits" in text
+    assert "record 4 4.39444916 10 0 1e-5 yes" in text
+    dear = budget(f"lease my.ledger -d digits --specification {HASH} {SESSION} --releases 3 --dry-run")
+    assert dear.exit_code == 1
+    assert "13.1833475" in dear.stdout
+    assert dear.stderr == "Error: a budget cannot bear this charge; nothing was charged\n"
+    asked = loaded(budget(f"spend my.ledger -d digits --source os {SESSION} --dry-run --json"))
+    assert asked["budgets"][0]["epsilon_asked"] == "4.39444916"
+    assert asked["budgets"][0]["allowed"] is True
+    assert len(loaded(budget("history my.ledger --json"))) == 2
+
+
+def test_a_lease_makes_its_key_and_keeps_it_to_its_owner(budget: Run) -> None:
+    start = f"lease my.ledger -d digits --specification {HASH} {SESSION}"
+    granted = loaded(budget(f"{start} --new-key device.key --device ulx3s --json"))
+    assert (granted["lease"], granted["quota_steps"], granted["worth"]) == (1, 2, "private")
+    assert granted["charges"] == [{"unit": "record", "composed_bits": 4, "epsilon": "4.39444916", "delta": "0"}]
+    key = Path("device.key")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    digits = key.read_text().strip()
+    assert len(bytes.fromhex(digits)) == 10
+    for path in Path("..").rglob("*"):
+        if path.is_file() and path.name != "device.key":
+            assert digits.encode() not in path.read_bytes()
+            assert bytes.fromhex(digits) not in path.read_bytes()
+    assert digits not in json.dumps(granted)
+    again = budget(f"{start} --key-file device.key")
+    assert "Charged: lease 2" in words(again)
+    assert "whoever has neither the secret 80-bit key" in words(again)
+    assert budget(f"{start} --new-key device.key").exit_code == 1
+    refused = budget(f"{start} --releases 9 --new-key other.key")
+    assert refused.exit_code == 1
+    assert not Path("other.key").exists()
+
+
+def test_a_key_of_another_ledger_is_refused(budget: Run) -> None:
+    start = f"-d digits --specification {HASH} {SESSION}"
+    budget(f"lease my.ledger {start} --new-key device.key")
+    budget("create other.ledger -d digits --unit record --epsilon 10 --delta 0")
+    refused = budget(f"lease other.ledger {start} --key-file device.key")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(
+        "Error: the key serves another ledger, whose lease numbers are the same: make a fr"
+    )
+
+
+def test_an_lfsr_is_refused_unless_a_demonstration_is_meant(budget: Run) -> None:
+    start = f"lease my.ledger -d digits --specification {HASH} {SESSION} --source lfsr --new-key seed.key"
+    refused = budget(start)
+    assert refused.exit_code == 1
+    assert "asked inf; nothing was charged" in refused.stderr
+    text = words(budget(f"{start} --insecure-demonstration"))
+    assert "NOBODY who knows the LFSR's polynomial" in text
+    assert "NOMINAL: an insecure demonstration was charged" in text
+    assert "record (nominal)" in words(budget("show my.ledger"))
+    assert "(nominal)" in words(budget("history my.ledger")).replace("(nominal )", "(nominal)")
+    assert len(bytes.fromhex(Path("seed.key").read_text())) == 16
+
+
+def test_a_stated_cost(budget: Run) -> None:
+    start = "spend my.ledger -d digits --source os --delta 1e-6 --stated-epsilon 1.5 --stated-unit record"
+    assert "DP-SGD,PLD (stated at record level)" in words(budget(f"{start} --stated-by DP-SGD,PLD"))
+    wrong = budget(start)
+    assert wrong.exit_code == 2
+    assert "a stated cost needs --stated-epsilon, --stated-unit and --stated-by" in wrong.output
+
+
+def test_history_shows_every_charge_in_order(budget: Run) -> None:
+    budget(f"spend my.ledger -d digits --source os {SESSION} --device bench --versions 0.1")
+    budget("create my.ledger -d [b]x --unit step --epsilon inf --delta 0")
+    text = words(budget("history my.ledger"))
+    assert text.index("genesis") < text.index("budget") < text.index("spend") < text.index("[b]x")
+    assert "digits record 4 4.39444916 0" in text
+    entries = loaded(budget("history my.ledger --json"))
+    assert [entry["kind"] for entry in entries] == ["genesis", "budget", "spend", "budget"]
+    assert entries[2]["device"] == "bench"
+    assert entries[2]["evidence"] == {"versions": "0.1"}
+    assert [entry["sequence"] for entry in loaded(budget("history my.ledger --last 1 --json"))] == [4]
+    assert [entry["sequence"] for entry in loaded(budget("history my.ledger -d digits --json"))] == [2, 3]
+
+
+def test_verify_a_ledger_and_its_export(budget: Run) -> None:
+    budget(f"spend my.ledger -d digits --source os {SESSION}")
+    checked = loaded(budget("verify my.ledger --json"))
+    assert (checked["entries"], checked["leases"], checked["witnessed"]) == (3, 0, True)
+    head = f"{checked['entries']}:{checked['head']}"
+    assert "my.ledger holds: 3 entries" in words(budget(f"verify my.ledger --head {head}"))
+    assert budget("export my.ledger -o my.jsonl").exit_code == 0
+    assert budget("export my.ledger").stdout == Path("my.jsonl").read_text()
+    assert loaded(budget(f"verify my.jsonl --head {head} --json"))["head"] == checked["head"]
+    other = budget(f"verify my.ledger --head 3:{'0' * 64}")
+    assert other.exit_code == 1
+    assert "is not the one seen before" in other.stderr
+    lines = Path("my.jsonl").read_text().splitlines(keepends=True)
+    Path("my.jsonl").write_text("".join(lines[:-2]))
+    cut = budget("verify my.jsonl")
+    assert (cut.exit_code, cut.stderr) == (1, "Error: export my.jsonl is corrupt: it is cut off after entry 2\n")
+    assert budget("verify my.ledger --head 3").exit_code == 2
+    nowhere = budget("export my.ledger -o none/my.jsonl")
+    assert (nowhere.exit_code, nowhere.stderr) == (
+        1,
+        "Error: none/my.jsonl could not be written: No such file or directory\n",
+    )
+
+
+def test_a_corrupt_ledger_ends_with_1_and_leaves_no_export(budget: Run) -> None:
+    content = bytearray(Path("my.ledger").read_bytes())
+    place = content.index(b'"epsilon_limit":"10/1"')
+    content[place + 17] = ord("9")
+    Path("my.ledger").write_bytes(content)
+    for command in (
+        "verify my.ledger",
+        "export my.ledger -o my.jsonl",
+        f"spend my.ledger -d digits --source os {SESSION}",
+    ):
+        broken = budget(command)
+        assert broken.exit_code == 1
+        assert broken.stderr == (
+            "Error: ledger my.ledger is corrupt: entry 2 or the one before it was changed: its hash does not fit\n"
+        )
+    assert sorted(path.name for path in Path().iterdir()) == ["my.ledger"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ("show none.ledger", 1, "Error: there is no ledger at none.ledger"),
+        ("spend none.ledger -d x --source os -k 1 -T 1 -N 1 --delta 0", 1, "Error: there is no ledger at none.ledger"),
+        ("show my.ledger -d faces", 1, "Error: data set 'faces' has no budget in ledger my.ledger"),
+        ("create my.ledger -d digits --unit record --epsilon 1 --delta 0", 1, "already has a budget at record level"),
+        ("create my.ledger -d x --unit record --epsilon -1 --delta 0", 2, "budget epsilon must be 0 or more, not '-1'"),
+        ("create my.ledger -d x --unit pixel --epsilon 1 --delta 0", 2, "'pixel' is not one of"),
+        ("spend my.ledger -d digits --source os -k 1 --delta 0", 2, "a session needs -T/--steps and -N/--neurons"),
+        ("spend my.ledger -d digits --source os -k 0 -T 1 -N 1 --delta 0", 2, "flip threshold must be 1 to 32768"),
+        (
+            f"lease my.ledger -d digits --specification {HASH} -k 9 -T 1 -N 1 --delta 0",
+            2,
+            "needs a key of 10 bytes, not none",
+        ),
+        (
+            "lease my.ledger -d digits --specification x -k 9 -T 1 -N 1 --delta 0 --new-key k",
+            2,
+            "specification hash mu",
+        ),
+        (
+            "lease my.ledger -d x --specification x -k 9 -T 1 -N 1 --delta 0 --new-key k --key-file my.ledger",
+            2,
+            "either",
+        ),
+        (
+            "lease my.ledger -d x --specification x -k 9 -T 1 -N 1 --delta 0 --key-file my.ledger",
+            1,
+            "hexadecimal digits",
+        ),
+    ],
+)
+def test_exit_codes(budget: Run, arguments: str, code: int, sentence: str) -> None:
+    result = budget(arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert sentence in " ".join(result.stderr.split())
+    assert not Path("k").exists()
+
+
+def test_every_command_shows_an_example(run: Run) -> None:
+    for command in ("create", "export", "history", "lease", "show", "spend", "verify"):
+        assert "Example: spikeveil budget " + command in words(run(f"{command} --help"))
+
+
+def test_two_processes_share_a_ledger(budget: Run) -> None:
+    """Ten processes at once spend a tenth of the budget each; an eleventh is refused."""
+    spend = "spend my.ledger -d digits --source os --delta 0 --stated-epsilon 1 --stated-unit record --stated-by label"
+    program = [sys.executable, "-c", "from spikeveil.host.cli import main; main()", "budget", *spend.split()]
+    started = [subprocess.Popen(program, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(10)]
+    assert [process.wait(timeout=60) for process in started] == [0] * 10
+    last = subprocess.run(program, env=os.environ, capture_output=True, text=True, check=False)
+    assert last.returncode == 1
+    assert "remaining 0, asked 1; nothing was charged" in last.stderr
+    assert loaded(budget("verify my.ledger --json"))["entries"] == 12
+
+
+def test_help_needs_no_heavy_library() -> None:
+    code = (
+        "import sys\nfrom spikeveil.host.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'scipy', 'rich', 'matplotlib', 'torch', 'sqlite3'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "budget" in done.stdout
