@@ -112,9 +112,8 @@ class _Losses:
         joined = _listed(windows) if math.prod(len(w.drops) for w in windows) <= LISTED else _convolved(windows)
         with precise():
             top = sum((window.top for window in windows), Decimal(0)) * _UP
-        lost = (
-            sum(window.lost for window in windows) * (1 + 64 * _U) + LEAST_DELTA * 2.0**-40
-        )  # products that underflow
+        underflow = LEAST_DELTA * 2.0**-40  # above all products of weights that floats cannot hold
+        lost = sum(window.lost for window in windows) * (1 + 64 * _U) + underflow
         return cls(top, *joined, lost)
 
     def _delta(self, gap: float) -> float:
