@@ -58,9 +58,10 @@ class Accumulator(wiring.Component):
         rom = [
             pack(column, spec.weight_bits) for row in by_row(spec.weights, lanes) for column in np.moveaxis(row, 1, 0)
         ]
-        m.submodules.weights = memory = Memory(
+        memory: Memory = Memory(
             shape=unsigned(lanes * spec.weight_bits), depth=len(rom), init=rom, attrs={"ram_style": "block"}
         )
+        m.submodules.weights = memory
         read = memory.read_port()
         weights, first, empty = Signal(lanes * spec.weight_bits), Signal(2), Signal()
         m.d.comb += read.addr.eq(self.work.address)
@@ -80,9 +81,9 @@ class Accumulator(wiring.Component):
         starts = Signal(self.lanes * self.bits)
         if self.spec.bias is not None:
             rom = [pack(row, self.bits) for row in by_row(self.spec.bias, self.lanes)]
-            m.submodules.biases = memory = Memory(shape=starts.shape(), depth=len(rom), init=rom)
+            memory: Memory = Memory(shape=starts.shape(), depth=len(rom), init=rom)
+            m.submodules.biases = memory
             read = memory.read_port()
             m.d.comb += read.addr.eq(self.work.row)
             m.d.sync += starts.eq(read.data)
         return starts
-

@@ -19,8 +19,8 @@ class Encoder(wiring.Component):
     `o` is valid two cycles after its row was taken. Reset forgets the row in hand and starts a new step.
     """
 
-    i: "stream.Interface[Any]"
-    o: "stream.Interface[Any]"
+    i: stream.Interface
+    o: stream.Interface
 
     def __init__(self, *, inputs: int, lanes: int, cap: int | None = None) -> None:
         self.inputs, self.lanes, self.cap = inputs, lanes, cap
@@ -28,7 +28,7 @@ class Encoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row = Signal(SpikeRow(self.lanes))
+        row: Any = Signal(SpikeRow(self.lanes))
         busy = Signal()
         base, next_base = (Signal(range(rows(self.inputs, self.lanes) * self.lanes + 1)) for _ in range(2))
 

@@ -1,7 +1,6 @@
 """Rows of flip masks from a word stream, lane by lane whatever the lane count. Twin of pysim/flipper.py."""
 
 from math import gcd
-from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
@@ -24,8 +23,8 @@ class Flipper(wiring.Component):
     `added` is high for each row that enters the queue behind `masks`.
     """
 
-    words: "stream.Interface[Any]"
-    masks: "stream.Interface[Any]"
+    words: stream.Interface
+    masks: stream.Interface
     flush: Signal
     added: Signal
 
@@ -79,10 +78,13 @@ class Flipper(wiring.Component):
         m.d.comb += [
             last.eq(place == count - 1),
             ready.eq(level >= need),
-            taken.eq(decided & (~ready | leaves)),
         ]
         kept, kept_level = Signal(most), Signal.like(level)
-        m.d.comb += [kept.eq(held), kept_level.eq(level)]
+        m.d.comb += [
+            kept.eq(held),
+            kept_level.eq(level),
+            taken.eq(decided & (kept_level <= (most - self.per_beat) // unit)),
+        ]
         with m.If(leaves):
             m.d.comb += kept.eq(Mux(last, held >> in_last_row, held >> self.lanes))
             m.d.comb += kept_level.eq(level - need)

@@ -22,20 +22,23 @@ class Layer(wiring.Component):
     """The neurons of one layer, `lanes` at a time.
 
     Throughput: a step of s input spikes takes R * max(1, s) + 1 cycles for R = ceil(neurons / lanes), and at least
-    `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row is on `o` some 15 cycles after its last
-    event. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is computed
-    before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a record's last row,
-    `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one cycle, only while no
-    step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit inside. Reset drops everything and starts a new record.
+    `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row is on `o` some 15 cycles after its
+    last event. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is
+    computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
+    record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
+    cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
+    inside. Reset drops everything and starts a new record.
     """
 
-    i: "stream.Interface[Any]"
-    o: "stream.Interface[Any]"
-    words: "stream.Interface[Any]"
+    i: stream.Interface
+    o: stream.Interface
+    words: stream.Interface
     next_record: Signal
     flush: Signal
 
-    def __init__(self, spec: LayerSpec, *, lanes: int, per_beat: int = 1, rekey: bool = False, buffered_steps: int = 1) -> None:
+    def __init__(
+        self, spec: LayerSpec, *, lanes: int, per_beat: int = 1, rekey: bool = False, buffered_steps: int = 1
+    ) -> None:
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
         self.rows = rows(spec.neurons, self.lanes)
@@ -64,7 +67,7 @@ class Layer(wiring.Component):
             neurons.work.eq(sequencer.o),
             neurons.sums.eq(accumulator.sums),
         ]
-        flow = Signal(FlowRow(lanes))
+        flow: Any = Signal(FlowRow(lanes))
         m.d.comb += [
             flow.valid.eq(neurons.o.valid),
             flow.bits.eq(neurons.o.spikes),
@@ -124,4 +127,3 @@ class Layer(wiring.Component):
         ]
         m.d.sync += free.eq(free + (self.o.valid & self.o.ready) - started)
         return free != 0
-

@@ -1,6 +1,5 @@
 """The linear word source, `width` bits a cycle. Twin of pysim/lfsr.py."""
 
-from typing import Any
 
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -27,7 +26,7 @@ class Lfsr(wiring.Component):
     seed: Signal
     start: Signal
     zero: Signal
-    o: "stream.Interface[Any]"
+    o: stream.Interface
 
     def __init__(self, width: int) -> None:
         self.width = checks.integer("LFSR width", width, 1, MAX_WIDTH)

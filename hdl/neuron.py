@@ -54,9 +54,9 @@ class ScannedRow(data.StructLayout):
 class Neurons(wiring.Component):
     """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
 
-    `o` is valid `LATENCY` cycles after the `work` that is valid and marked last, whose sums must be on `sums` three cycles
-    after it. The potentials live in a memory of one word a row; a row must not be visited again within `DISTANCE`
-    cycles. Work marked fresh takes the potentials as zero, so reset need not clear the memory.
+    `o` is valid `LATENCY` cycles after the `work` that is valid and marked last, whose sums must be on `sums` three
+    cycles after it. The potentials live in a memory of one word a row; a row must not be visited again within
+    `DISTANCE` cycles. Work marked fresh takes the potentials as zero, so reset need not clear the memory.
     """
 
     work: Any
@@ -76,10 +76,11 @@ class Neurons(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, width = self.spec, self.spec.state_bits
-        m.submodules.potentials = memory = Memory(
+        width = self.spec.state_bits
+        memory: Memory = Memory(
             shape=unsigned(self.lanes * width), depth=self.rows, init=[], attrs={"ram_style": "block"}
         )
+        m.submodules.potentials = memory
         read, write = memory.read_port(), memory.write_port()
         stages = [self.work] + [Signal.like(self.work, name=f"work_{n}") for n in range(1, LATENCY + 1)]
         for before, after in pairwise(stages):
@@ -106,7 +107,9 @@ class Neurons(wiring.Component):
         return m
 
     def _lane(self, m: Module, lane: int, v: Value, threshold: Value | None) -> Value:
-        """u = leak(v) + sum, then u - threshold, then the choice: a register after each. Drives the spike of the lane."""
+        """u = leak(v) + sum, then u - threshold, then the choice: a register after each. Drives the spike of the
+        lane.
+        """
         spec, bits = self.spec, sum_bits(self.spec)
         leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
         u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
@@ -134,11 +137,11 @@ class Neurons(wiring.Component):
         bits = signed_bits(0, int(values.max()))
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
-        m.submodules.thresholds = memory = Memory(
+        memory: Memory = Memory(
             shape=unsigned(self.lanes * bits), depth=self.rows, init=[pack(line, bits) for line in values]
         )
+        m.submodules.thresholds = memory
         read, held = memory.read_port(), Signal(self.lanes * bits)
         m.d.comb += read.addr.eq(row)
         m.d.sync += held.eq(read.data)
         return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
-

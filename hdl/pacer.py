@@ -1,38 +1,37 @@
 """The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
 
-from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.spikes import SpikeRow
 
 
 class Pacer(wiring.Component):
-    """Stands between the pins (`i`, `o`) and the layers (`inside_i`, `inside_o`), and keeps time in slots of `cadence` cycles.
+    """Stands between the pins (`i`, `o`) and the layers (`inside_i`, `inside_o`), and keeps time in slots of
+    `plan.cadence` cycles.
 
     A slot begins with a tick. At a tick, a step that has arrived whole is let in, and the step that was let in
-    `slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
-    before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing inside.
-    The layers must finish every step within `slots` slots: one that is late shuts `o` until reset, with
-    `late` high. Ticks begin with `open` (one cycle). Reset drops every step.
+    `plan.slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
+    before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing
+    inside. The layers must finish every step within `plan.slots` slots: one that is late shuts `o` until reset,
+    with `late` high. Ticks begin with `open` (one cycle). Reset drops every step.
     """
 
-    i: "stream.Interface[Any]"
-    o: "stream.Interface[Any]"
-    inside_i: "stream.Interface[Any]"
-    inside_o: "stream.Interface[Any]"
+    i: stream.Interface
+    o: stream.Interface
+    inside_i: stream.Interface
+    inside_o: stream.Interface
     open: Signal
     late: Signal
 
-    def __init__(
-        self, *, i_row: SpikeRow, i_rows: int, o_row: data.StructLayout, o_rows: int, cadence: int, slots: int
-    ) -> None:
-        self.i_row, self.i_rows, self.o_row, self.o_rows = i_row, i_rows, o_row, o_rows
-        self.cadence, self.slots = cadence, slots
+    def __init__(self, plan: Plan) -> None:
+        self.i_rows, self.o_rows, self.cadence, self.slots = plan.i_rows, plan.o_rows, plan.cadence, plan.slots
+        i_row, o_row = SpikeRow(INPUT_LANES), plan.o_row
         super().__init__(
             {
                 "i": In(stream.Signature(i_row)),
@@ -59,7 +58,8 @@ class Pacer(wiring.Component):
     def _enter(self, m: Module, tick: Signal) -> Signal:
         """Two banks of one step each: one fills from the pins, one empties into the layers, and only ticks free one."""
         place = max(1, (self.i_rows - 1).bit_length())
-        m.submodules.banks = memory = Memory(shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[])
+        memory: Memory = Memory(shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[])
+        m.submodules.banks = memory
         write, read = memory.write_port(), memory.read_port()
         filling, emptying, busy = Signal(), Signal(), Signal()  # the bank that fills, that empties, whether one does
         full, next_place, read_place = Signal(2), Signal(place), Signal(range(self.i_rows + 1))
@@ -96,7 +96,7 @@ class Pacer(wiring.Component):
             m.d.sync += [self.inside_i.valid.eq(1), self.inside_i.payload.eq(read.data)]
         return admitted
 
-    def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Signal:
+    def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:
         """Rows wait in a queue until the tick of their step; whether the step let out last still has rows there."""
         m.submodules.queue = queue = SyncFIFOBuffered(
             width=len(self.o.payload.as_value()), depth=(self.slots + 1) * self.o_rows

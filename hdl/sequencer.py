@@ -35,15 +35,17 @@ class Work(data.StructLayout):
 class Sequencer(wiring.Component):
     """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
 
-    A step of s events takes rows * max(1, s) cycles, then one to start the next and as many idle ones as bring
-    a row's visits at least `distance` cycles apart. Meanwhile the events of later steps are taken in, up to the
-    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, with `final` for
-    the last row of a record, and from there to its last event the row never pauses. `o` follows three cycles behind; it has no back-pressure.
+    A step of s events takes rows * max(1, s) cycles, then one to start the next and as many idle ones as bring a
+    row's visits at least `distance` cycles apart. Meanwhile the events of later steps are taken in, up to the
+    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, with
+    `final` for the last row of a record, and from there to its last event the row never pauses. `o` follows three
+    cycles behind; it has no back-pressure.
 
-    `capacity` events fit inside, which must be at least the most that one step has. Reset drops every event and starts a new record.
+    `capacity` events fit inside, which must be at least the most that one step has. Reset drops every event and
+    starts a new record.
     """
 
-    i: "stream.Interface[Any]"
+    i: stream.Interface
     grant: Signal
     started: Signal
     final: Signal
@@ -64,7 +66,8 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << index_bits(self.capacity)
-        m.submodules.events = memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[])
+        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[])
+        m.submodules.events = memory
         m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=QUEUED_STEPS)
         write, read = memory.write_port(), memory.read_port()
         freed = self._play(m, steps, read)
@@ -95,7 +98,7 @@ class Sequencer(wiring.Component):
         active, record_end, inside = Signal(), Signal(), Signal()
         fresh = Signal(init=1)
         row, base = Signal(range(self.rows)), Signal(range(self.inputs * self.rows))
-        work = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
+        work: Any = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
         issue, last_row, step_done = Signal(), Signal(), Signal()
         freed = Signal.like(count)
 
@@ -131,12 +134,12 @@ class Sequencer(wiring.Component):
     def _start(self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, end: Any) -> None:
         """Take the next step from the queue, not before its rows' potentials are written."""
         idle = max(0, self.distance - self.rows - 1)
-        wait = Signal(range(idle + 1))
-        with m.If(step_done):
-            m.d.sync += wait.eq(idle)
-        with m.Elif(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
-        m.d.comb += steps.r_en.eq(~active & (wait == 0))
+        rested = Signal()
+        m.d.comb += [rested.eq(1), steps.r_en.eq(~active & rested)]
+        if idle:
+            pause = Signal(range(idle + 1))
+            m.d.comb += rested.eq(pause == 0)
+            m.d.sync += pause.eq(Mux(step_done, idle, Mux(rested, 0, pause - 1)))
         with m.If(steps.r_en & steps.r_rdy):
             length = steps.r_data[:-1]
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]

@@ -1,6 +1,6 @@
 """The word source of one flipper: an LFSR or Trivium behind one interface. Twin of pysim/source.py."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from amaranth.hdl import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
@@ -8,18 +8,16 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.lfsr import Lfsr
 from spikeveil.hdl.trivium import Trivium
-from spikeveil.pysim import checks
 
 SourceKind = Literal["lfsr", "trivium"]
 SOURCES: tuple[SourceKind, ...] = ("trivium", "lfsr")
-MOST_BITS = {"lfsr": 63, "trivium": 64}
+MOST_BITS = 64  # a cycle, from either source
 SEED_BITS, KEY_BITS, LEASE_BITS, RECORD_BITS, LAYER_BITS = 127, 80, 40, 32, 8
 
 
-def words_per_beat(kind: str, bits: int, lanes: int) -> int:
-    """The most whole words of `bits` bits that one beat of the source can carry, no more than there are lanes."""
-    most = MOST_BITS[checks.choice("source", kind, SOURCES)]
-    return min(most // bits, lanes)
+def words_per_beat(bits: int, lanes: int) -> int:
+    """The most whole words of `bits` bits that one beat of a source can carry, no more than there are lanes."""
+    return min(MOST_BITS // bits, lanes)
 
 
 class LfsrStream(wiring.Component):
@@ -28,7 +26,7 @@ class LfsrStream(wiring.Component):
     open: Signal
     seed: Signal
     next_record: Signal
-    o: "stream.Interface[Any]"
+    o: stream.Interface
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -56,7 +54,7 @@ class TriviumStream(wiring.Component):
     lease: Signal
     record: Signal
     next_record: Signal
-    o: "stream.Interface[Any]"
+    o: stream.Interface
 
     def __init__(self, width: int, *, layer: int) -> None:
         self.width, self.layer = width, layer

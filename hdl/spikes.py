@@ -39,6 +39,4 @@ class Event(data.StructLayout):
     """
 
     def __init__(self, inputs: int) -> None:
-        super().__init__(
-            {"index": unsigned(index_bits(inputs)), "step_end": unsigned(1), "record_end": unsigned(1)}
-        )
+        super().__init__({"index": unsigned(index_bits(inputs)), "step_end": unsigned(1), "record_end": unsigned(1)})

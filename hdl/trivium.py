@@ -1,6 +1,5 @@
 """The stream cipher Trivium, `width` bits a cycle. Twin of pysim/trivium.py."""
 
-from typing import Any
 
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -37,7 +36,7 @@ class Trivium(wiring.Component):
     key: Signal
     iv: Signal
     start: Signal
-    o: "stream.Interface[Any]"
+    o: stream.Interface
 
     def __init__(self, width: int) -> None:
         self.width = checks.integer("Trivium width", width, 1, MAX_WIDTH)

@@ -7,17 +7,19 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from spikeveil.host.cosim.job import Design, Lease, Outcome, response, stimulus
+from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.player import Player
+from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus
 
 PATIENCE = 1 << 20  # cycles without a record before the simulation counts as hung
 
 
 def run(
-    design: Design, spikes: NDArray[np.bool_], lease: Lease, *, stall_i: int = 0, stall_o: int = 0, vcd: str | None = None
+    plan: Plan, spikes: NDArray[np.bool_], lease: Lease, *, stall_i: int = 0, stall_o: int = 0, vcd: str | None = None
 ) -> Outcome:
     """Run records of spikes (records, steps, inputs) under one lease, the next record handed over as soon as it may."""
-    player: Any = design.player()
     _, steps, _ = spikes.shape
+    player: Any = Player(plan, most_steps=steps)
     values: list[int] = []
     stamps: list[int] = []
 
@@ -25,7 +27,7 @@ def run(
         ctx.set(player.stall_i, stall_i)
         ctx.set(player.stall_o, stall_o)
         ctx.set(player.steps, steps)
-        for name in player.leases:
+        for name in plan.lease_ports:
             ctx.set(getattr(player, name), lease.ports()[name])
         ctx.set(player.open, 1)
         await ctx.tick()
@@ -59,4 +61,4 @@ def run(
     else:
         with simulator.write_vcd(vcd):
             simulator.run()
-    return Outcome(response(values, design, player, steps), np.array(stamps), max(stamps), time.perf_counter() - start)
+    return Outcome(response(values, plan, steps, steps), np.array(stamps), max(stamps), time.perf_counter() - start)

@@ -6,30 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.hdl.network import INPUT_LANES, Network, Schedule
-from spikeveil.hdl.player import Player
-from spikeveil.hdl.source import SEED_BITS, SourceKind
-from spikeveil.pysim import checks
-from spikeveil.pysim.spec import NetworkSpec
-
-
-@dataclass(frozen=True)
-class Design:
-    """Which gateware: a specification and how it is laid out. `steps` is the most steps a record may have."""
-
-    spec: NetworkSpec
-    lanes: int = 16
-    source: SourceKind = "trivium"
-    schedule: Schedule = "private"
-    steps: int = 16
-    unsafe: bool = False
-
-    def player(self) -> Player:
-        """A fresh player around a fresh network; ValueError where the network refuses its arguments."""
-        network = Network(
-            self.spec, lanes=self.lanes, source=self.source, schedule=self.schedule, unsafe=self.unsafe
-        )
-        return Player(network, most_steps=checks.integer("steps", self.steps, 1, 1 << 16))
+from spikeveil.hdl.plan import INPUT_LANES, Plan
+from spikeveil.hdl.player import row_bits
+from spikeveil.hdl.source import SEED_BITS
 
 
 @dataclass(frozen=True)
@@ -51,8 +30,9 @@ class Lease:
 class Outcome:
     """What left the network.
 
-    `rows`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock cycle in which
-    the last row of each record left, int64. `cycles`: clock cycles simulated. `seconds`: wall time of the simulation itself.
+    `rows`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock
+    cycle in which the last row of each record left, int64. `cycles`: clock cycles simulated. `seconds`: wall time
+    of the simulation itself.
     """
 
     rows: NDArray[Any]
@@ -70,13 +50,12 @@ def stimulus(spikes: NDArray[np.bool_]) -> list[int]:
     return [int.from_bytes(record.tobytes(), "little") for record in packed]
 
 
-def response(values: list[int], design: Design, player: Player, steps: int) -> NDArray[Any]:
+def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDArray[Any]:
     """The player's `response` integers as (records, steps, neurons) spikes or potentials."""
-    network, last = player.network, design.spec.layers[-1]
-    width = player.row_bits * network.o_rows
-    size = -(-player.most_steps * width // 8)
+    width, last = row_bits(plan) * plan.o_rows, plan.spec.layers[-1]
+    size = -(-most_steps * width // 8)
     bits = np.array([np.frombuffer(value.to_bytes(size, "little"), np.uint8) for value in values])
-    flat = np.unpackbits(bits, axis=1, bitorder="little")[:, : steps * width]
+    flat = np.unpackbits(bits, axis=1, bitorder="little")[:, (most_steps - steps) * width : most_steps * width]
     if not last.readout:
         return flat.reshape(len(values), steps, -1)[:, :, : last.neurons].astype(np.bool_)
     fields = flat.reshape(len(values), steps, -1, last.state_bits)[:, :, : last.neurons].astype(np.int64)

@@ -1,0 +1,122 @@
+"""How a network is laid out in gateware: data that every other part derives its sizes and its timing from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from spikeveil.hdl import neuron
+from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind, words_per_beat
+from spikeveil.hdl.spikes import PotentialRow, SpikeRow, rows
+from spikeveil.pysim import checks
+from spikeveil.pysim.spec import LayerSpec, NetworkSpec
+
+Schedule = Literal["private", "fast"]
+SCHEDULES: tuple[Schedule, ...] = ("private", "fast")
+MAX_LANES = 64
+INPUT_LANES = 16
+KEY_SETUP_BITS = 111 + 1152  # Trivium's longest register and its warm-up
+PIPELINE_SLACK = 40  # cycles for every register, queue and handshake between two stages, generously
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A specification and how to build it.
+
+    - `lanes`: neurons of each layer computed in parallel, 1 to 64; a smaller layer has as many lanes as neurons.
+    - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
+    - `schedule`: `private` releases steps on a fixed cadence (`hdl.pacer`); `fast` releases each as soon as it is
+      done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
+
+    ValueError where the network is not private and `unsafe` is not set, or where the specified cadence is shorter
+    than the worst case of these lanes.
+    """
+
+    spec: NetworkSpec
+    lanes: int = 16
+    source: SourceKind = "trivium"
+    schedule: Schedule = "private"
+    unsafe: bool = False
+
+    def __post_init__(self) -> None:
+        checks.integer("lanes", self.lanes, 1, MAX_LANES)
+        checks.choice("source", self.source, SOURCES)
+        checks.choice("schedule", self.schedule, SCHEDULES)
+        self.spec.require_private(unsafe=self.unsafe)
+        asked = self.spec.cadence
+        if self.schedule == "private" and asked is not None and asked < self.worst_case:
+            raise ValueError(
+                f"network cadence must be {self.worst_case} cycles or more, the worst case with {self.lanes} lanes, "
+                f"not {asked}"
+            )
+
+    def layer_lanes(self, layer: LayerSpec) -> int:
+        """Lanes of one layer."""
+        return min(self.lanes, layer.neurons)
+
+    def per_beat(self, layer: LayerSpec) -> int:
+        """Words that one beat of the layer's source carries; 1 where it has no flipper."""
+        return 1 if layer.flip is None else words_per_beat(layer.flip.bits, self.layer_lanes(layer))
+
+    @property
+    def i_rows(self) -> int:
+        """Input rows of a step, `INPUT_LANES` spikes each."""
+        return rows(self.spec.inputs, INPUT_LANES)
+
+    @property
+    def o_lanes(self) -> int:
+        """Neurons in one output row."""
+        return self.layer_lanes(self.spec.layers[-1])
+
+    @property
+    def o_rows(self) -> int:
+        """Output rows of a step."""
+        return rows(self.spec.outputs, self.o_lanes)
+
+    @property
+    def o_row(self) -> SpikeRow | PotentialRow:
+        """The layout of one output row."""
+        last = self.spec.layers[-1]
+        return PotentialRow(self.o_lanes, last.state_bits) if last.readout else SpikeRow(self.o_lanes)
+
+    @property
+    def lease_ports(self) -> dict[str, int]:
+        """The ports that a lease is opened with, and their widths in bits."""
+        if not self.spec.flipped:
+            return {}
+        if self.source == "lfsr":
+            return {"seeds": SEED_BITS * len(self.spec.flipped)}
+        return {"key": KEY_BITS, "lease": LEASE_BITS, "record": RECORD_BITS}
+
+    @property
+    def slots(self) -> int:
+        """Slots between a step's coming in and its release: each layer encodes in one and computes in one."""
+        return 2 * len(self.spec.layers)
+
+    @property
+    def cadence(self) -> int:
+        """Clock cycles of a slot of the private schedule."""
+        return self.worst_case if self.spec.cadence is None else self.spec.cadence
+
+    @cached_property
+    def worst_case(self) -> int:
+        """Clock cycles in which every stage finishes any step."""
+        input_rows, worst = self.i_rows, self.o_rows + PIPELINE_SLACK
+        for layer in self.spec.layers:
+            worst = max(worst, encode_cycles(layer, input_rows), self.compute_cycles(layer))
+            input_rows = rows(layer.neurons, self.layer_lanes(layer))
+        return worst
+
+    def compute_cycles(self, layer: LayerSpec) -> int:
+        """The most cycles that one step of a layer takes, its masks made only after it began."""
+        count = rows(layer.neurons, self.layer_lanes(layer))
+        work = count * (layer.input_cap or layer.inputs) + neuron.DISTANCE + PIPELINE_SLACK
+        if layer.flip is None:
+            return work
+        width = self.per_beat(layer) * layer.flip.bits
+        setup = -(-(KEY_SETUP_BITS if self.source == "trivium" else SEED_BITS) // width)
+        return work + setup + -(-layer.neurons // self.per_beat(layer)) + count
+
+
+def encode_cycles(layer: LayerSpec, input_rows: int) -> int:
+    """The most cycles in which one step's input rows become events."""
+    return 3 * input_rows + (layer.input_cap or layer.inputs) + PIPELINE_SLACK

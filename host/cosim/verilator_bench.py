@@ -1,0 +1,59 @@
+"""Runs inside the simulator: hands the player one record after another and writes down what it returns."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import RisingEdge, Timer, ValueChange, with_timeout
+
+PATIENCE_CYCLES = 1 << 22  # no record for so long: the design hangs
+
+
+@cocotb.test()
+async def play(dut: Any) -> None:
+    """The whole job named by +job, all of its +records."""
+    work, records = Path(str(cocotb.plusargs["job"])), int(str(cocotb.plusargs["records"]))
+    size = -(-len(dut.stimulus) // 8)
+    for line in (work / "ports").read_text().splitlines():
+        name, value = line.split()
+        getattr(dut, name).value = int(value, 16)
+    dut.open.value = 1
+    await RisingEdge(dut.clk)
+    await Timer(1, "ns")  # between edges: what is written here is seen at the next one
+    dut.open.value = 0
+    start = time.perf_counter()
+    feeder = cocotb.start_soon(feed(dut, work / "stimulus", records, size))
+    await collect(dut, work, records)
+    await feeder
+    seconds = time.perf_counter() - start
+    if not int(dut.markers_ok.value):
+        raise AssertionError("a step or record marker left the network in the wrong place")
+    cycles = int(dut.cycle.value)
+    (work / "summary").write_text(f"cycles {cycles}\nseconds {seconds}\n")
+
+
+async def feed(dut: Any, path: Path, records: int, size: int) -> None:
+    """Give every record as soon as the player took the one before."""
+    given = 0
+    with path.open("rb") as file:
+        for _ in range(records):
+            dut.stimulus.value = int.from_bytes(file.read(size), "little")
+            given ^= 1
+            dut.given.value = given
+            await ValueChange(dut.taken)
+            await Timer(1, "ns")
+
+
+async def collect(dut: Any, work: Path, records: int) -> None:
+    """Take every record that comes back."""
+    width = -(-len(dut.response) // 8)
+    accepted = 0
+    with (work / "responses").open("wb") as responses, (work / "stamps").open("w", buffering=1) as stamps:
+        for _ in range(records):
+            await with_timeout(ValueChange(dut.returned), 2 * PATIENCE_CYCLES, "ns")
+            await Timer(1, "ns")
+            responses.write(int(dut.response.value).to_bytes(width, "little"))
+            stamps.write(f"{int(dut.stamp.value)}\n")
+            accepted ^= 1
+            dut.accepted.value = accepted
