@@ -25,8 +25,8 @@ class Player(wiring.Component):
       steps it has (1 to `most_steps`). Toggle `given` to hand it over; `taken` follows `given` when the next may be
       given.
     - `response`: the rows of `o` in the order they came, `row_bits(plan)` each, the last one highest; `returned`
-      toggles when a record is whole, `stamp` is then the cycle of its last row and `markers_ok` whether every
-      marker stood where it should. Let `accepted` follow `returned` to take it.
+      toggles when a record is whole, `stamp` is then the cycle of its last row and `wrong` whether a
+      marker stood where it should not. Let `accepted` follow `returned` to take it.
     - `stall_i`, `stall_o`: patterns of `STALL_BITS` cycles, repeated; in a cycle whose bit is one the player
       offers, or takes, nothing.
     - The network's `open`, `key`, `lease`, `record`, `seeds` and `late` go straight through. `cycle` counts clock
@@ -46,7 +46,7 @@ class Player(wiring.Component):
                 "response": Out(most_steps * plan.o_rows * row_bits(plan)),
                 "returned": Out(1),
                 "accepted": In(1),
-                "markers_ok": Out(1, init=1),
+                "wrong": Out(1),
                 "stamp": Out(48),
                 "cycle": Out(48),
                 "stall_i": In(STALL_BITS),
@@ -100,7 +100,7 @@ class Player(wiring.Component):
             m.d.sync += row.eq(Mux(row == self.plan.o_rows - 1, 0, row + 1))
             m.d.sync += whole.eq(payload.record_end)
             with m.If((payload.step_end != (row == self.plan.o_rows - 1)) | (payload.record_end & ~payload.step_end)):
-                m.d.sync += ports.markers_ok.eq(0)
+                m.d.sync += ports.wrong.eq(1)
         m.d.comb += held.eq(ports.returned != ports.accepted)
         with m.If(whole & ~held):
             m.d.sync += [ports.response.eq(gathered), ports.returned.eq(~ports.returned), ports.stamp.eq(ports.cycle)]

@@ -49,7 +49,7 @@ def run(
             if idle > PATIENCE:
                 raise TimeoutError(f"no record left the network in {PATIENCE} cycles")
             await ctx.tick()
-        if not ctx.get(player.markers_ok):
+        if ctx.get(player.wrong):
             raise RuntimeError("a step or record marker left the network in the wrong place")
 
     simulator = Simulator(player)
