@@ -7,8 +7,11 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from io import StringIO
@@ -240,6 +243,23 @@ def test_leases_count_up_from_one_across_data_sets_and_processes(ledger: Ledger,
     assert [*numbers, granted.number] == [1, 2, 3, 4]
     assert (granted.quota, granted.ledger, granted.worth) == (2, ledger.identity, "private")
     assert ledger.last_lease == 4
+
+
+def test_threads_share_a_ledger(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        numbers = list(pool.map(lambda _: lease(ledger), range(40)))
+    assert sorted(numbers) == list(range(1, 41))
+    assert ledger.verify().leases == 40
+
+
+def test_the_ledger_needs_no_training_and_no_hardware_library() -> None:
+    code = (
+        "import sys, spikeveil.host.privacy.ledger\n"
+        "heavy = {'torch', 'amaranth', 'dp_accounting', 'matplotlib', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_last_lease_number_is_2_to_the_40_minus_1(opened: Open) -> None:
