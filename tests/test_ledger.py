@@ -156,6 +156,7 @@ def test_a_stated_cost_holds_for_smaller_units_only(opened: Open) -> None:
     [
         ({"source": "lfsr"}, "none"),
         ({"source": "none"}, "none"),
+        ({"source": "none", "demonstration": True}, "none"),
         ({"source": "trivium", "unsafe": True}, "none"),
         ({"source": "lfsr", "unsafe": True, "demonstration": True}, "none"),
         ({"source": "lfsr", "demonstration": True}, "nominal"),

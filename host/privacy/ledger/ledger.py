@@ -116,8 +116,8 @@ class Ledger(LedgerFile):
         """Charge `cost` to every budget of `data_set`, for a release without a lease; on the disk when this returns.
 
         source: where the noise comes from: "os" (the operating system's generator), "trivium", "lfsr" or "none". The
-        last two give no privacy and are booked at infinity, unless `demonstration` says that an insecure
-        demonstration is meant: then the nominal cost is charged and the budget is marked nominal for good.
+        last two give no privacy and are booked at infinity. `demonstration` says that an insecure demonstration is
+        meant: then the nominal cost is charged, of an LFSR too, and the budget is marked nominal for good.
         unsafe: the specification has a path around the flipper; infinite in any case.
         Raises BudgetExceeded (BudgetRefused), LedgerError, ValueError.
         """

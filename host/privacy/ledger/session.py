@@ -151,7 +151,7 @@ class Booking:
     @property
     def worth(self) -> str:
         """ "private" (against whoever cannot predict the source), "nominal" (a demonstration) or "none"."""
-        if self.unsafe or not (SOURCES[self.source] or self.demonstration):
+        if self.unsafe or self.source == "none" or not (SOURCES[self.source] or self.demonstration):
             return "none"
         return "nominal" if self.demonstration else "private"
 
