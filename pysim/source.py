@@ -165,7 +165,7 @@ class TriviumSource(WordSource):
     ) -> NDArray[np.bool_]:
         out = np.empty(place(layer, lease, first_record, records, count), np.bool_)
         for row in range(0, records, GROUP):
-            group = out[row : row + GROUP]
-            ivs = [stream_iv(layer, lease, first_record + row + record) for record in range(len(group))]
-            TriviumBank(self._key, ivs).below(flip.threshold, flip.bits, group)
+            size = min(GROUP, records - row)
+            ivs = [stream_iv(layer, lease, first_record + row + record) for record in range(size)]
+            out[row : row + size] = TriviumBank(self._key, ivs).below(flip.threshold, flip.bits, count)
         return out

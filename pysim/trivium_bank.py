@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim import checks
-from spikeveil.pysim.bits import word_dtype
-from spikeveil.pysim.trivium import ONES, WARM_UP, A, B, C, loaded
+from spikeveil.pysim.bits import check_count, word_dtype
+from spikeveil.pysim.trivium import KEY_BITS, KEY_BYTES, ONES, WARM_UP, A, B, C, loaded, number
 
 Planes = NDArray[np.uint64]  # (bits, words): bit i of word l belongs to record 64 * l + i
 
@@ -32,13 +32,11 @@ RULES = tuple(
 )
 
 
-def spread(values: Sequence[int], rows: int) -> Planes:
-    """Integers of `rows` bits, one a record, as planes (rows, words), bit 0 first; words are filled up with zeros."""
-    size = -(-rows // 8)
-    data = np.frombuffer(b"".join(value.to_bytes(size, "little") for value in values), np.uint8)
-    bits = np.zeros((8 * size, -(-len(values) // 64) * 64), np.uint8)
-    bits[:, : len(values)] = np.unpackbits(data.reshape(-1, size), axis=1, bitorder="little").T
-    return np.packbits(bits[:rows], axis=1, bitorder="little").view(np.uint64)
+def spread(bits: NDArray[np.uint8]) -> Planes:
+    """Bits (records, n), 0 or 1, as planes (n, words); words are filled up with zeros."""
+    full = np.zeros((bits.shape[1], -(-len(bits) // 64) * 64), np.uint8)
+    full[:, : len(bits)] = bits.T
+    return np.packbits(full, axis=1, bitorder="little").view(np.uint64)
 
 
 def less(planes: Planes, threshold: int) -> Planes:
@@ -58,16 +56,16 @@ def transpose_bits(square: Planes) -> Planes:
     return square
 
 
-def gather(planes: Planes) -> NDArray[np.bool_]:
-    """Planes (bits, words) as (64 * words records, bits)."""
-    count, width = len(planes), 8 * planes.shape[1]
-    eights = -(-count // 8)
-    padded = np.zeros((8 * eights, planes.shape[1]), np.uint64)
-    padded[:count] = planes
+def gather(planes: Planes) -> NDArray[np.uint8]:
+    """Planes (bits, words) as (64 * words records, bits / 8 rounded up), 8 bits a byte, the first one lowest."""
+    eights, width = -(-len(planes) // 8), 8 * planes.shape[1]
+    padded = planes
+    if len(planes) % 8:
+        padded = np.zeros((8 * eights, planes.shape[1]), np.uint64)
+        padded[: len(planes)] = planes
     squares = np.ascontiguousarray(padded.view(np.uint8).reshape(eights, 8, width).transpose(2, 0, 1)).view(np.uint64)
     packed = transpose_bits(squares).view(np.uint8).reshape(width, eights, 8).transpose(0, 2, 1)
-    records = np.ascontiguousarray(packed).reshape(8 * width, eights)
-    return np.unpackbits(records, axis=1, count=count, bitorder="little").view(np.bool_)
+    return packed.reshape(8 * width, eights)
 
 
 class TriviumBank:
@@ -80,15 +78,16 @@ class TriviumBank:
     def __init__(self, key: bytes, ivs: Sequence[bytes]) -> None:
         if not ivs:
             raise ValueError("Trivium IVs must be one or more, not none")
+        for iv in ivs:
+            number(iv, "IV")
         self._records, self._words = len(ivs), -(-len(ivs) // 64)
         self._arrays = {name: np.zeros((CARRY + RUN, self._words), np.uint64) for name, *_ in RULES}
-        states = {
-            "a": (A, [loaded(A, key, "key")] * len(ivs)),
-            "b": (B, [loaded(B, iv, "IV") for iv in ivs]),
-            "c": (C, [ONES] * len(ivs)),
-        }
-        for name, (register, values) in states.items():
-            self._arrays[name][CARRY - register.length : CARRY] = spread(values, register.length)
+        entered = np.frombuffer(b"".join(ivs), np.uint8).reshape(-1, KEY_BYTES)
+        entered = np.unpackbits(entered, axis=1, bitorder="little")
+        for name, register, state in (("a", A, loaded(A, key, "key")), ("c", C, ONES)):
+            for row in range(register.length):
+                self._arrays[name][CARRY - register.length + row] = ALL * np.uint64(state >> row & 1)
+        self._arrays["b"][CARRY - KEY_BITS : CARRY] = spread(entered)
         self._plan = self._planned()
         self._stream = np.empty((RUN, self._words), np.uint64)
         self._filled = 0
@@ -98,20 +97,19 @@ class TriviumBank:
     def __repr__(self) -> str:
         return f"TriviumBank({self._records} streams, key hidden)"
 
-    def below(self, threshold: int, bits: int, out: NDArray[np.bool_]) -> None:
-        """Set `out` (streams, count) to `word < threshold` for each stream's next words of `bits` bits (1 to 64).
+    def below(self, threshold: int, bits: int, count: int) -> NDArray[np.bool_]:
+        """Whether each stream's next `count` words of `bits` bits (1 to 64) are below `threshold`: (streams, count).
 
-        `threshold` is 0 to 2^bits - 1. Anything out of range, or another shape, raises ValueError.
+        `threshold` is 0 to 2^bits - 1. Anything out of range raises ValueError.
         """
         word_dtype(bits)
         checks.integer("threshold", threshold, 0, (1 << bits) - 1)
-        if out.ndim != 2 or len(out) != self._records:
-            raise ValueError(f"mask shape must be ({self._records}, count), not {out.shape}")
-        draws = max(1, STREAM_WORDS // (bits * self._words))
-        for start in range(0, out.shape[1], draws):
-            part = out[:, start : start + draws]
-            planes = self._take(part.shape[1], bits)
-            part[:] = gather(less(planes, threshold).reshape(-1, self._words))[: self._records]
+        packed = np.empty((64 * self._words, -(-check_count("draws", count) // 8)), np.uint8)
+        draws = 8 * max(1, STREAM_WORDS // (8 * bits * self._words))
+        for start in range(0, count, draws):
+            planes = less(self._take(min(draws, count - start), bits), threshold)
+            packed[:, start // 8 : (start + draws) // 8] = gather(planes.reshape(-1, self._words))
+        return np.unpackbits(packed[: self._records], axis=1, count=count, bitorder="little").view(np.bool_)
 
     def _take(self, count: int, bits: int) -> Planes:
         """The next `count` words of every stream: plane i, (count * words,), holds bit i of each."""
@@ -147,6 +145,8 @@ class TriviumBank:
         while min(known.values()) < RUN:
             for target, operation, *operands in RULES:
                 start, end = known[target], min(RUN, *(known[name] + delay for name, delay in operands))
+                if start == end:
+                    continue
                 slices = [
                     flat[name][(CARRY + start - delay) * self._words : (CARRY + end - delay) * self._words]
                     for name, delay in (*operands, (target, 0))
