@@ -1,6 +1,7 @@
 """The word sources of a network: which draw of which stream decides which spike, and what is refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,3 +158,33 @@ def test_a_place_without_a_stream_is_refused(source: WordSource, changes: dict[s
         with pytest.raises(ValueError) as error:
             call(place(**changes))
         assert str(error.value) == sentence
+
+
+def test_the_worked_example_of_the_documentation_holds() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "randomness.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    assert example.count("assert ") == 7
+    exec(compile(example, "docs/randomness.md", "exec"), {})  # noqa: S102
+
+
+def test_known_flips_give_the_lfsr_seed_away() -> None:
+    """Why its assurance is none: a flip says that its word's top bit is 0, a linear equation in the 127 seed bits."""
+    draws = 1500
+    masks = LfsrSource(SEEDS).masks(FLIP, **place(flipper=0, first_record=0, records=1, count=draws))[0]
+    rows = [1 << i for i in range(127)]  # bit i of the stream is the parity of rows[i] & seed
+    for i in range(16 * draws - 127):
+        rows.append(rows[i + 63] ^ rows[i])
+    pivots: dict[int, int] = {}
+    for draw in np.flatnonzero(masks):
+        row = rows[16 * draw + 15]
+        while row and row.bit_length() in pivots:
+            row ^= pivots[row.bit_length()]
+        if row:
+            pivots[row.bit_length()] = row
+    assert len(pivots) == 126  # all but one seed bit are fixed by the others, and zero is no seed
+    free = ({*range(1, 128)} - {*pivots}).pop()
+    seed = 1 << (free - 1)
+    for pivot in sorted(pivots):
+        if ((pivots[pivot] & seed).bit_count()) % 2:
+            seed |= 1 << (pivot - 1)
+    assert seed == SEEDS[0]
