@@ -94,7 +94,7 @@ class Flipper(wiring.Component):
             m.d.sync += level.eq(kept_level + self.per_beat // unit)
             with m.Switch(kept_level):
                 for filled in range(0, most - self.per_beat + 1, unit):
-                    with m.Case(filled // unit):
+                    with m.Case(filled // unit) if filled + unit <= most - self.per_beat else m.Default():
                         m.d.sync += held.eq(kept[:filled] | (decisions << filled))
         with m.If(self.flush):
             m.d.sync += [level.eq(0), held.eq(0), place.eq(0)]
