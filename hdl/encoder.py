@@ -12,9 +12,8 @@ from spikeveil.hdl.spikes import Event, SpikeRow, index_bits, rows
 class Encoder(wiring.Component):
     """Turns the spike rows of `i` into the events of `o`.
 
-    A row of b spikes takes max(1, b) cycles and the step's end one more, so a step of s spikes in R rows
-    takes at most R + s + 1 cycles while `o` is ready. With `cap`, only the first `cap` spikes of a step are
-    events: the rest are dropped where they stand, at no cost in cycles. Bits at or beyond `inputs` are ignored.
+    A row of b spikes takes 1 + b cycles and the step's end one more, so a step of s spikes in R rows takes
+    R + s + 1 cycles while `o` is ready. With `cap`, only the first `cap` spikes of a step are events: the rest are dropped where they stand, at no cost in cycles. Bits at or beyond `inputs` are ignored.
 
     `o` is valid two cycles after its row was taken. Reset forgets the row in hand and starts a new step.
     """
@@ -40,7 +39,7 @@ class Encoder(wiring.Component):
             emit.eq(busy & (spike | row.step_end)),
             done.eq(busy & Mux(row.step_end, ending, ~spike | (others == 0))),
             go.eq(self.o.ready | ~self.o.valid | ~emit),  # a row that emits nothing needs no room at the output
-            self.i.ready.eq(~busy | (done & go)),
+            self.i.ready.eq(~busy),
         ]
         if self.cap is not None:
             room = Signal(range(self.cap + 1), init=self.cap)
@@ -60,7 +59,7 @@ class Encoder(wiring.Component):
         with m.If(busy & go):
             m.d.sync += [row.bits.eq(others), busy.eq(~done)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [row.eq(self.i.p), busy.eq(1)]
+            m.d.sync += [row.eq(self.i.p), busy.eq(self.i.p.bits.any() | self.i.p.step_end)]
             m.d.sync += [base.eq(next_base), next_base.eq(Mux(self.i.p.step_end, 0, next_base + self.lanes))]
             surplus = rows(self.inputs, self.lanes) * self.lanes - self.inputs
             with m.If(self.i.p.step_end):

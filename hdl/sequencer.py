@@ -108,7 +108,6 @@ class Sequencer(wiring.Component):
             self.started.eq(issue & ~inside),
             self.final.eq(last_row & record_end),
             step_done.eq(issue & (left == 0) & last_row),
-            freed.eq(Mux(step_done, count, 0)),
             work.valid.eq(issue),
             work.address.eq(base),
             work.row.eq(row),
@@ -119,6 +118,7 @@ class Sequencer(wiring.Component):
             work.step_end.eq(last_row),
             work.record_end.eq(last_row & record_end),
         ]
+        m.d.sync += freed.eq(Mux(step_done, count, 0))
         longest = Mux(count == 0, 0, count - 1)
         with m.If(issue):
             m.d.sync += [left.eq(left - 1), read.addr.eq(read.addr + 1), inside.eq(left != 0)]
