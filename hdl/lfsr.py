@@ -1,6 +1,5 @@
 """The linear word source, `width` bits a cycle. Twin of pysim/lfsr.py."""
 
-
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out

@@ -1,6 +1,5 @@
 """The stream cipher Trivium, `width` bits a cycle. Twin of pysim/trivium.py."""
 
-
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
