@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: `ours` and `baseline` in `unit`; `ratio` = how many times better ours is; `target` may be absent."""
+    """One comparison: `ours` and `baseline` in `unit`; `ratio` = how many times better ours is; `target` may be
+    absent.
+    """
 
     name: str
     unit: str
