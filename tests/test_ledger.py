@@ -501,6 +501,20 @@ def test_without_a_witness_a_ledger_is_read_but_not_written(ledger: Ledger, open
     assert len(ledger.history()) == 2
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE marks SET entries = 'many'", "UPDATE salt SET salt = 'x'", "DELETE FROM salt", "DROP TABLE keys"],
+)
+def test_a_garbled_witness_stops_writing(ledger: Ledger, opened: Open, tmp_path: Path, statement: str) -> None:
+    lease(ledger)
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "state" / "witness.db", isolation_level=None)) as raw:
+        raw.execute(statement)
+    with pytest.raises(LedgerCorrupt, match=r"^witness file .*witness.db is corrupt: "):
+        lease(opened())
+    assert len(opened().history()) == 3
+
+
 def test_a_ledger_is_not_used_across_a_fork(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: -1)
@@ -644,7 +658,8 @@ def test_no_flipped_byte_changes_what_the_ledger_says(filled: Ledger, opened: Op
     contents = [entry.content for entry in filled.history()]
     filled.close()
     original = filled.path.read_bytes()
-    chosen = range(len(original)) if soak else random.Random(3).sample(range(len(original)), 250)
+    chosen = random.Random(3).sample(range(len(original)), 4000 if soak else 250)
+    chosen += range(4096) if soak else []  # all of the first page: SQLite's header and the tables' definitions
     texts = [json.dumps(content, sort_keys=True, separators=(",", ":")).encode() for content in contents]
     spans = [range(start, start + len(text)) for text in texts for start in [original.find(text)] if start > 0]
     inside = [random.Random(4).choice(span) for span in spans for _ in range(5)]
@@ -665,6 +680,17 @@ def test_no_flipped_byte_changes_what_the_ledger_says(filled: Ledger, opened: Op
         for suffix in ("-wal", "-shm"):
             filled.path.with_name(filled.path.name + suffix).unlink(missing_ok=True)
     assert noticed > len(inside)
+
+
+@pytest.mark.parametrize("word", [b"CREATE TABLE entries", b"CREATE INDEX keys", b"TRIGGER no_update BEFORE"])
+def test_garbled_tables_are_refused(filled: Ledger, opened: Open, word: bytes) -> None:
+    filled.close()
+    content = filled.path.read_bytes()
+    for place in range(len(word)):
+        garbled = word[:place] + bytes([word[place] ^ 0x80]) + word[place + 1 :]
+        filled.path.write_bytes(content.replace(word, garbled))
+        with pytest.raises(LedgerCorrupt, match=r"^ledger .* is corrupt: "):
+            opened(create=False)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 4096, 5000, 0.5, 0.9])

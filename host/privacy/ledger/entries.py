@@ -140,7 +140,7 @@ def replay(connection: sqlite3.Connection, wanted: Container[int] = ()) -> tuple
 def check_schema(connection: sqlite3.Connection) -> None:
     """Raises ChainBroken where the tables, indexes and triggers are not exactly the ones that `fill` made."""
     found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    if sorted(tuple(row) for row in found) != sorted(TABLES):
+    if sorted(repr(row) for row in found) != sorted(repr(row) for row in TABLES):
         raise ChainBroken("its tables, indexes or triggers were changed")
 
 

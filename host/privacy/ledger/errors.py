@@ -94,6 +94,8 @@ def sentences(path: Path, what: str = "ledger", timeout: float = 0.0) -> Iterato
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
         raise _sentence(path, what, timeout, name, str(error)) from error
+    except UnicodeDecodeError as error:  # SQLite quotes garbled text in its message, which Python then cannot read
+        raise LedgerCorrupt(f"{what} {path} is corrupt: its text is garbled") from error
 
 
 def file_error(path: Path, error: OSError, what: str = "ledger") -> LedgerError:

@@ -17,7 +17,7 @@ import sqlite3
 from pathlib import Path
 
 from spikeveil.host.privacy.ledger.database import Database, create
-from spikeveil.host.privacy.ledger.errors import LedgerError, file_error
+from spikeveil.host.privacy.ledger.errors import LedgerCorrupt, LedgerError, file_error
 from spikeveil.host.privacy.ledger.session import key_digest
 from spikeveil.host.privacy.ledger.views import Mark
 
@@ -58,12 +58,17 @@ class Witness:
             raise file_error(self.path, error, self.WHAT) from error
         self._database = Database(self.path, self.WHAT, timeout)
         with self._database.read() as connection:
-            self._salt = bytes(connection.execute("SELECT salt FROM salt").fetchone()[0])
+            row = connection.execute("SELECT salt FROM salt").fetchone()
+        if row is None or not isinstance(row[0], bytes) or len(row[0]) != 16:
+            raise LedgerCorrupt(f"{self.WHAT} {self.path} is corrupt: its salt is garbled")
+        self._salt = row[0]
 
     def mark(self, ledger: str) -> Mark | None:
         """The furthest state seen of `ledger`, or None where it was never seen here."""
         with self._database.read() as connection:
             row = connection.execute("SELECT entries, head FROM marks WHERE ledger = ?", (ledger,)).fetchone()
+        if row is not None and not (isinstance(row[0], int) and isinstance(row[1], str)):
+            raise LedgerCorrupt(f"{self.WHAT} {self.path} is corrupt: the mark of ledger {ledger} is garbled")
         return None if row is None else Mark(*row)
 
     def seen(self, ledger: str, mark: Mark) -> None:
