@@ -12,8 +12,9 @@ from spikeveil.hdl.spikes import Event, SpikeRow, index_bits, rows
 class Encoder(wiring.Component):
     """Turns the spike rows of `i` into the events of `o`.
 
-    A row of b spikes takes 1 + b cycles and the step's end one more, so a step of s spikes in R rows takes
-    R + s + 1 cycles while `o` is ready. With `cap`, only the first `cap` spikes of a step are events: the rest are dropped where they stand, at no cost in cycles. Bits at or beyond `inputs` are ignored.
+    A row of b spikes takes 1 + b cycles and the step's end one more, so a step of s spikes in R rows takes R + s +
+    1 cycles while `o` is ready. With `cap`, only the first `cap` spikes of a step are events: the rest are dropped
+    where they stand, at no cost in cycles. Bits at or beyond `inputs` are ignored.
 
     `o` is valid two cycles after its row was taken. Reset forgets the row in hand and starts a new step.
     """

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.accumulator import by_row, pack, sum_bits
 from spikeveil.hdl.sequencer import Work
 from spikeveil.hdl.spikes import rows
-from spikeveil.pysim.spec import MAX_INT32, LayerSpec, Leak, signed_bits
+from spikeveil.pysim.leak import Leak
+from spikeveil.pysim.spec import MAX_INT32, LayerSpec, signed_bits
 
 LATENCY = 6  # cycles from work to its scanned row
 DISTANCE = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote

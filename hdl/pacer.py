@@ -1,6 +1,5 @@
 """The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
 
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered

@@ -16,6 +16,18 @@ def integer(field: str, value: object, low: int, high: int) -> int:
     return int(value)
 
 
+def optional_integer(field: str, value: object, high: int) -> int | None:
+    """None, or `value` as an int in 1..high."""
+    return None if value is None else integer(field, value, 1, high)
+
+
+def instance(field: str, value: Any, kind: type) -> Any:
+    """`value` itself, when it is a `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{field} must be a {kind.__name__}, not {value!r}")
+    return value
+
+
 def choice(field: str, value: object, allowed: Sequence[str]) -> str:
     """`value` as one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.spec import LayerSpec, Leak
+from spikeveil.pysim.leak import Leak
+from spikeveil.pysim.spec import LayerSpec
 
 Integers = NDArray[np.signedinteger[Any]]
 

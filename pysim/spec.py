@@ -12,62 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikeveil.pysim import checks
 from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.leak import Leak
 
 Reset = Literal["zero", "subtract"]
 
 MAX_LAYERS = 1 << 8  # the layer index is eight bits of the cipher's IV
 MAX_POTENTIAL_BITS = 32
 MAX_INT32 = (1 << 31) - 1
-
-
-@dataclass(frozen=True)
-class Leak:
-    """How a potential v decays in one step, in integers; make one with `none`, `shift` or `scale`.
-
-    ========  ======================  =====================================
-    kind      leak(v)                 bounds
-    ========  ======================  =====================================
-    `none`    v                       integrate-and-fire
-    `shift`   v - (v >> shift_by)     1 <= shift_by <= 31
-    `scale`   (v*factor) >> shift_by  1 <= shift_by <= 16, 0 <= factor <= 2^shift_by
-    ========  ======================  =====================================
-
-    >> is the arithmetic shift, so every kind rounds towards minus infinity.
-    """
-
-    kind: Literal["none", "shift", "scale"] = "none"
-    shift_by: int = 0
-    factor: int = 0
-
-    def __post_init__(self) -> None:
-        checks.choice("leak kind", self.kind, ("none", "shift", "scale"))
-        shift_low, shift_high = {"none": (0, 0), "shift": (1, 31), "scale": (1, 16)}[self.kind]
-        shift_by = checks.integer("leak shift", self.shift_by, shift_low, shift_high)
-        factor_high = 1 << shift_by if self.kind == "scale" else 0
-        object.__setattr__(self, "shift_by", shift_by)
-        object.__setattr__(self, "factor", checks.integer("leak factor", self.factor, 0, factor_high))
-
-    @classmethod
-    def none(cls) -> "Leak":
-        """No decay: leak(v) = v."""
-        return cls()
-
-    @classmethod
-    def shift(cls, k: int) -> "Leak":
-        """leak(v) = v - (v >> k)."""
-        return cls("shift", k)
-
-    @classmethod
-    def scale(cls, a: int, f: int) -> "Leak":
-        """leak(v) = (v * a) >> f, a decay of a/2^f a step."""
-        return cls("scale", f, a)
-
-    def __str__(self) -> str:
-        return {
-            "none": "none",
-            "shift": f"v - (v >> {self.shift_by})",
-            "scale": f"(v * {self.factor}) >> {self.shift_by}",
-        }[self.kind]
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -132,12 +83,12 @@ class LayerSpec:
             "state_bits": checks.integer("layer state_bits", state_bits, 2, 32),
             "readout": checks.flag("layer readout", readout),
             "reset": checks.choice("layer reset", reset, ("zero", "subtract")),
-            "leak": Leak.none() if leak is None else _instance("layer leak", leak, Leak),
-            "flip": None if flip is None else _instance("layer flip", flip, FlipSpec),
+            "leak": Leak.none() if leak is None else checks.instance("layer leak", leak, Leak),
+            "flip": None if flip is None else checks.instance("layer flip", flip, FlipSpec),
             "bias": None if bias is None else checks.integers("layer bias", bias, (neurons,), -MAX_INT32, MAX_INT32),
-            "spike_limit": _optional("layer spike_limit", spike_limit, MAX_INT32),
-            "step_spike_limit": _optional("layer step_spike_limit", step_spike_limit, neurons),
-            "input_cap": _optional("layer input_cap", input_cap, inputs),
+            "spike_limit": checks.optional_integer("layer spike_limit", spike_limit, MAX_INT32),
+            "step_spike_limit": checks.optional_integer("layer step_spike_limit", step_spike_limit, neurons),
+            "input_cap": checks.optional_integer("layer input_cap", input_cap, inputs),
         }
         values["threshold"] = _threshold(threshold, neurons, values["readout"])
         for name, value in values.items():
@@ -198,7 +149,7 @@ class NetworkSpec:
     cadence: int | None = None
 
     def __init__(self, layers: Sequence[LayerSpec], cadence: int | None = None) -> None:
-        chain = tuple(_instance("network layer", layer, LayerSpec) for layer in layers)
+        chain = tuple(checks.instance("network layer", layer, LayerSpec) for layer in layers)
         if not 1 <= len(chain) <= MAX_LAYERS:
             raise ValueError(f"network layers must number 1 to {MAX_LAYERS}, not {len(chain)}")
         for index, (before, after) in enumerate(pairwise(chain)):
@@ -210,7 +161,7 @@ class NetworkSpec:
                     f"not {after.inputs}"
                 )
         object.__setattr__(self, "layers", chain)
-        object.__setattr__(self, "cadence", _optional("network cadence", cadence, MAX_INT32))
+        object.__setattr__(self, "cadence", checks.optional_integer("network cadence", cadence, MAX_INT32))
 
     @property
     def inputs(self) -> int:
@@ -270,16 +221,6 @@ class NetworkSpec:
 def signed_bits(low: int, high: int) -> int:
     """Bits of the narrowest two's complement integer that holds both bounds."""
     return 1 + max(high.bit_length(), (~low).bit_length() if low < 0 else 0)
-
-
-def _optional(name: str, value: object, high: int) -> int | None:
-    return None if value is None else checks.integer(name, value, 1, high)
-
-
-def _instance(name: str, value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} must be a {kind.__name__}, not {value!r}")
-    return value
 
 
 def _threshold(threshold: ArrayLike | None, neurons: int, readout: bool) -> int | NDArray[np.int32] | None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim.flipper import FlipSpec
-from spikeveil.pysim.spec import LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.leak import Leak
+from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 FORMAT = "spikeveil-network"
 VERSION = 1
