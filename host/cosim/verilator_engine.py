@@ -140,15 +140,19 @@ def _compile(root: Path, folder: Path, waves: bool) -> None:
         make.append("OBJCACHE=ccache")
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     objects = _runtime_objects(root, waves)
+    _call(verilate, folder, environment)
     for built in objects.glob("*.o"):
-        shutil.copy(built, folder)  # newer than its source, so that make leaves it alone
-    for command in (verilate, make):
-        done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-            raise SimulatorError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{tail}")
+        shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
+    _call(make, folder, environment)
     if not objects.exists():
         _keep(folder, objects)
+
+
+def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise SimulatorError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{tail}")
 
 
 def _runtime_objects(root: Path, waves: bool) -> Path:
