@@ -1,8 +1,11 @@
 """The `spikeveil` command: each sub-command lives in a module of its own, imported when it is called."""
 
 from importlib import import_module, metadata
+from typing import Any
 
 import click
+
+from spikeveil.host.cli.refusals import failures
 
 #: sub-command -> module that holds a click command of that name (dashes become underscores)
 COMMANDS: dict[str, str] = {
@@ -24,6 +27,10 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with failures():
+            return super().invoke(ctx)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

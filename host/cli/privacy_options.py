@@ -1,11 +1,11 @@
 """Options, refusals and number formats that `spikeveil budget`, `epsilon` and `plan` share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from decimal import ROUND_CEILING, Decimal, localcontext
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from spikeveil.host.cli.refusals import refusals as refusals
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,21 +41,14 @@ def mechanism_options() -> Callable[[Command], Command]:
     )
 
 
+def up(value: float, digits: int = 6) -> str:
+    """`value` to `digits` significant digits, never below it."""
+    from spikeveil.host.privacy.claims import up as shown
+
+    return shown(value, digits)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Bad values end with exit code 2, refusals and failures of the ledger with 1, each with its one sentence."""
-    from spikeveil.host.privacy.budget import BudgetExceeded
-    from spikeveil.host.privacy.ledger import LedgerError
-
-    try:
-        yield
-    except (BudgetExceeded, LedgerError) as refusal:
-        raise click.ClickException(str(refusal)) from refusal
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def mechanism_of(threshold: int | None, bits: int, wanted: float | None) -> Any:
@@ -67,10 +60,3 @@ def mechanism_of(threshold: int | None, bits: int, wanted: float | None) -> Any:
     if threshold is not None:
         return RandomizedResponse(threshold, bits)
     return RandomizedResponse.for_epsilon(float(str(wanted)), bits)
-
-
-def up(value: float, digits: int = 6) -> str:
-    """`value` to `digits` significant digits, never below it."""
-    with localcontext() as context:
-        context.prec, context.rounding = digits, ROUND_CEILING
-        return f"{float(+Decimal(value)):.{digits}g}"

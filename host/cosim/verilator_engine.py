@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spikeveil.hdl import neuron
 from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.player import Player, row_bits
+from spikeveil.host.cosim.errors import SimulatorError as SimulatorError
 from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus
 from spikeveil.pysim import spec as spec_module
 
@@ -34,10 +35,6 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "OPT_SLOW=-O0",
 )
 BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
-
-
-class SimulatorError(RuntimeError):
-    """The simulator could not be built or did not finish; the message names what to do or the log to read."""
 
 
 def cache_folder() -> Path:

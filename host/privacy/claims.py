@@ -1,6 +1,7 @@
 """The words that stand beside every epsilon: against whom it holds, what was released, how it was composed."""
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
 
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
@@ -52,3 +53,10 @@ def mechanism_text(mechanism: RandomizedResponse) -> str:
         f"randomised response, threshold {mechanism.threshold} of {mechanism.bits}-bit words: "
         f"p = {p.numerator}/{p.denominator}"
     )
+
+
+def up(value: float, digits: int = 6) -> str:
+    """`value` to `digits` significant digits, never below it."""
+    with localcontext() as context:
+        context.prec, context.rounding = digits, ROUND_CEILING
+        return f"{float(+Decimal(value)):.{digits}g}"

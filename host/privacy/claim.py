@@ -1,0 +1,199 @@
+"""The claim that stands beside every release: unit, epsilon and delta, randomness, spent. Always all four."""
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from spikeveil.host.privacy.claims import AGAINST, Raster, mechanism_text, up
+from spikeveil.host.privacy.mechanisms import RandomizedResponse
+from spikeveil.host.privacy.plan import UnitCost, accuracy_ceiling, unit_costs
+from spikeveil.host.privacy.units import Unit
+from spikeveil.pysim import checks
+from spikeveil.pysim.source import LfsrSource, TriviumSource
+from spikeveil.pysim.spec import NetworkSpec
+
+ASSURANCE = {source.name: source.assurance for source in (TriviumSource, LfsrSource)}
+NOTHING_BOOKED = (
+    "nothing is booked: a simulation releases nobody's data and protects nobody's. A chip pays the figures above for "
+    "each record, and leases them from a ledger first"
+)
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A flipped layer of a network, as the accountant sees it: its index, its raster and its mechanism."""
+
+    layer: int
+    raster: Raster
+    mechanism: RandomizedResponse
+
+
+def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
+    """Every flipped layer of `spec` over records of `steps` steps (1 or more; ValueError otherwise), in layer order."""
+    found = []
+    for index in spec.flipped:
+        layer = spec.layers[index]
+        if layer.flip is not None:
+            raster = Raster(steps, layer.neurons, layer.spike_limit, layer.step_spike_limit)
+            found.append(Wall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What `releases` released records of ONE subject's data cost on a core built from `spec`; make it with `of`.
+
+    wall: the flipped layer that bounds the release, None where there is none. Everything behind a flipped layer is
+    computed from its flipped spikes (post-processing), so with several of them each one alone bounds the whole
+    release: the one with the smallest record epsilon is taken. costs: every unit at that layer, exact composition at
+    `delta`, rounded up. faults: why the epsilon is infinite, empty where it is not; the costs are then nominal.
+    """
+
+    spec: NetworkSpec
+    wall: Wall | None
+    delta: float
+    releases: int
+    costs: tuple[UnitCost, ...]
+    source: str
+    key_origin: str
+    spent: str
+    faults: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls,
+        spec: NetworkSpec,
+        steps: int,
+        *,
+        source: str,
+        delta: float | Fraction,
+        releases: int = 1,
+        schedule: str = "private",
+        key_origin: str = "fresh from the operating system's generator",
+        spent: str = NOTHING_BOOKED,
+    ) -> "Claim":
+        """The claim for records of `steps` steps.
+
+        source: `trivium` or `lfsr`; schedule: `private` or `fast`; delta: at least 0, under 1. ValueError otherwise.
+        """
+        checks.choice("claim source", source, tuple(ASSURANCE))
+        checks.choice("claim schedule", schedule, ("private", "fast"))
+        if not 0 <= delta < 1:
+            raise ValueError(f"claim delta must be at least 0 and under 1, not {delta!r}")
+        costed = [(wall, unit_costs(wall.mechanism, wall.raster, releases, delta)) for wall in walls(spec, steps)]
+        wall, costs = min(costed, key=lambda pair: pair[1][-1].epsilon) if costed else (None, ())
+        faults = []
+        if wall is None:
+            faults.append("no layer has a flipper, so the input reaches the output")
+        if source == "lfsr":
+            faults.append("the flips come from an LFSR, which is linear: whoever sees some can compute all")
+        if schedule == "fast":
+            faults.append("on the fast schedule the moment a step leaves tells how many raw spikes there were")
+        return cls(spec, wall, float(delta), releases, costs, source, key_origin, spent, tuple(faults))
+
+    @property
+    def private(self) -> bool:
+        """Whether the epsilon is finite."""
+        return not self.faults
+
+    def nominal(self, unit: Unit) -> UnitCost:
+        """The accountant's figures at `unit`, true only where the claim is `private`. ValueError without a wall."""
+        for cost in self.costs:
+            if cost.unit is unit:
+                return cost
+        raise ValueError("a network without a flipper has no figures to compose: its epsilon is infinite")
+
+    def epsilon(self, unit: Unit) -> float:
+        """Epsilon of everything released, at `unit`; infinite where the claim is not `private`."""
+        return self.nominal(unit).epsilon if self.private else math.inf
+
+    def ceiling(self, classes: int) -> float:
+        """How often a guess among `classes` equally likely classes can be right at best, from what is released."""
+        epsilon = self.epsilon(Unit.RECORD)
+        return 1.0 if math.isinf(epsilon) else accuracy_ceiling(epsilon, self.delta, classes)
+
+    @property
+    def released(self) -> str:
+        """What leaves the chip."""
+        last = self.spec.layers[-1]
+        what = "the potentials of the last layer" if last.readout else "the spikes of the last layer"
+        if self.wall is None:
+            return f"{what}, unflipped"
+        if self.wall.layer == len(self.spec.layers) - 1:
+            return self.wall.raster.released
+        return f"{what}, computed from layer {self.wall.layer} alone: {self.wall.raster.released}"
+
+    @property
+    def against(self) -> str:
+        """Against whom the figures hold."""
+        return AGAINST["none" if self.wall is None else self.source]
+
+    @property
+    def randomness(self) -> str:
+        """What the flips are worth."""
+        if self.wall is None:
+            return "none is used: no layer has a flipper"
+        worth = "NONE against an informed adversary" if self.source == "lfsr" else "computational, 80-bit key"
+        return f"{self.source}: {worth} ({ASSURANCE[self.source].partition(': ')[2]}); key: {self.key_origin}"
+
+    def parts(self, unit: Unit = Unit.RECORD) -> dict[str, str]:
+        """The four parts in words, each complete in itself, with the epsilon of `unit` in front."""
+        return {
+            "unit": self._unit(unit),
+            "epsilon, delta": self._epsilon(unit),
+            "randomness": self.randomness,
+            "spent": self.spent,
+        }
+
+    def _unit(self, unit: Unit) -> str:
+        if self.wall is None:
+            return f"{unit.value}: neighbours differ in {unit.relation}; nothing hides it"
+        cost = self.nominal(unit)
+        return (
+            f"{unit.value}: neighbours differ in {unit.relation}, at layer {self.wall.layer} "
+            f"({self.wall.raster.steps} steps of {self.wall.raster.neurons} neurons); "
+            f"up to {cost.bits_one} released bits of a record may differ"
+        )
+
+    def _epsilon(self, unit: Unit) -> str:
+        what = f"released: {self.released}; against: {self.against}"
+        why = "; ".join(self.faults)
+        if self.wall is None:
+            return f"epsilon infinite: {why}; {what}"
+        cost = self.nominal(unit)
+        records = "one released record" if self.releases == 1 else f"{self.releases} released records of the same data"
+        figures = (
+            f"epsilon {up(cost.epsilon)}, delta {up(self.delta)} for {records}, {unit.value} level: exact "
+            f"composition of {cost.bits} bits, {mechanism_text(self.wall.mechanism)}"
+        )
+        booked = "" if self.private else f"epsilon infinite: {why}; NOMINAL, worth nothing here: "
+        return f"{booked}{figures}; {what}"
+
+    def record(self) -> dict[str, Any]:
+        """All of it, ready for JSON; an infinite epsilon is the word "inf"."""
+        wall = self.wall
+        return {
+            "unit": [
+                {
+                    "unit": cost.unit.value,
+                    "neighbours_differ_in": cost.unit.relation,
+                    "layer": None if wall is None else wall.layer,
+                    "composed_bits": cost.bits,
+                    "epsilon": cost.epsilon if self.private else "inf",
+                    "nominal_epsilon": cost.epsilon,
+                }
+                for cost in self.costs
+            ],
+            "epsilon_delta": {
+                "record_epsilon": self.epsilon(Unit.RECORD) if self.private else "inf",
+                "delta": self.delta,
+                "releases": self.releases,
+                "mechanism": None if wall is None else mechanism_text(wall.mechanism),
+                "released": self.released,
+                "against": self.against,
+                "infinite_because": list(self.faults),
+            },
+            "randomness": {"source": self.source, "worth": self.randomness},
+            "spent": self.spent,
+        }
