@@ -13,7 +13,7 @@ from spikeveil.hdl.accumulator import by_row, pack, sum_bits
 from spikeveil.hdl.sequencer import Work
 from spikeveil.hdl.spikes import rows
 from spikeveil.pysim.leak import Leak
-from spikeveil.pysim.spec import MAX_INT32, LayerSpec, signed_bits
+from spikeveil.pysim.spec import LayerSpec, signed_bits
 
 LATENCY = 6  # cycles from work to its scanned row
 DISTANCE = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
@@ -91,11 +91,9 @@ class Neurons(wiring.Component):
         v = Signal(self.lanes * width)
         m.d.comb += read.addr.eq(self.work.row)
         m.d.sync += v.eq(read.data)
-        with m.If(stages[1].fresh):
-            m.d.sync += v.eq(0)
         thresholds = self._thresholds(m, stages[2].row)
         for lane in range(self.lanes):
-            place = self._lane(m, lane, v.word_select(lane, width).as_signed(), thresholds[lane])
+            place = self._lane(m, lane, v.word_select(lane, width).as_signed(), stages[2].fresh, thresholds[lane])
             m.d.sync += self.o.potentials.word_select(lane, width).eq(place)
         m.d.comb += [
             self.o.valid.eq(stages[LATENCY].valid),
@@ -107,7 +105,7 @@ class Neurons(wiring.Component):
         ]
         return m
 
-    def _lane(self, m: Module, lane: int, v: Value, threshold: Value | None) -> Value:
+    def _lane(self, m: Module, lane: int, v: Value, fresh: Value, threshold: Value | None) -> Value:
         """u = leak(v) + sum, then u - threshold, then the choice: a register after each. Drives the spike of the
         lane.
         """
@@ -116,7 +114,7 @@ class Neurons(wiring.Component):
         u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
         u_held = Signal.like(u, name=f"u_held_{lane}")
         m.d.sync += [
-            leaked.eq(leak(v, spec.leak)),
+            leaked.eq(Mux(fresh, 0, leak(v, spec.leak))),
             u.eq(leaked + self.sums.word_select(lane, bits).as_signed()),
             u_held.eq(u),
         ]
@@ -130,11 +128,14 @@ class Neurons(wiring.Component):
         return saturate(Mux(fires, after_spike, u_held).as_signed(), spec.state_bits)
 
     def _thresholds(self, m: Module, row: Value) -> list[Value | None]:
-        """The threshold of each lane, ready two cycles after `row`; lanes without a neuron never fire."""
+        """The threshold of each lane, ready two cycles after `row`. Lanes without a neuron stay at potential 0, which
+        is below every threshold.
+        """
         threshold = self.spec.threshold
         if threshold is None:
             return [None] * self.lanes
-        values = by_row(np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons), self.lanes, MAX_INT32)
+        each = np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons)
+        values = by_row(each, self.lanes, fill=int(each[0]))
         bits = signed_bits(0, int(values.max()))
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
