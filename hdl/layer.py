@@ -15,7 +15,7 @@ from spikeveil.hdl.sequencer import Sequencer
 from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, rows
 from spikeveil.pysim.spec import LayerSpec
 
-QUEUED_ROWS = 16
+MIN_QUEUED_ROWS = 16
 
 
 class Layer(wiring.Component):
@@ -27,7 +27,7 @@ class Layer(wiring.Component):
     computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
     record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
     cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
-    inside. Reset drops everything and starts a new record.
+    inside, and rows of as many wait at `o`. Reset drops everything and starts a new record.
     """
 
     i: stream.Interface
@@ -42,6 +42,7 @@ class Layer(wiring.Component):
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
         self.rows = rows(spec.neurons, self.lanes)
+        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * self.rows)
         row = PotentialRow(self.lanes, spec.state_bits) if spec.readout else SpikeRow(self.lanes)
         ports: dict[str, Any] = {
             "i": In(stream.Signature(Event(spec.inputs))),
@@ -112,8 +113,8 @@ class Layer(wiring.Component):
 
     def _queue(self, m: Module, flow: Any, bits: Any, started: Signal) -> Any:
         """Rows out through a queue in which every started row has its place: whether another may start."""
-        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=QUEUED_ROWS)
-        free = Signal(range(QUEUED_ROWS + 1), init=QUEUED_ROWS)
+        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=self.queued_rows)
+        free = Signal(range(self.queued_rows + 1), init=self.queued_rows)
         row = Signal.like(self.o.payload)
         m.d.comb += [
             row.bits.eq(bits),

@@ -17,8 +17,9 @@ class Pacer(wiring.Component):
     A slot begins with a tick. At a tick, a step that has arrived whole is let in, and the step that was let in
     `plan.slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
     before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing
-    inside. The layers must finish every step within `plan.slots` slots: one that is late shuts `o` until reset,
-    with `late` high. Ticks begin with `open` (one cycle). Reset drops every step.
+    inside; the payload of `o` is zero while it is not valid. The layers must finish every step within `plan.slots`
+    slots: one that is late shuts `o` until reset, with `late` high. Ticks begin with `open` (one cycle). Reset drops
+    every step.
     """
 
     i: stream.Interface
@@ -109,7 +110,7 @@ class Pacer(wiring.Component):
             self.inside_o.ready.eq(queue.w_rdy),
             arrived.eq(self.inside_o.valid & queue.w_rdy & self.inside_o.payload.step_end),
             due.eq(tick & under_way[-1]),
-            self.o.payload.eq(queue.r_data),
+            self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # a row's arrival here tells when it was computed
             self.o.valid.eq((left != 0) & queue.r_rdy),
             queue.r_en.eq((left != 0) & self.o.ready),
         ]

@@ -1,0 +1,97 @@
+"""The gateware of random plans against the golden model: every released bit and every potential equal."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from backends import amaranth_sim, golden, traced, verilator
+from hypothesis import HealthCheck, Phase, event, given, settings
+from strategies import Case, cases
+
+from spikeveil.pysim import neuron
+from spikeveil.pysim.layer import cap_inputs
+
+WANTED = {
+    *("saturates low", "saturates high", "spike limit cuts", "input cap cuts"),
+    *("bias", "thresholds", "readout", "flips twice", "k = 1", "k = half", "reset zero", "reset subtract"),
+    *("leak none", "leak shift", "leak scale", "lfsr", "trivium", "fast", "private"),
+    *("stalls in", "stalls out", "first record above 0", "records back to back", "partly filled row", "1 lane"),
+}
+
+
+def features(case: Case) -> Iterator[str]:
+    """Which corners a case visits, as seen in what the model computed, not in what was asked for."""
+    plan, result = case.plan, traced(case.plan, case.spikes, case.lease)
+    x = case.spikes
+    yield plan.source
+    yield plan.schedule
+    for index, layer in enumerate(plan.spec.layers):
+        capped = cap_inputs(x, layer)
+        yield from (["input cap cuts"] if (capped != x).any() else [])
+        v, low_and_high = np.zeros((len(x), layer.neurons), np.int64), np.array(layer.state_range)
+        for current in np.moveaxis(capped.astype(np.int64) @ layer.weights.T.astype(np.int64), 1, 0):
+            u = neuron.leak(v, layer.leak) + current + (0 if layer.bias is None else layer.bias)
+            if layer.threshold is not None:
+                after_spike = u - layer.threshold if layer.reset == "subtract" else 0
+                u = np.where(u >= layer.threshold, after_spike, u)
+            yield from (["saturates low"] if u.min() < low_and_high[0] else [])
+            yield from (["saturates high"] if u.max() > low_and_high[1] else [])
+            v = u.clip(*low_and_high)
+        if (result.limited[index] != result.raw[index]).any():
+            yield "spike limit cuts"
+        if layer.flip is not None:
+            if layer.flip.threshold == 1:
+                yield "k = 1"
+            if layer.flip.threshold == 1 << (layer.flip.bits - 1):
+                yield "k = half"
+        x = result.sent[index]
+        yield f"leak {layer.leak.kind}"
+        yield from ([] if layer.bias is None else ["bias"])
+        yield from (["thresholds"] if np.ndim(layer.threshold) else [])
+        yield from (["partly filled row"] if layer.neurons % plan.layer_lanes(layer) else [])
+        yield from (["readout"] if layer.readout else [f"reset {layer.reset}"])
+    yield from (["flips twice"] if len(plan.spec.flipped) > 1 else [])
+    yield from (["stalls in"] if case.stalls.i else [])
+    yield from (["stalls out"] if case.stalls.o else [])
+    yield from (
+        ["first record above 0"] if plan.source == "trivium" and plan.spec.flipped and case.lease.record else []
+    )
+    yield from (["records back to back"] if len(case.spikes) > 1 else [])
+    yield from (["1 lane"] if plan.lanes == 1 else [])
+
+
+def compare(backend: Callable[..., object], examples: int, *, soak: bool, most_layers: int) -> Counter[str]:
+    """Compare `examples` random cases with the golden model; returns how many visited each corner."""
+    seen: Counter[str] = Counter()
+
+    @settings(
+        derandomize=not soak,
+        database=None,
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if soak else [Phase.generate],
+    )
+    @given(cases(most_layers))
+    def agree(case: Case) -> None:
+        visited = set(features(case))
+        seen.update(visited)
+        for name in sorted(visited):
+            event(name)
+        expected = golden(case.plan, case.spikes, case.lease)
+        np.testing.assert_array_equal(backend(case.plan, case.spikes, case.lease, case.stalls), expected)
+
+    agree()
+    return seen
+
+
+def test_random_plans_in_amaranths_simulator(soak: bool) -> None:
+    seen = compare(amaranth_sim, 300 if soak else 40, soak=soak, most_layers=4)
+    assert not WANTED - set(seen)
+
+
+@pytest.mark.verilator
+def test_random_plans_in_verilator(soak: bool) -> None:
+    seen = compare(verilator, 60 if soak else 8, soak=soak, most_layers=4)
+    assert {"lfsr", "trivium", "fast", "private", "partly filled row"} <= set(seen)
