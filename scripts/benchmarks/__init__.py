@@ -29,3 +29,14 @@ def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
         function()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
+
+
+def in_turn(functions: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
+    """Wall seconds of each function's fastest call, over rounds in which they take turns, so that all see one load."""
+    best = dict.fromkeys(functions, float("inf"))
+    for _ in range(1 + rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best

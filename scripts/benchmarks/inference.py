@@ -1,0 +1,86 @@
+"""Network inference, 784-256-10 over 16 steps, 1000 records: the golden model beside snnTorch and bare products.
+
+All three use one thread. The input is random spikes at a rate of 15 %. Model and snnTorch run the
+same integer weights, threshold and leak, and return the output layer's spikes; the bare products are the two float32
+matrix products that both need, and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from benchmarks import Row, in_turn
+from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec
+
+RECORDS, STEPS, SIZES = 1000, 16, (784, 256, 10)
+RATE = 0.15
+THRESHOLD = 300
+
+
+def network(generator: np.random.Generator) -> NetworkSpec:
+    """Random 8-bit weights under which hidden and output neurons fire in a part of the steps."""
+    return NetworkSpec(
+        [
+            LayerSpec(generator.integers(-40, 44, (after, before)), THRESHOLD, Leak.shift(3), "subtract")
+            for before, after in pairwise(SIZES)
+        ]
+    )
+
+
+def in_snntorch(spec: NetworkSpec, spikes: NDArray[np.bool_]) -> Callable[[], object]:
+    """The network as snnTorch's users write it: nn.Linear and Leaky, a loop over the steps, no gradients."""
+    import snntorch
+    import torch
+
+    torch.set_num_threads(1)
+    linears, neurons = [], []
+    for layer in spec.layers:
+        linear = torch.nn.Linear(layer.inputs, layer.neurons, bias=False)
+        linear.weight.data = torch.from_numpy(layer.weights.astype(np.float32))
+        linears.append(linear)
+        neurons.append(snntorch.Leaky(beta=1 - 2.0**-3, threshold=THRESHOLD, reset_mechanism="subtract"))
+    x = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1).contiguous()
+
+    @torch.no_grad()
+    def run() -> object:
+        memories = [neuron.init_leaky() for neuron in neurons]
+        out = []
+        for step in x:
+            for index, (linear, neuron) in enumerate(zip(linears, neurons, strict=True)):
+                step, memories[index] = neuron(linear(step), memories[index])
+            out.append(step)
+        return torch.stack(out)
+
+    return run
+
+
+def bare_products(spec: NetworkSpec, spikes: NDArray[np.bool_]) -> Callable[[], object]:
+    """The float32 products alone, each over all records and steps at once; operands are ready beforehand."""
+    rows = RECORDS * STEPS
+    operands = [
+        (np.ascontiguousarray(x.reshape(rows, -1), np.float32), np.ascontiguousarray(layer.weights.T, np.float32))
+        for x, layer in zip((spikes, Network(spec).run(spikes).raw[0]), spec.layers, strict=True)
+    ]
+    return lambda: [x @ w for x, w in operands]
+
+
+def rows() -> Iterator[Row]:
+    """Records a second of the three in turn."""
+    generator = np.random.default_rng(2026)
+    spec = network(generator)
+    spikes = generator.random((RECORDS, STEPS, SIZES[0])) < RATE
+    model = Network(spec)
+    calls = {
+        "model": lambda: model.run(spikes).released,
+        "snntorch": in_snntorch(spec, spikes),
+        "bare": bare_products(spec, spikes),
+    }
+    with threadpool_limits(1):
+        seconds = in_turn(calls)
+    rate = {name: RECORDS / value for name, value in seconds.items()}
+    for baseline, named, least in (("snntorch", "snnTorch", 3.0), ("bare", "bare float32 products", 0.4)):
+        ratio = rate["model"] / rate[baseline]
+        yield Row("inference: 784-256-10, 16 steps", "records/s", rate["model"], rate[baseline], named, ratio, least)
