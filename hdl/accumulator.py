@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike
 
 from spikeveil.hdl.sequencer import Work
-from spikeveil.hdl.spikes import rows
+from spikeveil.hdl.spikes import memory_depth, rows
 from spikeveil.pysim.spec import LayerSpec, signed_bits
 
 
@@ -59,7 +59,10 @@ class Accumulator(wiring.Component):
             pack(column, spec.weight_bits) for row in by_row(spec.weights, lanes) for column in np.moveaxis(row, 1, 0)
         ]
         memory: Memory = Memory(
-            shape=unsigned(lanes * spec.weight_bits), depth=len(rom), init=rom, attrs={"ram_style": "block"}
+            shape=unsigned(lanes * spec.weight_bits),
+            depth=memory_depth(len(rom)),
+            init=rom,
+            attrs={"ram_style": "block"},
         )
         m.submodules.weights = memory
         read = memory.read_port()
@@ -81,7 +84,7 @@ class Accumulator(wiring.Component):
         starts = Signal(self.lanes * self.bits)
         if self.spec.bias is not None:
             rom = [pack(row, self.bits) for row in by_row(self.spec.bias, self.lanes)]
-            memory: Memory = Memory(shape=starts.shape(), depth=len(rom), init=rom)
+            memory: Memory = Memory(shape=starts.shape(), depth=memory_depth(len(rom)), init=rom)
             m.submodules.biases = memory
             read = memory.read_port()
             m.d.comb += read.addr.eq(self.work.row)

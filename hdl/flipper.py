@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.spikes import rows
+from spikeveil.hdl.spikes import index_bits, rows
 from spikeveil.pysim.flipper import FlipSpec
 
 MIN_DEPTH = 16  # rows of masks kept ready
@@ -71,7 +71,7 @@ class Flipper(wiring.Component):
         unit = gcd(self.per_beat, gcd(self.lanes, in_last_row))  # every fill level is a multiple of it
         most = self.lanes + self.per_beat - unit
         held, level = Signal(most), Signal(range(most // unit + 1))
-        place = Signal(range(count))
+        place = Signal(index_bits(count))
         last, ready, taken = Signal(), Signal(), Signal()
         need = Mux(last, in_last_row // unit, self.lanes // unit)
         leaves = ready & room

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,19 +35,21 @@ class Limiter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         counted = Signal.like(self.i)
-        before = [Signal(range(lane + 1), name=f"before_{lane}") for lane in range(self.lanes + 1)]
-        total: Value = before[0]
         m.d.sync += [counted.eq(self.i), self.o.eq(counted)]
+        before: list[Value] = [Const(0, 1)]  # the row's spikes in the lanes below each lane
+        total: Value = before[0]
         for lane in range(self.lanes):
-            total = total + self.i.bits[lane] if lane else self.i.bits[lane]
-            m.d.sync += before[lane + 1].eq(total)
+            total = total + self.i.bits[lane]
+            count = Signal(range(lane + 2), name=f"before_{lane + 1}")
+            m.d.sync += count.eq(total)
+            before.append(count)
 
-        room = self._room(m, counted, before[self.lanes])
+        room = self._room(m, counted, before[-1])
         passes = Cat(before[lane] < room for lane in range(self.lanes))
         m.d.sync += self.o.bits.eq(counted.bits & passes)
         return m
 
-    def _room(self, m: Module, row: Any, wanted: Signal) -> Signal:
+    def _room(self, m: Module, row: Any, wanted: Value) -> Signal:
         """How many spikes of the row may pass: what is left of the tighter limit."""
         limits = [limit for limit in (self.per_record, self.per_step) if limit is not None]
         room = Signal(range(max(limits) + 1))

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.accumulator import by_row, pack, sum_bits
 from spikeveil.hdl.sequencer import Work
-from spikeveil.hdl.spikes import rows
+from spikeveil.hdl.spikes import memory_depth, rows
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, signed_bits
 
@@ -79,7 +79,7 @@ class Neurons(wiring.Component):
         m = Module()
         width = self.spec.state_bits
         memory: Memory = Memory(
-            shape=unsigned(self.lanes * width), depth=self.rows, init=[], attrs={"ram_style": "block"}
+            shape=unsigned(self.lanes * width), depth=memory_depth(self.rows), init=[], attrs={"ram_style": "block"}
         )
         m.submodules.potentials = memory
         read, write = memory.read_port(), memory.write_port()
@@ -140,7 +140,7 @@ class Neurons(wiring.Component):
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
         memory: Memory = Memory(
-            shape=unsigned(self.lanes * bits), depth=self.rows, init=[pack(line, bits) for line in values]
+            shape=unsigned(self.lanes * bits), depth=memory_depth(self.rows), init=[pack(line, bits) for line in values]
         )
         m.submodules.thresholds = memory
         read, held = memory.read_port(), Signal(self.lanes * bits)

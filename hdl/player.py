@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.network import Network
 from spikeveil.hdl.plan import INPUT_LANES, Plan
+from spikeveil.hdl.spikes import index_bits
 
 STALL_BITS = 64
 
@@ -70,7 +71,7 @@ class Player(wiring.Component):
     def _feed(self, m: Module, network: Network, stall: Any) -> None:
         ports: Any = self
         rest, steps_left = Signal.like(ports.stimulus), Signal.like(ports.steps)
-        row = Signal(range(self.plan.i_rows))
+        row = Signal(index_bits(self.plan.i_rows))
         offer, sent = Signal(), Signal()  # an offer stands until it is taken, as streams demand
         last_row = row == self.plan.i_rows - 1
         m.d.comb += [
@@ -90,7 +91,7 @@ class Player(wiring.Component):
 
     def _collect(self, m: Module, network: Network, stall: Any) -> None:
         ports: Any = self
-        gathered, row = Signal.like(ports.response), Signal(range(self.plan.o_rows))
+        gathered, row = Signal.like(ports.response), Signal(index_bits(self.plan.o_rows))
         held, whole = Signal(), Signal()
         payload = network.o.payload
         came = network.o.valid & network.o.ready

@@ -97,7 +97,7 @@ class Sequencer(wiring.Component):
         count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal(read.addr.shape())
         active, record_end, inside = Signal(), Signal(), Signal()
         fresh = Signal(init=1)
-        row, base = Signal(range(self.rows)), Signal(range(self.inputs * self.rows))
+        row, base = Signal(index_bits(self.rows)), Signal(index_bits(self.inputs * self.rows))
         work: Any = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
         issue, last_row, step_done = Signal(), Signal(), Signal()
         freed = Signal.like(count)

@@ -10,8 +10,13 @@ def rows(neurons: int, lanes: int) -> int:
 
 
 def index_bits(count: int) -> int:
-    """Bits of a register that counts 0..count-1; at least one."""
+    """Bits of a register that counts 0..count-1; at least one, as a Verilog vector of none is read as one of two."""
     return max(1, (count - 1).bit_length())
+
+
+def memory_depth(count: int) -> int:
+    """Words of a memory for `count` of them; at least two, so that its address has a bit."""
+    return max(2, count)
 
 
 class SpikeRow(data.StructLayout):

@@ -86,8 +86,9 @@ def compare(backend: Callable[..., object], examples: int, *, soak: bool, most_l
     return seen
 
 
-def test_random_plans_in_amaranths_simulator(soak: bool) -> None:
-    seen = compare(amaranth_sim, 300 if soak else 40, soak=soak, most_layers=4)
+@pytest.mark.parametrize("most_layers", [2, 4])
+def test_random_plans_in_amaranths_simulator(most_layers: int, soak: bool) -> None:
+    seen = compare(amaranth_sim, (400 if soak else 32) // most_layers, soak=soak, most_layers=most_layers)
     assert not WANTED - set(seen)
 
 
