@@ -1,6 +1,5 @@
 """Flips a second: spikes in, flipped spikes out, at one flip probability; both word sources against two baselines."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -8,26 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sc_neurocore.privacy import SpikeLevelDP
 
-from benchmarks import Row
+from benchmarks import Row, in_turn
 from spikeveil.pysim.flipper import FlipSpec, release
 from spikeveil.pysim.source import LfsrSource, TriviumSource, WordSource
 
 SHAPE = (1000, 4096)
 RECORDS = 256
 SPIKES = SHAPE[0] * SHAPE[1]
-ROUNDS = 9
 WIDTHS = (16, 8)  # bits a decision: at epsilon 1 a spike, 8 bits realise 0.9965 and 16 realise 0.99995
-
-
-def in_turn(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Wall seconds of each function's fastest call, over rounds in which they take turns, so that all see one load."""
-    best = dict.fromkeys(functions, float("inf"))
-    for _ in range(1 + ROUNDS):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
 
 
 def ours(source: WordSource, flip: FlipSpec, spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
