@@ -10,6 +10,7 @@ from spikeveil.host.cli.refusals import failures
 #: sub-command -> module that holds a click command of that name (dashes become underscores)
 COMMANDS: dict[str, str] = {
     "budget": "spikeveil.host.cli.budget",
+    "demo": "spikeveil.host.cli.demo",
     "dpsnn": "spikeveil.host.cli.dpsnn",
     "epsilon": "spikeveil.host.cli.epsilon",
     "plan": "spikeveil.host.cli.plan",

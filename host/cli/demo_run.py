@@ -1,0 +1,125 @@
+"""The work of `spikeveil demo`: cores of one network on the same records, each against the golden model."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.cli import keys
+from spikeveil.host.cosim import verilator_engine
+from spikeveil.host.cosim.compare import Difference, first_difference
+from spikeveil.host.cosim.job import Outcome
+from spikeveil.pysim import Network
+from spikeveil.pysim.layer import cap_inputs
+from spikeveil.pysim.network import Result
+from spikeveil.pysim.spec import NetworkSpec
+
+WORKERS = 2
+Heard = Callable[[int | None], None]  # None: building; else the records done
+
+
+@dataclass(frozen=True)
+class Core:
+    """One build of the network and the key that it is opened with."""
+
+    title: str
+    plan: Plan
+    opening: keys.Opening
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A core's outcome beside the golden model's result under the same key."""
+
+    core: Core
+    model: Result
+    outcome: Outcome
+    difference: Difference | None
+
+    @property
+    def compared(self) -> int:
+        """Released spikes that were compared."""
+        return int(self.outcome.rows.size)
+
+    @property
+    def cycles_a_record(self) -> float:
+        """Mean clock cycles from one record's last row to the next one's; of one record, until its last row."""
+        stamps = self.outcome.stamps
+        return float(np.diff(stamps).mean()) if len(stamps) > 1 else float(stamps[0])
+
+
+def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...]:
+    """The private core on Trivium, the same on an LFSR, and the Trivium core on the fast schedule."""
+    make = keys.demonstration if demonstration else keys.fresh
+
+    def core(title: str, source: Any, schedule: Any) -> Core:
+        return Core(title, Plan(spec, lanes, source, schedule), make(source, len(spec.flipped)))
+
+    return (
+        core("Trivium, fixed cadence", "trivium", "private"),
+        core("LFSR, fixed cadence", "lfsr", "private"),
+        core("Trivium, fast schedule", "trivium", "fast"),
+    )
+
+
+def judge(core: Core, spikes: NDArray[np.bool_], model: Result, heard: Heard) -> Verdict:
+    """Build the core's simulator, run every record, and compare every released row."""
+    steps = spikes.shape[1]
+    heard(None)
+    verilator_engine.build(core.plan, steps, waves=True)  # one build serves the comparison and the waveform
+    heard(0)
+    outcome = verilator_engine.run(core.plan, spikes, core.opening.lease(), traced=True, progress=heard)
+    expected = model.readout if model.released is None else model.released
+    if expected is None:
+        raise RuntimeError("the golden model released nothing")
+    return Verdict(core, model, outcome, first_difference(expected, outcome.rows))
+
+
+def model_of(core: Core, spikes: NDArray[np.bool_]) -> Result:
+    """What the golden model releases under the core's key."""
+    network = Network(core.plan.spec, core.opening.words())
+    return network.run(spikes, lease=core.opening.number, first_record=core.opening.record)
+
+
+def judge_all(
+    chosen: Sequence[Core], spikes: NDArray[np.bool_], models: Sequence[Result], heard: Sequence[Heard]
+) -> list[Verdict]:
+    """`judge` for each core, two at a time."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        jobs = [
+            pool.submit(judge, core, spikes, model, hear)
+            for core, model, hear in zip(chosen, models, heard, strict=True)
+        ]
+        try:
+            return [job.result() for job in jobs]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_wave(plan: Plan, spikes: NDArray[np.bool_], path: Path, opening: keys.Opening) -> Outcome:
+    """Simulate `spikes` and write every signal to `path`. ValueError unless the key is the demonstration key."""
+    if opening.origin != keys.PUBLIC:
+        raise ValueError("a waveform shows the key: it is written with the demonstration key alone")
+    return verilator_engine.run(plan, spikes, opening.lease(), waves=path)
+
+
+def operations(spec: NetworkSpec, spikes: NDArray[np.bool_], model: Result) -> list[int]:
+    """Useful synaptic operations of each layer: an input spike that counts, times a neuron that it reaches."""
+    inputs = [spikes, *model.sent[:-1]]
+    return [int(cap_inputs(x, layer).sum()) * layer.neurons for x, layer in zip(inputs, spec.layers, strict=True)]
+
+
+def utilisation(verdict: Verdict, spikes: NDArray[np.bool_]) -> list[float]:
+    """Operations over lanes times cycles, of each layer, over the whole run."""
+    plan = verdict.core.plan
+    cycles = int(verdict.outcome.stamps[-1])
+    return [
+        done / (cycles * plan.layer_lanes(layer))
+        for done, layer in zip(operations(plan.spec, spikes, verdict.model), plan.spec.layers, strict=True)
+    ]
