@@ -39,5 +39,5 @@ def step(v: Integers, current: Integers, spec: LayerSpec) -> tuple[NDArray[np.bo
     if spec.threshold is None:
         return np.zeros(u.shape, np.bool_), saturate(u, spec)
     s: NDArray[np.bool_] = u >= spec.threshold
-    fired = s.astype(u.dtype)  # arithmetic instead of a choice: np.where takes five times as long
+    fired: Integers = s.astype(u.dtype)  # arithmetic instead of a choice: np.where takes five times as long
     return s, saturate(u - fired * spec.threshold if spec.reset == "subtract" else u * (1 - fired), spec)

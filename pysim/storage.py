@@ -3,9 +3,14 @@
 import hashlib
 import io
 import json
+import lzma
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,11 @@ from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 FORMAT = "spikeveil-network"
 VERSION = 1
 ARRAYS = ("weights", "threshold", "bias")
+LACK = (KeyError, TypeError)  # what the parts of a header raise that are not there, or not what they should be
+DAMAGE = (  # what zipfile, zlib, json and NumPy raise on bytes that nobody wrote; the bytes are in memory by then
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, TypeError, EOFError),
+    *(RuntimeError, MemoryError, OSError, OverflowError, SyntaxError),
+)
 SCALARS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
 
 
@@ -83,23 +93,20 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def load(path: Path) -> NetworkSpec:
     """Read a network file; ValueError, one sentence, where it is not one, not whole, altered or newer."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-            if not isinstance(header, dict) or header.get("format") != FORMAT:
-                raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {_format(header)!r}")
-            if header.get("version") != VERSION:
-                raise ValueError(
-                    f"network file {path} must be of version 1 to {VERSION}, which this spikeveil reads, "
-                    f"not {header.get('version')!r}"
-                )
-            spec = NetworkSpec(
-                [_layer(archive, i, entry) for i, entry in enumerate(header["layers"])], header["cadence"]
-            )
-    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    content = io.BytesIO(path.read_bytes())
+    with _whole(path, DAMAGE):
+        archive = zipfile.ZipFile(content)
+        header = json.loads(archive.read("header.json"))
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {_format(header)!r}")
+    if header.get("version") != VERSION:
         raise ValueError(
-            f"network file {path} must be a whole spikeveil network, and it is cut or foreign: {error}"
-        ) from error
+            f"network file {path} must be of version 1 to {VERSION}, which this spikeveil reads, "
+            f"not {header.get('version')!r}"
+        )
+    with _whole(path, LACK):
+        layers = [_layer(path, archive, index, entry) for index, entry in enumerate(header["layers"])]
+        spec = NetworkSpec(layers, header["cadence"])
     if spec.fingerprint != header.get("fingerprint"):
         raise ValueError(
             f"network file {path} must match its own fingerprint {header.get('fingerprint')!r}, and its content "
@@ -108,17 +115,30 @@ def load(path: Path) -> NetworkSpec:
     return spec
 
 
-def _layer(archive: zipfile.ZipFile, index: int, entry: dict[str, Any]) -> LayerSpec:
+@contextmanager
+def _whole(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn `errors` into the sentence that the file is cut or foreign."""
+    try:
+        yield
+    except errors as error:
+        raise ValueError(
+            f"network file {path} must be a whole spikeveil network, and it is cut or foreign: {error}"
+        ) from error
+
+
+def _layer(path: Path, archive: zipfile.ZipFile, index: int, entry: dict[str, Any]) -> LayerSpec:
     values: dict[str, Any] = {name: entry[name] for name in SCALARS}
     for name in ARRAYS:
         value = entry[name]
-        values[name] = _array(archive, f"{index}.{name}") if isinstance(value, list) else value
+        values[name] = _array(path, archive, f"{index}.{name}") if isinstance(value, list) else value
     flip = entry["flip"]
     return LayerSpec(**values, leak=Leak(**entry["leak"]), flip=None if flip is None else FlipSpec(**flip))
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with _whole(path, DAMAGE):
+        encoded = io.BytesIO(archive.read(f"{name}.npy"))
+        array: NDArray[Any] = np.lib.format.read_array(encoded, allow_pickle=False)
     return array
 
 
