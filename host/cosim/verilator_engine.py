@@ -30,10 +30,10 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "LINK=g++",
     "CFG_CXXFLAGS_STD=-std=c++20",
     "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
-    "CFG_CXXFLAGS_PCH_I=-include",
     "OPT_FAST=-O2",
-    "OPT_SLOW=-O0",
+    "VK_OBJS=fast.o slow.o",
 )
+SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
 _ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
 _FIRST_BUILD = threading.Lock()  # the first build compiles the run-time for all
 BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
@@ -142,12 +142,22 @@ def _compile(root: Path, folder: Path, waves: bool) -> None:
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     objects = _runtime_objects(root, waves)
     _call(verilate, folder, environment)
+    _join(folder)
     with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
         for built in objects.glob("*.o"):
             shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
         _call(make, folder, environment)
         if not objects.exists():
             _keep(folder, objects)
+
+
+def _join(folder: Path) -> None:
+    """Include Verilator's files in two: one that is optimised and one that is not, each reading the headers once."""
+    parts: dict[str, list[str]] = {"fast": [], "slow": ['#pragma GCC optimize("O0")']}
+    for path in sorted(folder.glob("Vtop*.cpp")):
+        parts["slow" if any(word in path.name for word in SLOW_PARTS) else "fast"].append(f'#include "{path.name}"')
+    for name, lines in parts.items():
+        (folder / f"{name}.cpp").write_text("\n".join([*lines, ""]))
 
 
 def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
