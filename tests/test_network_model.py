@@ -164,11 +164,10 @@ SILENCE = np.zeros((1, 4, 2), bool)
 def test_flips_by_hand_from_the_official_keystream() -> None:
     """Set 1, vector 0 of the eSTREAM suite (key 8000..., IV 0) begins 38EB86FF730D7A9C: record 0 of lease 0 in layer 0.
 
-    Words of 8 bits under 128, for 2 neurons over 4 steps: 38 < 80 flips, EB, 86 and FF do not, 73, 0D and 7A do, 9C not.
+    Words of 8 bits under 128 for 2 neurons over 4 steps: 38 flips, EB, 86 and FF do not, 73, 0D and 7A do, 9C does not.
     """
-    released = (
-        Network(NetworkSpec([relay(2, flip=FlipSpec(128, 8))]), TriviumSource(KEY)).run(SILENCE, lease=0).released
-    )
+    wide = NetworkSpec([relay(2, flip=FlipSpec(128, 8))])
+    released = Network(wide, TriviumSource(KEY)).run(SILENCE, lease=0).released
     assert released is not None
     assert released[0].astype(int).tolist() == [[1, 0], [0, 0], [1, 1], [1, 0]]
     # words of 4 bits take the low half of a byte first: 8 3 B E 6 8 F F, of which only 3 is under 5
@@ -234,26 +233,34 @@ def test_refused_spikes(spikes: Any, sentence: str) -> None:
 
 def test_refused_networks_and_runs() -> None:
     private = NetworkSpec([relay(2, flip=FlipSpec(69, 8))])
+    flipping = Network(private, TriviumSource(KEY))
     for make, sentence in (
         (lambda: Network("net"), "network spec must be a NetworkSpec, not 'net'"),  # type: ignore[arg-type]
         (lambda: Network(private), "network source must be given for the 1 flipped layers, not None"),
         (lambda: Network(private, LfsrSource(SEEDS)), "LFSR seeds must be 1, one a flipper, not 3"),
         (
-            lambda: Network(private, TriviumSource(KEY)).run(SILENCE),
+            lambda: flipping.run(SILENCE),
             "run lease must be given for a network with a flipper (layer 0), not None",
         ),
         (
-            lambda: Network(private, TriviumSource(KEY)).run(SILENCE, lease=-1),
+            lambda: flipping.run(SILENCE, lease=-1),
             "lease must be 0 to 1099511627775, not -1",
         ),
         (
-            lambda: Network(private, TriviumSource(KEY)).run(SILENCE, lease=0, first_record=2**32),
+            lambda: flipping.run(SILENCE, lease=0, first_record=2**32),
             "record must be 0 to 4294967295, not 4294967296",
         ),
     ):
         with pytest.raises(ValueError) as caught:
             make()
         assert str(caught.value) == sentence
+
+
+def test_no_records_give_no_records() -> None:
+    private = NetworkSpec([relay(2, flip=FlipSpec(69, 8))])
+    for source in (TriviumSource(KEY), LfsrSource(SEEDS[:1])):
+        released = Network(private, source).run(np.zeros((0, 4, 2), bool), lease=0).released
+        assert released is not None and released.shape == (0, 4, 2)
 
 
 def test_no_lease_is_needed_without_a_flipper() -> None:
