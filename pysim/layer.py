@@ -9,7 +9,7 @@ from spikeveil.pysim import neuron
 from spikeveil.pysim.spec import LayerSpec
 
 EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once: more would leave the caches
 
 
 def cap_inputs(spikes: NDArray[np.bool_], spec: LayerSpec) -> NDArray[np.bool_]:
