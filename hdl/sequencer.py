@@ -93,14 +93,14 @@ class Sequencer(wiring.Component):
             m.d.sync += count.eq(count + 1)
 
     def _play(self, m: Module, steps: SyncFIFOBuffered, read: Any) -> Signal:
-        """The rows of the step in hand; returns how many events its end frees."""
+        """The rows of the step in hand; returns whether an event has been played for the last time."""
         count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal(read.addr.shape())
         active, record_end, inside = Signal(), Signal(), Signal()
         fresh = Signal(init=1)
         row, base = Signal(index_bits(self.rows)), Signal(index_bits(self.inputs * self.rows))
         work: Any = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
         issue, last_row, step_done = Signal(), Signal(), Signal()
-        freed = Signal.like(count)
+        freed = Signal()
 
         m.d.comb += [
             last_row.eq(row == self.rows - 1),
@@ -118,7 +118,7 @@ class Sequencer(wiring.Component):
             work.step_end.eq(last_row),
             work.record_end.eq(last_row & record_end),
         ]
-        m.d.sync += freed.eq(Mux(step_done, count, 0))
+        m.d.sync += freed.eq(issue & last_row & (count != 0))
         longest = Mux(count == 0, 0, count - 1)
         with m.If(issue):
             m.d.sync += [left.eq(left - 1), read.addr.eq(read.addr + 1), inside.eq(left != 0)]

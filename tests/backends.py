@@ -89,9 +89,12 @@ def observe(
     cycles: int,
     stalls: Stalls = NO_STALLS,
     opened: int | None = 0,
-    reopened: tuple[int, Lease] | None = None,
+    reopened: tuple[int, Lease, NDArray[np.bool_]] | None = None,
 ) -> Pins:
-    """Watch the bare network for `cycles` cycles, offering rows whenever it may; the lease opens in cycle `opened`."""
+    """Watch the bare network for `cycles` cycles, offering rows whenever it may; the lease opens in cycle `opened`.
+
+    `reopened`: the cycle in which another lease opens, that lease, and the spikes that are offered under it.
+    """
     dut: Any = Network(plan)
     rows = input_rows(plan, spikes)
     seen: list[tuple[int, int, int, int, int]] = []
@@ -100,6 +103,8 @@ def observe(
     async def bench(ctx: Any) -> None:
         waiting, offering = list(rows), False
         for cycle in range(cycles):
+            if reopened and cycle == reopened[0]:
+                waiting += input_rows(plan, reopened[2])
             if cycle in openings:
                 for name in plan.lease_ports:
                     ctx.set(getattr(dut, name), openings[cycle].ports()[name])

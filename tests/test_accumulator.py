@@ -1,0 +1,60 @@
+"""Sums of weights in any order, exact at the extremes, and on time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from component import run
+
+from spikeveil.hdl.accumulator import Accumulator, by_row, pack, sum_bits
+from spikeveil.hdl.spikes import rows
+from spikeveil.pysim.spec import LayerSpec
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5, 8])
+@pytest.mark.parametrize("extreme", [-128, 127, None])
+def test_sums_three_cycles_after_the_last_work(lanes: int, extreme: int | None) -> None:
+    rng = np.random.default_rng(lanes)
+    weights = rng.integers(-128, 128, (7, 9)) if extreme is None else np.full((7, 9), extreme)
+    bias = rng.integers(-3000, 3000, 7) if extreme is None else None
+    spec = LayerSpec(weights, threshold=1, bias=bias)
+    dut: Any = Accumulator(spec, lanes=lanes)
+    count, bits = rows(7, lanes), sum_bits(spec)
+    visits = [(row, rng.permutation(9)[: rng.integers(0, 10)] if extreme is None else range(9)) for row in range(count)]
+
+    async def bench(ctx: Any) -> None:
+        due: dict[int, list[int]] = {}
+        jobs = [
+            (row, index, place == 0, place == max(1, len(active)) - 1, not len(active), active)
+            for row, active in visits
+            for place, index in enumerate(active if len(active) else [0])
+        ]
+        for cycle, (row, index, first, last, empty, active) in enumerate([*jobs, *[jobs[-1]] * 4]):
+            fields = {"valid": 1, "address": row * 9 + int(index), "row": row, "first": first, "last": last}
+            for name, value in {**fields, "empty": empty}.items():
+                ctx.set(getattr(dut.work, name), int(value))
+            if last and cycle < len(jobs):
+                wanted = weights[row * lanes : (row + 1) * lanes, list(active)].sum(axis=1, dtype=int)
+                wanted = wanted + (0 if bias is None else bias[row * lanes : (row + 1) * lanes])
+                due[cycle + 3] = wanted.tolist()
+            if cycle in due:
+                packed = ctx.get(dut.sums)
+                got = [packed >> bits * lane & (1 << bits) - 1 for lane in range(lanes)]
+                expected = due.pop(cycle)
+                assert got[: len(expected)] == [value & (1 << bits) - 1 for value in expected]
+            await ctx.tick()
+        assert not due
+
+    run(dut, bench)
+
+
+def test_sums_are_just_wide_enough() -> None:
+    """Nine weights of -128 need 12 bits, of 127 too; a bias of 1000 beside 1143 makes it 13."""
+    assert sum_bits(LayerSpec(np.full((1, 9), -128), threshold=1)) == 12
+    assert sum_bits(LayerSpec(np.full((1, 9), 127), threshold=1)) == 12
+    assert sum_bits(LayerSpec(np.full((1, 9), 127), threshold=1, bias=[1000])) == 13
+
+
+def test_packing_puts_the_first_value_lowest_and_fills_the_last_row() -> None:
+    assert pack([1, -1, 2], 4) == 0x2F1
+    assert by_row([1, 2, 3], 2, fill=9).tolist() == [[1, 2], [3, 9]]

@@ -1,0 +1,89 @@
+"""What a network promises about cycles and leases, at its pins."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from backends import NO_STALLS, Stalls, golden, leaving_rows, observe, traced
+from strategies import EVERY_OTHER
+
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.cosim.job import Lease
+from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.spec import LayerSpec, NetworkSpec
+
+LEASE = Lease(number=1, record=2, key=0xABCD, seeds=(5 << 90,))
+
+
+def eager(neurons: int, inputs: int, **options: Any) -> LayerSpec:
+    """Every neuron fires in each step with a spike."""
+    return LayerSpec(np.ones((neurons, inputs), int), threshold=1, **options)
+
+
+def cost(plan: Plan, index: int, active: int) -> int:
+    """The bound on a layer's cycles a step: active * ceil(N / lanes) + ceil(N / lanes) + 8."""
+    layer = plan.spec.layers[index]
+    count = -(-layer.neurons // plan.layer_lanes(layer))
+    return active * count + count + 8
+
+
+@pytest.mark.parametrize(
+    ("sizes", "lanes"),
+    [
+        ((16, 12), 12),
+        ((16, 12), 4),
+        ((33, 17), 3),
+        ((8, 16, 8, 16), 4),
+        ((24, 24, 24), 8),
+        ((3, 40, 5), 5),
+        ((1, 1), 1),
+    ],
+)
+@pytest.mark.parametrize("rate", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("flip", [None, FlipSpec(1, 16)])
+def test_fast_steps_follow_each_other_at_the_slowest_layers_cost(
+    sizes: tuple[int, ...], lanes: int, rate: float, flip: FlipSpec | None
+) -> None:
+    """In steady state, whatever the number of layers: they work on different steps at once."""
+    chain = [eager(after, before) for before, after in pairwise(sizes)]
+    chain[0] = eager(sizes[1], sizes[0], flip=flip)
+    plan = Plan(NetworkSpec(chain), lanes=lanes, source="lfsr", schedule="fast", unsafe=True)
+    spikes = np.zeros((1, 9, sizes[0]), np.bool_)
+    spikes[:, :, : round(rate * sizes[0])] = True
+    sent = traced(plan, spikes, LEASE).sent
+    active = [max(x[0, t].sum() for t in range(9)) for x in (spikes, *sent)]
+    slowest = max(cost(plan, index, active[index]) for index in range(len(chain)))
+    pins = observe(plan, spikes, LEASE, cycles=(9 + len(chain)) * (slowest + 20) + 160)
+    step_ends = np.flatnonzero(pins.o_taken)[plan.o_rows - 1 :: plan.o_rows]
+    assert len(step_ends) == 9
+    draws = -(-sizes[1] // plan.per_beat(plan.spec.layers[0]))  # cycles in which the source makes one step's masks
+    assert step_ends[-1] - step_ends[2] <= 6 * max(slowest, draws + 2 if flip else 0)
+
+
+@pytest.mark.parametrize("source", ["lfsr", "trivium"])
+@pytest.mark.parametrize("schedule", ["fast", "private"])
+def test_a_second_lease_starts_afresh(source: Any, schedule: Any) -> None:
+    """Masks made ahead under the first lease are gone, the record counter starts where the second one says."""
+    spec = NetworkSpec([eager(7, 5, flip=FlipSpec(3, 3), spike_limit=9), eager(6, 7, flip=FlipSpec(1, 1))])
+    plan = Plan(spec, lanes=3, source=source, schedule=schedule)
+    rng = np.random.default_rng(2)
+    first, second = rng.random((2, 2, 2, 5)) < 0.5
+    old = Lease(number=1, record=2, key=0xABCD, seeds=(5 << 90, 9))
+    lease = Lease(number=2, record=2, key=0xABCD, seeds=(77, 3))
+    reopen = (4 + plan.slots + 2) * plan.cadence
+    pins = observe(plan, first, old, cycles=2 * reopen, reopened=(reopen, lease, second))
+    got = leaving_rows(plan, pins, 2)
+    np.testing.assert_array_equal(got, np.concatenate([golden(plan, first, old), golden(plan, second, lease)]))
+    assert (np.flatnonzero(pins.o_taken)[: len(got) * 2 * plan.o_rows // 2] < reopen).all()
+
+
+@pytest.mark.parametrize("stalls", [NO_STALLS, Stalls(o=EVERY_OTHER), Stalls(i=0xFF00, o=0xFFFF_FFFF_0000_FFFF)])
+@pytest.mark.parametrize("schedule", ["fast", "private"])
+def test_an_offer_at_the_output_stands_until_taken(stalls: Stalls, schedule: Any) -> None:
+    plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=2, source="lfsr", schedule=schedule)
+    pins = observe(plan, np.ones((2, 3, 6), np.bool_), LEASE, cycles=20 * plan.cadence, stalls=stalls)
+    shown = list(zip(pins.o_valid, pins.o_payload, strict=True))
+    for before, after, taken in zip(shown, shown[1:], pins.o_taken, strict=False):
+        assert not before[0] or taken or before == after
+    np.testing.assert_array_equal(leaving_rows(plan, pins, 3), golden(plan, np.ones((2, 3, 6), np.bool_), LEASE))
