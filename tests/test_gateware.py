@@ -119,3 +119,31 @@ def test_a_network_of_every_kind_of_layer(schedule: Any, subtests: pytest.Subtes
             expected = golden(plan, spikes, lease)
             assert len(np.unique(expected)) > 5
             np.testing.assert_array_equal(verilator(plan, spikes, lease, stalls), expected)
+
+
+WORST = {  # all inputs spike, in the patterns that make one stage after the other the slowest
+    "1 lane, 16-bit words": Plan(
+        NetworkSpec([LayerSpec(np.full((70, 70), 127), threshold=1, flip=FlipSpec(1, 16))]), lanes=1
+    ),
+    "rows beyond a queue, a cap, a wide last layer": Plan(
+        NetworkSpec(
+            [
+                LayerSpec(np.full((66, 3), 1), threshold=1, flip=FlipSpec(1, 5)),
+                LayerSpec(np.full((70, 66), 1), threshold=1, input_cap=2, bias=np.arange(70) % 2),
+                LayerSpec(np.full((2, 70), 1), threshold=60, flip=FlipSpec(1 << 15)),
+            ]
+        ),
+        lanes=3,
+    ),
+}
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("plan", WORST.values(), ids=WORST.keys())
+def test_the_worst_case_is_never_late(plan: Plan) -> None:
+    """A core that is late shuts for good, so all records came in time: 24 records of one step, keyed anew for each."""
+    spikes = np.ones((24, 1, plan.spec.inputs), np.bool_)
+    spikes[3::4] = False
+    spikes[8:12:2] = False
+    lease = Lease(number=4, key=99)
+    np.testing.assert_array_equal(verilator(plan, spikes, lease), golden(plan, spikes, lease))

@@ -1,0 +1,66 @@
+"""The plan of a network: what it refuses, and the sizes and times that everything else is built from."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeveil.hdl.plan import Plan
+from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.spec import LayerSpec, NetworkSpec
+
+
+def layer(neurons: int, inputs: int, **options: Any) -> LayerSpec:
+    return LayerSpec(np.zeros((neurons, inputs), int), **{"threshold": 1, "flip": FlipSpec(3, 7), **options})
+
+
+SPEC = NetworkSpec([layer(20, 33), layer(9, 20, flip=None)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lanes": 0}, "lanes must be 1 to 64, not 0"),
+        ({"lanes": 65}, "lanes must be 1 to 64, not 65"),
+        ({"lanes": True}, "lanes must be an integer, not True"),
+        ({"source": "pcg"}, "source must be one of 'trivium', 'lfsr', not 'pcg'"),
+        ({"schedule": "slow"}, "schedule must be one of 'private', 'fast', not 'slow'"),
+        (
+            {"spec": NetworkSpec([layer(2, 2, flip=None)])},
+            "network flip must be set in at least one of the 1 layers, not none of them: the input would reach the "
+            "output unflipped (epsilon infinite); building it all the same needs `unsafe`",
+        ),
+        (
+            {"spec": NetworkSpec([layer(4, 10)], cadence=104), "lanes": 4},
+            "network cadence must be 105 cycles or more, the worst case with 4 lanes, not 104",
+        ),
+    ],
+)
+def test_refuses_in_one_sentence(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        Plan(**{"spec": SPEC, **options})
+    assert str(caught.value) == message
+
+
+def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
+    """4 neurons in a row, 10 inputs, 7-bit words 4 a beat: 28 bits a cycle, so 1263 bits of key setup are 46 cycles.
+
+    10 events + 7 between visits + 40 for registers + 46 + 1 beat + 1 row = 105. Without flipper, 100 inputs in 7
+    rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 7 + 40 to compute.
+    """
+    assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 105
+    assert Plan(NetworkSpec([layer(4, 10)], cadence=999), lanes=4).cadence == 999
+    assert Plan(NetworkSpec([layer(4, 10)], cadence=1), lanes=4, schedule="fast").cadence == 1
+    assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 161
+    assert Plan(NetworkSpec([layer(4, 100, input_cap=5, flip=None)]), lanes=1, unsafe=True).cadence == 67
+
+
+def test_sizes_follow_from_lanes() -> None:
+    plan = Plan(SPEC, lanes=8)
+    assert (plan.i_rows, plan.o_rows, plan.o_lanes, plan.slots) == (3, 2, 8, 4)
+    assert [plan.layer_lanes(each) for each in SPEC.layers] == [8, 8]
+    assert [plan.per_beat(each) for each in SPEC.layers] == [8, 1]
+    assert (Plan(SPEC, lanes=64).o_lanes, Plan(SPEC, lanes=64).per_beat(SPEC.layers[0])) == (9, 9)
+    assert plan.lease_ports == {"key": 80, "lease": 40, "record": 32}
+    assert Plan(SPEC, source="lfsr").lease_ports == {"seeds": 127}
+    assert Plan(NetworkSpec([layer(2, 2, flip=None)]), unsafe=True).lease_ports == {}
