@@ -13,7 +13,11 @@ COMMANDS: dict[str, str] = {
     "demo": "spikeveil.host.cli.demo",
     "dpsnn": "spikeveil.host.cli.dpsnn",
     "epsilon": "spikeveil.host.cli.epsilon",
+    "info": "spikeveil.host.cli.info",
     "plan": "spikeveil.host.cli.plan",
+    "simulate": "spikeveil.host.cli.simulate",
+    "verilog": "spikeveil.host.cli.verilog",
+    "waves": "spikeveil.host.cli.waves",
 }
 
 

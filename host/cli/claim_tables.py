@@ -6,21 +6,22 @@ from rich.table import Table
 
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.claims import up
-from spikeveil.host.privacy.units import Unit
+
+LITTLE = 0.99  # an accuracy ceiling above it is as good as none
 
 
-def print_claim(console: Console, claim: Claim, title: str, classes: int = 0) -> None:
-    """The four parts, then every unit's figures, then the accuracy ceiling for `classes` classes."""
+def print_claim(console: Console, claim: Claim, title: str, classes: int = 0, *, units: bool = True) -> None:
+    """The four parts; what a classifier of `classes` classes may reach; with `units`, the figures of every unit."""
     table = Table(title=title, title_justify="left", box=SIMPLE, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, text in claim.parts().items():
         table.add_row(name, text)
+    if classes and claim.costs:
+        table.add_row("", ceiling(claim, classes))
     console.print(table)
-    if claim.costs:
+    if claim.costs and units:
         console.print(_units(claim))
-    if classes:
-        console.print(ceiling(claim, classes))
 
 
 def _units(claim: Claim) -> Table:
@@ -37,8 +38,8 @@ def _units(claim: Claim) -> Table:
 
 def ceiling(claim: Claim, classes: int) -> str:
     """The accuracy ceiling in a sentence."""
-    best = f"{up(100 * claim.ceiling(classes), 4)} %"
     if not claim.private:
-        return f"accuracy ceiling at {classes} equally likely classes: {best}, none, because epsilon is infinite"
-    epsilon = up(claim.epsilon(Unit.RECORD))
-    return f"accuracy ceiling at {classes} equally likely classes and record epsilon {epsilon}: {best}"
+        return f"(no ceiling on the accuracy at {classes} classes: epsilon is infinite)"
+    best = claim.ceiling(classes)
+    little = "at record level this hides next to nothing: " if best > LITTLE else ""
+    return f"({little}a guess among {classes} equally likely classes may be right {up(100 * best, 4)} % of the time)"

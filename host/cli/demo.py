@@ -1,6 +1,7 @@
 """`spikeveil demo`: the main job, from trained network to compared gateware, with its claim."""
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,6 +62,7 @@ def _run(
     from spikeveil.host.data import accuracy, classify
     from spikeveil.host.data.digits_example import CLASSES, held_out, load_float, load_network
 
+    start = time.perf_counter()
     spec, (spikes, labels) = load_network(), held_out()
     spikes, labels = spikes[:images], labels[:images]
     demo_screen.header(console, spec, *spikes.shape[:2])
@@ -73,17 +75,15 @@ def _run(
         return accuracy(classify(rows, CLASSES), labels)
 
     shares = [
-        ("float network", right(load_float().run(spikes)[-1]), "as trained, NumPy float32"),
-        ("integer network, raw spikes", right(models[0].raw[-1]), "golden model before the flipper: never leaves"),
-        *(
-            (f"released spikes, {one.core.title}", right(one.outcome.rows), "what left the gateware")
-            for one in verdicts[:2]
-        ),
+        ("float network", right(load_float().run(spikes)[-1]), "as trained"),
+        ("integer network", right(models[0].raw[-1]), "raw spikes, which stay on the chip"),
     ]
+    for one in verdicts[:2]:
+        shares.append((f"released, {one.core.title}", right(one.outcome.rows), "flipped spikes, out of the gateware"))
     demo_screen.accuracies(console, shares)
     demo_screen.comparison(console, verdicts)
     busy = demo_run.utilisation(verdicts[2], spikes)
-    console.print(_utilisation(busy, lanes))
+    demo_screen.utilisation(console, busy)
     claims = [(core.title, _claim(core, spikes.shape[1], delta)) for core in chosen]
     demo_screen.claims(console, claims[:2], CLASSES)
     shown = slice(0, SHOWN)
@@ -100,9 +100,9 @@ def _run(
     )
     files = [
         (folder / RASTER, "raw spikes beside released ones"),
-        (folder / WAVE, f"{wave.cycles:,} cycles, every signal (GTKWave, Surfer); opened with {keys.PUBLIC}"),
+        (folder / WAVE, f"every signal of {wave.cycles:,} cycles, for GTKWave or Surfer (demonstration key)"),
     ]
-    demo_screen.closing(console, verdicts, files)
+    demo_screen.closing(console, verdicts, files, time.perf_counter() - start)
     return {
         "fingerprint": spec.fingerprint,
         "images": len(spikes),
@@ -139,11 +139,18 @@ def _simulate(console: "Console", chosen: "tuple[Core, ...]", spikes: Any, model
 
 
 def _claim(core: "Core", steps: int, delta: float) -> "Claim":
+    from spikeveil.host.cli.keys import PUBLIC
     from spikeveil.host.privacy.claim import Claim
 
-    plan = core.plan
+    plan, origin = core.plan, core.opening.origin
     return Claim.of(
-        plan.spec, steps, source=plan.source, schedule=plan.schedule, delta=delta, key_origin=core.opening.origin
+        plan.spec,
+        steps,
+        source=plan.source,
+        schedule=plan.schedule,
+        delta=delta,
+        key_origin=origin,
+        key_public=origin == PUBLIC,
     )
 
 
@@ -160,14 +167,6 @@ def _caption(claim: "Claim") -> str:
     )
 
 
-def _utilisation(busy: list[float], lanes: int) -> str:
-    parts = ", ".join(f"layer {index} {100 * share:.0f} %" for index, share in enumerate(busy))
-    return (
-        f"  useful synaptic operations / (cycles x {lanes} lanes), fast schedule, whole run: {parts} "
-        f"(layers work at once; the busiest one sets the pace)"
-    )
-
-
 def _record(verdict: "Verdict", claim: "Claim") -> dict[str, Any]:
     outcome, plan = verdict.outcome, verdict.core.plan
     return {
@@ -178,7 +177,7 @@ def _record(verdict: "Verdict", claim: "Claim") -> dict[str, Any]:
         "spikes_compared": verdict.compared,
         "different": 0 if verdict.difference is None else verdict.difference.count,
         "first_difference": None if verdict.difference is None else str(verdict.difference),
-        "cycles_an_image": verdict.cycles_a_record,
+        "cycles_an_image": outcome.cycles_a_record,
         "cycles_simulated": outcome.cycles,
         "simulation_seconds": outcome.seconds,
         "claim": claim.record(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy import bool_
 from numpy.typing import NDArray
 
 from spikeveil.hdl.plan import Plan
@@ -46,12 +46,6 @@ class Verdict:
         """Released spikes that were compared."""
         return int(self.outcome.rows.size)
 
-    @property
-    def cycles_a_record(self) -> float:
-        """Mean clock cycles from one record's last row to the next one's; of one record, until its last row."""
-        stamps = self.outcome.stamps
-        return float(np.diff(stamps).mean()) if len(stamps) > 1 else float(stamps[0])
-
 
 def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...]:
     """The private core on Trivium, the same on an LFSR, and the Trivium core on the fast schedule."""
@@ -61,13 +55,13 @@ def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...
         return Core(title, Plan(spec, lanes, source, schedule), make(source, len(spec.flipped)))
 
     return (
-        core("Trivium, fixed cadence", "trivium", "private"),
-        core("LFSR, fixed cadence", "lfsr", "private"),
-        core("Trivium, fast schedule", "trivium", "fast"),
+        core("Trivium", "trivium", "private"),
+        core("LFSR", "lfsr", "private"),
+        core("Trivium, fast", "trivium", "fast"),
     )
 
 
-def judge(core: Core, spikes: NDArray[np.bool_], model: Result, heard: Heard) -> Verdict:
+def judge(core: Core, spikes: NDArray[bool_], model: Result, heard: Heard) -> Verdict:
     """Build the core's simulator, run every record, and compare every released row."""
     steps = spikes.shape[1]
     heard(None)
@@ -80,14 +74,14 @@ def judge(core: Core, spikes: NDArray[np.bool_], model: Result, heard: Heard) ->
     return Verdict(core, model, outcome, first_difference(expected, outcome.rows))
 
 
-def model_of(core: Core, spikes: NDArray[np.bool_]) -> Result:
+def model_of(core: Core, spikes: NDArray[bool_]) -> Result:
     """What the golden model releases under the core's key."""
     network = Network(core.plan.spec, core.opening.words())
     return network.run(spikes, lease=core.opening.number, first_record=core.opening.record)
 
 
 def judge_all(
-    chosen: Sequence[Core], spikes: NDArray[np.bool_], models: Sequence[Result], heard: Sequence[Heard]
+    chosen: Sequence[Core], spikes: NDArray[bool_], models: Sequence[Result], heard: Sequence[Heard]
 ) -> list[Verdict]:
     """`judge` for each core, two at a time."""
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -102,20 +96,20 @@ def judge_all(
             raise
 
 
-def write_wave(plan: Plan, spikes: NDArray[np.bool_], path: Path, opening: keys.Opening) -> Outcome:
+def write_wave(plan: Plan, spikes: NDArray[bool_], path: Path, opening: keys.Opening) -> Outcome:
     """Simulate `spikes` and write every signal to `path`. ValueError unless the key is the demonstration key."""
     if opening.origin != keys.PUBLIC:
         raise ValueError("a waveform shows the key: it is written with the demonstration key alone")
     return verilator_engine.run(plan, spikes, opening.lease(), waves=path)
 
 
-def operations(spec: NetworkSpec, spikes: NDArray[np.bool_], model: Result) -> list[int]:
+def operations(spec: NetworkSpec, spikes: NDArray[bool_], model: Result) -> list[int]:
     """Useful synaptic operations of each layer: an input spike that counts, times a neuron that it reaches."""
     inputs = [spikes, *model.sent[:-1]]
     return [int(cap_inputs(x, layer).sum()) * layer.neurons for x, layer in zip(inputs, spec.layers, strict=True)]
 
 
-def utilisation(verdict: Verdict, spikes: NDArray[np.bool_]) -> list[float]:
+def utilisation(verdict: Verdict, spikes: NDArray[bool_]) -> list[float]:
     """Operations over lanes times cycles, of each layer, over the whole run."""
     plan = verdict.core.plan
     cycles = int(verdict.outcome.stamps[-1])

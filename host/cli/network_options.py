@@ -64,8 +64,16 @@ data_options = stack(
         metavar="DATA",
         help="Input spikes (records, steps, inputs), 0 and 1: a .npy or .npz file, or `digits` for the test images.",
     ),
-    click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="First record of the data."),
-    click.option("--records", type=click.IntRange(1), help="How many records; without it, all from the first."),
+    click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Leave out so many records."),
+    click.option("--records", type=click.IntRange(1), help="How many records; without it, all that follow."),
+)
+key_options = stack(
+    click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="File with the key in hexadecimal."),
+    click.option("--demonstration-key", is_flag=True, help="The published key, to reproduce a run."),
+    click.option("--lease", type=click.IntRange(0), default=0, show_default=True, help="Lease number."),
+    click.option(
+        "--first-record", type=click.IntRange(0), default=0, show_default=True, help="Number of its first record."
+    ),
 )
 plan_options = stack(lanes_option, schedule_option, source_option, unsafe_option)
 
@@ -91,15 +99,15 @@ def load_network(name: str) -> "NetworkSpec":
     return NetworkSpec.load(name)
 
 
-def load_records(data: str, inputs: int, first: int, records: int | None) -> Records:
+def load_records(data: str, inputs: int, skip: int, records: int | None) -> Records:
     """The records that the options name. ValueError where they are not 0/1 spikes of `inputs` inputs, or none."""
     from spikeveil.pysim import checks
 
     found = _digits() if data == DIGITS else _file(Path(data))
     spikes = checks.spikes(found.spikes, inputs)
-    if first >= len(spikes):
-        raise ValueError(f"first record must be 0 to {len(spikes) - 1}, not {first}")
-    part = slice(first, None if records is None else first + records)
+    if skip >= len(spikes):
+        raise ValueError(f"skip must be under the {len(spikes)} records of the data, not {skip}")
+    part = slice(skip, None if records is None else skip + records)
     labels = None if found.labels is None else found.labels[part]
     return Records(found.name, spikes[part], labels, found.classes)
 

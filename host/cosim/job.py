@@ -40,6 +40,11 @@ class Outcome:
     cycles: int
     seconds: float
 
+    @property
+    def cycles_a_record(self) -> float:
+        """Mean clock cycles from one record's last row to the next one's; of one record, until its last row."""
+        return float(np.diff(self.stamps).mean()) if len(self.stamps) > 1 else float(self.stamps[0])
+
 
 def stimulus(spikes: NDArray[np.bool_]) -> list[int]:
     """Each record of (records, steps, inputs) as the integer that the player's `stimulus` takes."""

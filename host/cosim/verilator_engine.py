@@ -33,6 +33,7 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "OPT_FAST=-O2",
     "VK_OBJS=fast.o slow.o",
 )
+KEPT = ("bench", "bench.v", "top.v")
 SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
 _ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
 _FIRST_BUILD = threading.Lock()  # the first build compiles the run-time for all
@@ -149,6 +150,9 @@ def _compile(root: Path, folder: Path, waves: bool) -> None:
         _call(make, folder, environment)
         if not objects.exists():
             _keep(folder, objects)
+    for path in folder.iterdir():
+        if path.name not in KEPT:
+            path.unlink()
 
 
 def _join(folder: Path) -> None:

@@ -14,10 +14,6 @@ from spikeveil.pysim.source import LfsrSource, TriviumSource
 from spikeveil.pysim.spec import NetworkSpec
 
 ASSURANCE = {source.name: source.assurance for source in (TriviumSource, LfsrSource)}
-NOTHING_BOOKED = (
-    "nothing is booked: a simulation releases nobody's data and protects nobody's. A chip pays the figures above for "
-    "each record, and leases them from a ledger first"
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,9 @@ class Claim:
     costs: tuple[UnitCost, ...]
     source: str
     key_origin: str
-    spent: str
+    steps: int
+    walls: tuple[Wall, ...]
+    booked: str | None = None
     faults: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -71,26 +69,32 @@ class Claim:
         releases: int = 1,
         schedule: str = "private",
         key_origin: str = "fresh from the operating system's generator",
-        spent: str = NOTHING_BOOKED,
+        key_public: bool = False,
+        booked: str | None = None,
     ) -> "Claim":
         """The claim for records of `steps` steps.
 
         source: `trivium` or `lfsr`; schedule: `private` or `fast`; delta: at least 0, under 1. ValueError otherwise.
+        key_public: whether anybody can look the key up. booked: what a ledger has charged, in words; None for a
+        simulation, which releases nobody's data.
         """
         checks.choice("claim source", source, tuple(ASSURANCE))
         checks.choice("claim schedule", schedule, ("private", "fast"))
         if not 0 <= delta < 1:
             raise ValueError(f"claim delta must be at least 0 and under 1, not {delta!r}")
-        costed = [(wall, unit_costs(wall.mechanism, wall.raster, releases, delta)) for wall in walls(spec, steps)]
+        found = walls(spec, steps)
+        costed = [(wall, unit_costs(wall.mechanism, wall.raster, releases, delta)) for wall in found]
         wall, costs = min(costed, key=lambda pair: pair[1][-1].epsilon) if costed else (None, ())
         faults = []
         if wall is None:
             faults.append("no layer has a flipper, so the input reaches the output")
         if source == "lfsr":
-            faults.append("the flips come from an LFSR, which is linear: whoever sees some can compute all")
+            faults.append("an LFSR is linear, and whoever sees some flips can compute all")
+        if key_public:
+            faults.append("the key is published")
         if schedule == "fast":
             faults.append("on the fast schedule the moment a step leaves tells how many raw spikes there were")
-        return cls(spec, wall, float(delta), releases, costs, source, key_origin, spent, tuple(faults))
+        return cls(spec, wall, float(delta), releases, costs, source, key_origin, steps, found, booked, tuple(faults))
 
     @property
     def private(self) -> bool:
@@ -127,18 +131,28 @@ class Claim:
     @property
     def against(self) -> str:
         """Against whom the figures hold."""
-        return AGAINST["none" if self.wall is None else self.source]
+        return AGAINST["none" if self.faults and self.source != "lfsr" else self.source]
 
     @property
     def randomness(self) -> str:
         """What the flips are worth."""
         if self.wall is None:
             return "none is used: no layer has a flipper"
-        worth = "NONE against an informed adversary" if self.source == "lfsr" else "computational, 80-bit key"
-        return f"{self.source}: {worth} ({ASSURANCE[self.source].partition(': ')[2]}); key: {self.key_origin}"
+        return f"{self.source}: {ASSURANCE[self.source]}; key: {self.key_origin}"
+
+    @property
+    def spent(self) -> str:
+        """What a ledger has charged."""
+        if self.booked is not None:
+            return self.booked
+        price = f"epsilon {up(self.epsilon(Unit.RECORD))}" if self.private else "infinity"
+        return (
+            f"nothing: a simulation releases nobody's data and books nothing; a chip owes its ledger {price} "
+            "before each record"
+        )
 
     def parts(self, unit: Unit = Unit.RECORD) -> dict[str, str]:
-        """The four parts in words, each complete in itself, with the epsilon of `unit` in front."""
+        """The four parts in words, with the epsilon of `unit`."""
         return {
             "unit": self._unit(unit),
             "epsilon, delta": self._epsilon(unit),
@@ -148,27 +162,24 @@ class Claim:
 
     def _unit(self, unit: Unit) -> str:
         if self.wall is None:
-            return f"{unit.value}: neighbours differ in {unit.relation}; nothing hides it"
-        cost = self.nominal(unit)
+            return f"{unit.value}: neighbours differ in {unit.relation}, and nothing hides it"
         return (
-            f"{unit.value}: neighbours differ in {unit.relation}, at layer {self.wall.layer} "
-            f"({self.wall.raster.steps} steps of {self.wall.raster.neurons} neurons); "
-            f"up to {cost.bits_one} released bits of a record may differ"
+            f"{unit.value}: neighbours differ in {unit.relation}, layer {self.wall.layer}; up to "
+            f"{self.nominal(unit).bits_one} released bits of a record may differ"
         )
 
     def _epsilon(self, unit: Unit) -> str:
-        what = f"released: {self.released}; against: {self.against}"
-        why = "; ".join(self.faults)
+        infinite = f"INFINITE: {'; '.join(self.faults)}. " if self.faults else ""
+        holds = f"Released: {self.released}. Against: {self.against}"
         if self.wall is None:
-            return f"epsilon infinite: {why}; {what}"
-        cost = self.nominal(unit)
-        records = "one released record" if self.releases == 1 else f"{self.releases} released records of the same data"
-        figures = (
-            f"epsilon {up(cost.epsilon)}, delta {up(self.delta)} for {records}, {unit.value} level: exact "
-            f"composition of {cost.bits} bits, {mechanism_text(self.wall.mechanism)}"
+            return infinite + holds
+        cost, p = self.nominal(unit), self.wall.mechanism.flip_probability
+        records = "one record" if self.releases == 1 else f"{self.releases} records of the same data"
+        label = "Nominal, worth nothing here: " if self.faults else ""
+        return (
+            f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: exact composition of {cost.bits} "
+            f"bits of randomised response, p = {p.numerator}/{p.denominator}. {holds}"
         )
-        booked = "" if self.private else f"epsilon infinite: {why}; NOMINAL, worth nothing here: "
-        return f"{booked}{figures}; {what}"
 
     def record(self) -> dict[str, Any]:
         """All of it, ready for JSON; an infinite epsilon is the word "inf"."""
@@ -197,3 +208,15 @@ class Claim:
             "randomness": {"source": self.source, "worth": self.randomness},
             "spent": self.spent,
         }
+
+
+def wall_record(wall: Wall, delta: float) -> dict[str, Any]:
+    """What one record costs at this flipped layer alone, ready for JSON."""
+    cost = unit_costs(wall.mechanism, wall.raster, 1, delta)[-1]
+    return {
+        "layer": wall.layer,
+        "mechanism": mechanism_text(wall.mechanism),
+        "composed_bits": cost.bits,
+        "record_epsilon": cost.epsilon,
+        "delta": delta,
+    }

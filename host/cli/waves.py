@@ -1,0 +1,70 @@
+"""`spikeveil waves`: a waveform of the gateware at work, for a viewer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spikeveil.host.cli import keys
+from spikeveil.host.cli.network_options import (
+    NETWORK_HELP,
+    data_options,
+    load_network,
+    load_records,
+    make_plan,
+    network_argument,
+    plan_options,
+)
+from spikeveil.host.cli.privacy_options import json_option
+
+MARK = "the key in this file is " + keys.PUBLIC
+
+
+@click.command(epilog="Example: spikeveil waves digits --data digits --records 1 -o digits.vcd")
+@network_argument
+@data_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The VCD file to write.")
+@click.option(
+    "--engine",
+    type=click.Choice(("verilator", "amaranth")),
+    default="verilator",
+    show_default=True,
+    help="verilator needs a compiler; amaranth needs none and is slow.",
+)
+@plan_options
+@json_option
+def waves(network: str, **options: Any) -> None:
+    """Simulate records (one, unless --records says more) and write every signal to a VCD file for GTKWave or Surfer.
+
+    A waveform shows the key, so it is always made with the published demonstration key.
+    """
+    from rich.console import Console
+
+    from spikeveil.host.cosim import amaranth_engine, verilator_engine
+
+    spec = load_network(network)
+    plan = make_plan(spec, options)
+    records = load_records(options["data"], spec.inputs, options["skip"], options["records"] or 1)
+    path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.flipped))
+    with Console(stderr=True).status(f"{options['engine']}: building and simulating"):
+        if options["engine"] == "amaranth":
+            outcome = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(path))
+        else:
+            outcome = verilator_engine.run(plan, records.spikes, key.lease(), waves=path)
+    record = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "records": len(records.spikes),
+        "cycles": outcome.cycles,
+        "key": MARK,
+    }
+    if options["as_json"]:
+        click.echo(json.dumps(record, indent=2))
+    else:
+        count = record["records"]
+        click.echo(f"{path}: {path.stat().st_size:,} bytes, {outcome.cycles:,} cycles, {count} record(s)")
+        click.echo(f"{MARK}; open it with `gtkwave {path}` or `surfer {path}`")
+
+
+waves.help = f"{waves.help}\n\n{NETWORK_HELP}"
