@@ -46,7 +46,8 @@ class TriviumStream(wiring.Component):
     """One Trivium, keyed anew for every record under IV = layer (8 bits) | lease (40) | record (32).
 
     `open` (one cycle) starts record `record` of `lease`; `next_record` (one cycle) drops what is left of the
-    stream and starts the next record's. `key` and `lease` must stay as they are while the lease is open.
+    stream and starts the next record's; after record 2^32 - 1, the last that an IV can name, no word comes until the
+    next `open`. `key` and `lease` must stay as they are while the lease is open.
     """
 
     open: Signal
@@ -72,11 +73,11 @@ class TriviumStream(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.trivium = trivium = Trivium(self.width)
-        record, start = Signal(RECORD_BITS), Signal()
+        record, start, ended = Signal(RECORD_BITS), Signal(), Signal()
         with m.If(self.open):
-            m.d.sync += record.eq(self.record)
+            m.d.sync += [record.eq(self.record), ended.eq(0)]
         with m.Elif(self.next_record):
-            m.d.sync += record.eq(record + 1)
+            m.d.sync += [record.eq(record + 1), ended.eq(ended | record.all())]
         m.d.sync += start.eq(self.open | self.next_record)
         m.d.comb += [
             trivium.key.eq(self.key),
@@ -84,6 +85,8 @@ class TriviumStream(wiring.Component):
             trivium.start.eq(start),
             trivium.o.ready.eq(self.o.ready),
             self.o.payload.eq(trivium.o.payload),
-            self.o.valid.eq(trivium.o.valid & ~start & ~self.next_record),  # the old record's words end at once
+            self.o.valid.eq(
+                trivium.o.valid & ~start & ~self.next_record & ~ended
+            ),  # the old record's words end at once
         ]
         return m

@@ -87,3 +87,21 @@ def test_an_offer_at_the_output_stands_until_taken(stalls: Stalls, schedule: Any
     for before, after, taken in zip(shown, shown[1:], pins.o_taken, strict=False):
         assert not before[0] or taken or before == after
     np.testing.assert_array_equal(leaving_rows(plan, pins, 3), golden(plan, np.ones((2, 3, 6), np.bool_), LEASE))
+
+
+@pytest.mark.parametrize("schedule", ["fast", "private"])
+def test_no_iv_comes_twice_when_the_records_run_out(schedule: Any) -> None:
+    """The records behind 2^32 - 1 would wrap round to the masks of record 0; they never leave."""
+    plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=8, schedule=schedule)
+    spikes = np.ones((4, 1, 6), np.bool_)
+    lease = Lease(number=7, record=(1 << 32) - 2, key=3)
+    pins = observe(plan, spikes, lease, cycles=9 * plan.cadence)
+    np.testing.assert_array_equal(leaving_rows(plan, pins, 1), golden(plan, spikes[:2], lease))
+    assert pins.late[-1] == (schedule == "private")
+
+
+@pytest.mark.parametrize("schedule", ["fast", "private"])
+def test_a_seed_of_zero_releases_nothing(schedule: Any) -> None:
+    plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=8, source="lfsr", schedule=schedule)
+    pins = observe(plan, np.ones((2, 2, 6), np.bool_), Lease(seeds=(0,)), cycles=9 * plan.cadence)
+    assert not pins.o_valid.any()
