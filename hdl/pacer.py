@@ -14,6 +14,8 @@ class Pacer(wiring.Component):
     """Stands between the pins (`i`, `o`) and the layers (`inside_i`, `inside_o`), and keeps time in slots of
     `plan.cadence` cycles.
 
+    Every `plan.i_rows` rows are a step, wherever `step_end` stands: a missing or surplus marker moves nothing.
+
     A slot begins with a tick. At a tick, a step that has arrived whole is let in, and the step that was let in
     `plan.slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
     before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing
@@ -63,17 +65,22 @@ class Pacer(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         filling, emptying, busy = Signal(), Signal(), Signal()  # the bank that fills, that empties, whether one does
         full, next_place, read_place = Signal(2), Signal(place), Signal(range(self.i_rows + 1))
-        stored = Signal()
+        stored, whole = Signal(), Signal()
+        row = Signal.like(self.i.payload)
         m.d.comb += [
+            whole.eq(next_place == self.i_rows - 1),
+            row.eq(self.i.payload),
+            row.step_end.eq(whole),
+            row.record_end.eq(whole & self.i.payload.record_end),
             self.i.ready.eq(~full.bit_select(filling, 1)),
             stored.eq(self.i.valid & self.i.ready),
             write.addr.eq(Cat(next_place, filling)),
-            write.data.eq(self.i.payload),
+            write.data.eq(row),
             write.en.eq(stored),
         ]
         with m.If(stored):
             m.d.sync += next_place.eq(next_place + 1)
-            with m.If(self.i.payload.step_end):
+            with m.If(whole):
                 m.d.sync += [next_place.eq(0), filling.eq(~filling), full.bit_select(filling, 1).eq(1)]
 
         admitted, following, read_next = Signal(), Signal(), Signal()

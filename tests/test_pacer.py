@@ -11,7 +11,7 @@ from backends import NO_STALLS, Pins, Stalls, golden, input_rows, leaving_rows, 
 from strategies import EVERY_OTHER
 
 from spikeveil.hdl.pacer import Pacer
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.host.cosim.job import Lease
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.spec import LayerSpec, Leak, NetworkSpec
@@ -86,6 +86,19 @@ def test_no_spike_moves_an_edge(plan: Plan, soak: bool) -> None:
             assert not pins.late.any()
             assert not [p for p, valid in zip(pins.o_payload, pins.o_valid, strict=True) if p and not valid]
             assert pins.o_taken.sum() == 3 * plan.o_rows  # all of them came within the time watched
+
+
+def test_markers_move_no_edge() -> None:
+    """A step is so many rows; `step_end` early, missing or everywhere changes neither timing nor what is released."""
+    plan = PLANS["input cap of 1"]
+    spikes = stimuli(plan, 2, 2)["random"]
+    right = watch(plan, spikes)
+    bits = input_rows(plan, spikes)
+    step_end = 1 << INPUT_LANES
+    for wrong in ([row & ~step_end for row in bits], [row | step_end for row in bits]):
+        pins = watch(plan, spikes, rows=wrong)
+        np.testing.assert_array_equal(pins.timing, right.timing)
+        assert pins.o_payload == right.o_payload
 
 
 @pytest.mark.parametrize("name", ["one neuron", "16-bit words, 1 lane", "hidden flipper", "output flipper"])
