@@ -90,6 +90,7 @@ def observe(
     stalls: Stalls = NO_STALLS,
     opened: int | None = 0,
     rows: list[int] | None = None,
+    network: type[Network] = Network,
     reopened: tuple[int, Lease, NDArray[np.bool_]] | None = None,
 ) -> Pins:
     """Watch the bare network for `cycles` cycles, offering rows whenever it may; the lease opens in cycle `opened`.
@@ -97,7 +98,7 @@ def observe(
     `rows`: the payloads to offer, where they are not those of `spikes`.
     `reopened`: the cycle in which another lease opens, that lease, and the spikes that are offered under it.
     """
-    dut: Any = Network(plan)
+    dut: Any = network(plan)
     rows = rows or input_rows(plan, spikes)
     seen: list[tuple[int, int, int, int, int]] = []
     openings = {opened: lease} | ({reopened[0]: reopened[1]} if reopened else {})

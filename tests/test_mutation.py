@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import Stalls, golden
+from backends import Stalls, golden, observe
 
 from spikeveil.hdl import plan as plan_module
 from spikeveil.host.cosim.job import Lease
@@ -78,6 +78,13 @@ MORE = [
     Bug("two events short of room", "sequencer", "used != depth)", "used != depth + 1)"),
     Bug("a step let in twice", "pacer", "full.bit_select(emptying, 1).eq(0)", "full.bit_select(emptying, 1).eq(full.all())"),
     Bug("rows of two steps let out at once", "pacer", "left.eq(self.o_rows)", "left.eq(2 * self.o_rows)"),
+]  # fmt: skip
+
+TELLTALES = [
+    Bug("rows seen before their tick", "pacer", "Mux(self.o.valid, queue.r_data, 0)", "queue.r_data"),
+    Bug("rows offered before their tick", "pacer", "self.o.valid.eq((left != 0) & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
+    Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.inside_o.valid) & ~leaving)"),
+    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.inside_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
 ]  # fmt: skip
 
 
@@ -158,15 +165,37 @@ def test_the_gateware_as_it_is_agrees() -> None:
         assert agrees(load)
 
 
-@pytest.mark.parametrize("bug", FEW, ids=lambda bug: bug.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The longer list only where the full counts are asked for."""
+    if "bug" in metafunc.fixturenames:
+        bugs = FEW + (MORE if metafunc.config.getoption("--soak") else [])
+        metafunc.parametrize("bug", bugs, ids=lambda bug: bug.name)
+    if "telltale" in metafunc.fixturenames:
+        metafunc.parametrize("telltale", TELLTALES, ids=lambda bug: bug.name)
+
+
 def test_a_planted_bug_is_noticed(bug: Bug) -> None:
     with planted(bug) as load:
         assert not agrees(load)
 
 
-@pytest.mark.parametrize("bug", MORE, ids=lambda bug: bug.name)
-def test_another_planted_bug_is_noticed(bug: Bug, soak: bool) -> None:
-    if not soak:
-        pytest.skip("the longer list of planted bugs is for --soak")
-    with planted(bug) as load:
-        assert not agrees(load)
+def keeps_time(load: Callable[[str], ModuleType]) -> bool:
+    """Whether the pins of a private core move alike for no and for all input spikes."""
+    plan = load("spikeveil.hdl.plan").Plan(NetworkSpec([WIDE]), lanes=2)
+    network = load("spikeveil.hdl.network").Network
+    spikes = np.ones((1, 2, plan.spec.inputs), np.bool_)
+    traces = [
+        observe(plan, x, Lease(key=4), cycles=5 * plan.cadence, stalls=Stalls(o=0xF0), network=network).timing
+        for x in (spikes, ~spikes)
+    ]
+    return np.array_equal(*traces)
+
+
+def test_the_pacer_as_it_is_keeps_time() -> None:
+    with planted(None) as load:
+        assert keeps_time(load)
+
+
+def test_a_telltale_edge_is_noticed(telltale: Bug) -> None:
+    with planted(telltale) as load:
+        assert not keeps_time(load)
