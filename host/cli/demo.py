@@ -77,9 +77,11 @@ def _run(
     shares = [
         ("float network", right(load_float().run(spikes)[-1]), "as trained"),
         ("integer network", right(models[0].raw[-1]), "raw spikes, which stay on the chip"),
+        *(
+            (f"released, {one.core.title}", right(one.outcome.rows), "flipped, out of the gateware")
+            for one in verdicts[:2]
+        ),
     ]
-    for one in verdicts[:2]:
-        shares.append((f"released, {one.core.title}", right(one.outcome.rows), "flipped spikes, out of the gateware"))
     demo_screen.accuracies(console, shares)
     demo_screen.comparison(console, verdicts)
     busy = demo_run.utilisation(verdicts[2], spikes)

@@ -89,6 +89,8 @@ def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: 
     from spikeveil.host.cosim import amaranth_engine, verilator_engine
 
     plan, lease = make_plan(spec, options), key.lease()
+    if options["engine"] == "verilator":
+        verilator_engine.verilator_root()  # what is missing is said before a bar is drawn
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{options['engine']}: building and simulating", total=None)
         if options["engine"] == "amaranth":

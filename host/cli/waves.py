@@ -47,6 +47,8 @@ def waves(network: str, **options: Any) -> None:
     plan = make_plan(spec, options)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"] or 1)
     path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.flipped))
+    if options["engine"] == "verilator":
+        verilator_engine.verilator_root()
     with Console(stderr=True).status(f"{options['engine']}: building and simulating"):
         if options["engine"] == "amaranth":
             outcome = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(path))

@@ -93,7 +93,7 @@ class Claim:
         if key_public:
             faults.append("the key is published")
         if schedule == "fast":
-            faults.append("on the fast schedule the moment a step leaves tells how many raw spikes there were")
+            faults.append("the moment a step leaves the fast schedule tells how many spikes went in")
         return cls(spec, wall, float(delta), releases, costs, source, key_origin, steps, found, booked, tuple(faults))
 
     @property
@@ -178,7 +178,7 @@ class Claim:
         label = "Nominal, worth nothing here: " if self.faults else ""
         return (
             f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: exact composition of {cost.bits} "
-            f"bits of randomised response, p = {p.numerator}/{p.denominator}. {holds}"
+            f"bit{'s' * (cost.bits > 1)} of randomised response, p = {p.numerator}/{p.denominator}. {holds}"
         )
 
     def record(self) -> dict[str, Any]:
