@@ -245,3 +245,10 @@ def test_a_fault_of_ours_keeps_its_traceback(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(network_options, "load_network", lambda name: 1 / 0)
     monkeypatch.delitem(sys.modules, "spikeveil.host.cli.info", raising=False)
     assert isinstance(run("info small.snn").exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("command", ["demo", "info", "simulate", "verilog", "waves"])
+def test_the_manual_names_every_option(command: str) -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "cli.md").read_text()
+    options = set(re.findall(r"--[a-z-]+", run(f"{command} --help").stdout))
+    assert {option for option in options if option not in manual} == set()

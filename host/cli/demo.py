@@ -122,13 +122,14 @@ def _simulate(console: "Console", chosen: "tuple[Core, ...]", spikes: Any, model
     from spikeveil.host.cli.demo_run import judge_all
     from spikeveil.host.cosim.verilator_engine import cache_folder
 
-    first = "" if cache_folder().exists() else " (first time on this machine: a minute or two longer)"
+    if not cache_folder().exists():
+        console.print("First run on this machine: three simulators are compiled, which takes a minute or two.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=console, transient=True, disable=console.quiet)
 
     def hear(task: Any, title: str) -> Callable[[int | None], None]:
         def heard(done: int | None) -> None:
-            what = f"building the simulator{first}" if done is None else "images simulated"
+            what = "building the simulator" if done is None else "images simulated"
             total = None if done is None else len(spikes)
             progress.update(task, description=f"{title}: {what}", completed=done or 0, total=total)
 

@@ -38,7 +38,11 @@ def raster(
         axes[row][2].set_ylabel(f"read as {guesses[row]}", fontsize=11, fontweight="bold", rotation=270, labelpad=16)
         axes[row][2].yaxis.set_label_position("right")
         axes[row][1].set_ylabel("class of the neuron", fontsize=9)
-    for axis, head in zip(axes[0], ("input", "raw spikes (never leave the chip)", "released spikes"), strict=True):
+    for axis, head in zip(
+        axes[0],
+        ("input", "raw spikes (never leave the chip)", "released spikes (a receiver sees no colours)"),
+        strict=True,
+    ):
         axis.set_title(head, fontsize=11)
     for axis in axes[-1][1:]:
         axis.set_xlabel("time step")

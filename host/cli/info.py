@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeveil.host.cli.network_options import (
-    NETWORK_HELP,
     delta_option,
     load_network,
     network_argument,
@@ -29,7 +28,10 @@ NO_KEY = "none yet, to be drawn from the operating system's generator"
 @delta_option
 @json_option
 def info(network: str, **options: Any) -> None:
-    """Show a network: layers, number formats, fingerprint, timing of its gateware, and its four-part privacy claim."""
+    """Show a network: layers, number formats, fingerprint, timing of its gateware, and its four-part privacy claim.
+
+    NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
+    """
     from spikeveil.hdl.plan import Plan
     from spikeveil.host.privacy.claim import Claim
 
@@ -42,9 +44,6 @@ def info(network: str, **options: Any) -> None:
         click.echo(json.dumps(record, indent=2))
     else:
         _print(network, record, claim)
-
-
-info.help = f"{info.help}\n\n{NETWORK_HELP}"
 
 
 def _record(plan: "Plan", claim: "Claim", steps: int) -> dict[str, Any]:

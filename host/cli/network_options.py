@@ -34,7 +34,6 @@ def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
 
 network_argument = click.argument("network", metavar="NETWORK")
-NETWORK_HELP = "NETWORK is a file of NetworkSpec.save, or `digits` for the trained network of the example."
 
 unsafe_option = click.option(
     "--unsafe", is_flag=True, help="Build a network without a flipper all the same: its epsilon is infinite."

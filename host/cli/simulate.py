@@ -8,7 +8,6 @@ import click
 
 from spikeveil.host.cli.network_options import (
     ENGINES,
-    NETWORK_HELP,
     data_options,
     delta_option,
     key_options,
@@ -50,6 +49,8 @@ def simulate(network: str, **options: Any) -> None:
 
     The engines verilator and amaranth simulate the generated gateware and compare every released bit with the golden
     model; exit code 1 where one differs. Nothing is leased and nothing is booked: this is for public data.
+
+    NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
     if options["waves"]:
         raise click.UsageError(
@@ -76,9 +77,6 @@ def simulate(network: str, **options: Any) -> None:
         _print(record, claim, records.classes)
     if difference is not None:
         raise click.ClickException(f"the gateware does not release what the model says; {difference}")
-
-
-simulate.help = f"{simulate.help}\n\n{NETWORK_HELP}"
 
 
 def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: dict[str, Any]) -> "Outcome":
@@ -139,7 +137,7 @@ def _record(records: "Records", model: "Result", outcome: "Outcome | None", opti
         "data": records.name,
         "records": count,
         "steps": steps,
-        "accuracy": _accuracy(records, model),
+        "released_accuracy": _accuracy(records, model),
         "file": options["output"],
     }
     rows = model.readout if model.released is None else model.released
@@ -179,7 +177,11 @@ def _print(record: dict[str, Any], claim: "Claim", classes: int) -> None:
     for name, value in record.items():
         if value is not None and name != "claim":
             shown = (
-                f"{100 * value:.1f} %" if name == "accuracy" else f"{value:,.6g}" if isinstance(value, float) else value
+                f"{100 * value:.1f} %"
+                if name == "released_accuracy"
+                else f"{value:,.6g}"
+                if isinstance(value, float)
+                else value
             )
             table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown))
     console.print(table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeveil.host.cli.network_options import NETWORK_HELP, load_network, make_plan, network_argument, plan_options
+from spikeveil.host.cli.network_options import load_network, make_plan, network_argument, plan_options
 from spikeveil.host.cli.privacy_options import json_option
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def verilog(network: str, **options: Any) -> None:
     """Generate the gateware of a network, its weights in it, as Verilog.
 
     Key, lease and seeds are inputs of the top module: none is in the file.
+
+    NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
     from rich.console import Console
 
@@ -49,9 +51,6 @@ def verilog(network: str, **options: Any) -> None:
         click.echo(json.dumps(record, indent=2))
     else:
         _print(record)
-
-
-verilog.help = f"{verilog.help}\n\n{NETWORK_HELP}"
 
 
 def _generate(plan: "Plan", top: str) -> tuple[str, list[dict[str, Any]]]:

@@ -8,7 +8,6 @@ import click
 
 from spikeveil.host.cli import keys
 from spikeveil.host.cli.network_options import (
-    NETWORK_HELP,
     data_options,
     load_network,
     load_records,
@@ -38,6 +37,8 @@ def waves(network: str, **options: Any) -> None:
     """Simulate records (one, unless --records says more) and write every signal to a VCD file for GTKWave or Surfer.
 
     A waveform shows the key, so it is always made with the published demonstration key.
+
+    NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
     from rich.console import Console
 
@@ -67,6 +68,3 @@ def waves(network: str, **options: Any) -> None:
         count = record["records"]
         click.echo(f"{path}: {path.stat().st_size:,} bytes, {outcome.cycles:,} cycles, {count} record(s)")
         click.echo(f"{MARK}; open it with `gtkwave {path}` or `surfer {path}`")
-
-
-waves.help = f"{waves.help}\n\n{NETWORK_HELP}"
