@@ -16,7 +16,7 @@ soak: $(READY) ## the suite again with the full counts (kills, random cases)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --soak
 
 bench: $(VENV)/.ready-bench ## ratios against named baselines, table and JSON
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench.py --json out/bench.json
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

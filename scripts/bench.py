@@ -43,6 +43,7 @@ def main(names: tuple[str, ...], json_path: Path | None) -> None:
         rows.extend(import_module(f"benchmarks.{name}").rows())
     console.print(table(rows))
     if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
