@@ -20,13 +20,13 @@ from spikeveil.pysim.spec import NetworkSpec
 def header(console: Console, spec: NetworkSpec, images: int, steps: int) -> None:
     """What is about to be shown."""
     shape = "-".join(str(size) for size in (spec.inputs, *(layer.neurons for layer in spec.layers)))
-    odds = ", ".join(
-        f"{layer.flip.threshold} in {1 << layer.flip.bits}" for layer in spec.layers if layer.flip is not None
+    chance = ", ".join(
+        f"{layer.flip.threshold}/{1 << layer.flip.bits}" for layer in spec.layers if layer.flip is not None
     )
     console.print(
         Panel(
             f"A spiking network ({shape}, {steps} steps) reads {images} handwritten digits that it was not trained "
-            f"on. Before a spike leaves the chip, it is flipped with odds of {odds}.\n"
+            f"on. Before a spike leaves the chip, it is flipped with probability {chance}.\n"
             "[bold]golden model[/] (NumPy): says what must leave the chip\n"
             "[bold]gateware[/] (Amaranth): generated, simulated clock by clock (Verilator), compared spike by spike",
             title="spikeveil demo",
