@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.privacy.claims import AGAINST
 from spikeveil.host.privacy.ledger import Balance, Entry, Mark, Preview, Verified, shown_down, shown_up
 from spikeveil.host.privacy.ledger.amounts import Amount, from_text
 from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import AGAINST
 
 FILTER = (
     "Filter: pure sum of (epsilon, delta) over pre-declared sessions, in exact fractions; a session's epsilon is the "

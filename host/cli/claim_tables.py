@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeveil.host.privacy.claim import Claim
-from spikeveil.host.privacy.claims import up
+from spikeveil.host.privacy.wording import up
 
 LITTLE = 0.99  # an accuracy ceiling above it is as good as none
 

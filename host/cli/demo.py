@@ -158,8 +158,8 @@ def _claim(core: "Core", steps: int, delta: float) -> "Claim":
 
 
 def _caption(claim: "Claim") -> str:
-    from spikeveil.host.privacy.claims import mechanism_text, up
     from spikeveil.host.privacy.units import Unit
+    from spikeveil.host.privacy.wording import mechanism_text, up
 
     spike, record = claim.nominal(Unit.SPIKE), claim.nominal(Unit.RECORD)
     mechanism = "" if claim.wall is None else mechanism_text(claim.wall.mechanism)

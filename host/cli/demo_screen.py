@@ -12,8 +12,8 @@ from rich.table import Table
 from spikeveil.host.cli.claim_tables import print_claim
 from spikeveil.host.cli.demo_run import Verdict
 from spikeveil.host.privacy.claim import Claim
-from spikeveil.host.privacy.claims import up
 from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import up
 from spikeveil.pysim.spec import NetworkSpec
 
 

@@ -18,9 +18,9 @@ from spikeveil.host.cli.privacy_options import (
 
 if TYPE_CHECKING:
     from spikeveil.host.privacy.bounds import Bound
-    from spikeveil.host.privacy.claims import Raster
     from spikeveil.host.privacy.mechanisms import RandomizedResponse
     from spikeveil.host.privacy.plan import UnitCost
+    from spikeveil.host.privacy.wording import Raster
 
 EXAMPLE = "Example: spikeveil epsilon --epsilon 1 -T 16 -N 10 --delta 1e-5 --plot-delta curve.svg"
 
@@ -45,11 +45,11 @@ def epsilon(**options: Any) -> None:
     Beside it the older theorems (basic, advanced, zCDP, Rényi) for comparison. Figures are rounded up.
     """
     from spikeveil.host.privacy.bounds import comparison
-    from spikeveil.host.privacy.claims import Raster
     from spikeveil.host.privacy.events import Event
     from spikeveil.host.privacy.ledger import probability
     from spikeveil.host.privacy.ledger.amounts import float_below
     from spikeveil.host.privacy.plan import unit_costs
+    from spikeveil.host.privacy.wording import Raster
 
     with refusals():
         mechanism = mechanism_of(options["threshold"], options["bits"], options["wanted"])
@@ -74,7 +74,7 @@ def _record(
     options: dict[str, Any],
     delta: float,
 ) -> dict[str, Any]:
-    from spikeveil.host.privacy.claims import AGAINST
+    from spikeveil.host.privacy.wording import AGAINST
 
     def number(value: float) -> float | str:
         return value if value != float("inf") else "inf"
@@ -118,7 +118,7 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    from spikeveil.host.privacy.claims import mechanism_text
+    from spikeveil.host.privacy.wording import mechanism_text
 
     console, releases, delta = Console(), options["releases"], up(record["delta"])
     nominal = "" if record["private"] else "nominal "

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from spikeveil.host.privacy.claims import Raster, mechanism_text
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import Raster, mechanism_text
 
 
 def delta_curve(path: str, mechanism: RandomizedResponse, unit: Unit, bits: int, note: str = "") -> None:

@@ -30,9 +30,9 @@ def plan(**options: Any) -> None:
 
     Also prints the best accuracy that any classifier can reach from what is released.
     """
-    from spikeveil.host.privacy.claims import Raster
     from spikeveil.host.privacy.ledger import amount, probability
     from spikeveil.host.privacy.plan import make_plan
+    from spikeveil.host.privacy.wording import Raster
 
     with refusals():
         raster = Raster(*(options[name] for name in ("steps", "neurons", "spike_limit", "step_limit")))
@@ -47,7 +47,7 @@ def plan(**options: Any) -> None:
 
 
 def _record(found: "Plan", options: dict[str, Any]) -> dict[str, Any]:
-    from spikeveil.host.privacy.claims import AGAINST
+    from spikeveil.host.privacy.wording import AGAINST
 
     classes = options["classes"]
     return {
@@ -77,7 +77,7 @@ def _print(found: "Plan", record: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spikeveil.host.privacy.claims import mechanism_text
+    from spikeveil.host.privacy.wording import mechanism_text
 
     unit, delta = found.unit.value, up(float(found.delta))
     one_bits = found.raster.bits(found.unit)

@@ -43,7 +43,7 @@ def mechanism_options() -> Callable[[Command], Command]:
 
 def up(value: float, digits: int = 6) -> str:
     """`value` to `digits` significant digits, never below it."""
-    from spikeveil.host.privacy.claims import up as shown
+    from spikeveil.host.privacy.wording import up as shown
 
     return shown(value, digits)
 

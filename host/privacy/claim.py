@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from spikeveil.host.privacy.claims import AGAINST, Raster, mechanism_text, up
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.plan import UnitCost, accuracy_ceiling, unit_costs
 from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import AGAINST, Raster, mechanism_text, up
 from spikeveil.pysim import checks
 from spikeveil.pysim.source import LfsrSource, TriviumSource
 from spikeveil.pysim.spec import NetworkSpec

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from spikeveil.host.privacy.binomial import check_count
 from spikeveil.host.privacy.budget import exact_amount
-from spikeveil.host.privacy.claims import Raster
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import Raster
 from spikeveil.pysim.flipper import MAX_BITS
 
 

@@ -14,8 +14,8 @@ from scipy.optimize import linprog
 
 from spikeveil.host.cli import main
 from spikeveil.host.privacy import RandomizedResponse, Unit
-from spikeveil.host.privacy.claims import Raster
 from spikeveil.host.privacy.plan import accuracy_ceiling, make_plan, unit_costs
+from spikeveil.host.privacy.wording import Raster
 
 
 @settings(derandomize=True, max_examples=40, deadline=None)
