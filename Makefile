@@ -9,10 +9,10 @@ JOBS ?= 2
 demo: $(READY) ## the main job: trained network, real images, golden model = gateware, with its epsilon
 	$(BIN)/spikeveil demo
 
-test: $(READY) ## the whole always-on suite
+test: $(VENV)/.ready-train ## the whole always-on suite
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-soak: $(READY) ## the suite again with the full counts (kills, random cases)
+soak: $(VENV)/.ready-train ## the suite again with the full counts (kills, random cases)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --soak
 
 bench: $(VENV)/.ready-bench ## ratios against named baselines, table and JSON
@@ -32,12 +32,16 @@ $(READY): requirements.lock pyproject.toml scripts/preflight.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.ready-bench: $(READY) requirements-bench.txt
+$(VENV)/.ready-train: $(READY) requirements-train.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
+	@touch $@
+
+$(VENV)/.ready-bench: $(VENV)/.ready-train requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --extra sim --extra plot --extra data --extra accounting \
+	uv pip compile pyproject.toml --group dev --extra sim --extra plot --extra data --extra accounting --extra nir --extra device \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 clean:
