@@ -1,5 +1,7 @@
 """A trained network before it became integers, evaluated with NumPy alone."""
 
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,36 +9,81 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.pysim import checks
+
 Floats = NDArray[np.float32]
 FIELDS = ("weights", "bias", "decay", "reset")
+OPTIONS = {"threshold": np.float32(1), "readout": False, "compare": "ge"}  # and what a file means that leaves them out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """Neurons with potential v, threshold 1 and inputs x in {0,1}^M: u = decay * v + W x + bias, s = (u >= 1).
+    """Neurons with potential v and inputs x in {0,1}^M: u = decay * v + W x + bias, s = (u >= threshold).
 
-    After a spike v' = u - 1 (`reset` "subtract") or 0 ("zero"), else v' = u. `weights` (neurons, inputs) and `bias`
-    (neurons,) are float32; `decay` is 0 to 1.
+    After a spike v' = u - threshold (`reset` "subtract") or 0 ("zero"), else v' = u. `weights` (neurons, inputs) and
+    `bias` (neurons,) are float32; `decay` is 0 to 1; `threshold` is above 0, one for the layer or (neurons,).
+    With `compare` "gt" the spike is s = (u > threshold). A `readout` never fires and its potentials are the result.
+    Raises ValueError for shapes that do not fit, numbers that are not finite, and anything else.
     """
 
     weights: Floats
     bias: Floats
     decay: float
     reset: str
+    threshold: float | Floats = 1.0
+    readout: bool = False
+    compare: str = "ge"
+
+    def __post_init__(self) -> None:
+        weights = _floats("weights", self.weights)
+        if weights.ndim != 2 or 0 in weights.shape:
+            raise ValueError(f"float layer weights must have shape (neurons, inputs), not {weights.shape}")
+        bias, threshold = _floats("bias", self.bias), _floats("threshold", self.threshold)
+        for name, array, shapes in (("bias", bias, [weights.shape[:1]]),
+                                    ("threshold", threshold, [(), weights.shape[:1]])):  # fmt: skip
+            if array.shape not in shapes:
+                raise ValueError(f"float layer {name} must have shape {shapes[-1]}, not {array.shape}")
+        if not (threshold > 0).all():
+            raise ValueError(f"float layer threshold must be above 0, not {threshold.min()}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"float layer decay must be 0 to 1, not {self.decay!r}")
+        checks.choice("float layer reset", self.reset, ("subtract", "zero"))
+        checks.choice("float layer compare", self.compare, ("ge", "gt"))
+        checks.flag("float layer readout", self.readout)
+        for name, value in (("weights", weights), ("bias", bias), ("threshold", threshold)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons."""
+        return len(self.weights)
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        return int(self.weights.shape[1])
 
     def run(self, spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Spikes (records, steps, neurons) for input spikes (records, steps, inputs); potentials start at zero."""
+        return self.trace(spikes)[0]
+
+    def trace(self, spikes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Floats]:
+        """Spikes and potentials v' after each step, both (records, steps, neurons)."""
         current = spikes.astype(np.float32) @ self.weights.T + self.bias
-        out = np.zeros(current.shape, np.bool_)
-        v = np.zeros_like(current[:, 0])
+        out, potentials = np.zeros(current.shape, np.bool_), np.empty_like(current)
+        v, threshold = np.zeros_like(current[:, 0]), np.asarray(self.threshold, np.float32)
         for t in range(current.shape[1]):
             u = np.float32(self.decay) * v + current[:, t]
-            out[:, t] = s = u >= 1
-            v = np.where(s, u - 1 if self.reset == "subtract" else np.float32(0), u)
-        return out
+            if self.readout:
+                v = u
+            else:
+                out[:, t] = s = u > threshold if self.compare == "gt" else u >= threshold
+                v = np.where(s, u - threshold if self.reset == "subtract" else np.float32(0), u)
+            potentials[:, t] = v
+        return out, potentials
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FloatNetwork:
     """A chain of float layers."""
 
@@ -50,18 +97,50 @@ class FloatNetwork:
         return tuple(out)
 
     def save(self, path: Path) -> None:
-        """Write every layer to one .npz file; the same network gives the same bytes."""
-        arrays: dict[str, Any] = {
-            f"{index}.{name}": np.asarray(getattr(layer, name))
-            for index, layer in enumerate(self.layers)
-            for name in FIELDS
-        }
-        np.savez(path, allow_pickle=False, **arrays)
+        """Write every layer to one .npz file, whole or not at all; the same network gives the same bytes."""
+        from spikeveil.pysim.storage import write_whole
+
+        arrays: dict[str, Any] = {}
+        for index, layer in enumerate(self.layers):
+            fields = {name: np.asarray(getattr(layer, name)) for name in (*FIELDS, *OPTIONS)}
+            arrays |= {
+                f"{index}.{name}": value
+                for name, value in fields.items()
+                if name in FIELDS or value.shape or value != OPTIONS[name]
+            }
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **arrays)
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "FloatNetwork":
-        """Read a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            count = len(file.files) // len(FIELDS)
-            rows = [[file[f"{index}.{name}"] for name in FIELDS] for index in range(count)]
-        return cls(tuple(FloatLayer(weights, bias, float(decay), str(reset)) for weights, bias, decay, reset in rows))
+        """Read a file that `save` wrote; ValueError, one sentence, for another."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            count = len({name.partition(".")[0] for name in arrays})
+            return cls(tuple(_layer(arrays, index) for index in range(count)))
+        except (KeyError, TypeError, EOFError, AttributeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"float network file {path} must hold one, as `save` wrote it: {error}") from error
+
+
+def _layer(arrays: dict[str, NDArray[Any]], index: int) -> FloatLayer:
+    options = {name: arrays.get(f"{index}.{name}", np.asarray(value)) for name, value in OPTIONS.items()}
+    weights, bias, decay, reset = (arrays[f"{index}.{name}"] for name in FIELDS)
+    return FloatLayer(
+        weights,
+        bias,
+        float(decay),
+        str(reset),
+        options["threshold"],
+        bool(options["readout"]),
+        str(options["compare"]),
+    )
+
+
+def _floats(name: str, value: Any) -> Floats:
+    """`value` as float32. ValueError where a number is not finite."""
+    array = np.asarray(value, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"float layer {name} must be finite numbers, not {array[~np.isfinite(array)][0]}")
+    return array
