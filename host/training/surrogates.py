@@ -1,0 +1,194 @@
+"""Surrogate gradients: what stands in for the derivative of a spike, which is zero or infinite everywhere.
+
+Each is a frozen dataclass with `derivative(x)`, x = u - threshold, float of any shape in and out. A spike is always
+H(x), 1 where x >= 0; only the backward pass differs. `docs/training.md` shows every curve.
+
+"eq." numbers are those of DPSNN (arXiv 2205.12718 v1). The classes whose names start with `SnnTorch` reproduce snnTorch
+1.0.0 where it does something else than its name says; the others agree with snnTorch where both have them.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Surrogate(ABC):
+    """A curve over x = u - threshold; every parameter is a finite number above 0, else ValueError."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"surrogate {field.name} must be a number, not {value!r}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"surrogate {field.name} must be above 0 and finite, not {value!r}")
+
+    @abstractmethod
+    def derivative(self, x: Tensor) -> Tensor:
+        """What the backward pass uses for ds/du at x = u - threshold."""
+
+
+@dataclass(frozen=True)
+class Gate(Surrogate):
+    """1/width where |x| <= width/2, else 0 (eq. 4). A neuron that is never that near its threshold learns nothing."""
+
+    width: float = 1.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return (x.abs() <= self.width / 2).to(x.dtype) / self.width
+
+
+@dataclass(frozen=True)
+class GateTail(Surrogate):
+    """The gate plus tail / (1 + slope |x|)^2: neurons far from the threshold still learn. Not in the paper."""
+
+    width: float = 1.0
+    tail: float = 0.2
+    slope: float = 2.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        far = self.tail / (1 + self.slope * x.abs()) ** 2
+        return far + (x.abs() <= self.width / 2).to(x.dtype) / self.width
+
+
+@dataclass(frozen=True)
+class ArctanhDerivative(Surrogate):
+    """1 / (1 - x^2) where |x| < cut, else 0: the derivative of arctanh (eq. 5).
+
+    It GROWS away from the threshold and has poles at |x| = 1, so it needs a cut below 1; the cut is our choice.
+    """
+
+    cut: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cut >= 1:
+            raise ValueError(f"surrogate cut must be below 1, where the curve has a pole, not {self.cut!r}")
+
+    def derivative(self, x: Tensor) -> Tensor:
+        inside = x.abs() < self.cut
+        return inside.to(x.dtype) / (1 - torch.where(inside, x, 0.0) ** 2)
+
+
+@dataclass(frozen=True)
+class Normal(Surrogate):
+    """The normal density, exp(-x^2 / (2 deviation^2)) / (deviation sqrt(2 pi)) (eq. 6).
+
+    The paper prints the exponent without its minus sign, which would grow without bound; this is the density.
+    """
+
+    deviation: float = 0.5
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return torch.exp(-((x / self.deviation) ** 2) / 2) / (self.deviation * math.sqrt(2 * math.pi))
+
+
+@dataclass(frozen=True)
+class FastSigmoid(Surrogate):
+    """1 / (1 + slope |x|)^2 (Zenke, Ganguli 2018). snnTorch's default slope is 25."""
+
+    slope: float = 5.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return 1 / (1 + self.slope * x.abs()) ** 2
+
+
+@dataclass(frozen=True)
+class StraightThrough(Surrogate):
+    """1 everywhere."""
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return torch.ones_like(x)
+
+
+@dataclass(frozen=True)
+class Arctangent(Surrogate):
+    """(alpha/2) / (1 + (pi alpha x / 2)^2) (Fang and others 2021)."""
+
+    alpha: float = 2.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.alpha / 2 / (1 + (math.pi * self.alpha / 2 * x) ** 2)
+
+
+@dataclass(frozen=True)
+class SpikeRateEscape(Surrogate):
+    """height exp(-beta |x|): an escape rate that falls off on both sides of the threshold."""
+
+    beta: float = 1.0
+    height: float = 1.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.height * torch.exp(-self.beta * x.abs())
+
+
+@dataclass(frozen=True)
+class Triangular(Surrogate):
+    """max(0, 1 - |x| / width) / width: a triangle of area 1."""
+
+    width: float = 1.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return (1 - x.abs() / self.width).clamp(min=0) / self.width
+
+
+@dataclass(frozen=True)
+class SnnTorchSpikeRateEscape(Surrogate):
+    """height exp(-beta |x - 1|): as snnTorch computes it, with its peak ONE ABOVE the threshold and 25 high."""
+
+    beta: float = 1.0
+    height: float = 25.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return self.height * torch.exp(-self.beta * (x - 1).abs())
+
+
+@dataclass(frozen=True)
+class SnnTorchTriangular(Surrogate):
+    """+scale below the threshold and -scale from it on: as snnTorch computes it, which is no triangle."""
+
+    scale: float = 1.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return torch.where(x < 0, self.scale, -self.scale).to(x.dtype)
+
+
+#: the word in a configuration -> the surrogate
+SURROGATES: dict[str, type[Surrogate]] = {
+    "gate": Gate,
+    "gate_tail": GateTail,
+    "arctanh": ArctanhDerivative,
+    "normal": Normal,
+    "fast_sigmoid": FastSigmoid,
+    "straight_through": StraightThrough,
+    "arctangent": Arctangent,
+    "spike_rate_escape": SpikeRateEscape,
+    "triangular": Triangular,
+    "snntorch_spike_rate_escape": SnnTorchSpikeRateEscape,
+    "snntorch_triangular": SnnTorchTriangular,
+}
+
+
+def surrogate_of(record: Mapping[str, Any]) -> Surrogate:
+    """The surrogate that a configuration names: {"name": "gate", "width": 1.0}; ValueError for unknown words."""
+    parameters = dict(record)
+    name = parameters.pop("name", None)
+    if name not in SURROGATES:
+        raise ValueError(f"surrogate name must be one of {', '.join(map(repr, SURROGATES))}, not {name!r}")
+    known = {field.name for field in fields(SURROGATES[name])}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise ValueError(f"surrogate {name!r} takes {', '.join(sorted(known)) or 'no parameters'}, not {unknown[0]!r}")
+    return SURROGATES[name](**parameters)
+
+
+def surrogate_record(surrogate: Surrogate) -> dict[str, Any]:
+    """What `surrogate_of` reads."""
+    names = {kind: name for name, kind in SURROGATES.items()}
+    return {"name": names[type(surrogate)], **asdict(surrogate)}
