@@ -1,0 +1,48 @@
+"""The flipper in the loop: randomised response between the layers of a network in training."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeveil.pysim import checks
+from spikeveil.pysim.flipper import FlipSpec
+
+
+class Flipper(nn.Module):  # type: ignore[misc]
+    """Flips each spike (0 or 1, any shape) with probability p = k / 2^w; a tap of `SpikingNetwork`.
+
+    The gradient is that of the expectation p + (1 - 2p) s (straight-through): what the next layer's debiased weights,
+    which grew by 1 / (1 - 2p), bring back to the size it would have without a flipper. `open` lets spikes pass
+    unchanged. The flips are training noise from torch's generator, or `generator`: what leaves a chip is drawn by
+    `spikeveil.pysim`, never here.
+    """
+
+    def __init__(self, flip: FlipSpec, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.flip: FlipSpec = checks.instance("flipper flip", flip, FlipSpec)
+        self.generator = generator
+        self.open = False
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        if self.open:
+            return spikes
+        words = torch.randint(0, 1 << self.flip.bits, spikes.shape, generator=self.generator)
+        flipped: Tensor = _Flipped.apply(spikes, words < self.flip.threshold, 1 - 2 * float(self.flip.probability))
+        return flipped
+
+
+class _Flipped(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, mask: Tensor, slope: float) -> Tensor:
+        ctx.slope = slope
+        return torch.where(mask, 1 - spikes, spikes)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient * ctx.slope, None, None
+
+
+def flippers(network: nn.Module) -> list[Flipper]:
+    """Every flipper of a network."""
+    return [module for module in network.modules() if isinstance(module, Flipper)]
