@@ -1,12 +1,20 @@
-"""The wire: kinds, results and fields of the protocol's messages (docs/protocol.md), as data. Twin of hdl/commands.py."""
+"""The wire: the messages of docs/protocol.md as data, packed and unpacked. Twin of hdl/commands.py."""
 
 import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum, IntFlag
+from functools import cache
+from typing import Any
 
 VERSION = 1
+WRAP = 1 << 32  # positions count modulo this
 MAX_BODY = 250  # bytes: with its CRC 254, the most that COBS codes with one byte more
 FIXED_FORMAT, TAGGED_FORMAT = 0, 1
 BITMAP = 255  # the count in a step of format 1 that says: a bitmap follows
+
+KEY_BYTES = 10  # of a Trivium secret
+SEED_BYTES = 16  # of an LFSR secret, for each flipper
 
 
 class Kind(IntEnum):
@@ -103,6 +111,7 @@ FIELDS: dict[Kind, tuple[tuple[str, str], ...]] = {
 OPEN_ENDED = frozenset({Kind.LOAD, Kind.OPEN, Kind.INPUT, Kind.OUTPUT})
 
 
+@cache
 def layout(kind: Kind) -> struct.Struct:
     """The fixed part of a body of `kind`, kind and tag included."""
     return struct.Struct("<BB" + "".join(code for _, code in FIELDS[kind]))
@@ -111,3 +120,139 @@ def layout(kind: Kind) -> struct.Struct:
 def header_bytes(kind: Kind) -> int:
     """Bytes of the fixed part."""
     return layout(kind).size
+
+
+def turned(key: bytes) -> bytes:
+    """A Trivium key as printed to its secret in OPEN, and back: bytes in reverse, the bits of each in reverse."""
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in reversed(key))
+
+
+def room(kind: Kind) -> int:
+    """The most bytes that may follow the fixed part."""
+    return MAX_BODY - header_bytes(kind) if kind in OPEN_ENDED else 0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One body taken apart: `values` by the names of `FIELDS`, and the bytes that follow them."""
+
+    kind: Kind
+    tag: int
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    data: bytes = field(default=b"", repr=False)  # of an OPEN it is the secret
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def pack(kind: Kind, tag: int = 0, data: bytes = b"", **values: int | bytes) -> bytes:
+    """The body of a message. ValueError where a value is missing, unknown or does not fit, or the body is too long."""
+    names = [name for name, _ in FIELDS[kind]]
+    if sorted(names) != sorted(values):
+        raise ValueError(f"{kind.name} must have the fields {', '.join(names) or 'none'}, not {', '.join(values)}")
+    if len(data) > room(kind):
+        raise ValueError(f"{kind.name} must carry at most {room(kind)} bytes, not {len(data)}")
+    try:
+        return layout(kind).pack(kind, tag, *(_wire(code, values[name]) for name, code in FIELDS[kind])) + data
+    except (struct.error, OverflowError):
+        raise ValueError(f"{kind.name} has a tag or a field that does not fit its width") from None
+
+
+def unpack(body: bytes) -> Message:
+    """The message of a body. ValueError where the kind is unknown or the length is not one that it can have."""
+    kind = Kind(body[0]) if body[:1] and body[0] in _KINDS else None
+    if kind is None:
+        raise ValueError(f"body must begin with a known kind, not {body[:1].hex() or 'nothing'}")
+    size = header_bytes(kind)
+    if not size <= len(body) <= size + room(kind):
+        raise ValueError(f"{kind.name} must have {size} to {size + room(kind)} bytes, not {len(body)}")
+    _, tag, *found = layout(kind).unpack_from(body)
+    values = {name: _number(code, value) for (name, code), value in zip(FIELDS[kind], found, strict=True)}
+    return Message(kind, tag, values, bytes(body[size:]))
+
+
+_KINDS = frozenset(Kind)
+
+
+def _wire(code: str, value: int | bytes) -> int | bytes:
+    """A field as `struct` takes it; bytes of a wrong length must not be cut or padded in silence."""
+    if code == "5s" and isinstance(value, int):
+        return value.to_bytes(5, "little")
+    if isinstance(value, bytes) and struct.calcsize(code) != len(value):
+        raise OverflowError
+    return value
+
+
+def _number(code: str, value: int | bytes) -> int | bytes:
+    return int.from_bytes(value, "little") if code == "5s" and isinstance(value, bytes) else value
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a device says it is: the fields of IDENTITY."""
+
+    fingerprint: bytes
+    structure: bytes
+    flags: Trait
+    lanes: int
+    flippers: int
+    inputs: int
+    outputs: int
+    output_bits: int
+    window: int
+    outbox: int
+    clock: int
+    cadence: int
+    image: int
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, message: Message) -> "Identity":
+        """The identity that an IDENTITY carries."""
+        return cls(**{**message.values, "flags": Trait(message["flags"])})
+
+    def pack(self, tag: int) -> bytes:
+        """The IDENTITY that carries it."""
+        return pack(Kind.IDENTITY, tag, **asdict(self))
+
+    @property
+    def secret_bytes(self) -> int:
+        """Bytes of the secret that an OPEN ends with."""
+        return SEED_BYTES * self.flippers if Trait.LFSR in self.flags else KEY_BYTES
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of an input step in format 0."""
+        return -(-self.inputs // 8)
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of an output step."""
+        return -(-self.outputs * self.output_bits // 8)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a device stands: the fields of STATUS."""
+
+    result: Result
+    flags: State
+    lease: int
+    session: int
+    quota: int
+    input_position: int
+    input_room: int
+    output_position: int
+    taken: int
+    image_position: int
+    damaged: int
+
+    @classmethod
+    def of(cls, message: Message) -> "Status":
+        """The status that a STATUS carries."""
+        values = {**message.values, "result": Result(message["result"]), "flags": State(message["flags"])}
+        return cls(**values)
+
+    def pack(self, tag: int) -> bytes:
+        """The STATUS that carries it."""
+        return pack(Kind.STATE, tag, **asdict(self))

@@ -1,0 +1,309 @@
+"""The whole device as messages: a body in, bodies out, with the golden model inside. Twin of hdl/top.py."""
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim import link
+from spikeveil.pysim.lfsr import PERIOD
+from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, unpack
+from spikeveil.pysim.network import Network
+from spikeveil.pysim.pack import pack as pack_steps
+from spikeveil.pysim.source import LfsrSource, TriviumSource, WordSource
+from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.pysim.unpack import Unpacker
+
+DEPTH = 4  # steps that are computed and wait before the outbox, as in the gateware's pipeline
+
+
+def describe(
+    spec: NetworkSpec,
+    *,
+    lanes: int = 16,
+    source: str = "trivium",
+    private: bool = True,
+    structure: bytes = b"",
+    image: int = 0,
+    window: int = 1024,
+    outbox: int = 1024,
+    clock: int = 12_000_000,
+    cadence: int = 0,
+) -> Identity:
+    """The identity of a device built from `spec`; `image` bytes can be loaded, none where it is 0."""
+    readout = spec.layers[-1].readout
+    traits = {
+        Trait.LOADABLE: image > 0,
+        Trait.PRIVATE: private,
+        Trait.LFSR: source == "lfsr",
+        Trait.POTENTIALS: readout,
+    }
+    return Identity(
+        fingerprint=bytes.fromhex(spec.fingerprint),
+        structure=structure or bytes(32),
+        flags=Trait(sum(trait for trait, present in traits.items() if present)),
+        lanes=lanes,
+        flippers=len(spec.flipped),
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        output_bits=spec.layers[-1].state_bits if readout else 1,
+        window=window,
+        outbox=outbox,
+        clock=clock,
+        cadence=cadence,
+        image=image,
+    )
+
+
+class Seeds(LfsrSource):
+    """Seeds as the device takes them: it does not compare them with one another."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = tuple(seeds)
+
+
+def words(secret: bytes, flags: Trait) -> WordSource | None:
+    """The source that the secret of an OPEN starts; None where a seed is zero."""
+    if Trait.LFSR not in flags:
+        return TriviumSource(link.turned(secret))
+    parts = (secret[at : at + link.SEED_BYTES] for at in range(0, len(secret), link.SEED_BYTES))
+    seeds = [int.from_bytes(part, "little") & PERIOD for part in parts]
+    return Seeds(seeds) if all(seeds) else None
+
+
+class Run:
+    """The network under one lease, fed with steps as they come: the golden model on whole records."""
+
+    def __init__(self, spec: NetworkSpec, source: WordSource, lease: int, record_steps: int) -> None:
+        self._network = Network(spec, source if spec.flipped else None)
+        self._lease, self._steps, self._record = lease, record_steps, 0
+        self._begun = np.zeros((0, spec.inputs), np.bool_)  # the steps of a record that is not whole
+
+    def feed(self, steps: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """What leaves for the next steps (steps, inputs): (steps, outputs) spikes or potentials."""
+        before, every = len(self._begun), np.concatenate([self._begun, steps])
+        whole, rest = divmod(len(every), self._steps)
+        records = np.zeros((whole + (rest > 0), self._steps, every.shape[1]), np.bool_)
+        records.reshape(-1, every.shape[1])[: len(every)] = every
+        result = self._network.run(records, lease=self._lease, first_record=self._record)
+        rows = result.readout if result.released is None else result.released
+        self._record, self._begun = self._record + whole, every[len(every) - rest :]
+        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[before : len(every)]
+
+
+class Device:
+    """A device built from `spec` that says it is `identity`: `receive` takes a body and gives the bodies that answer.
+
+    Steps are computed when their input is whole and the outbox has room, so nothing takes time. The gateware gives
+    the same results, positions modulo its pace, and the same output bytes.
+    """
+
+    def __init__(self, spec: NetworkSpec, identity: Identity | None = None) -> None:
+        self.spec, self.identity = spec, describe(spec) if identity is None else identity
+        self.power_cycle()
+
+    def power_cycle(self) -> None:
+        """Forget everything but what the bitstream holds."""
+        self._weights = None if Trait.LOADABLE in self.identity.flags else self.spec
+        self._image = bytearray()
+        self._lease = self._session = self._granted = 0
+        self._open = False
+        self._damaged = 0
+        self._clear(link.FIXED_FORMAT)
+
+    def _clear(self, format: int) -> None:
+        self._unpacker = Unpacker(self.identity.inputs, format)
+        self._run: Run | None = None
+        self._admitted = 0  # steps that may still enter
+        self._input_position = 0
+        self._pending = bytearray()  # steps computed that wait for the outbox
+        self._outbox = bytearray()  # what left the gate and is not confirmed
+        self._taken = self._sent = 0  # positions; the outbox begins at `_taken`
+
+    def damaged(self, frames: int = 1) -> None:
+        """Count frames that did not arrive whole."""
+        self._damaged = min(0xFFFF, self._damaged + frames)
+
+    def receive(self, body: bytes) -> list[bytes]:
+        """Take one body of 2 to 250 bytes; the bodies that go out, in order."""
+        tag = body[1]
+        try:
+            message = unpack(body)
+            known = message.kind < Kind.IDENTITY
+        except ValueError:
+            known = False
+            message = Message(Kind.STATUS, tag)
+        if not known:
+            result = Result.MALFORMED if body[0] in KINDS else Result.UNKNOWN
+            return [self.status(result).pack(tag)]
+        if message.kind is Kind.IDENTIFY:
+            return [self.identity.pack(tag)]
+        result = HANDLERS[message.kind](self, message)
+        self._move()
+        answer = self.status(result).pack(tag)
+        output = self._output()
+        return output if output and message.kind is Kind.INPUT and result is Result.OK else [answer, *output]
+
+    def status(self, result: Result = Result.OK) -> Status:
+        """Where the device stands."""
+        flags = State.OPEN * self._open | State.LOADED * (self._weights is not None)
+        return Status(
+            result=result,
+            flags=State(flags),
+            lease=self._lease,
+            session=self._session,
+            quota=self._granted - self._begun,
+            input_position=self._input_position % link.WRAP,
+            input_room=self.identity.window - self._unpacker.held,
+            output_position=self._written % link.WRAP,
+            taken=self._taken % link.WRAP,
+            image_position=len(self._image),
+            damaged=self._damaged,
+        )
+
+    @property
+    def _written(self) -> int:
+        """Output bytes that have left the gate."""
+        return self._taken + len(self._outbox)
+
+    @property
+    def _begun(self) -> int:
+        """Steps of which a bit has left the gate."""
+        return -(-self._written // self.identity.output_bytes)
+
+    def _status(self, message: Message) -> Result:
+        return Result.OK
+
+    def _load(self, message: Message) -> Result:
+        if Trait.LOADABLE not in self.identity.flags:
+            return Result.UNKNOWN
+        if self._open:
+            return Result.LOCKED
+        position, size = message["position"], len(message.data)
+        if position not in (0, len(self._image)):
+            return Result.GAP
+        if position + size > self.identity.image:
+            return Result.FULL
+        if position == 0:
+            self._image, self._weights = bytearray(), None
+        self._image += message.data
+        return Result.OK
+
+    def _seal(self, message: Message) -> Result:
+        if Trait.LOADABLE not in self.identity.flags:
+            return Result.UNKNOWN
+        if self._open:
+            return Result.LOCKED
+        stated, image = (message["length"], message["crc"]), bytes(self._image)
+        if stated != (self.identity.image, zlib.crc32(image)) or len(image) != self.identity.image:
+            self._weights = None
+            return Result.MISMATCH
+        from spikeveil.pysim import image as image_module  # type: ignore[attr-defined] # until the image is there
+
+        self._weights = image_module.from_bytes(self.spec, self.identity.lanes, image)
+        return Result.OK
+
+    def _open_lease(self, message: Message) -> Result:
+        quota, steps, format = (message[name] for name in ("quota", "record_steps", "format"))
+        if len(message.data) != self.identity.secret_bytes or not quota or not steps or format > link.TAGGED_FORMAT:
+            return Result.MALFORMED
+        source = words(message.data, self.identity.flags)
+        if source is None:
+            return Result.MALFORMED
+        if self._weights is None:
+            return Result.UNLOADED
+        if message["lease"] <= self._lease:
+            return Result.STALE
+        self._clear(format)
+        self._lease, self._session = message["lease"], message["session"]
+        self._granted = self._admitted = quota
+        self._open, self._run = True, Run(self._weights, source, self._lease, steps)
+        return Result.OK
+
+    def _input(self, message: Message) -> Result:
+        if message["session"] == self._session:
+            self._confirm(message["taken"])
+        if not self._open or message["session"] != self._session:
+            return Result.CLOSED
+        if message["position"] != self._input_position % link.WRAP:
+            return Result.GAP
+        if len(message.data) > self.identity.window - self._unpacker.held:
+            return Result.FULL
+        self._unpacker.take(message.data, 0)
+        self._input_position += len(message.data)
+        return Result.OK
+
+    def _take(self, message: Message) -> Result:
+        if self._lease == 0 or message["session"] != self._session:
+            return Result.CLOSED
+        self._confirm(message["taken"])
+        if message["again"] & 1:
+            self._sent = self._taken
+        return Result.OK
+
+    def _close(self, message: Message) -> Result:
+        if not self._open or message["session"] != self._session:
+            return Result.CLOSED
+        self._shut()
+        return Result.OK
+
+    def _shut(self) -> None:
+        self._open, self._run = False, None
+        self._granted, self._pending = self._begun, bytearray()
+
+    def _confirm(self, taken: int) -> None:
+        """Forget output that the host has, where `taken` is a position that it can have reached."""
+        count = (taken - self._taken) % link.WRAP
+        if count <= self._sent - self._taken:
+            del self._outbox[:count]
+            self._taken += count
+
+    def _move(self) -> None:
+        """Let input through the network and the gate, as far as quota and outbox allow."""
+        size, moved = self.identity.output_bytes, 1
+        while self._run is not None and moved:
+            room = self.identity.outbox - len(self._outbox)
+            fits = max(0, room + DEPTH * size - len(self._pending)) // size
+            steps = self._unpacker.take(b"", min(self._admitted, fits))
+            if len(steps):
+                self._admitted -= len(steps)
+                self._pending += pack_steps(self._run.feed(steps), self.identity.output_bits)
+            moved = min(room, len(self._pending))
+            self._outbox += self._pending[:moved]
+            del self._pending[:moved]
+            if self._written == self._granted * size:
+                self._shut()
+
+    def _output(self) -> list[bytes]:
+        """What has not been sent, as bodies."""
+        bodies = []
+        while self._sent < self._written:
+            start = self._sent - self._taken
+            piece = bytes(self._outbox[start : start + link.room(Kind.OUTPUT)])
+            bodies.append(self._output_body(piece))
+            self._sent += len(piece)
+        return bodies
+
+    def _output_body(self, piece: bytes) -> bytes:
+        return link.pack(
+            Kind.OUTPUT,
+            0,
+            piece,
+            session=self._session,
+            position=self._sent % link.WRAP,
+            input_position=self._input_position % link.WRAP,
+            input_room=self.identity.window - self._unpacker.held,
+        )
+
+
+KINDS = frozenset(kind for kind in Kind if kind < Kind.IDENTITY)
+HANDLERS: dict[Kind, Callable[[Device, Message], Result]] = {
+    Kind.STATUS: Device._status,
+    Kind.LOAD: Device._load,
+    Kind.SEAL: Device._seal,
+    Kind.OPEN: Device._open_lease,
+    Kind.INPUT: Device._input,
+    Kind.TAKE: Device._take,
+    Kind.CLOSE: Device._close,
+}

@@ -1,0 +1,98 @@
+"""Input steps as bytes, in the two formats of docs/protocol.md, and back. Twin of hdl/unpack.py."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim import checks
+from spikeveil.pysim.link import BITMAP, FIXED_FORMAT, TAGGED_FORMAT
+
+MAX_EVENTS = BITMAP - 1
+
+
+def bitmap_bytes(inputs: int) -> int:
+    """Bytes of a step's bitmap."""
+    return -(-inputs // 8)
+
+
+def index_bytes(inputs: int) -> int:
+    """Bytes of an index in format 1."""
+    return 1 if inputs <= 255 else 2
+
+
+class Unpacker:
+    """A stream of input bytes to steps, in pieces of any size; `format` as in OPEN.
+
+    In format 1 an index counts where it is in range and above every index that counted before it in its step.
+    """
+
+    def __init__(self, inputs: int, format: int) -> None:
+        self.inputs, self.tagged = inputs, checks.integer("input format", format, FIXED_FORMAT, TAGGED_FORMAT) == 1
+        self._held = bytearray()
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait: none where the first step is not whole, for its bytes pass as they come."""
+        return len(self._held) if self._step() else 0
+
+    def take(self, piece: bytes, most: int) -> NDArray[np.bool_]:
+        """Add `piece` and take the whole steps off, `most` at the most: (steps, inputs)."""
+        self._held += piece
+        steps: list[NDArray[np.bool_]] = []
+        while len(steps) < most and (size := self._step()):
+            steps.append(self._decode(bytes(self._held[:size])))
+            del self._held[:size]
+        return np.array(steps, np.bool_).reshape(-1, self.inputs)
+
+    def _step(self) -> int:
+        """Bytes of the first step held, 0 where it is not whole."""
+        size = bitmap_bytes(self.inputs)
+        if self.tagged:
+            if not self._held:
+                return 0
+            size = 1 + (size if self._held[0] == BITMAP else self._held[0] * index_bytes(self.inputs))
+        return size if len(self._held) >= size else 0
+
+    def _decode(self, step: bytes) -> NDArray[np.bool_]:
+        if not self.tagged or step[0] == BITMAP:
+            bits = np.frombuffer(step[self.tagged :], np.uint8)
+            return np.unpackbits(bits, count=self.inputs, bitorder="little").astype(np.bool_)
+        found, highest = np.zeros(self.inputs, np.bool_), -1
+        for index in np.frombuffer(step[1:], f"<u{index_bytes(self.inputs)}"):
+            if highest < index < self.inputs:
+                found[index], highest = True, index
+        return found
+
+
+def bitmaps(steps: NDArray[np.bool_]) -> bytes:
+    """Steps (steps, inputs) in format 0."""
+    return np.packbits(steps, axis=1, bitorder="little").tobytes()
+
+
+def padded(steps: NDArray[np.bool_], events: int) -> bytes:
+    """Steps (steps, inputs) in format 1 as `events` indices each, filled up with indices of all ones.
+
+    ValueError where a step has more spikes, or where `events` cannot be a count.
+    """
+    width = index_bytes(steps.shape[1])
+    most = int(steps.sum(axis=1).max(initial=0))
+    checks.integer("events of a step", events, most, MAX_EVENTS)
+    indices = np.full((len(steps), events), -1, np.int64)
+    rank = np.cumsum(steps, axis=1) - 1
+    row, column = np.nonzero(steps)
+    indices[row, rank[row, column]] = column
+    tagged = np.empty((len(steps), 1 + events * width), np.uint8)
+    tagged[:, 0] = events
+    tagged[:, 1:] = indices.astype(f"<u{width}").view(np.uint8).reshape(len(steps), -1)
+    return tagged.tobytes()
+
+
+def shortest(steps: NDArray[np.bool_]) -> bytes:
+    """Steps (steps, inputs) in format 1, each as indices or as a bitmap, whichever is shorter: so length tells."""
+    inputs = steps.shape[1]
+    width, size = index_bytes(inputs), bitmap_bytes(inputs)
+    most = min(MAX_EVENTS, size // width)
+    parts = []
+    for step in steps:
+        count = int(step.sum())
+        parts.append(padded(step[None], count) if count <= most and inputs < 1 << 16 else b"\xff" + bitmaps(step[None]))
+    return b"".join(parts)
