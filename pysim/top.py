@@ -26,8 +26,8 @@ def describe(
     private: bool = True,
     structure: bytes = b"",
     image: int = 0,
-    window: int = 1024,
-    outbox: int = 1024,
+    window: int = 2048,
+    outbox: int = 2048,
     clock: int = 12_000_000,
     cadence: int = 0,
 ) -> Identity:
@@ -108,7 +108,6 @@ class Device:
         self._weights = None if Trait.LOADABLE in self.identity.flags else self.spec
         self._image = bytearray()
         self._lease = self._session = self._granted = 0
-        self._open = False
         self._damaged = 0
         self._clear(link.FIXED_FORMAT)
 
@@ -119,7 +118,7 @@ class Device:
         self._input_position = 0
         self._pending = bytearray()  # steps computed that wait for the outbox
         self._outbox = bytearray()  # what left the gate and is not confirmed
-        self._taken = self._sent = 0  # positions; the outbox begins at `_taken`
+        self._taken = self._sent = self._shown = 0  # positions; the outbox begins at `_taken`, `_shown` was sent once
 
     def damaged(self, frames: int = 1) -> None:
         """Count frames that did not arrive whole."""
@@ -172,6 +171,10 @@ class Device:
         """Steps of which a bit has left the gate."""
         return -(-self._written // self.identity.output_bytes)
 
+    @property
+    def _open(self) -> bool:
+        return self._begun < self._granted
+
     def _status(self, message: Message) -> Result:
         return Result.OK
 
@@ -218,7 +221,7 @@ class Device:
         self._clear(format)
         self._lease, self._session = message["lease"], message["session"]
         self._granted = self._admitted = quota
-        self._open, self._run = True, Run(self._weights, source, self._lease, steps)
+        self._run = Run(self._weights, source, self._lease, steps)
         return Result.OK
 
     def _input(self, message: Message) -> Result:
@@ -245,19 +248,17 @@ class Device:
     def _close(self, message: Message) -> Result:
         if not self._open or message["session"] != self._session:
             return Result.CLOSED
-        self._shut()
+        self._granted, self._admitted = self._begun, 0
+        del self._pending[self._granted * self.identity.output_bytes - self._written :]  # a step begun leaves whole
         return Result.OK
-
-    def _shut(self) -> None:
-        self._open, self._run = False, None
-        self._granted, self._pending = self._begun, bytearray()
 
     def _confirm(self, taken: int) -> None:
         """Forget output that the host has, where `taken` is a position that it can have reached."""
         count = (taken - self._taken) % link.WRAP
-        if count <= self._sent - self._taken:
+        if count <= self._shown - self._taken:
             del self._outbox[:count]
             self._taken += count
+            self._sent = max(self._sent, self._taken)
 
     def _move(self) -> None:
         """Let input through the network and the gate, as far as quota and outbox allow."""
@@ -272,8 +273,6 @@ class Device:
             moved = min(room, len(self._pending))
             self._outbox += self._pending[:moved]
             del self._pending[:moved]
-            if self._written == self._granted * size:
-                self._shut()
 
     def _output(self) -> list[bytes]:
         """What has not been sent, as bodies."""
@@ -283,6 +282,7 @@ class Device:
             piece = bytes(self._outbox[start : start + link.room(Kind.OUTPUT)])
             bodies.append(self._output_body(piece))
             self._sent += len(piece)
+        self._shown = max(self._shown, self._sent)
         return bodies
 
     def _output_body(self, piece: bytes) -> bytes:

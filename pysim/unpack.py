@@ -20,10 +20,7 @@ def index_bytes(inputs: int) -> int:
 
 
 class Unpacker:
-    """A stream of input bytes to steps, in pieces of any size; `format` as in OPEN.
-
-    In format 1 an index counts where it is in range and above every index that counted before it in its step.
-    """
+    """A stream of input bytes to steps, in pieces of any size; `format` as in OPEN."""
 
     def __init__(self, inputs: int, format: int) -> None:
         self.inputs, self.tagged = inputs, checks.integer("input format", format, FIXED_FORMAT, TAGGED_FORMAT) == 1
@@ -56,10 +53,8 @@ class Unpacker:
         if not self.tagged or step[0] == BITMAP:
             bits = np.frombuffer(step[self.tagged :], np.uint8)
             return np.unpackbits(bits, count=self.inputs, bitorder="little").astype(np.bool_)
-        found, highest = np.zeros(self.inputs, np.bool_), -1
-        for index in np.frombuffer(step[1:], f"<u{index_bytes(self.inputs)}"):
-            if highest < index < self.inputs:
-                found[index], highest = True, index
+        found, indices = np.zeros(self.inputs, np.bool_), np.frombuffer(step[1:], f"<u{index_bytes(self.inputs)}")
+        found[indices[indices < self.inputs]] = True
         return found
 
 
