@@ -1,0 +1,221 @@
+"""The guard: the only door out of the chip. Twin of pysim/guard.py."""
+
+from typing import Any
+
+from amaranth.hdl import Assert, Cat, Format, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.plan import INPUT_LANES, Plan
+from spikeveil.hdl.source import KEY_BITS, SEED_BITS
+from spikeveil.hdl.spikes import SpikeRow, index_bits
+from spikeveil.pysim.guard import SEED_BYTES, secret_bytes
+from spikeveil.pysim.link import Result
+
+
+class Offer(data.StructLayout):
+    """A lease as the host offers it; the field names are those of the OPEN message."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"lease": unsigned(40), "session": unsigned(32), "quota": unsigned(32), "record_steps": unsigned(16)}
+        )
+
+
+def outer_ports(plan: Plan) -> dict[str, Any]:
+    """The side of the guard that looks away from the network."""
+    return {
+        "i": In(stream.Signature(SpikeRow(INPUT_LANES))),
+        "o": Out(stream.Signature(plan.o_row)),
+        "offer": In(Offer()),
+        "ask": In(1),
+        "begin": In(1),
+        "close": In(1),
+        "rewind": In(1),
+        "secret": In(stream.Signature(8)),
+        "loaded": In(1),
+        "result": Out(Result),
+        "open": Out(1),
+        "lease": Out(40),
+        "session": Out(32),
+        "quota": Out(32),
+        "start": Out(1),
+    }
+
+
+class Guard(wiring.Component):
+    """Holds the lease and counts what leaves. While no lease is open nothing passes and the network is held in reset.
+
+    **Rows.** `i` to `inside_i`: while a lease is open, the first `quota` steps may enter, `plan.i_rows` rows each;
+    the guard sets `step_end` and `record_end` itself and ignores what came. `inside_o` to `o`: a step counts
+    when its first of `plan.o_rows` rows leaves; the step that takes the quota to zero leaves whole, and nothing after
+    it. The payload of `o` is zero while it is not valid. No row is delayed. `o` withdraws its offer when a lease
+    ends.
+
+    **Commands**, one cycle each; of several in one cycle only the first in this order counts.
+
+    - `close`: ends the lease; a step that has begun to leave leaves whole.
+    - `ask`: judges `offer` and the bytes that `secret` took since the last `rewind`. `result` is, one cycle later,
+      the first that holds of MALFORMED (quota or record steps are 0, not exactly `secret_bytes` bytes, or an LFSR's
+      seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above `lease`), OK. Only OK changes
+      anything: the lease before ends at once, `lease` and `session` are the new ones, and `secret` rewinds.
+    - `begin`, after an `ask` that was taken and all bytes of the secret once more, now to be kept: opens the lease.
+      `result` is, one cycle later, OK; or MALFORMED, and no lease is open.
+    - `rewind`, before an offer: forgets the bytes that `secret` took, and an `ask` that was taken.
+
+    `secret` takes a byte in every cycle; one that comes with a `rewind` is lost. `open`: a lease is open; it is the
+    same as `quota`, the steps that may still leave, not being zero. `start` is high in the first cycle of a lease,
+    in which no row enters: it opens the network and clears every buffer outside. `reset` resets the network: it is
+    high in at least one cycle before each `start`. The lease ports of the network (`key`, `lease`, `record`,
+    `seeds`) stay as they are while `reset` is low; between leases the secret is zero.
+
+    No command reads the secret, raises `quota` while a lease is open, or lowers `lease`. Reset is for power-on only:
+    it forgets which numbers were seen.
+    """
+
+    i: stream.Interface
+    inside_i: stream.Interface
+    inside_o: stream.Interface
+    o: stream.Interface
+    offer: Any
+    ask: Signal
+    begin: Signal
+    close: Signal
+    rewind: Signal
+    secret: stream.Interface
+    loaded: Signal
+    result: Any
+    open: Signal
+    lease: Signal
+    session: Signal
+    quota: Signal
+    start: Signal
+    reset: Signal
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.secret_bytes = secret_bytes(plan.source, len(plan.spec.flipped))
+        super().__init__(
+            {
+                **outer_ports(plan),
+                "inside_i": Out(stream.Signature(SpikeRow(INPUT_LANES))),
+                "inside_o": In(stream.Signature(plan.o_row)),
+                "reset": Out(1),
+                **{name: Out(width) for name, width in plan.lease_ports.items()},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        granted, leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
+        waiting, record_steps = Signal.like(self.quota), Signal(16)  # steps that may still enter; steps of a record
+        again, verdict = Signal(), Signal(Result)
+        sound = self._secret(m, granted, again)
+        self._enter(m, waiting, record_steps)
+        self._leave(m, leaving)
+        m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
+        m.d.sync += self.start.eq(0)
+
+        with m.If(self.close):
+            m.d.sync += [self.quota.eq(0), self.open.eq(0), granted.eq(0)]
+        with m.Elif(self.ask):
+            m.d.sync += self.result.eq(verdict)
+            with m.If(verdict == Result.OK):
+                m.d.comb += again.eq(1)
+                m.d.sync += [self.quota.eq(0), self.open.eq(0), leaving.eq(0), granted.eq(1)]
+                m.d.sync += [self.lease.eq(self.offer.lease), self.session.eq(self.offer.session)]
+                m.d.sync += [waiting.eq(self.offer.quota), record_steps.eq(self.offer.record_steps)]
+        with m.Elif(self.begin):
+            m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
+            with m.If(granted & sound):
+                m.d.sync += [self.result.eq(Result.OK), self.quota.eq(waiting), self.open.eq(1), self.start.eq(1)]
+        with m.Elif(self.rewind):
+            m.d.comb += again.eq(1)
+            m.d.sync += granted.eq(0)
+        m.d.sync += Assert(self.open == (self.quota != 0), Format("lease open with {} steps left", self.quota))
+        return m
+
+    def _judge(self, sound: Value) -> Value:
+        offer: Any = self.offer
+        whole = sound & (offer.quota != 0) & (offer.record_steps != 0)
+        fresh = Mux(offer.lease > self.lease, Result.OK, Result.STALE)
+        return Mux(whole, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
+
+    def _enter(self, m: Module, waiting: Signal, record_steps: Signal) -> None:
+        """Rows in: whole steps, as many as the lease has, in records of `record_steps`."""
+        row, steps_left = Signal(index_bits(self.plan.i_rows)), Signal.like(record_steps)
+        enters, last = Signal(), Signal()
+        m.d.comb += [
+            enters.eq(self.open & ~self.start & (waiting != 0)),
+            last.eq(row == self.plan.i_rows - 1),
+            self.inside_i.valid.eq(self.i.valid & enters),
+            self.i.ready.eq(self.inside_i.ready & enters),
+            self.inside_i.payload.bits.eq(self.i.payload.bits),
+            self.inside_i.payload.step_end.eq(last),
+            self.inside_i.payload.record_end.eq(last & (steps_left == 1)),
+        ]
+        with m.If(self.reset):
+            m.d.sync += [row.eq(0), steps_left.eq(record_steps)]
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+            with m.If(last):
+                m.d.sync += [waiting.eq(waiting - 1), steps_left.eq(Mux(steps_left == 1, record_steps, steps_left - 1))]
+
+    def _leave(self, m: Module, leaving: Signal) -> None:
+        """Rows out: a step's first row only while there is quota, its others always."""
+        row, last = Signal(index_bits(self.plan.o_rows)), Signal()
+        m.d.comb += [
+            last.eq(row == self.plan.o_rows - 1),
+            self.o.valid.eq(self.inside_o.valid & ~self.reset),
+            self.inside_o.ready.eq(self.o.ready & ~self.reset),
+        ]
+        with m.If(self.o.valid):
+            m.d.comb += [
+                self.o.payload.bits.eq(self.inside_o.payload.bits),
+                self.o.payload.step_end.eq(last),
+                self.o.payload.record_end.eq(last & self.inside_o.payload.record_end),
+            ]
+        with m.If(self.reset):
+            m.d.sync += row.eq(0)
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += [row.eq(Mux(last, 0, row + 1)), leaving.eq(~last)]
+            with m.If(~leaving):
+                m.d.sync += [self.quota.eq(self.quota - 1), self.open.eq(self.quota != 1)]
+
+    def _secret(self, m: Module, granted: Signal, again: Signal) -> Value:
+        """Count the secret's bytes and look at them; keep them where an ask was taken. Whether they are all there."""
+        left = Signal(range(self.secret_bytes + 1), init=self.secret_bytes)
+        kept, byte = Signal(8 * self.secret_bytes), self.secret.payload
+        surplus, some, zero = Signal(), Signal(), Signal()  # some: a bit is set in the seed that is under way
+        with m.If(self.secret.valid):
+            with m.If(left == 0):
+                m.d.sync += surplus.eq(1)
+            with m.Else():
+                m.d.sync += left.eq(left - 1)
+                if self.secret_bytes:
+                    m.d.sync += kept.eq(Mux(granted, Cat(kept, byte)[8:], kept))
+        if self.plan.source == "lfsr":
+            ends, bits = Signal(), Signal()
+            m.d.comb += [ends.eq(left % SEED_BYTES == 1), bits.eq(some | Mux(ends, byte[:7], byte).any())]
+            with m.If(self.secret.valid):
+                m.d.sync += [some.eq(bits & ~ends), zero.eq(zero | (ends & ~bits))]
+        with m.If(self.reset & ~granted):
+            m.d.sync += kept.eq(0)
+        with m.If(again):
+            m.d.sync += [left.eq(self.secret_bytes), surplus.eq(0), some.eq(0), zero.eq(0)]
+        self._hand_over(m, kept)
+        return (left == 0) & ~surplus & ~zero
+
+    def _hand_over(self, m: Module, kept: Signal) -> None:
+        """The secret to the network, as its ports take it: the key as its bytes are printed, the seeds side by side."""
+        ports: Any = self
+        if "seeds" in self.plan.lease_ports:
+            seeds = [
+                kept.word_select(place, 8 * SEED_BYTES)[:SEED_BITS] for place in range(len(self.plan.spec.flipped))
+            ]
+            m.d.comb += ports.seeds.eq(Cat(seeds))
+        if "key" in self.plan.lease_ports:
+            m.d.comb += [
+                ports.key.eq(Cat(kept[8 * place : 8 * place + 8][::-1] for place in range(KEY_BITS // 8))),
+                ports.record.eq(0),
+            ]
