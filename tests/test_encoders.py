@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeveil.host.data import latency, rate
+from spikeveil.host.data import direct, encoder, latency, levels, load_digits, rate, spread
 
 
 def trains(spikes: np.ndarray) -> list[str]:
@@ -65,7 +65,56 @@ def test_one_step_holds_whatever_fires_at_all() -> None:
     assert trains(latency([[0, 1, 255]], 1)) == ["0", "1", "1"]
 
 
-@pytest.mark.parametrize("encode", [rate, latency])
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(st.integers(1, 1 << 16), st.integers(1, (1 << 16) - 1), st.integers(0, (1 << 16) - 1), st.integers(0, 9))
+def test_rate_in_plain_integers_at_any_width(steps: int, maximum: int, value: int, pixel: int) -> None:
+    """Where a product of phase and count would leave 32 bits too."""
+    steps, value = max(1, steps // 16 if pixel else steps), value % (maximum + 1)
+    spikes = rate([[value] * (pixel + 1)], steps, maximum)[0, :, pixel]
+    count = (2 * steps * value + maximum) // (2 * maximum)
+    phases = ((t + pixel) % steps for t in range(steps))
+    assert spikes.tolist() == [(phase + 1) * count // steps > phase * count // steps for phase in phases]
+
+
+@pytest.mark.parametrize(
+    ("value", "planes"),  # of 3 levels above 0, lowest bit first: round(3 v / 6)
+    [(0, "00"), (1, "10"), (2, "10"), (3, "01"), (4, "01"), (5, "11"), (6, "11")],
+)
+def test_direct_by_hand(value: int, planes: str) -> None:
+    assert trains(direct([[value]], 3, 6, 2)) == [bit * 3 for bit in planes]
+
+
+def test_one_plane_is_a_threshold() -> None:
+    np.testing.assert_array_equal(direct([[0, 127, 128, 255]], 2), [[[0, 0, 1, 1]] * 2])
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_direct_spikes_drive_what_the_levels_drive(bits: int) -> None:
+    images = load_digits().test_images[:20]
+    weights = np.random.default_rng(bits).normal(size=(5, 64)).astype(np.float32)
+    expected = levels(images, 16, bits) @ weights.T
+    for current in np.moveaxis(direct(images, 4, 16, bits) @ spread(weights, bits).T, 1, 0):
+        np.testing.assert_allclose(current, expected, atol=1e-5)
+
+
+def test_levels_reach_from_0_to_1_and_keep_eight_bits() -> None:
+    np.testing.assert_array_equal(levels([np.arange(256)]), [np.arange(256, dtype=np.float32) / 255])
+    assert levels([[0, 5, 16]], 16, 2).tolist() == [[0, np.float32(1 / 3), 1]]
+
+
+def test_encoders_by_name() -> None:
+    images = load_digits().test_images[:5]
+    for name, encode in (("rate", rate), ("latency", latency), ("direct", direct)):
+        np.testing.assert_array_equal(encoder(name, 8, 16)(images), encode(images, 8, 16))
+    with pytest.raises(ValueError) as caught:
+        encoder("phase", 8)
+    assert str(caught.value) == "encoder must be one of 'rate', 'latency', 'direct', not 'phase'"
+    with pytest.raises(ValueError) as caught:
+        direct(images, 8, 16, 9)
+    assert str(caught.value) == "encoder bits must be 1 to 8, not 9"
+
+
+@pytest.mark.parametrize("encode", [rate, latency, direct])
 @pytest.mark.parametrize(
     ("images", "steps", "maximum", "sentence"),
     [

@@ -1,7 +1,31 @@
 """Real data for spiking networks: images in, spikes between, classes out; and the trained network of the example."""
 
+from spikeveil.host.data.catalogue import ENCODERS, NAMES, encoder, load_dataset
+from spikeveil.host.data.dataset import DataMissing, Dataset
 from spikeveil.host.data.decoder import accuracy, class_counts, classify
-from spikeveil.host.data.digits import DataMissing, Digits, load_digits
-from spikeveil.host.data.encoders import latency, rate
+from spikeveil.host.data.encoders import direct, latency, levels, rate, spread
+from spikeveil.host.data.mnist import load_fashion_mnist, load_mnist
+from spikeveil.host.data.scikit import between, load_breast_cancer, load_digits, load_iris
 
-__all__ = ["DataMissing", "Digits", "accuracy", "class_counts", "classify", "latency", "load_digits", "rate"]
+__all__ = [
+    "ENCODERS",
+    "NAMES",
+    "DataMissing",
+    "Dataset",
+    "accuracy",
+    "between",
+    "class_counts",
+    "classify",
+    "direct",
+    "encoder",
+    "latency",
+    "levels",
+    "load_breast_cancer",
+    "load_dataset",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_iris",
+    "load_mnist",
+    "rate",
+    "spread",
+]

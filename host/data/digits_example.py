@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.host.data.digits import CLASSES, MAXIMUM, load_digits
 from spikeveil.host.data.encoders import rate
 from spikeveil.host.data.float_model import FloatNetwork
+from spikeveil.host.data.scikit import load_digits
 from spikeveil.pysim import NetworkSpec
 
 __all__ = [
@@ -26,6 +26,8 @@ ASSETS = Path(__file__).with_name("assets")
 NETWORK = ASSETS / "digits.snn"
 FLOAT = ASSETS / "digits_float.npz"
 STEPS = 16
+CLASSES = 10
+MAXIMUM = 16  # of a pixel's intensity
 
 #: A PUBLISHED key, so that the figures of the example can be reproduced. It protects nothing.
 DEMO_KEY = b"spikeveil!"

@@ -116,7 +116,7 @@ class FloatNetwork:
     def load(cls, path: Path) -> "FloatNetwork":
         """Read a file that `save` wrote; ValueError, one sentence, for another."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             count = len({name.partition(".")[0] for name in arrays})
             return cls(tuple(_layer(arrays, index) for index in range(count)))

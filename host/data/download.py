@@ -1,0 +1,75 @@
+"""Files from the network, kept only where they are the ones that were pinned."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from spikeveil.host.data.dataset import DataMissing
+
+TIMEOUT = 30.0  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A file by its name, its size in bytes and the SHA-256 of those, as 64 hexadecimal digits."""
+
+    name: str
+    size: int
+    sha256: str
+
+    def is_content(self, content: bytes) -> bool:
+        """Whether `content` is this file."""
+        return len(content) == self.size and hashlib.sha256(content).hexdigest() == self.sha256
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `spikeveil/data` in the user's cache folder. Deleting it costs a download."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "spikeveil" / "data"
+
+
+def fetch(pinned: Pinned, mirrors: Sequence[str], folder: Path) -> Path:
+    """The path of the pinned file in `folder`, downloaded from the first mirror that has it, unless it is there.
+
+    mirrors: URLs of folders, tried in order. Whatever has another checksum is thrown away before anything reads it,
+    from the network and from `folder` alike; a file is written whole or not at all. Raises DataMissing, one sentence
+    that says what each mirror answered, where none has it.
+    """
+    path = folder / pinned.name
+    if path.is_file() and pinned.is_content(path.read_bytes()):
+        return path
+    answers = []
+    for mirror in mirrors:
+        url = mirror.rstrip("/") + "/" + pinned.name
+        content, answer = _read(url, pinned.size)
+        if content is not None and pinned.is_content(content):
+            _keep(path, content)
+            return path
+        answers.append(f"{url}: {answer or 'another file than the pinned one, thrown away'}")
+    raise DataMissing(
+        f"{pinned.name} is not in {folder} and could not be downloaded ({'; '.join(answers)}): "
+        "get it elsewhere and give the path of the data"
+    )
+
+
+def _read(url: str, size: int) -> tuple[bytes | None, str]:
+    """At most one byte more than `size`, or None and why not."""
+    if not url.startswith(("https://", "http://127.0.0.1:")):
+        return None, "refused, because it is not https"
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+            return answer.read(size + 1), ""
+    except (urllib.error.URLError, HTTPException, OSError) as error:
+        return None, str(getattr(error, "reason", None) or error)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    from spikeveil.pysim.storage import write_whole
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)

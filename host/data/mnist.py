@@ -1,0 +1,98 @@
+"""MNIST and Fashion-MNIST: from files that you have, or downloaded and checked."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.data.dataset import DataMissing, Dataset
+from spikeveil.host.data.download import Pinned, cache_folder, fetch
+from spikeveil.host.data.idx import read_idx
+
+CLASSES, SHAPE = 10, (28, 28)
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
+MNIST_FILES = (
+    Pinned(f"{STEMS[0]}.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+    Pinned(f"{STEMS[1]}.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+    Pinned(f"{STEMS[2]}.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+    Pinned(f"{STEMS[3]}.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+)
+FASHION_MIRRORS = (
+    "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
+)
+FASHION_FILES = (
+    Pinned(f"{STEMS[0]}.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+    Pinned(f"{STEMS[1]}.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    Pinned(f"{STEMS[2]}.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+    Pinned(f"{STEMS[3]}.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+)
+
+
+def load_mnist(path: Path | None = None) -> Dataset:
+    """60,000 images of digits to train on and 10,000 to test, 28x28, intensities 0 to 255.
+
+    path: a folder with the four IDX files, plain or gzipped, or a Keras .npz file; taken as it is, and any number of
+    images will do. Without one, the files of the user's cache folder, downloaded there first where they are missing,
+    and only ever used with the checksum that is pinned here. Raises DataMissing where there is nothing and no network,
+    ValueError for files that are damaged or something else.
+    """
+    return _load("mnist", path, MNIST_FILES, MNIST_MIRRORS)
+
+
+def load_fashion_mnist(path: Path | None = None) -> Dataset:
+    """Ten kinds of clothes in the format of MNIST; see `load_mnist`."""
+    return _load("fashion-mnist", path, FASHION_FILES, FASHION_MIRRORS)
+
+
+def _load(name: str, path: Path | None, files: tuple[Pinned, ...], mirrors: tuple[str, ...]) -> Dataset:
+    if path is None:
+        folder = cache_folder() / name
+        paths = [fetch(pinned, mirrors, folder) for pinned in files]
+        return _dataset(name, *(read_idx(file, 1 if "labels" in file.name else 3) for file in paths))
+    if path.is_dir():
+        return _dataset(name, *(read_idx(_found(path, stem), 1 if "labels" in stem else 3) for stem in STEMS))
+    if not path.exists():
+        raise DataMissing(f"{name} is not at {path}")
+    return _dataset(name, *_keras(path))
+
+
+def _found(folder: Path, stem: str) -> Path:
+    """The file of that name, with a dash or a dot before `idx`, gzipped or not."""
+    names = [f"{base}{end}" for base in (stem, stem.replace("-idx", ".idx")) for end in ("", ".gz")]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataMissing(f"{folder} holds no {stem}, plain or .gz")
+
+
+def _keras(path: Path) -> list[NDArray[Any]]:
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return [file[name] for name in ARRAYS]
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"data file {path} must be a .npz file with {', '.join(ARRAYS)}: {error}") from error
+
+
+def _dataset(
+    name: str, train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any]
+) -> Dataset:
+    for images in (train, test):
+        if images.shape[1:] != SHAPE or images.dtype != np.uint8:
+            raise ValueError(
+                f"{name} images must be uint8 of shape (records, 28, 28), not {images.dtype} {images.shape}"
+            )
+
+    train, test = (np.ascontiguousarray(images).reshape(-1, 784) for images in (train, test))
+    for labels in (train_labels, test_labels):
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"{name} labels must be integers of shape (records,), not {labels.dtype} {labels.shape}")
+    return Dataset(name, train, train_labels.astype(np.int64), test, test_labels.astype(np.int64), SHAPE, CLASSES)
