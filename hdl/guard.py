@@ -67,7 +67,7 @@ class Guard(wiring.Component):
     same as `quota`, the steps that may still leave, not being zero. `start` is high in the first cycle of a lease,
     in which no row enters: it opens the network and clears every buffer outside. `reset` resets the network: it is
     high in at least one cycle before each `start`. The lease ports of the network (`key`, `lease`, `record`,
-    `seeds`) stay as they are while `reset` is low; between leases the secret is zero.
+    `seeds`) stay as they are while `reset` is low; the secret is zero while it is high, but for an `ask` taken.
 
     No command reads the secret, raises `quota` while a lease is open, or lowers `lease`. Reset is for power-on only:
     it forgets which numbers were seen.
