@@ -75,8 +75,8 @@ def save(spec: NetworkSpec, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, synced to disk, or leave it as it was."""
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, synced to disk, with the permissions `mode`, or leave it as it was."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -84,7 +84,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

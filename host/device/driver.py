@@ -1,0 +1,191 @@
+"""The host's driver: a device at a port that says what it is, takes a network and runs records under a ledger."""
+
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spikeveil.host.device.campaign import Campaign, Progress, Released
+from spikeveil.host.device.errors import DeviceOther, DeviceRefused
+from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device.line import DEFAULT_BAUD, Port, SerialPort
+from spikeveil.host.device.link import Link, Timing
+from spikeveil.host.device.results import Results
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.pysim import checks
+from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, room
+from spikeveil.pysim.spec import NetworkSpec
+
+LOAD_TRIES = 3
+
+
+class Device:
+    """A device at an open port. Make it with `open`; it is a context manager that closes the port.
+
+    Everything that talks to the device raises LineLost, DeviceSilent or another DeviceError, one sentence each.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.identity = self._identify()
+        self.spec: NetworkSpec | None = None
+        self.holds_image = False  # known for sure, see `load`
+
+    @classmethod
+    def open(cls, port: str | Port, *, baud: int = DEFAULT_BAUD, timing: Timing | None = None) -> "Device":
+        """The device at a serial port, or at any other `Port`."""
+        link = Link(SerialPort(port, baud) if isinstance(port, str) else port, timing or Timing())
+        link.open()
+        try:
+            return cls(link)
+        except BaseException:
+            link.close()
+            raise
+
+    def close(self) -> None:
+        """Close the port; an open lease stays open."""
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def lfsr(self) -> bool:
+        """Whether the flips come from an LFSR, which protects nothing; else from Trivium."""
+        return Trait.LFSR in self.identity.flags
+
+    @property
+    def private_schedule(self) -> bool:
+        """Whether steps leave on a fixed cadence."""
+        return Trait.PRIVATE in self.identity.flags
+
+    def identify(self) -> Identity:
+        """What the device says it is, asked again. DeviceOther where it is not what it was."""
+        found = self._identify()
+        if found != self.identity:
+            raise DeviceOther(f"the device at {self.link.port.name} is another one than before")
+        return found
+
+    def status(self) -> Status:
+        """Where the device stands."""
+        return self._status(Kind.STATUS)
+
+    def load(self, spec: NetworkSpec) -> None:
+        """Make sure that the device holds `spec`; DeviceOther where it was built from another.
+
+        A baked network must have the fingerprint of `spec`. A loadable one must have its structure, and the image is
+        loaded and sealed with its CRC: always, since nothing reads an image back. An open lease is closed for it.
+        """
+        image = self._image(spec)
+        for attempt in range(LOAD_TRIES if image else 0):
+            if self._loaded(image):
+                break
+            if attempt == LOAD_TRIES - 1:
+                raise DeviceRefused(f"the device did not take the image in {LOAD_TRIES} attempts")
+        self.spec, self.holds_image = spec, True
+
+    def run(
+        self,
+        spikes: ArrayLike,
+        *,
+        ledger: Ledger,
+        budget: str,
+        delta: float | str | Fraction = "1e-6",
+        lease_records: int = 64,
+        demonstration: bool = False,
+        secrets: Secrets | None = None,
+        results: Results | None = None,
+        progress: Callable[[Progress], None] = lambda state: None,
+    ) -> Released:
+        """Records (records, steps, inputs) through the network that `load` made sure of, each lease paid for first.
+
+        budget: the data set in `ledger` whose budgets pay. delta: of each lease. lease_records: records of a lease,
+        what a crash loses at the most; larger leases cost less. demonstration: run a device that protects nothing (an
+        LFSR, the fast schedule) and book its nominal figures. secrets: by default fresh, and kept nowhere. results:
+        what an earlier run received and where to write what this one does; what they hold is not run again.
+
+        The port may vanish and come back, and the device may lose its power: the run goes on, under the same lease
+        where the device still holds it, else under a new one. Raises LedgerError or BudgetRefused where the ledger does
+        not lease, DeviceError, ValueError; `results` then hold what was received.
+        """
+        if self.spec is None:
+            raise ValueError("a device runs nothing before `load` has made sure of its network")
+        records = checks.spikes(spikes, self.spec.inputs)
+        campaign = Campaign(
+            self,
+            self.spec,
+            np.ascontiguousarray(records),
+            ledger=ledger,
+            budget=budget,
+            delta=Fraction(str(delta)),
+            lease_records=checks.integer("lease records", lease_records, 1, 1 << 32),
+            demonstration=demonstration,
+            secrets=secrets or Secrets.fresh(self.lfsr, len(self.spec.flipped)),
+            results=results or Results(self.spec, records),
+            progress=progress,
+        )
+        return campaign.run()
+
+    def reconnect(self) -> None:
+        """Open the port again once it is back. DeviceOther where another device is there."""
+        self.link.reopen()
+        self.holds_image = False
+        self.identify()
+
+    def ensure_loaded(self) -> None:
+        """Load the network again where it is not known to be there."""
+        if not self.holds_image and self.spec is not None:
+            self.load(self.spec)
+
+    # Inside
+
+    def _identify(self) -> Identity:
+        return Identity.of(self._answer(self.link.ask(Kind.IDENTIFY), Kind.IDENTITY))
+
+    def _status(self, kind: Kind, data: bytes = b"", **values: int) -> Status:
+        return Status.of(self._answer(self.link.ask(kind, data, **values), Kind.STATE))
+
+    def _answer(self, message: Message, kind: Kind) -> Message:
+        if message.kind is not kind:
+            raise DeviceRefused(f"the device at {self.link.port.name} answered {message.kind.name}, not {kind.name}")
+        return message
+
+    def _image(self, spec: NetworkSpec) -> bytes:
+        """The image that makes the device one of `spec`; empty where it is baked in."""
+        loadable = Trait.LOADABLE in self.identity.flags
+        if loadable:
+            from spikeveil.pysim import image
+
+            name, own, wanted = "structure", self.identity.structure.hex(), image.structure(spec)
+        else:
+            name, own, wanted = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint
+        if own != wanted:
+            raise DeviceOther(
+                f"the device at {self.link.port.name} must have the network's {name} {wanted[:16]}..., not {own[:16]}..."
+            )
+        content = image.to_bytes(spec, self.identity.lanes) if loadable else b""
+        if len(content) != self.identity.image:
+            raise DeviceOther(f"the device takes images of {self.identity.image} bytes, not {len(content)}")
+        return content
+
+    def _loaded(self, image: bytes) -> bool:
+        """Load the image and seal it; whether it arrived whole."""
+        self.holds_image = False
+        status = self.status()
+        if State.OPEN in status.flags:
+            self._status(Kind.CLOSE, session=status.session)
+        position = 0
+        while position < len(image):
+            piece = image[position : position + room(Kind.LOAD)]
+            status = self._status(Kind.LOAD, piece, position=position)
+            if status.result not in (Result.OK, Result.GAP):
+                raise DeviceRefused(f"the device did not take the image: {status.result.name}")
+            position = status.image_position
+        sealed = self._status(Kind.SEAL, length=len(image), crc=zlib.crc32(image))
+        return sealed.result is Result.OK
