@@ -44,7 +44,7 @@ class Packer(wiring.Component):
         with m.If(room):
             m.d.sync += self.o.valid.eq(filling & (filled == 7))
             with m.If(filling):
-                m.d.sync += [self.o.payload.eq(Cat(self.o.payload, row[0])[1:]), filled.eq(filled + 1)]
+                m.d.sync += [self.o.payload.eq(Cat(self.o.payload, row[0] & (left != 0))[1:]), filled.eq(filled + 1)]
                 m.d.sync += [row.eq(row >> 1), left.eq(left - (left != 0))]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(payload.bits), ending.eq(payload.step_end)]
