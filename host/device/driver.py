@@ -13,13 +13,17 @@ from spikeveil.host.device.errors import DeviceOther, DeviceRefused
 from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.line import DEFAULT_BAUD, Port, SerialPort
 from spikeveil.host.device.link import Link, Timing
+from spikeveil.host.device.payment import Payment
 from spikeveil.host.device.results import Results
-from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.host.privacy.claim import Claim, Wall
+from spikeveil.host.privacy.ledger import Ledger, probability
 from spikeveil.pysim import checks
 from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, room
 from spikeveil.pysim.spec import NetworkSpec
 
 LOAD_TRIES = 3
+MAX_RECORD_STEPS = (1 << 16) - 1  # the field of OPEN has two bytes
+MAX_QUOTA = (1 << 32) - 1
 
 
 class Device:
@@ -56,6 +60,11 @@ class Device:
         self.close()
 
     @property
+    def name(self) -> str:
+        """The port's name."""
+        return self.link.port.name
+
+    @property
     def lfsr(self) -> bool:
         """Whether the flips come from an LFSR, which protects nothing; else from Trivium."""
         return Trait.LFSR in self.identity.flags
@@ -69,7 +78,7 @@ class Device:
         """What the device says it is, asked again. DeviceOther where it is not what it was."""
         found = self._identify()
         if found != self.identity:
-            raise DeviceOther(f"the device at {self.link.port.name} is another one than before")
+            raise DeviceOther(f"the device at {self.name} is another one than before")
         return found
 
     def status(self) -> Status:
@@ -116,19 +125,27 @@ class Device:
         """
         if self.spec is None:
             raise ValueError("a device runs nothing before `load` has made sure of its network")
-        records = checks.spikes(spikes, self.spec.inputs)
+        records = np.ascontiguousarray(checks.spikes(spikes, self.spec.inputs))
+        steps = checks.integer("steps of a record", records.shape[1], 1, MAX_RECORD_STEPS)
+        checks.integer("lease records", lease_records, 1, MAX_QUOTA)
+        exact = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
+        payment = Payment(
+            ledger=ledger,
+            data_set=budget,
+            wall=self._wall(self.spec, steps, exact, demonstration),
+            source="lfsr" if self.lfsr else "trivium",
+            specification=self.spec.fingerprint,
+            delta=exact,
+            demonstration=demonstration,
+        )
         campaign = Campaign(
             self,
-            self.spec,
-            np.ascontiguousarray(records),
-            ledger=ledger,
-            budget=budget,
-            delta=Fraction(str(delta)),
-            lease_records=checks.integer("lease records", lease_records, 1, 1 << 32),
-            demonstration=demonstration,
-            secrets=secrets or Secrets.fresh(self.lfsr, len(self.spec.flipped)),
-            results=results or Results(self.spec, records),
-            progress=progress,
+            records,
+            payment,
+            secrets or Secrets.fresh(self.lfsr, len(self.spec.flipped)),
+            results or Results(self.spec, records),
+            min(lease_records, MAX_QUOTA // steps),
+            progress,
         )
         return campaign.run()
 
@@ -145,6 +162,18 @@ class Device:
 
     # Inside
 
+    def _wall(self, spec: NetworkSpec, steps: int, delta: Fraction, demonstration: bool) -> Wall:
+        """The flipped layer that a lease pays for. DeviceOther where the device protects nothing."""
+        why = "its flips come from an LFSR" if self.lfsr else "it is on the fast schedule"
+        if not demonstration and (self.lfsr or not self.private_schedule):
+            raise DeviceOther(
+                f"the device at {self.name} protects nothing, because {why}: it runs only as an insecure demonstration"
+            )
+        wall = Claim.of(spec, steps, source="trivium", delta=delta).wall
+        if wall is None:
+            raise ValueError("a network without a flipper lets its input out: no budget can bear it")
+        return wall
+
     def _identify(self) -> Identity:
         return Identity.of(self._answer(self.link.ask(Kind.IDENTIFY), Kind.IDENTITY))
 
@@ -153,7 +182,7 @@ class Device:
 
     def _answer(self, message: Message, kind: Kind) -> Message:
         if message.kind is not kind:
-            raise DeviceRefused(f"the device at {self.link.port.name} answered {message.kind.name}, not {kind.name}")
+            raise DeviceRefused(f"the device at {self.name} answered {message.kind.name}, not {kind.name}")
         return message
 
     def _image(self, spec: NetworkSpec) -> bytes:
@@ -166,9 +195,7 @@ class Device:
         else:
             name, own, wanted = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint
         if own != wanted:
-            raise DeviceOther(
-                f"the device at {self.link.port.name} must have the network's {name} {wanted[:16]}..., not {own[:16]}..."
-            )
+            raise DeviceOther(f"the device must have the network's {name}, {wanted[:16]}..., not {own[:16]}...")
         content = image.to_bytes(spec, self.identity.lanes) if loadable else b""
         if len(content) != self.identity.image:
             raise DeviceOther(f"the device takes images of {self.identity.image} bytes, not {len(content)}")

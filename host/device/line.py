@@ -2,6 +2,7 @@
 
 import errno
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 from spikeveil.host.device.errors import LineBusy, LineLost
@@ -96,10 +97,8 @@ class SerialLine:
 
     def close(self) -> None:
         """Unlock and close the port."""
-        try:
+        with suppress(OSError):
             self._device.close()
-        except OSError:
-            pass
 
     def _lost(self) -> LineLost:
         return LineLost(f"port {self._name} is gone")

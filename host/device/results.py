@@ -52,7 +52,7 @@ class Results:
         bits = self.spec.layers[-1].state_bits if self.readout else 1
         steps, neurons = self.rows.shape[1:]
         size = -(-neurons * bits // 8) * steps
-        count = min(len(records), len(output) // size)
+        count: int = min(len(records), len(output) // size)
         whole = records[:count]
         if count:
             rows = unpack(output[: count * size], neurons, bits, signed=self.readout)

@@ -1,0 +1,73 @@
+"""What a lease costs and what the ledger says about it: the spend that comes before every release."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import metadata
+
+from spikeveil.host.privacy.claim import Wall
+from spikeveil.host.privacy.ledger import Balance, Cost, Evidence, Lease, Ledger, Session, shown_down, shown_up
+from spikeveil.host.privacy.ledger.amounts import probability
+
+
+@dataclass(frozen=True)
+class Payment:
+    """How leases are paid: by the budgets of `data_set` in `ledger`, for the flips of `wall`, at `delta` each.
+
+    source: `trivium` or `lfsr`. demonstration: book nominal figures, and mark the budget so for good.
+    """
+
+    ledger: Ledger
+    data_set: str
+    wall: Wall
+    source: str
+    specification: str
+    delta: Fraction
+    demonstration: bool = False
+
+    def __post_init__(self) -> None:
+        probability("delta", self.delta)
+
+    def lease(self, releases: int, secret: bytes, device: str) -> Lease:
+        """A lease for so many records, on the disk when this returns. LedgerError, BudgetRefused."""
+        raster, versions = self.wall.raster, f"spikeveil {metadata.version('spikeveil')}"
+        session = Session(
+            self.wall.mechanism,
+            raster.steps,
+            raster.neurons,
+            releases,
+            self.delta,
+            raster.spike_limit,
+            raster.step_limit,
+        )
+        return self.ledger.lease(
+            self.data_set,
+            session,
+            key=secret,
+            specification=self.specification,
+            source=self.source,
+            device=device,
+            evidence=Evidence(versions=versions),
+            demonstration=self.demonstration,
+        )
+
+    def booked(self, leases: Sequence[Lease]) -> str:
+        """What the leases were charged, and what of the budgets is left, in words."""
+        balances = self.ledger.budgets(self.data_set)[self.data_set]
+        numbers = sorted(lease.number for lease in leases)
+        who = f"{len(leases)} leases, {numbers[0]} to {numbers[-1]}," if len(leases) > 1 else f"lease {numbers[0]}"
+        charged = zip(*(lease.charges for lease in leases), strict=True)
+        sums = [_sum(charges, balance) for charges, balance in zip(charged, balances, strict=True)]
+        nominal = ", nominal: an insecure demonstration" if self.demonstration else ""
+        return f"{who} of data set {self.data_set!r} in ledger {self.ledger.path}{nominal}: {'; '.join(sums)}"
+
+
+def _sum(charges: Sequence[Cost], balance: Balance) -> str:
+    epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
+    delta = sum((charge.delta for charge in charges), Fraction(0))
+    left = balance.epsilon_limit - balance.epsilon_spent, balance.delta_limit - balance.delta_spent
+    return (
+        f"epsilon {shown_up(epsilon)}, delta {shown_up(delta)} charged at {balance.unit.value} level, "
+        f"{shown_down(left[0])} and {shown_down(left[1])} left of {shown_down(balance.epsilon_limit)} and "
+        f"{shown_down(balance.delta_limit)}"
+    )
