@@ -9,6 +9,7 @@ from spikeveil.host.cli.refusals import failures
 
 #: sub-command -> module that holds a click command of that name (dashes become underscores)
 COMMANDS: dict[str, str] = {
+    "board": "spikeveil.host.cli.board",
     "budget": "spikeveil.host.cli.budget",
     "demo": "spikeveil.host.cli.demo",
     "devices": "spikeveil.host.cli.devices",

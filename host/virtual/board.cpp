@@ -33,6 +33,7 @@
 namespace {
 
 constexpr int BURST = 128;                   // cycles between two looks at the outside
+constexpr int POWER_ON = 512;                // cycles in which nothing is sent: the device holds itself in reset
 constexpr size_t MOST_WAITING = 1 << 16;     // bytes that a client may leave unread before the line loses them
 constexpr uint32_t POWER_CYCLE = 0xFFFFFFFF;
 
@@ -116,6 +117,7 @@ public:
         line = Line();
         line.bytes_in = old.bytes_in, line.bytes_out = old.bytes_out, line.broken = old.broken;
         top->rst = 0;
+        run(POWER_ON);
         moved = cycles;
     }
     void run(int count) {

@@ -43,7 +43,7 @@ class BoardSpec:
         bits = last.neurons * (last.state_bits if last.readout else 1)
         line = 2 * BITS_A_BYTE * -(-self.clock // self.baud) if self.pins == "uart" else 0
         inside = (plan.slots + 2) * max(plan.cadence, plan.worst_case)
-        return inside + 2 * plan.spec.inputs + 2 * bits + 2048 + line
+        return inside + 2 * plan.spec.inputs + 2 * bits + 1024 + line
 
 
 def verilog(board: BoardSpec) -> dict[str, str]:

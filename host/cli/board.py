@@ -1,0 +1,139 @@
+"""`spikeveil board`: a device of this network in simulation, behind a pseudo-terminal."""
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spikeveil.host.cli.network_options import load_network, make_plan, network_argument, plan_options
+from spikeveil.host.cli.privacy_options import json_option
+from spikeveil.host.cli.refusals import refusals
+
+if TYPE_CHECKING:
+    from spikeveil.host.virtual.build import BoardSpec
+    from spikeveil.host.virtual.process import Figures, VirtualBoard
+
+TICK = 0.5  # seconds between two looks at the figures
+DEFAULT_CLOCK = 12_000_000
+DEFAULT_BAUD = 1_000_000  # what `spikeveil run` opens a port with
+LEDS = ("lease open", "traffic", "fault")
+
+
+@click.command(epilog="Example: spikeveil board digits --fast --link /tmp/spikeveil")
+@network_argument
+@plan_options
+@click.option("--clock", type=int, default=DEFAULT_CLOCK, show_default=True, help="Clock of the device, in Hz.")
+@click.option("--baud", type=int, help=f"Bits a second of its UART.  [default: {DEFAULT_BAUD}]")
+@click.option("--divisor", type=int, help="Clock cycles a bit, 4 or more, in the place of --baud.")
+@click.option("--fast", is_flag=True, help="No UART: a byte-wide port, with the same protocol.")
+@click.option("--link", type=click.Path(), help="A symbolic link to make to the pseudo-terminal.")
+@json_option
+def board(network: str, **options: Any) -> None:
+    """Build the device of a network in Verilator and offer it at a pseudo-terminal, for any serial client.
+
+    It runs until Ctrl-C or SIGTERM. SIGUSR1 is a power cycle: the device forgets everything. SIGUSR2 unplugs the
+    terminal and plugs in another. While nothing can move, the simulation sleeps.
+
+    NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
+    """
+    from rich.console import Console
+
+    from spikeveil.host.virtual.process import VirtualBoard
+
+    spec = _board_spec(network, options)
+    link = Path(options["link"]) if options["link"] else None
+    with Console(stderr=True).status("building the board (half a minute, once for each network and its options)"):
+        device = VirtualBoard(spec, link=link)
+    with device:
+        _announce(device, options["as_json"])
+        last = _serve(device, options["as_json"])
+    if options["as_json"]:
+        click.echo(json.dumps({**asdict(last), "cycles_a_second": round(last.rate)}))
+    else:
+        click.echo(_words(last, last.rate))
+
+
+def _board_spec(network: str, options: dict[str, Any]) -> "BoardSpec":
+    from spikeveil.host.virtual.build import BoardSpec
+
+    if options["divisor"] is not None and options["baud"] is not None:
+        raise click.UsageError("give either --baud or --divisor")
+    with refusals():
+        if options["divisor"] is not None and options["divisor"] < 1:
+            raise ValueError(f"divisor must be 4 clock cycles a bit or more, not {options['divisor']}")
+        divided = options["clock"] // options["divisor"] if options["divisor"] is not None else None
+        plan = make_plan(load_network(network), options)
+        baud = divided or options["baud"] or DEFAULT_BAUD
+        return BoardSpec(plan, options["clock"], baud, "bytes" if options["fast"] else "uart")
+
+
+def _announce(device: "VirtualBoard", as_json: bool) -> None:
+    spec, plan = device.board, device.board.plan
+    port = str(device.link or device.port)
+    line = "a byte-wide port" if spec.pins == "bytes" else f"{spec.baud} baud"
+    if as_json:
+        record = {
+            "port": port,
+            "terminal": device.port,
+            "fingerprint": plan.spec.fingerprint,
+            "source": plan.source,
+            "schedule": plan.schedule,
+            "lanes": plan.lanes,
+            "clock": spec.clock,
+            "baud": None if spec.pins == "bytes" else spec.baud,
+        }
+        click.echo(json.dumps(record))
+    else:
+        click.echo(f"port {port}")
+        click.echo(
+            f"{line}, clock {spec.clock:,} Hz, {plan.lanes} lanes, source {plan.source}, schedule {plan.schedule}; "
+            "Ctrl-C ends it"
+        )
+    sys.stdout.flush()
+
+
+def _serve(device: "VirtualBoard", as_json: bool) -> "Figures":
+    """Obey signals and show figures until one of the signals is the end; the last figures."""
+    from rich.console import Console
+    from rich.live import Live
+
+    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    wanted = {*ends, signal.SIGUSR1, signal.SIGUSR2}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    console = Console(stderr=True)
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            last = device.figures()
+            while (came := signal.sigtimedwait(wanted, TICK)) is None or came.si_signo not in ends:
+                if came is not None and came.si_signo == signal.SIGUSR1:
+                    device.power_cycle()
+                elif came is not None:
+                    click.echo(json.dumps({"terminal": device.replug()}) if as_json else f"port {device.replug()}")
+                    sys.stdout.flush()
+                now = device.figures()
+                if console.is_terminal:
+                    live.update(_words(now, _rate(last, now)), refresh=True)
+                last = now
+            return device.figures()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _rate(before: "Figures", now: "Figures") -> float:
+    """Cycles a second since the last look; of all of them where it slept."""
+    seconds = now.seconds - before.seconds
+    return (now.cycles - before.cycles) / seconds if seconds > 0 else 0.0
+
+
+def _words(figures: "Figures", rate: float) -> str:
+    lit = ", ".join(name for place, name in enumerate(LEDS) if figures.leds >> place & 1)
+    pace = f"{rate:,.0f} a second" if rate else "asleep"
+    broken = f", {figures.broken} of them broken" if figures.broken else ""
+    return (
+        f"{figures.cycles:,} clock cycles, {pace}; {figures.bytes_in:,} bytes in, {figures.bytes_out:,} out{broken}; "
+        f"LEDs: {lit or 'none'}"
+    )

@@ -1,0 +1,116 @@
+"""Transcripts: chunks of bytes sent to a device and the bytes that came back, and the same from the device's twin."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from spikeveil.host.device.frames import Receiver
+from spikeveil.host.device.model import Wire
+from spikeveil.pysim.link import WRAP, Kind, Message, Result, Status, unpack
+from spikeveil.pysim.top import Device
+
+Chunk = bytes | None  # None: the device is switched off and on
+
+
+class TwinLine:
+    """The twin behind a line: a chunk in, the bytes that answer it out."""
+
+    def __init__(self, device: Device) -> None:
+        self.wire = Wire(device)
+
+    def send(self, chunk: Chunk) -> bytes:
+        """The answer; none to a power cycle."""
+        if chunk is not None:
+            return self.wire.feed(chunk)
+        self.wire.power_cycle()
+        return b""
+
+
+@dataclass
+class Heard:
+    """What one chunk was answered with, in the order in which it came."""
+
+    order: list[Message] = field(default_factory=list)  # all of it
+    statuses: list[tuple[int, Status]] = field(default_factory=list)  # with their tags
+    identities: list[Message] = field(default_factory=list)
+    outputs: list[Message] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[tuple[int, Result]]:
+        """Tag and result of each answer."""
+        return [(tag, status.result) for tag, status in self.statuses]
+
+    @property
+    def released(self) -> dict[tuple[int, int], int]:
+        """(session, position) -> byte."""
+        found: dict[tuple[int, int], int] = {}
+        for output in self.outputs:
+            for at, byte in enumerate(output.data, output["position"]):
+                place = (output["session"], at % WRAP)
+                assert found.setdefault(place, byte) == byte, f"one place of the output had two values: {place}"
+        return found
+
+
+def hear(answer: bytes) -> Heard:
+    """Take apart what a device sent; every byte of it must belong to a whole frame that a device sends."""
+    receiver, heard = Receiver(), Heard()
+    assert answer == b"" or answer.endswith(b"\0"), "the device stopped within a frame"
+    for body in receiver.feed(answer):
+        message = unpack(body)
+        heard.order.append(message)
+        if message.kind is Kind.STATE:
+            heard.statuses.append((message.tag, Status.of(message)))
+        elif message.kind is Kind.IDENTITY:
+            heard.identities.append(message)
+        else:
+            assert message.kind is Kind.OUTPUT, f"no device sends {message.kind.name}"
+            heard.outputs.append(message)
+    assert receiver.damaged == 0, "the device sent a damaged frame"
+    return heard
+
+
+@dataclass
+class Sent:
+    """A chunk as the device sees it: the bodies whose frames end in it."""
+
+    bodies: list[bytes]
+
+    @property
+    def messages(self) -> list[Message]:
+        """Those that are well formed and a host's."""
+        found = []
+        for body in self.bodies:
+            with suppress(ValueError):
+                found.append(unpack(body))
+        return [message for message in found if message.kind < Kind.IDENTITY]
+
+
+def frames_of(chunks: Iterable[Chunk]) -> Iterator[Sent]:
+    """The whole frames that end in each chunk."""
+    receiver = Receiver()
+    for chunk in chunks:
+        if chunk is None:
+            receiver = Receiver()
+        yield Sent(receiver.feed(chunk or b""))
+
+
+def compare(chunks: list[Chunk], answers: list[bytes], device: Device) -> int:
+    """Hold what a device answered, chunk by chunk and each in peace, to its twin; the number of bytes it released.
+
+    Results, output bytes and, where only a STATUS was asked for, every field must be equal. The answer to a taken
+    INPUT may be left out where output says the same.
+    """
+    twin, count = TwinLine(device), 0
+    for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
+        expected, found = hear(twin.send(chunk)), hear(answer)
+        soft = {body[1] for body in sent.bodies if body[0] == Kind.INPUT}
+        where = f"chunk {number}, {[body.hex() for body in sent.bodies]}"
+        for heard in (expected, found):
+            heard.statuses = [pair for pair in heard.statuses if pair[0] not in soft or pair[1].result is not Result.OK]
+        assert found.results == expected.results, where
+        assert found.released == expected.released, where
+        assert found.identities == expected.identities, where
+        if [body[0] for body in sent.bodies] == [Kind.STATUS]:
+            assert found.statuses == expected.statuses, where
+        count += len(found.released)
+    return count

@@ -1,0 +1,170 @@
+"""What must hold of any device under any host, checked on the transcript; its twin is not asked."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from exchanges import Chunk, frames_of, hear
+
+from spikeveil.pysim import LfsrSource, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.link import SEED_BYTES, Identity, Kind, Message, Result, State, Status, Trait, turned
+from spikeveil.pysim.pack import pack
+from spikeveil.pysim.unpack import Unpacker
+
+WINDOW = 6  # bytes of a secret that no answer may hold in a row
+
+
+@dataclass
+class Lease:
+    """A lease that the device took, as the wire shows it."""
+
+    opening: Message
+    left: int
+    inputs: bytearray = field(default_factory=bytearray)
+    outputs: dict[int, int] = field(default_factory=dict)  # position -> byte
+
+
+@dataclass
+class Counts:
+    """How much was watched."""
+
+    commands: int = 0
+    answers: int = 0
+    leases: int = 0
+    steps: int = 0  # released
+    resent: int = 0  # bytes that came again
+    power_cycles: int = 0
+    exhausted: int = 0  # leases of which every step left
+
+
+class Watch:
+    """Watches a device that has the network `spec` in its bitstream, or is loaded with no other."""
+
+    def __init__(self, spec: NetworkSpec, identity: Identity) -> None:
+        self.spec, self.identity = spec, identity
+        self.counts = Counts()
+        self._highest = 0
+        self._lease: Lease | None = None
+        self._secrets: list[set[bytes]] = []  # windows of the latest ones
+
+    def run(self, chunks: list[Chunk], answers: list[bytes]) -> Counts:
+        """Check a transcript that begins at power-on; AssertionError at the first thing that must not be."""
+        for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
+            try:
+                if chunk is None:
+                    self._power_cycle()
+                self._exchange(sent.messages, answer)
+            except AssertionError as error:
+                raise AssertionError(f"chunk {number}, {[body.hex() for body in sent.bodies]}: {error}") from error
+        self._settle()
+        return self.counts
+
+    def _power_cycle(self) -> None:
+        self._settle()
+        self._highest = 0
+        self.counts.power_cycles += 1
+
+    def _exchange(self, messages: list[Message], answer: bytes) -> None:
+        heard = hear(answer)
+        self.counts.commands += len(messages)
+        self.counts.answers += len(heard.order)
+        begun = self._sent(messages, dict(heard.results))
+        for message in heard.order:
+            self._no_secret(message)
+            if message.kind is Kind.STATE:
+                if message.tag in begun and message["result"] == Result.OK:
+                    self._settle()
+                    self._lease = begun[message.tag]
+                    self.counts.leases += 1
+                self._status(Status.of(message))
+            elif message.kind is Kind.OUTPUT:
+                self._output(message)
+
+    def _sent(self, messages: list[Message], results: dict[int, Result]) -> dict[int, Lease]:
+        """Note what the device took of the messages; the leases that it opened, by the tags of their OPENs."""
+        begun: dict[int, Lease] = {}
+        current = self._lease
+        for message in messages:
+            result = results.get(message.tag, Result.OK)  # a taken INPUT may be answered with output alone
+            if message.kind is Kind.OPEN:
+                self._secrets = [*self._secrets[-3:], windows(message.data) | windows(turned(message.data))]
+                if result is Result.OK:
+                    current = begun[message.tag] = Lease(message, message["quota"])
+            elif message.kind is Kind.INPUT and result is Result.OK:
+                assert current is not None, "input was taken before any lease"
+                assert message["session"] == current.opening["session"], "input of another session was taken"
+                assert message["position"] == len(current.inputs), "input was taken out of its place"
+                current.inputs += message.data
+        return begun
+
+    def _no_secret(self, message: Message) -> None:
+        shown = windows(message.data) | windows(b"".join(v for v in message.values.values() if isinstance(v, bytes)))
+        assert not any(shown & secret for secret in self._secrets), "a piece of a secret came back"
+
+    def _status(self, status: Status) -> None:
+        assert status.lease >= self._highest, f"the highest lease fell from {self._highest} to {status.lease}"
+        self._highest = status.lease
+        assert State.LATE not in status.flags, "a step was late"
+        assert (State.OPEN in status.flags) == (status.quota > 0), "the flag says open and the quota says closed"
+        lease = self._lease
+        if lease is None:
+            assert status.lease == status.quota == status.output_position == 0, "a lease that nobody opened"
+            return
+        assert (status.lease, status.session) == (lease.opening["lease"], lease.opening["session"])
+        assert status.quota <= lease.left, f"the quota rose from {lease.left} to {status.quota}"
+        lease.left = status.quota
+        released = -(-status.output_position // self.identity.output_bytes)
+        assert released + status.quota <= lease.opening["quota"], "more was released, or is to be, than was leased"
+        assert status.input_position <= len(lease.inputs), "input was taken that was refused"
+        assert status.taken <= status.output_position
+
+    def _output(self, message: Message) -> None:
+        lease = self._lease
+        assert lease is not None, "output before any lease"
+        assert message["session"] == lease.opening["session"], "output of another session"
+        end = message["position"] + len(message.data)
+        assert end <= lease.opening["quota"] * self.identity.output_bytes, "more left than was leased"
+        for at, byte in enumerate(message.data, message["position"]):
+            self.counts.resent += at in lease.outputs
+            assert lease.outputs.setdefault(at, byte) == byte, f"two values at one place of the output: {at}"
+
+    def _settle(self) -> None:
+        """The lease is over: all that left under it must be what the model releases for the input that was taken."""
+        lease, self._lease = self._lease, None
+        if lease is None or not lease.outputs:
+            return
+        count = 1 + max(lease.outputs)
+        found = bytes(lease.outputs[at] for at in range(count) if at in lease.outputs)
+        assert len(found) == count, "output left and was never shown"
+        steps = -(-count // self.identity.output_bytes)
+        expected = golden_bytes(self.spec, self.identity, lease.opening, bytes(lease.inputs), steps)
+        assert found == expected[:count], f"lease {lease.opening['lease']} released {found.hex()}, not {expected.hex()}"
+        self.counts.steps += steps
+        self.counts.exhausted += count == lease.opening["quota"] * self.identity.output_bytes
+
+
+def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs: bytes, count: int) -> bytes:
+    """The output bytes of the first `count` steps of a lease; of fewer where the input has fewer."""
+    steps = Unpacker(spec.inputs, opening["format"]).take(inputs, count)
+    whole = opening["record_steps"]
+    if len(steps) < whole:  # one record, and what is not there changes nothing
+        records = steps[None]
+    else:
+        records = np.zeros((-(-len(steps) // whole), whole, spec.inputs), np.bool_)
+        records.reshape(-1, spec.inputs)[: len(steps)] = steps
+    result = Network(spec, source_of(opening.data, identity)).run(records, lease=opening["lease"])
+    rows = result.readout if result.released is None else result.released
+    return pack(np.asarray(rows).reshape(-1, spec.outputs)[: len(steps)], identity.output_bits)
+
+
+def source_of(secret: bytes, identity: Identity) -> LfsrSource | TriviumSource:
+    """The words that a secret of an OPEN stands for."""
+    if Trait.LFSR not in identity.flags:
+        return TriviumSource(turned(secret))
+    seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
+    return LfsrSource([int.from_bytes(seed, "little") & (1 << 127) - 1 for seed in seeds])
+
+
+def windows(content: bytes) -> set[bytes]:
+    """Every piece of `WINDOW` bytes but those that say little."""
+    pieces = {content[at : at + WINDOW] for at in range(len(content) - WINDOW + 1)}
+    return {piece for piece in pieces if len(set(piece)) >= WINDOW - 1}
