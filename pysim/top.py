@@ -1,17 +1,13 @@
 """The whole device as messages: a body in, bodies out, with the golden model inside. Twin of hdl/top.py."""
 
 import zlib
-from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from spikeveil.pysim import link
-from spikeveil.pysim.lfsr import PERIOD
+from spikeveil.pysim.core import Run, words
+from spikeveil.pysim.guard import Guard, Offer
 from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, unpack
-from spikeveil.pysim.network import Network
 from spikeveil.pysim.pack import pack as pack_steps
-from spikeveil.pysim.source import LfsrSource, TriviumSource, WordSource
 from spikeveil.pysim.spec import NetworkSpec
 from spikeveil.pysim.unpack import Unpacker
 
@@ -56,42 +52,6 @@ def describe(
     )
 
 
-class Seeds(LfsrSource):
-    """Seeds as the device takes them: it does not compare them with one another."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._seeds = tuple(seeds)
-
-
-def words(secret: bytes, flags: Trait) -> WordSource | None:
-    """The source that the secret of an OPEN starts; None where a seed is zero."""
-    if Trait.LFSR not in flags:
-        return TriviumSource(link.turned(secret))
-    parts = (secret[at : at + link.SEED_BYTES] for at in range(0, len(secret), link.SEED_BYTES))
-    seeds = [int.from_bytes(part, "little") & PERIOD for part in parts]
-    return Seeds(seeds) if all(seeds) else None
-
-
-class Run:
-    """The network under one lease, fed with steps as they come: the golden model on whole records."""
-
-    def __init__(self, spec: NetworkSpec, source: WordSource, lease: int, record_steps: int) -> None:
-        self._network = Network(spec, source if spec.flipped else None)
-        self._lease, self._steps, self._record = lease, record_steps, 0
-        self._begun = np.zeros((0, spec.inputs), np.bool_)  # the steps of a record that is not whole
-
-    def feed(self, steps: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """What leaves for the next steps (steps, inputs): (steps, outputs) spikes or potentials."""
-        before, every = len(self._begun), np.concatenate([self._begun, steps])
-        whole, rest = divmod(len(every), self._steps)
-        records = np.zeros((whole + (rest > 0), self._steps, every.shape[1]), np.bool_)
-        records.reshape(-1, every.shape[1])[: len(every)] = every
-        result = self._network.run(records, lease=self._lease, first_record=self._record)
-        rows = result.readout if result.released is None else result.released
-        self._record, self._begun = self._record + whole, every[len(every) - rest :]
-        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[before : len(every)]
-
-
 class Device:
     """A device built from `spec` that says it is `identity`: `receive` takes a body and gives the bodies that answer.
 
@@ -107,14 +67,13 @@ class Device:
         """Forget everything but what the bitstream holds."""
         self._weights = None if Trait.LOADABLE in self.identity.flags else self.spec
         self._image = bytearray()
-        self._lease = self._session = self._granted = 0
+        self._guard = Guard("lfsr" if self._lfsr else "trivium", self.identity.flippers)
         self._damaged = 0
         self._clear(link.FIXED_FORMAT)
 
     def _clear(self, format: int) -> None:
         self._unpacker = Unpacker(self.identity.inputs, format)
         self._run: Run | None = None
-        self._admitted = 0  # steps that may still enter
         self._input_position = 0
         self._pending = bytearray()  # steps computed that wait for the outbox
         self._outbox = bytearray()  # what left the gate and is not confirmed
@@ -146,13 +105,13 @@ class Device:
 
     def status(self, result: Result = Result.OK) -> Status:
         """Where the device stands."""
-        flags = State.OPEN * self._open | State.LOADED * (self._weights is not None)
+        flags = State.OPEN * self._guard.open | State.LOADED * (self._weights is not None)
         return Status(
             result=result,
             flags=State(flags),
-            lease=self._lease,
-            session=self._session,
-            quota=self._granted - self._begun,
+            lease=self._guard.lease,
+            session=self._guard.session,
+            quota=self._guard.quota,
             input_position=self._input_position % link.WRAP,
             input_room=self.identity.window - self._unpacker.held,
             output_position=self._written % link.WRAP,
@@ -172,8 +131,8 @@ class Device:
         return -(-self._written // self.identity.output_bytes)
 
     @property
-    def _open(self) -> bool:
-        return self._begun < self._granted
+    def _lfsr(self) -> bool:
+        return Trait.LFSR in self.identity.flags
 
     def _status(self, message: Message) -> Result:
         return Result.OK
@@ -181,7 +140,7 @@ class Device:
     def _load(self, message: Message) -> Result:
         if Trait.LOADABLE not in self.identity.flags:
             return Result.UNKNOWN
-        if self._open:
+        if self._guard.open:
             return Result.LOCKED
         position, size = message["position"], len(message.data)
         if position not in (0, len(self._image)):
@@ -196,38 +155,33 @@ class Device:
     def _seal(self, message: Message) -> Result:
         if Trait.LOADABLE not in self.identity.flags:
             return Result.UNKNOWN
-        if self._open:
+        if self._guard.open:
             return Result.LOCKED
         stated, image = (message["length"], message["crc"]), bytes(self._image)
         if stated != (self.identity.image, zlib.crc32(image)) or len(image) != self.identity.image:
             self._weights = None
             return Result.MISMATCH
-        from spikeveil.pysim import image as image_module  # type: ignore[attr-defined] # until the image is there
+        from spikeveil.pysim import image as image_module
 
         self._weights = image_module.from_bytes(self.spec, self.identity.lanes, image)
         return Result.OK
 
     def _open_lease(self, message: Message) -> Result:
-        quota, steps, format = (message[name] for name in ("quota", "record_steps", "format"))
-        if len(message.data) != self.identity.secret_bytes or not quota or not steps or format > link.TAGGED_FORMAT:
+        if message["format"] > link.TAGGED_FORMAT:
             return Result.MALFORMED
-        source = words(message.data, self.identity.flags)
-        if source is None:
-            return Result.MALFORMED
-        if self._weights is None:
-            return Result.UNLOADED
-        if message["lease"] <= self._lease:
-            return Result.STALE
-        self._clear(format)
-        self._lease, self._session = message["lease"], message["session"]
-        self._granted = self._admitted = quota
-        self._run = Run(self._weights, source, self._lease, steps)
-        return Result.OK
+        offer = Offer(*(message[name] for name in ("lease", "session", "quota", "record_steps")))
+        result = self._guard.open_lease(offer, message.data, loaded=self._weights is not None)
+        if result is Result.OK and self._weights is not None:
+            self._clear(message["format"])
+            source = words(self._guard.secret, lfsr=self._lfsr)
+            self._run = Run(self._weights, source, offer.lease, offer.record_steps)
+        return result
 
     def _input(self, message: Message) -> Result:
-        if message["session"] == self._session:
+        own = message["session"] == self._guard.session
+        if own:
             self._confirm(message["taken"])
-        if not self._open or message["session"] != self._session:
+        if not (own and self._guard.open):
             return Result.CLOSED
         if message["position"] != self._input_position % link.WRAP:
             return Result.GAP
@@ -238,7 +192,7 @@ class Device:
         return Result.OK
 
     def _take(self, message: Message) -> Result:
-        if self._lease == 0 or message["session"] != self._session:
+        if self._guard.lease == 0 or message["session"] != self._guard.session:
             return Result.CLOSED
         self._confirm(message["taken"])
         if message["again"] & 1:
@@ -246,10 +200,10 @@ class Device:
         return Result.OK
 
     def _close(self, message: Message) -> Result:
-        if not self._open or message["session"] != self._session:
+        if not self._guard.open or message["session"] != self._guard.session:
             return Result.CLOSED
-        self._granted, self._admitted = self._begun, 0
-        del self._pending[self._granted * self.identity.output_bytes - self._written :]  # a step begun leaves whole
+        self._guard.close()
+        del self._pending[self._begun * self.identity.output_bytes - self._written :]  # a step begun leaves whole
         return Result.OK
 
     def _confirm(self, taken: int) -> None:
@@ -265,14 +219,23 @@ class Device:
         size, moved = self.identity.output_bytes, 1
         while self._run is not None and moved:
             room = self.identity.outbox - len(self._outbox)
-            fits = max(0, room + DEPTH * size - len(self._pending)) // size
-            steps = self._unpacker.take(b"", min(self._admitted, fits))
+            steps = self._unpacker.take(b"", self._admitted(max(0, room + DEPTH * size - len(self._pending)) // size))
             if len(steps):
-                self._admitted -= len(steps)
                 self._pending += pack_steps(self._run.feed(steps), self.identity.output_bits)
-            moved = min(room, len(self._pending))
+            moved, begun = min(room, len(self._pending)), self._begun
             self._outbox += self._pending[:moved]
             del self._pending[:moved]
+            for _ in range(self._begun - begun):
+                self._guard.leave()
+
+    def _admitted(self, most: int) -> int:
+        """How many of the steps that wait the guard lets in, `most` at the most."""
+        count = 0
+        for _ in range(min(most, self._unpacker.steps(most))):
+            if self._guard.admits:
+                self._guard.enter()
+                count += 1
+        return count
 
     def _output(self) -> list[bytes]:
         """What has not been sent, as bodies."""
@@ -290,7 +253,7 @@ class Device:
             Kind.OUTPUT,
             0,
             piece,
-            session=self._session,
+            session=self._guard.session,
             position=self._sent % link.WRAP,
             input_position=self._input_position % link.WRAP,
             input_room=self.identity.window - self._unpacker.held,

@@ -31,23 +31,32 @@ class Unpacker:
         """Bytes that wait: none where the first step is not whole, for its bytes pass as they come."""
         return len(self._held) if self._step() else 0
 
+    def steps(self, most: int) -> int:
+        """How many whole steps wait, counted up to `most`."""
+        count = at = 0
+        while count < most and (size := self._step(at)):
+            count, at = count + 1, at + size
+        return count
+
     def take(self, piece: bytes, most: int) -> NDArray[np.bool_]:
-        """Add `piece` and take the whole steps off, `most` at the most: (steps, inputs)."""
+        """Add `piece` to the stream and take whole steps off it, `most` at the most: (steps, inputs)."""
         self._held += piece
         steps: list[NDArray[np.bool_]] = []
-        while len(steps) < most and (size := self._step()):
-            steps.append(self._decode(bytes(self._held[:size])))
-            del self._held[:size]
+        at = 0
+        while len(steps) < most and (size := self._step(at)):
+            steps.append(self._decode(bytes(self._held[at : at + size])))
+            at += size
+        del self._held[:at]
         return np.array(steps, np.bool_).reshape(-1, self.inputs)
 
-    def _step(self) -> int:
-        """Bytes of the first step held, 0 where it is not whole."""
+    def _step(self, at: int = 0) -> int:
+        """Bytes of the step that begins at `at`, 0 where it is not whole."""
         size = bitmap_bytes(self.inputs)
         if self.tagged:
-            if not self._held:
+            if at >= len(self._held):
                 return 0
-            size = 1 + (size if self._held[0] == BITMAP else self._held[0] * index_bytes(self.inputs))
-        return size if len(self._held) >= size else 0
+            size = 1 + (size if self._held[at] == BITMAP else self._held[at] * index_bytes(self.inputs))
+        return size if len(self._held) >= at + size else 0
 
     def _decode(self, step: bytes) -> NDArray[np.bool_]:
         if not self.tagged or step[0] == BITMAP:

@@ -32,7 +32,7 @@ def refusals() -> Iterator[None]:
 def refusal(sentence: str, exit_code: int) -> click.ClickException:
     """The exception that ends a command with `sentence` and `exit_code`."""
     found = click.ClickException(sentence)
-    found.exit_code = exit_code
+    found.exit_code = exit_code  # type: ignore[misc] # click reads it from the instance
     return found
 
 

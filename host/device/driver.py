@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spikeveil.host.device.campaign import Campaign, Progress, Released
-from spikeveil.host.device.errors import DeviceOther, DeviceRefused
+from spikeveil.host.device.errors import DeviceOther, DeviceRefused, LineLost
 from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.line import DEFAULT_BAUD, Port, SerialPort
 from spikeveil.host.device.link import Link, Timing
@@ -22,6 +22,7 @@ from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status,
 from spikeveil.pysim.spec import NetworkSpec
 
 LOAD_TRIES = 3
+PAUSE = 0.05  # seconds before a port that vanished again is looked for
 MAX_RECORD_STEPS = (1 << 16) - 1  # the field of OPEN has two bytes
 MAX_QUOTA = (1 << 32) - 1
 
@@ -150,10 +151,16 @@ class Device:
         return campaign.run()
 
     def reconnect(self) -> None:
-        """Open the port again once it is back. DeviceOther where another device is there."""
-        self.link.reopen()
+        """Open the port again once it is back, and stays. DeviceOther where another device is there."""
         self.holds_image = False
-        self.identify()
+        until = self.link.port.now() + self.link.timing.reconnect
+        while True:
+            self.link.reopen(until)
+            try:
+                self.identify()
+                return
+            except LineLost:
+                self.link.port.wait(PAUSE)
 
     def ensure_loaded(self) -> None:
         """Load the network again where it is not known to be there."""

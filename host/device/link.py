@@ -42,7 +42,7 @@ class Pace:
     def patience(self) -> float:
         """Seconds to wait for the next answer."""
         usual = max(4 * self._round, self._timing.least) if self._round else self._timing.answer
-        return min(usual * self._backoff, max(usual, self._timing.silence / 3))
+        return min(usual * self._backoff, max(usual, self._timing.silence / 16))
 
     def answered(self, seconds: float) -> None:
         """An answer took so long."""
@@ -82,16 +82,16 @@ class Link:
         self._heard, self._noise = self.port.now(), False
         self._write(frames.END)
 
-    def reopen(self) -> None:
-        """Open the port as soon as it is back. LineLost when it stays away."""
-        until, pause = self.port.now() + self.timing.reconnect, 0.05
+    def reopen(self, until: float) -> None:
+        """Open the port as soon as it is back. LineLost where it is not at the port's time `until`."""
+        pause = 0.05
         while True:
             try:
                 return self.open()
             except LineLost:
                 if self.port.now() >= until:
                     raise LineLost(
-                        f"port {self.port.name} vanished and did not come back within {self.timing.reconnect:g} s"
+                        f"port {self.port.name} vanished and did not come back for good within {self.timing.reconnect:g} s"
                     ) from None
             self.port.wait(pause)
             pause = min(2 * pause, 1.0)
