@@ -1,0 +1,288 @@
+"""What the host says: each message judged and carried out (docs/protocol.md). Twin of pysim/link.py and pysim/top.py."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.guard import Offer
+from spikeveil.hdl.replies import Answer
+from spikeveil.pysim.link import TAGGED_FORMAT, Kind, Result, header_bytes
+
+CODE_BITS = 4
+COMMANDS = [kind for kind in Kind if kind < 1 << CODE_BITS]
+Objection: TypeAlias = tuple[Value, Result]  # where the first is not 0, the second is the result
+
+ENVELOPE = 2  # bytes: kind and tag
+FIELD_BYTES = {kind: header_bytes(kind) - ENVELOPE for kind in COMMANDS}
+MOST_FIELD_BYTES = max(FIELD_BYTES.values())
+
+
+class Phase(enum.Enum):
+    """The parts of a message in their order, and what follows them."""
+
+    LENGTH = 0
+    KIND = 1
+    TAG = 2
+    FORM = 3  # is the length right for the kind?
+    FIELDS = 4
+    JUDGE = 5
+    SEAL = 6  # the loader judges
+    BYTES = 7  # into the inbox or the loader
+    SECRET = 8  # into the guard, once to look at and once to keep
+    VERDICT = 9  # the guard's
+    REST = 10  # of a message that is refused
+    ANSWER = 11
+
+
+class Body:
+    """The registers of the body in hand; `fields` are shifted in from the top, each in the top bits when it is whole."""
+
+    def __init__(self) -> None:
+        self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(Result)
+        self.left = Signal(8)  # bytes not taken yet
+        self.came = Signal()  # one is taken in this cycle
+        self.fields = Signal(8 * MOST_FIELD_BYTES)
+        self.shifted, self.wanted = (Signal(range(MOST_FIELD_BYTES + 1)) for _ in range(2))
+        self.fresh = Signal()  # a byte was shifted in in the cycle before
+
+    def whole(self, position: int) -> Value:
+        """In one cycle: the field that ends `position` bytes after the tag stands in the top bits."""
+        return self.fresh & (self.shifted == position)
+
+
+class Commands(wiring.Component):
+    """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries each out
+    and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is high between two.
+
+    A body of n bytes takes 2 n + 5 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
+    the bytes of `i`. So commands never block, whatever stands in the buffers.
+
+    - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`, `session`,
+      `start` as there. Nothing else is told to it.
+    - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
+      nothing can be loaded.
+    - Inbox: `input` and `room`. `input_position` counts what was taken since `start`. `tagged`: the lease's format is 1.
+    - Outbox: `confirm`, `claim` and `again` as there.
+
+    Reset drops the body in hand.
+    """
+
+    i: stream.Interface
+    mark: Signal
+    rewind: Signal
+    answer: Any
+    given: Signal
+    busy: Signal
+    free: Signal
+    offer: Any
+    ask: Signal
+    begin: Signal
+    close: Signal
+    forget: Signal
+    secret: stream.Interface
+    verdict: Any
+    open: Signal
+    session: Signal
+    start: Signal
+    image: stream.Interface
+    clear: Signal
+    seal: Signal
+    length: Signal
+    crc: Signal
+    loaded: Signal
+    image_position: Signal
+    input: stream.Interface
+    room: Signal
+    input_position: Signal
+    tagged: Signal
+    confirm: Signal
+    claim: Signal
+    again: Signal
+
+    def __init__(self, *, secret_bytes: int, image_bytes: int, window: int) -> None:
+        self.secret_bytes, self.image_bytes = secret_bytes, image_bytes
+        byte = stream.Signature(8)
+        guard = {
+            "offer": Out(Offer()),
+            **dict.fromkeys(("ask", "begin", "close", "forget"), Out(1)),
+            "secret": Out(byte),
+            "verdict": In(Result),
+            **dict.fromkeys(("open", "start"), In(1)),
+            "session": In(32),
+        }
+        loader = {
+            "image": Out(byte),
+            **dict.fromkeys(("clear", "seal"), Out(1)),
+            **dict.fromkeys(("length", "crc"), Out(32)),
+            "loaded": In(1),
+            "image_position": In(32),
+        }
+        buffers = {
+            "input": Out(byte),
+            "room": In(range(window + 1)),
+            "input_position": Out(32),
+            "tagged": Out(1),
+            **dict.fromkeys(("confirm", "again"), Out(1)),
+            "claim": Out(32),
+        }
+        ends = {
+            "i": In(byte),
+            **dict.fromkeys(("mark", "rewind", "given", "free"), Out(1)),
+            "answer": Out(Answer()),
+            "busy": In(1),
+        }
+        super().__init__({**ends, **guard, **loader, **buffers})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        body = Body()
+        phase, left, result = body.phase, body.left, body.result
+        takes = {
+            Phase.LENGTH: ~self.busy,
+            Phase.KIND: Const(1),
+            Phase.TAG: Const(1),
+            Phase.FIELDS: (body.shifted != body.wanted) & ~body.fresh,
+            **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), left != 0),
+        }
+        m.d.comb += [
+            body.came.eq(self.i.valid & self.i.ready),
+            self.mark.eq(body.came & (phase != Phase.SECRET)),
+            self.free.eq(phase == Phase.LENGTH),
+            self.given.eq(phase == Phase.ANSWER),
+            self.answer.result.eq(result),
+            self.answer.identify.eq((body.kind == Kind.IDENTIFY) & (result == Result.OK)),
+            self.answer.soft.eq((body.kind == Kind.INPUT) & (result == Result.OK)),
+        ]
+        with m.If(body.came):
+            m.d.sync += left.eq(left - 1)
+        self._envelope(m, body)
+        self._fields(m, body)
+        self._judge(m, body)
+        self._secret(m, body)
+        with m.Switch(phase):
+            for each, condition in takes.items():
+                with m.Case(each):
+                    m.d.comb += self.i.ready.eq(condition)
+        with m.Switch(phase):
+            with m.Case(Phase.SEAL):
+                m.d.sync += [phase.eq(Phase.ANSWER), result.eq(Mux(self.loaded, Result.OK, Result.MISMATCH))]
+            with m.Case(Phase.BYTES, Phase.REST), m.If(left == 0):
+                m.d.sync += phase.eq(Phase.ANSWER)
+            with m.Case(Phase.ANSWER):
+                m.d.sync += phase.eq(Phase.LENGTH)
+        self._bytes(m, body)
+        return m
+
+    def _envelope(self, m: Module, body: Body) -> None:
+        """Length, kind and tag, and whether they fit."""
+        byte, form = self.i.payload, Signal(Result)
+        with m.If(body.came), m.Switch(body.phase):
+            with m.Case(Phase.LENGTH):
+                m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte)]
+            with m.Case(Phase.KIND):
+                m.d.sync += [body.phase.eq(Phase.TAG), body.kind.eq(Mux(byte[CODE_BITS:].any(), 0, byte))]
+            with m.Case(Phase.TAG):
+                m.d.sync += [body.phase.eq(Phase.FORM), self.answer.tag.eq(byte), body.shifted.eq(0)]
+        with m.Switch(body.kind):
+            for kind in COMMANDS:
+                size = FIELD_BYTES[kind] + (self.secret_bytes if kind is Kind.OPEN else 0)
+                fits = body.left >= size if kind in (Kind.LOAD, Kind.INPUT) else body.left == size
+                with m.Case(kind):
+                    m.d.comb += [body.wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, Result.OK, Result.MALFORMED))]
+                    if not self.image_bytes and kind in (Kind.LOAD, Kind.SEAL):
+                        m.d.comb += form.eq(Result.UNKNOWN)
+            with m.Default():
+                m.d.comb += form.eq(Result.UNKNOWN)
+        with m.If(body.phase == Phase.FORM):
+            m.d.sync += [body.result.eq(form), body.phase.eq(Mux(form == Result.OK, Phase.FIELDS, Phase.REST))]
+
+    def _fields(self, m: Module, body: Body) -> None:
+        m.d.sync += body.fresh.eq(0)
+        with m.If(body.phase == Phase.FIELDS):
+            with m.If(body.came):
+                m.d.sync += [body.fields.eq(Cat(body.fields, self.i.payload)[8:]), body.fresh.eq(1)]
+                m.d.sync += body.shifted.eq(body.shifted + 1)
+            with m.Elif(body.shifted == body.wanted):
+                m.d.sync += body.phase.eq(Phase.JUDGE)
+
+    def _judge(self, m: Module, body: Body) -> None:
+        """Each field is looked at when it is whole; then comes the first objection of the kind's, or it is carried out."""
+        top, kind, left = body.fields[-32:], body.kind, body.left
+        leased, ours, at_input, at_image, at_start = (Signal() for _ in range(5))
+        image_room = Signal(range(self.image_bytes + 1))
+        with m.If(self.start):
+            m.d.sync += leased.eq(1)
+        with m.If(body.whole(4)):
+            m.d.sync += [ours.eq((top == self.session) & leased), at_start.eq(top == 0)]
+            m.d.sync += at_image.eq(top == self.image_position)
+        with m.If(body.whole(8)):
+            m.d.sync += at_input.eq(top == self.input_position)
+        confirms = ((kind == Kind.TAKE) & body.whole(8)) | ((kind == Kind.INPUT) & body.whole(12))
+        m.d.comb += [
+            self.claim.eq(top),
+            self.confirm.eq(confirms & ours),
+            image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position)),
+        ]
+        locked, closed = (self.open, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
+        load = [locked, (~(at_start | at_image), Result.GAP), (left > image_room, Result.FULL)]
+        self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])
+        self._case(m, body, Kind.STATUS, Phase.ANSWER, [])
+        self._case(m, body, Kind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
+        self._case(m, body, Kind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
+        form = [(body.fields[-8:] > TAGGED_FORMAT, Result.MALFORMED)]
+        self._case(m, body, Kind.OPEN, Phase.SECRET, form, self.forget.eq(1))
+        held = [closed, (~at_input, Result.GAP), (left > self.room, Result.FULL)]
+        self._case(m, body, Kind.INPUT, Phase.BYTES, held)
+        self._case(m, body, Kind.TAKE, Phase.ANSWER, [(~ours, Result.CLOSED)], self.again.eq(body.fields[-8]))
+        self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], self.close.eq(1))
+        m.d.comb += [self.length.eq(body.fields[-64:-32]), self.crc.eq(top)]
+
+    def _case(
+        self, m: Module, body: Body, kind: Kind, following: Phase, objections: Sequence[Objection], *done: Any
+    ) -> None:
+        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`."""
+        if kind in (Kind.LOAD, Kind.SEAL) and not self.image_bytes:
+            return
+        with m.If((body.phase == Phase.JUDGE) & (body.kind == kind)):
+            verdict: Value = Value.cast(Result.OK)
+            for holds, result in reversed(objections):
+                verdict = Mux(holds, result, verdict)
+            with m.If(verdict == Result.OK):
+                m.d.comb += done
+            m.d.sync += [body.result.eq(verdict), body.phase.eq(Mux(verdict == Result.OK, following, Phase.REST))]
+
+    def _bytes(self, m: Module, body: Body) -> None:
+        """Pieces of streams: there is room for all that come, as that was looked at before."""
+        piece = body.came & (body.phase == Phase.BYTES)
+        for kind, sink in ((Kind.INPUT, self.input), (Kind.LOAD, self.image)):
+            m.d.comb += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
+            m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
+        with m.If(self.start):
+            m.d.sync += self.input_position.eq(0)
+        with m.Elif(self.input.valid):
+            m.d.sync += self.input_position.eq(self.input_position + 1)
+
+    def _secret(self, m: Module, body: Body) -> None:
+        """The secret twice: the guard looks at it and at the offer, and keeps it when it has taken the offer."""
+        kept, last = Signal(), body.left == 0
+        m.d.comb += [
+            self.offer.eq(body.fields[: Offer().size]),
+            self.secret.payload.eq(self.i.payload),
+            self.secret.valid.eq(body.came & (body.phase == Phase.SECRET)),
+        ]
+        with m.Switch(body.phase):
+            with m.Case(Phase.FORM):
+                m.d.sync += kept.eq(0)
+            with m.Case(Phase.SECRET), m.If(last):
+                m.d.comb += [self.ask.eq(~kept), self.begin.eq(kept)]
+                m.d.sync += body.phase.eq(Phase.VERDICT)
+                with m.If(kept):
+                    m.d.sync += self.tagged.eq(body.fields[-8])
+            with m.Case(Phase.VERDICT):
+                m.d.sync += [body.result.eq(self.verdict), kept.eq(1), body.phase.eq(Phase.ANSWER)]
+                with m.If((self.verdict == Result.OK) & ~kept):
+                    m.d.comb += self.rewind.eq(1)
+                    m.d.sync += [body.left.eq(self.secret_bytes), body.phase.eq(Phase.SECRET)]

@@ -1,0 +1,187 @@
+"""Frames: COBS and CRC-32 around the bodies of the protocol (docs/protocol.md). Twin of host/device/frames.py."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.cobs import CobsDecoder, CobsEncoder, Tail
+from spikeveil.pysim.link import MAX_BODY
+
+CRC_BYTES = 4
+LEAST_BODY = 2
+RING_BITS = 9  # 512 bytes: one block RAM of an iCE40
+DAMAGED_BITS = 16
+
+
+class Checksum(wiring.Component):
+    """The CRC-32 of bytes, `pace` bits a cycle (1, 2, 4 or 8): fewer are smaller.
+
+    A byte is taken in a cycle in which `take` and `ready` are high. `start` (one cycle, between bytes) begins anew. While
+    `ready`, `crc` is that of the bytes taken since, and `right` tells whether they end with their own CRC, low
+    byte first.
+    """
+
+    start: Signal
+    take: Signal
+    data: Signal
+    ready: Signal
+    crc: Signal
+    right: Signal
+
+    def __init__(self, pace: int) -> None:
+        self.pace = pace
+        super().__init__(
+            {
+                "start": In(1),
+                "take": In(1),
+                "data": In(8),
+                "ready": Out(1),
+                "crc": Out(8 * CRC_BYTES),
+                "right": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=self.pace).create()
+        m.d.comb += [crc.start.eq(self.start), self.crc.eq(crc.crc), self.right.eq(crc.match_detected)]
+        if self.pace == 8:
+            m.d.comb += [crc.valid.eq(self.take), crc.data.eq(self.data), self.ready.eq(1)]
+            return m
+        rest, left = Signal(8), Signal(range(8 // self.pace + 1))
+        m.d.comb += [crc.valid.eq(left != 0), crc.data.eq(rest), self.ready.eq(left == 0)]
+        m.d.sync += [rest.eq(rest >> self.pace), left.eq(Mux(left == 0, 0, left - 1))]
+        with m.If(self.take & self.ready):
+            m.d.sync += [rest.eq(self.data), left.eq(8 // self.pace)]
+        return m
+
+
+class FrameReceiver(wiring.Component):
+    """Bytes off the line to bodies that are whole and right.
+
+    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid three cycles
+    after the frame's zero was taken. Hold `mark` high in the cycle in which a length is taken: what was before is dropped, and
+    `rewind` (one cycle, `o` not taken in it) goes back to the body's first byte. Bodies wait in a ring of 512 bytes. What
+    waits there is never pushed out: `i` waits, and a line that cannot wait loses a byte, so that its frame is damaged.
+    `damaged` counts frames that did not decode, or had another length or CRC; it stays at 65535. `pace` as in
+    `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets every frame and the count.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    mark: Signal
+    rewind: Signal
+    damaged: Signal
+
+    def __init__(self, *, pace: int = 8) -> None:
+        self.pace = pace
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "mark": In(1),
+                "rewind": In(1),
+                "damaged": Out(DAMAGED_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ring = ring = Memory(shape=unsigned(8), depth=1 << RING_BITS, init=[])
+        committed = Signal(RING_BITS)
+        self._write(m, ring, committed, self._read(m, ring, committed))
+        return m
+
+    def _write(self, m: Module, ring: Memory, committed: Signal, kept: Signal) -> None:
+        """A frame's bytes go behind a place for its length; that is written, and the frame is there, when it ends well."""
+        m.submodules.decoder = decoder = CobsDecoder()
+        m.submodules.checksum = checksum = Checksum(self.pace)
+        wiring.connect(m, wiring.flipped(self.i), decoder.i)
+        write = ring.write_port()
+        size, long, room = Signal(8), Signal(), Signal()
+        place = Signal(RING_BITS)
+        came, ended, right = Signal(), Signal(), Signal()
+        payload = decoder.o.payload
+        most = MAX_BODY + CRC_BYTES
+        m.d.comb += [
+            place.eq(committed + size + 1),
+            room.eq(payload.end | long | (place + 1 != kept)),
+            decoder.o.ready.eq(checksum.ready & room),
+            came.eq(decoder.o.valid & decoder.o.ready),
+            ended.eq(came & payload.end),
+            right.eq(payload.good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
+            checksum.data.eq(payload.data),
+            checksum.take.eq(came & ~payload.end),
+            checksum.start.eq(ended),
+            write.addr.eq(Mux(payload.end, committed, place)),
+            write.data.eq(Mux(payload.end, size - CRC_BYTES, payload.data)),
+            write.en.eq(came & ~long),
+        ]
+        with m.If(ended):
+            m.d.sync += [size.eq(0), long.eq(0)]
+            with m.If(right):
+                m.d.sync += committed.eq(committed + size + 1 - CRC_BYTES)
+            with m.Elif(~self.damaged.all()):
+                m.d.sync += self.damaged.eq(self.damaged + 1)
+        with m.Elif(came & (size == most)):
+            m.d.sync += long.eq(1)
+        with m.Elif(came):
+            m.d.sync += size.eq(size + 1)
+
+    def _read(self, m: Module, ring: Memory, committed: Signal) -> Signal:
+        """What was committed comes out at `o`; all from the mark on is kept."""
+        read = ring.read_port()
+        at, begin = Signal(RING_BITS), Signal(RING_BITS)
+        fetched, load = Signal(), Signal()
+        m.d.comb += [read.addr.eq(at), load.eq(fetched & ~self.o.valid)]
+        m.d.sync += fetched.eq((at != committed) & ~load & ~self.rewind)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(load):
+            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1), at.eq(at + 1)]
+        with m.If(self.mark):
+            m.d.sync += begin.eq(at)
+        with m.If(self.rewind):
+            m.d.sync += [self.o.valid.eq(0), at.eq(begin)]
+        return begin
+
+
+class FrameSender(wiring.Component):
+    """Bodies of 1 to 250 bytes to frames.
+
+    A body is taken at up to a byte a cycle, 8 / `pace` cycles a byte where that is more, and encoded; its first byte leaves
+    within 48 cycles of its last one's coming. `i` waits until the frame has left. Reset drops the frame in hand.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, *, pace: int = 8) -> None:
+        self.pace = pace
+        super().__init__({"i": In(stream.Signature(Tail())), "o": Out(stream.Signature(8))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.checksum = checksum = Checksum(self.pace)
+        m.submodules.encoder = encoder = CobsEncoder()
+        wiring.connect(m, encoder.o, wiring.flipped(self.o))
+        ending, byte = Signal(), Signal(range(CRC_BYTES))
+        last = byte == CRC_BYTES - 1
+        m.d.comb += [
+            encoder.i.payload.data.eq(Mux(ending, checksum.crc.word_select(byte, 8), self.i.payload.data)),
+            encoder.i.payload.last.eq(ending & last),
+            encoder.i.valid.eq(checksum.ready & (ending | self.i.valid)),
+            self.i.ready.eq(checksum.ready & encoder.i.ready & ~ending),
+            checksum.data.eq(self.i.payload.data),
+            checksum.take.eq(self.i.valid & self.i.ready),
+        ]
+        with m.If(checksum.take & self.i.payload.last):
+            m.d.sync += ending.eq(1)
+        with m.If(ending & encoder.i.valid & encoder.i.ready):
+            m.d.sync += byte.eq(byte + 1)
+            with m.If(last):
+                m.d.sync += ending.eq(0)
+                m.d.comb += checksum.start.eq(1)
+        return m
