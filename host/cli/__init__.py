@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "plan": "spikeveil.host.cli.plan",
     "run": "spikeveil.host.cli.run",
     "simulate": "spikeveil.host.cli.simulate",
+    "train": "spikeveil.host.cli.train",
     "verilog": "spikeveil.host.cli.verilog",
     "waves": "spikeveil.host.cli.waves",
 }

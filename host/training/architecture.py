@@ -190,27 +190,31 @@ def architecture_of(record: Mapping[str, Any]) -> Architecture:
     values = dict(record)
     shared = dict(values.pop("neuron", {}))
     layers = [_layer_of(layer, shared) for layer in values.pop("layers", ())]
-    readout = _built(Readout, "readout", values.pop("readout", {}), shared)
-    built: Architecture = _built(Architecture, "architecture", {**values, "layers": layers, "readout": readout}, None)
-    return built
+    readout = built(Readout, "readout", values.pop("readout", {}), shared)
+    whole: Architecture = built(Architecture, "architecture", {**values, "layers": layers, "readout": readout})
+    return whole
 
 
 def _layer_of(record: Mapping[str, Any], shared: dict[str, Any]) -> Layer:
     values = dict(record)
     kind = checks.choice("layer kind", values.pop("kind", None), tuple(LAYERS))
-    built: Layer = _built(LAYERS[kind], kind, values, shared)
-    return built
+    layer: Layer = built(LAYERS[kind], kind, values, shared)
+    return layer
 
 
 def _neuron_of(record: Mapping[str, Any]) -> Neuron:
     values = dict(record)
     if "surrogate" in values:
         values["surrogate"] = surrogate_of(values["surrogate"])
-    neuron: Neuron = _built(Neuron, "neuron", values, None)
+    neuron: Neuron = built(Neuron, "neuron", values)
     return neuron
 
 
-def _built(kind: Any, name: str, values: Mapping[str, Any], shared: dict[str, Any] | None) -> Any:
+def built(kind: Any, name: str, values: Mapping[str, Any], shared: dict[str, Any] | None = None) -> Any:
+    """A dataclass from a table of its fields; `shared` fills the neuron of one that has a neuron.
+
+    Raises ValueError for a word that is none of its fields, or a field that is missing.
+    """
     known = {one.name for one in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -61,7 +61,11 @@ class Neuron:
 
     def fires(self, u: Tensor) -> Tensor:
         """Spikes of potentials before the reset, in the dtype of `u`."""
-        return (u >= self.threshold if self.compare == "ge" else u > self.threshold).to(u.dtype)
+        return self.fired(u).to(u.dtype)
+
+    def fired(self, u: Tensor) -> Tensor:
+        """The same as bool."""
+        return u >= self.threshold if self.compare == "ge" else u > self.threshold
 
     def run(self, current: Tensor, steps: int) -> Tensor:
         """Spikes (batch, steps, ...) of currents (batch, steps, ...), or (batch, 1, ...) for the same at every step."""
@@ -114,7 +118,7 @@ class _Window(torch.autograd.Function):  # type: ignore[misc]
             torch.add(current[:, t], carried, alpha=neuron.decay, out=u)
             if t and neuron.late:
                 u.sub_(spikes[:, t - 1], alpha=neuron.threshold)
-            spikes[:, t] = neuron.fires(u)
+            spikes[:, t].copy_(neuron.fired(u))
             carried = u if neuron.late else _reset(u, spikes[:, t], neuron)
         ctx.save_for_backward(potentials, spikes)
         ctx.neuron = neuron
@@ -124,16 +128,15 @@ class _Window(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         potentials, spikes = ctx.saved_tensors
         neuron: Neuron = ctx.neuron
-        slopes = neuron.surrogate.derivative(potentials - neuron.threshold)
         out = torch.empty_like(potentials)
         later = torch.zeros_like(potentials[:, 0])  # gradient of what step t carries on
         for t in reversed(range(potentials.shape[1])):
-            here = gradient[:, t]
+            here, slope = gradient[:, t], neuron.surrogate.derivative(potentials[:, t] - neuron.threshold)
             if not neuron.detach_reset:
                 here = here - later * (neuron.threshold if neuron.reset == "subtract" else potentials[:, t])
             if neuron.reset == "zero":
                 later = later - later * spikes[:, t]
-            later = neuron.decay * torch.addcmul(later, here, slopes[:, t], out=out[:, t])
+            later = neuron.decay * torch.addcmul(later, here, slope, out=out[:, t])
         return out, None
 
 

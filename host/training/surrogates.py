@@ -19,7 +19,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Surrogate(ABC):
-    """A curve over x = u - threshold; every parameter is a finite number above 0, else ValueError."""
+    """A curve over x = u - threshold; every parameter is a finite number above 0, else ValueError.
+
+    Derivatives work in place on tensors of their own: new memory costs more than the arithmetic.
+    """
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -41,7 +44,7 @@ class Gate(Surrogate):
     width: float = 1.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return (x.abs() <= self.width / 2).to(x.dtype) / self.width
+        return _gate(x.abs(), self.width)
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class GateTail(Surrogate):
     slope: float = 2.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        far = self.tail / (1 + self.slope * x.abs()) ** 2
-        return far + (x.abs() <= self.width / 2).to(x.dtype) / self.width
+        distance = x.abs()
+        return _gate(distance, self.width).addcmul_(*_inverse_square(distance, self.slope), value=self.tail)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Normal(Surrogate):
     deviation: float = 0.5
 
     def derivative(self, x: Tensor) -> Tensor:
-        return torch.exp(-((x / self.deviation) ** 2) / 2) / (self.deviation * math.sqrt(2 * math.pi))
+        exponent = x.square().mul_(-1 / (2 * self.deviation**2))
+        return exponent.exp_().mul_(1 / (self.deviation * math.sqrt(2 * math.pi)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class FastSigmoid(Surrogate):
     slope: float = 5.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return 1 / (1 + self.slope * x.abs()) ** 2
+        return _inverse_square(x.abs(), self.slope)[0].square_()
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Arctangent(Surrogate):
     alpha: float = 2.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return self.alpha / 2 / (1 + (math.pi * self.alpha / 2 * x) ** 2)
+        return x.square().mul_((math.pi * self.alpha / 2) ** 2).add_(1).reciprocal_().mul_(self.alpha / 2)
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class SpikeRateEscape(Surrogate):
     height: float = 1.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return self.height * torch.exp(-self.beta * x.abs())
+        return x.abs().mul_(-self.beta).exp_().mul_(self.height)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Triangular(Surrogate):
     width: float = 1.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return (1 - x.abs() / self.width).clamp(min=0) / self.width
+        return x.abs().mul_(-1 / self.width).add_(1).clamp_(min=0).mul_(1 / self.width)
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,16 @@ class SnnTorchTriangular(Surrogate):
 
     def derivative(self, x: Tensor) -> Tensor:
         return torch.where(x < 0, self.scale, -self.scale).to(x.dtype)
+
+
+def _gate(distance: Tensor, width: float) -> Tensor:
+    return (distance <= width / 2).to(distance.dtype).mul_(1 / width)
+
+
+def _inverse_square(distance: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    """1 / (1 + slope * distance), twice, for a product; `distance` is used up."""
+    inverse = distance.mul_(slope).add_(1).reciprocal_()
+    return inverse, inverse
 
 
 #: the word in a configuration -> the surrogate

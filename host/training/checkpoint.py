@@ -1,0 +1,93 @@
+"""A run's state on the disk: a zip of one JSON header and plain arrays, no pickle, written whole or not at all.
+
+Under DP-SGD a checkpoint is also a lease: before steps are made they are written down as `spent`. A crash loses what
+these steps did to the weights, and they stay spent: nothing is given back by guess, and no step is made twice.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeveil.pysim.storage import DAMAGE, write_whole
+
+FORMAT, VERSION = "spikeveil-training", 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """updates: steps whose outcome is in the weights. spent: steps that count, those that a crash wasted included.
+    log: one record an evaluation. charged: what the ledger was told before the first step, None where there is none.
+    """
+
+    config: str
+    data: str
+    updates: int = 0
+    spent: int = 0
+    seconds: float = 0.0
+    log: tuple[dict[str, Any], ...] = ()
+    charged: dict[str, Any] | None = None
+
+    def reserving(self, steps: int) -> "Progress":
+        """With so many further steps written down as spent, before they are made."""
+        return replace(self, spent=self.spent + steps)
+
+
+@dataclass
+class State:
+    """What moves in a run: the weights, the optimiser's memory, the running mean of the weights (empty: none)."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: list[Tensor] = field(default_factory=list)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor under a name."""
+        found = {f"weights.{name}": value for name, value in self.network.named_parameters()}
+        found |= {f"average.{index}": value for index, value in enumerate(self.average)}
+        for index, memory in self.optimiser.state_dict()["state"].items():
+            found |= {f"memory.{index}.{name}": value for name, value in memory.items() if value is not None}
+        return found
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(tensors[f"weights.{name}"])
+        self.average = [tensors[f"average.{index}"] for index in range(len(self.average))]
+        memory: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("memory."):
+                _, index, entry = name.split(".")
+                memory.setdefault(int(index), {})[entry] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
+
+
+def save(path: Path, state: State, progress: Progress) -> None:
+    """Write the checkpoint, synced to the disk when this returns."""
+    header = json.dumps({"format": FORMAT, "version": VERSION, **asdict(progress)}).encode()
+    arrays: dict[str, Any] = {name: value.detach().numpy() for name, value in state.tensors().items()}
+    content = io.BytesIO()
+    np.savez(content, header=np.frombuffer(header, np.uint8), **arrays)
+    write_whole(path, content.getvalue())
+
+
+def load(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    """Read a file that `save` wrote; ValueError for anything else."""
+    content = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays.pop("header").tobytes())
+        kind, version = header.pop("format"), header.pop("version")
+        progress = Progress(**{**header, "log": tuple(header["log"])})
+    except DAMAGE as error:
+        raise ValueError(f"checkpoint {path.name} must be a whole file of ours, not a damaged one") from error
+    if kind != FORMAT or version != VERSION:
+        raise ValueError(f"checkpoint {path.name} must be of version {VERSION}, not {version!r}")
+    return progress, {name: torch.from_numpy(array) for name, array in arrays.items()}

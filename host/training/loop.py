@@ -1,0 +1,200 @@
+"""A training run from its first step to its last, interrupted or not.
+
+What leaves a private run while it goes on: its checkpoint, and the accuracy and loss of its weights on the TEST images,
+both after the steps concerned were written down as spent. The loss of the training batches, their sizes and the share
+of gradients that were clipped come from the training examples without noise; they are neither shown nor kept.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeveil.host.data.dataset import Dataset
+from spikeveil.host.training import checkpoint
+from spikeveil.host.training.checkpoint import Progress, State
+from spikeveil.host.training.config import Config
+from spikeveil.host.training.data_feed import DataFeed
+from spikeveil.host.training.dpsgd import Update, example_loss, plain_gradients, private_gradients
+from spikeveil.host.training.network import SpikingNetwork
+from spikeveil.host.training.privacy_meter import PrivacyMeter
+
+CHECKPOINT = "checkpoint.npz"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps a run makes. steps: at most; asked: what its configuration asks for, more where a limit of epsilon
+    comes first; an_epoch: from one evaluation to the next; meter: None without privacy.
+    """
+
+    steps: int
+    asked: int
+    an_epoch: int
+    meter: PrivacyMeter | None
+
+
+def plan_of(config: Config, dataset_size: int) -> Plan:
+    """The plan of a run. Raises ValueError where not even one step fits the limit of epsilon."""
+    asked, an_epoch = config.steps(dataset_size), -(-dataset_size // config.batch_size)
+    mechanism = config.mechanism(dataset_size)
+    if mechanism is None or config.privacy is None:
+        return Plan(asked, asked, an_epoch, None)
+    meter = PrivacyMeter(mechanism, config.privacy.delta, config.privacy.method)
+    limit = config.privacy.epsilon_limit
+    steps = asked if limit is None else meter.most_steps(limit, asked)
+    if steps == 0:
+        raise ValueError(f"privacy epsilon_limit must be at least {meter.epsilon(1):.6g}, one step's cost, not {limit}")
+    return Plan(steps, asked, an_epoch, meter)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a run stands when it stops: `network` holds the result's weights."""
+
+    network: SpikingNetwork
+    progress: Progress
+    plan: Plan
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step of the plan is spent."""
+        return self.progress.spent >= self.plan.steps
+
+
+class Run:
+    """One run in the folder `out` (it must exist). `resume`: go on from the checkpoint there, if there is one.
+
+    Without `resume` a folder with a checkpoint is refused: its steps would be forgotten. With it, a checkpoint of
+    another configuration or other data is refused. Raises ValueError.
+    """
+
+    def __init__(self, config: Config, data: Dataset, out: Path, *, resume: bool = False) -> None:
+        self.config, self.path = config, out / CHECKPOINT
+        self.feed = DataFeed(config, data)
+        self.plan = plan_of(config, self.feed.size)
+        self.network = SpikingNetwork(config.network, seed=config.seed, gain=config.gain)
+        self.state = State(self.network, _optimiser(config, self.network), self._start_of_mean())
+        self.progress = Progress(config.digest, data.digest)
+        if self.path.exists():
+            self._take_over(resume)
+
+    @property
+    def _averages(self) -> bool:
+        return self.config.optimiser.average > 0
+
+    def _start_of_mean(self) -> list[Any]:
+        return [parameter.detach().clone() for parameter in self.network.parameters()] if self._averages else []
+
+    def _take_over(self, resume: bool) -> None:
+        if not resume:
+            raise ValueError(f"{self.path} must not exist for a new run: resume it, or take another folder")
+        found, tensors = checkpoint.load(self.path)
+        for name, wanted in (("configuration", "config"), ("data", "data")):
+            if getattr(found, wanted) != getattr(self.progress, wanted):
+                raise ValueError(f"{self.path} must be of the same {name} to be resumed, not of another")
+        self.state.restore(tensors)
+        self.progress = found
+
+    def charged(self, receipt: dict[str, Any]) -> None:
+        """Write down that the ledger was charged; before the first step."""
+        self._save(replace(self.progress, charged=receipt))
+
+    def go(
+        self,
+        on_step: Callable[[Progress], None] = lambda progress: None,
+        on_evaluation: Callable[[dict[str, Any]], None] = lambda record: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """Make the steps that are left, or those until stop() is true after one. Callbacks see what is released."""
+        update = self._update()
+        while self.progress.spent < self.plan.steps and not stop():
+            self._block(update, on_step, stop)
+            if self.progress.spent % self.plan.an_epoch == 0:
+                self._evaluate(on_evaluation)
+        finished, log = self.progress.spent >= self.plan.steps, self.progress.log
+        if finished and (not log or log[-1]["steps"] != self.progress.spent):
+            self._evaluate(on_evaluation)
+        return Outcome(self._result(), self.progress, self.plan)
+
+    def _update(self) -> Update:
+        make = plain_gradients if self.config.privacy is None else private_gradients
+        return make(self.config, self.network, self.feed)
+
+    def _block(self, update: Update, on_step: Callable[[Progress], None], stop: Callable[[], bool]) -> None:
+        """Steps up to the next checkpoint: reserved first, made, and those not made given back while we live."""
+        before, start = self.progress, time.perf_counter()
+        epoch_ends = self.plan.an_epoch - before.spent % self.plan.an_epoch
+        block = min(self.config.checkpoint_every, epoch_ends, self.plan.steps - before.spent)
+        self._save(before.reserving(block))
+        made = 0
+        while made < block and not (made and stop()):
+            self._step(update, before.spent + made)
+            made += 1
+            seconds = before.seconds + time.perf_counter() - start
+            on_step(replace(before, updates=before.updates + made, spent=before.spent + made, seconds=seconds))
+        seconds = before.seconds + time.perf_counter() - start
+        done = replace(before, updates=before.updates + made, spent=before.spent + made, seconds=seconds)
+        self._save(done)
+
+    def _step(self, update: Update, step: int) -> None:
+        chosen = self.config.optimiser
+        for group in self.state.optimiser.param_groups:
+            group["lr"] = chosen.rate * (1 - (1 - chosen.final) * step / self.plan.asked)
+        update(step)
+        self.state.optimiser.step()
+        if self._averages:
+            keep = min(chosen.average, (1 + step) / (10 + step))  # a short memory at first: nothing of the start stays
+            for mean, parameter in zip(self.state.average, self.network.parameters(), strict=True):
+                mean.lerp_(parameter.detach(), 1 - keep)
+
+    def _save(self, progress: Progress) -> None:
+        checkpoint.save(self.path, self.state, progress)
+        self.progress = progress
+
+    def _evaluate(self, on_evaluation: Callable[[dict[str, Any]], None]) -> None:
+        record: dict[str, Any] = {
+            "steps": self.progress.spent,
+            "updates": self.progress.updates,
+            "epochs": self.progress.spent / self.plan.an_epoch,
+            "seconds": self.progress.seconds,
+            **test_figures(self.config, self._result(), self.feed),
+        }
+        if self.plan.meter is not None:
+            record["privacy"] = self.plan.meter.spent(self.progress.spent).record()
+        self._save(replace(self.progress, log=(*self.progress.log, record)))
+        on_evaluation(record)
+
+    def _result(self) -> SpikingNetwork:
+        """A copy of the network with the weights that count: their running mean where there is one."""
+        result = copy.deepcopy(self.network)
+        with torch.no_grad():
+            for parameter, mean in zip(result.parameters(), self.state.average, strict=False):
+                parameter.copy_(mean)
+        return result
+
+
+def test_figures(config: Config, network: SpikingNetwork, feed: DataFeed) -> dict[str, Any]:
+    """Accuracy and mean loss on the test records, and the spikes of each firing layer a neuron and step."""
+    loss, right, total, count = example_loss(config), 0, 0.0, 0
+    spikes: list[float] = []
+    for x, labels in feed.test():
+        with torch.no_grad():
+            trace = network.run(x)
+        right += int((trace.scores.argmax(dim=1) == labels).sum())
+        total += float(loss(trace.scores, labels).sum())
+        rates = [float(one.mean()) * len(labels) for one in trace.spikes]
+        spikes = [a + b for a, b in zip(spikes, rates, strict=True)] if spikes else rates
+        count += len(labels)
+    return {"test_accuracy": right / count, "test_loss": total / count, "spike_rates": [one / count for one in spikes]}
+
+
+def _optimiser(config: Config, network: SpikingNetwork) -> torch.optim.Optimizer:
+    chosen = config.optimiser
+    if chosen.kind == "adam":
+        return torch.optim.Adam(network.parameters(), lr=chosen.rate, betas=(chosen.momentum, 0.999))
+    return torch.optim.SGD(network.parameters(), lr=chosen.rate, momentum=chosen.momentum)
