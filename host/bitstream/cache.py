@@ -1,0 +1,38 @@
+"""Where builds are kept, and what one depends on."""
+
+import hashlib
+import os
+from importlib import metadata
+from pathlib import Path
+
+from spikeveil.boards import board as board_module
+from spikeveil.boards.board import Board
+from spikeveil.hdl import plan as plan_module
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.bitstream import tools
+from spikeveil.pysim import spec as spec_module
+
+FLOW_FILES = ("flow.py", "recipes.py")
+
+
+def build_folder() -> Path:
+    """Where builds are kept: `spikeveil/build` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "spikeveil" / "build"
+
+
+def digest(plan: Plan, board: Board) -> str:
+    """What a bitstream depends on, but for the seed: plan, board, the generators' own source text, and the tools."""
+    chip = board.chip
+    fields = [plan.spec.fingerprint, plan.source, plan.schedule, str(plan.lanes), str(plan.unsafe)]
+    fields += [str(getattr(plan, "loadable", False))]
+    fields += [board.name, board.pll, str((board.clock_hz, board.baud, board.leds)), chip.name, *chip.options]
+    fields += [f"{name} {metadata.version(name)}" for name in ("amaranth", "amaranth-boards")]
+    fields += [*(tools.version(tool) for tool in tools.of_family(chip.family))]
+    folders = {Path(module.__file__ or "").parent for module in (plan_module, spec_module, board_module)}
+    sources = [path for folder in sorted(folders) for path in sorted(folder.glob("*.py"))]
+    sources += [Path(__file__).parent / name for name in FLOW_FILES]
+    code = getattr(board.platform, "__code__", None)
+    if code is not None and Path(code.co_filename) not in sources and Path(code.co_filename).is_file():
+        sources.append(Path(code.co_filename))  # a board of the user's own
+    return hashlib.sha256("\0".join([*fields, *(path.read_text() for path in sources)]).encode()).hexdigest()[:24]

@@ -1,0 +1,220 @@
+"""The report of a build: every figure from what the tools wrote about the routed design, or an error."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeveil.boards.chips import RESOURCES
+from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.spikes import rows
+from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.errors import BuildError
+from spikeveil.host.bitstream.flow import Build
+from spikeveil.pysim.spec import LayerSpec
+
+VERSION = 1
+PARTS = ("core", "source", "flippers", "guard", "link", "board")
+#: part -> what the hierarchical names of its cells match; the first that does counts
+PART_NAMES: tuple[tuple[str, str], ...] = (
+    ("source", r"(^|\.)network\.(words_\d+[._]|layer_\d+\.words__)"),
+    ("flippers", r"(^|\.)network\.layer_\d+\.(flipper|limiter)[._]"),
+    ("core", r"(^|\.)network[._]"),
+    ("guard", r"(^|\.)core[._]"),
+    ("link", r"^device[._]"),
+)
+LUTS = ("ICESTORM_LC", "TRELLIS_COMB", "LUT4", "ALU")
+BLOCK_RAMS = re.compile(r"ICESTORM_RAM$|DP16KD$|SDP[BX]|SPX?\d*$|DPX?|pROM")
+CARRIES = ("FCI", "FCO", "CIN", "COUT")
+INSERTED = "$nextpnr"
+FLIP_FLOPS = re.compile(r"^(SB_)?DFF|^TRELLIS_FF$")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What an inference is, for the figures a second: `steps` of a record, and the share of a layer's inputs that
+    spike in a step. An input cap bounds that number."""
+
+    steps: int = 16
+    activity: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        if not 0 <= self.activity <= 1:
+            raise ValueError(f"activity must be 0 to 1, not {self.activity}")
+
+    def events(self, layer: LayerSpec) -> int:
+        """Input spikes of a step that a layer works on."""
+        return min(round(self.activity * layer.inputs), layer.input_cap or layer.inputs)
+
+
+def fast_cycles(plan: Plan, workload: Workload) -> int:
+    """Clock cycles from a step to the next on the fast schedule: the slowest layer's."""
+    return max(
+        rows(layer.neurons, plan.layer_lanes(layer)) * max(1, workload.events(layer)) + 1 for layer in plan.spec.layers
+    )
+
+
+def timing(plan: Plan, hz: float, workload: Workload) -> dict[str, Any]:
+    """Cycles, microseconds and synaptic operations a second on both schedules, at a clock of `hz`."""
+    operations = sum(layer.neurons * workload.events(layer) for layer in plan.spec.layers)
+    result: dict[str, Any] = {"steps": workload.steps, "activity": workload.activity, "operations_a_step": operations}
+    for schedule, cycles in (("private", plan.cadence), ("fast", fast_cycles(plan, workload))):
+        latency = cycles * (plan.slots if schedule == "private" else len(plan.spec.layers))
+        result[schedule] = {
+            "cycles_a_step": cycles,
+            "cycles_an_inference": cycles * workload.steps,
+            "microseconds_an_inference": cycles * workload.steps / hz * 1e6,
+            "latency_cycles": latency,
+            "inferences_a_second": hz / (cycles * workload.steps),
+            "synaptic_operations_a_second": operations * hz / cycles,
+        }
+    result["most_synaptic_operations_a_second"] = hz * sum(plan.layer_lanes(layer) for layer in plan.spec.layers)
+    return result
+
+
+def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
+    """The report of one seed. BuildError where a figure cannot be had."""
+    placed = build.folder / f"place-{seed}"
+    written = _read(placed / "report.json")
+    module = _read(placed / "routed.json")["modules"]["top"]
+    plan, board = build.plan, build.board
+    bitstream = build.folder / f"pack-{seed}" / f"top.{build.recipe.packed}"
+    clocks = _clocks(written, board.clock_hz)
+    return {
+        "report": VERSION,
+        "board": board.name,
+        "chip": board.chip.name,
+        "fingerprint": plan.spec.fingerprint,
+        "lanes": plan.lanes,
+        "source": plan.source,
+        "schedule": plan.schedule,
+        "build": build.folder.name,
+        "seed": seed,
+        "tools": [tools.version(tool) for tool in tools.of_family(board.chip.family)],
+        "bitstream": {"file": bitstream.name, "bytes": bitstream.stat().st_size, "sha256": _sha256(bitstream)},
+        "resources": _resources(build, written, module),
+        "clock_hz": board.clock_hz,
+        "baud": board.baud,
+        "clocks": clocks,
+        "meets_timing": all(clock["met"] for clock in clocks),
+        "critical_path": _critical_path(written),
+        "parts": parts(module["cells"]),
+        "timing": timing(plan, board.clock_hz, workload),
+        "seconds": {path.parent.name: _read(path)["seconds"] for path in _steps(build, seed)},
+    }
+
+
+def _steps(build: Build, seed: int) -> list[Path]:
+    return [build.folder / name / "step.json" for name in ("design", "synth", f"place-{seed}", f"pack-{seed}")]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BuildError(f"the build lacks {path}: {error}") from error
+    return found
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _resources(build: Build, written: dict[str, Any], module: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Used and available of each resource: nextpnr's figures, flip-flops of iCE40 (in its logic cells) counted here."""
+    chip, table = build.board.chip, written["utilization"]
+    result: dict[str, dict[str, int]] = {}
+    for resource in RESOURCES:
+        names = build.recipe.routed.get(resource, ())
+        found = [table[name] for name in names if name in table]
+        if resource == "ff" and not names:
+            used = sum(1 for cell in module["cells"].values() if has_flip_flop(cell))
+        elif chip.available(resource) and len(found) != len(names):
+            raise BuildError(f"nextpnr's report says nothing of {', '.join(names)}: {resource} is missing")
+        else:
+            used = sum(entry["used"] for entry in found)
+        result[resource] = {"used": used, "available": chip.available(resource)}
+    return result
+
+
+def has_flip_flop(cell: dict[str, Any]) -> bool:
+    """Whether a routed cell holds a flip-flop."""
+    if cell["type"] == "ICESTORM_LC":
+        return int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+    return bool(FLIP_FLOPS.match(cell["type"]))
+
+
+def _clocks(written: dict[str, Any], clock_hz: int) -> list[dict[str, Any]]:
+    clocks = [
+        {
+            "net": net.removeprefix("$glbnet$"),
+            "fmax_mhz": round(figure["achieved"], 2),
+            "asked_mhz": clock_hz / 1e6,
+            "met": figure["achieved"] * 1e6 >= clock_hz,
+        }
+        for net, figure in written["fmax"].items()
+    ]
+    if not clocks:
+        raise BuildError("nextpnr's report names no clock: fmax is missing")
+    return clocks
+
+
+def _critical_path(written: dict[str, Any]) -> dict[str, Any]:
+    """The longest path between two registers, element by element, with source lines where the tools know them."""
+    inside = [path for path in written["critical_paths"] if "posedge" in path["from"] and "posedge" in path["to"]]
+    if not inside:
+        raise BuildError("nextpnr's report has no critical path")
+    longest = max(inside, key=lambda path: sum(part["delay"] for part in path["path"]))["path"]
+    return {
+        "nanoseconds": round(sum(part["delay"] for part in longest), 3),
+        "elements": [
+            {
+                "kind": part["type"],
+                "nanoseconds": round(part["delay"], 3),
+                "cell": part["to"]["cell"],
+                "net": part.get("net"),
+                "sources": [source for source in part.get("sources", []) if not source.startswith("/share")],
+            }
+            for part in longest
+        ],
+    }
+
+
+def part_of(name: str) -> str:
+    """The part of the design that a cell belongs to, by its hierarchical name."""
+    return next((part for part, pattern in PART_NAMES if re.search(pattern, name)), "board")
+
+
+def parts(cells: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """LUTs (iCE40: logic cells), flip-flops and block RAMs of each part of the routed design: together, all of it."""
+    result = {part: {"lut": 0, "ff": 0, "bram": 0} for part in PARTS}
+    chains = _chains(cells)
+    for name, cell in cells.items():
+        counts = result[part_of(chains.get(name, name))]
+        counts["lut"] += cell["type"] in LUTS
+        counts["ff"] += has_flip_flop(cell)
+        counts["bram"] += bool(BLOCK_RAMS.match(cell["type"]))
+    return result
+
+
+def _chains(cells: dict[str, Any]) -> dict[str, str]:
+    """Carry cells that nextpnr put in and named itself -> a cell of the design in the same carry chain."""
+    at: dict[int, list[str]] = {}
+    for name, cell in cells.items():
+        for port in CARRIES:
+            for bit in cell["connections"].get(port, []):
+                at.setdefault(bit, []).append(name)
+    found: dict[str, str] = {}
+    work = [name for names in at.values() for name in names if not name.startswith(INSERTED)]
+    for name in work:
+        for port in CARRIES:
+            for other in [other for bit in cells[name]["connections"].get(port, []) for other in at[bit]]:
+                if other.startswith(INSERTED) and other not in found:
+                    found[other] = found.get(name, name)
+                    work.append(other)
+    return found

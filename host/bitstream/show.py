@@ -1,0 +1,75 @@
+"""Reports as tables."""
+
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+LABELS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
+
+
+def table(title: str, *columns: str) -> Table:
+    """A table whose first column is words and whose others are numbers."""
+    made = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="right" if index else "left", no_wrap=True)
+    return made
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """One build, in full."""
+    resources = table(f"{report['board']}: {report['chip']}", "resource", "used", "available", "%")
+    for name, figure in report["resources"].items():
+        if figure["available"]:
+            share = 100 * figure["used"] / figure["available"]
+            resources.add_row(LABELS[name], str(figure["used"]), str(figure["available"]), f"{share:.0f}")
+    console.print(resources)
+    parts = table("where they are", "part", "LUT", "flip-flop", "block RAM")
+    for name, counts in report["parts"].items():
+        parts.add_row(name, *(str(counts[key]) for key in ("lut", "ff", "bram")))
+    console.print(parts)
+    print_timing(console, report["timing"], report["clock_hz"])
+    for clock in report["clocks"]:
+        verdict = "met" if clock["met"] else "NOT met"
+        console.print(
+            f"clock {clock['net']}: {clock['fmax_mhz']:.1f} MHz at most, {clock['asked_mhz']:g} asked: {verdict}"
+        )
+    print_path(console, report["critical_path"])
+    console.print(f"bitstream {report['bitstream']['sha256']} (seed {report['seed']})", soft_wrap=True)
+
+
+def print_timing(console: Console, timing: dict[str, Any], clock_hz: int) -> None:
+    """Speed on both schedules."""
+    title = (
+        f"an inference of {timing['steps']} steps at {clock_hz / 1e6:g} MHz, {timing['activity']:.0%} of inputs spiking"
+    )
+    speed = table(title, "schedule", "cycles a step", "cycles", "us", "a second", "synaptic op/s")
+    for schedule in ("private", "fast"):
+        figures = timing[schedule]
+        speed.add_row(
+            schedule,
+            str(figures["cycles_a_step"]),
+            str(figures["cycles_an_inference"]),
+            f"{figures['microseconds_an_inference']:.1f}",
+            f"{figures['inferences_a_second']:,.0f}",
+            f"{figures['synaptic_operations_a_second']:.3g}",
+        )
+    console.print(speed)
+
+
+def print_path(console: Console, path: dict[str, Any]) -> None:
+    """The critical path: its cells, and the source lines of its nets."""
+    console.print(f"critical path, {path['nanoseconds']:.2f} ns:")
+    for element in path["elements"]:
+        where = f"  {element['sources'][0]}" if element["sources"] else ""
+        console.print(f"  {element['nanoseconds']:6.2f} {element['kind']:9} {element['cell']}{where}", soft_wrap=True)
+
+
+def print_sweep(console: Console, reports: list[dict[str, Any]]) -> None:
+    """fmax of several seeds, and their median."""
+    speeds = sorted(min(clock["fmax_mhz"] for clock in report["clocks"]) for report in reports)
+    for report in reports:
+        console.print(f"seed {report['seed']}: {min(clock['fmax_mhz'] for clock in report['clocks']):.1f} MHz")
+    middle = (speeds[(len(speeds) - 1) // 2] + speeds[len(speeds) // 2]) / 2
+    console.print(f"{len(speeds)} seeds: {speeds[0]:.1f} to {speeds[-1]:.1f} MHz, median {middle:.1f}")
