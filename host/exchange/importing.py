@@ -1,0 +1,137 @@
+"""From a NIR file to a network file: lowered, quantised on data, reported layer by layer."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.data.float_model import FloatLayer
+from spikeveil.host.exchange.lower import Lowered, lower
+from spikeveil.host.exchange.reference import FloatGraph
+from spikeveil.host.training import scales
+from spikeveil.pysim import LayerSpec, Network, NetworkSpec, checks
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Integer formats of an imported network: bits of weights (2 to 8) and potentials, and one scale a neuron or not."""
+
+    weight_bits: int = 8
+    state_bits: int = 16
+    per_neuron: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """An integer network and how it came about.
+
+    `reports` is None where no data were given: then scales come from the weights alone, and nothing was measured.
+    `agreement`: per layer, the share of (record, step, neuron) where the integer network spikes as the file's own float
+    network does, each fed by its own layers before; None for a readout.
+    """
+
+    spec: NetworkSpec
+    lowered: Lowered
+    exponents: tuple[scales.Exponent, ...]
+    reports: tuple[scales.LayerReport, ...] | None
+    agreement: tuple[float | None, ...] | None
+
+    def origin(self, graph: FloatGraph, source: str, formats: Formats) -> dict[str, Any]:
+        """The note for the network file: where it is from and what was chosen."""
+        return {
+            "made_by": "spikeveil import",
+            "source": source,
+            "source_sha256": graph.file.sha256,
+            "nir_version": graph.file.version,
+            "choices": graph.choices.record(),
+            "formats": asdict(formats),
+            "exponents": [np.asarray(exponent).tolist() for exponent in self.exponents],
+            "deviations": list(self.lowered.deviations),
+        }
+
+
+def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | None = None) -> Imported:
+    """Quantise a graph; `inputs` (records, steps, ...) of 0 and 1 choose each layer's power of two and are measured.
+
+    ValueError, one sentence, for what `lower`, the specification or the scales refuse.
+    """
+    lowered = lower(graph)
+    if inputs is None:
+        tries = [_unmeasured(layer, formats) for layer in lowered.network.layers]
+        spec = NetworkSpec([layer for layer, _ in tries])
+        return Imported(spec, lowered, tuple(exponent for _, exponent in tries), None, None)
+    flat = binary(inputs, lowered.network.layers[0].inputs)
+    found = scales.quantise_network(
+        lowered.network,
+        flat,
+        weight_bits=formats.weight_bits,
+        state_bits=formats.state_bits,
+        per_neuron=formats.per_neuron,
+    )
+    return Imported(found.spec, lowered, found.exponents, found.reports, _agreement(graph, found.spec, flat))
+
+
+def binary(inputs: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """Inputs (records, steps, ...) as spikes (records, steps, count). ValueError where they are not 0 and 1."""
+    array = np.asarray(inputs)
+    ones = array == 1
+    if (~ones & (array != 0)).any():
+        raise ValueError(
+            f"data must be 0 and 1, the core's input spikes, not {array[~ones & (array != 0)][0]}: encode them first"
+        )
+    return checks.spikes(ones.reshape(*array.shape[:2], -1), count)
+
+
+def _unmeasured(layer: FloatLayer, formats: Formats) -> tuple[LayerSpec, scales.Exponent]:
+    """The finest scale at which no weight is cut and the threshold fits the potentials."""
+    exponent = int(np.max(scales.fitting_exponent(layer.weights, formats.weight_bits)))
+    top = 1 << (formats.state_bits - 1)
+    for tried in range(exponent, scales.MIN_EXPONENT - 1, -1):
+        spec = scales.integer_layer(layer, tried, weight_bits=formats.weight_bits, state_bits=formats.state_bits)
+        if spec.threshold is None or int(np.max(spec.threshold)) < top:
+            return spec, tried
+    raise ValueError(f"threshold must fit {formats.state_bits} state bits at some scale, and none was found")
+
+
+def _agreement(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) -> tuple[float | None, ...]:
+    raw = Network(spec).run(spikes).raw
+    return tuple(
+        None if layer.readout else float(np.mean(trace.spikes == own))
+        for trace, own, layer in zip(graph.run(spikes), raw, spec.layers, strict=True)
+    )
+
+
+def report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]:
+    """One row a layer as plain data: its cost, its integers, and, where data were given, what was measured on them."""
+    rows = []
+    for index, (stage, layer, cost) in enumerate(
+        zip(graph.stages, imported.spec.layers, imported.lowered.costs, strict=True)
+    ):
+        row: dict[str, Any] = {
+            "layer": index,
+            "node": stage.name,
+            "nodes": [node.name for node in stage.linear] + ([stage.name] if stage.neurons else []),
+            "inputs": layer.inputs,
+            "neurons": layer.neurons,
+            "weights_in_file": cost.written,
+            "weights_dense": cost.dense,
+            "weights_not_zero": cost.nonzero,
+            "weight_memory_bits": cost.memory_bits(layer.weight_bits),
+            "multiplies_in_file": cost.multiplies,
+            "multiply_factor": cost.factor if cost.multiplies else None,
+            "exponent": np.asarray(imported.exponents[index]).tolist(),
+            "leak": str(layer.leak),
+        }
+        if imported.reports is not None and imported.agreement is not None:
+            row |= _measured(imported.reports[index], imported.agreement[index])
+        rows.append(row)
+    return rows
+
+
+def _measured(found: scales.LayerReport, agreement: float | None) -> dict[str, Any]:
+    names = ("float_range", "integer_range", "clipped", "threshold", "decay", "potential_range", "saturated")
+    measured = {name: getattr(found, name) for name in (*names, "float_rate", "integer_rate")}
+    plain: dict[str, Any] = json.loads(json.dumps(measured))
+    return plain | {"agreement": agreement, "agreement_of_scales": found.agreement}

@@ -1,0 +1,161 @@
+"""The neurons of a NIR file as float32 numbers of one step, and the step itself in the order that torch computes it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.exchange.chain import FIRING
+from spikeveil.host.exchange.choices import Choices
+from spikeveil.host.exchange.nodes import Node
+
+Single = NDArray[np.float32]
+Double = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one shape; every array is float32 of that shape. In one step, for input x and potentials v::
+
+        u = beta v + drive + gain x          with  drive = (1 - beta) v_leak
+        s = u > threshold, or u >= threshold
+        v = after_reset (`zero`), or u - threshold (`subtract`), where s
+
+    A delayed reset does the last line before the next step's first; `Choices.reset_timing` says it exactly.
+    `threshold` is None where the neurons never fire. `initial` is v before the first step.
+    """
+
+    node: Node
+    beta: Single
+    gain: Single
+    drive: Single
+    threshold: Single | None
+    after_reset: Single
+    initial: Single
+    choices: Choices
+
+    def fires(self, u: Single) -> NDArray[np.bool_]:
+        """Where a potential passes the threshold."""
+        if self.threshold is None:
+            return np.zeros(u.shape, np.bool_)
+        return u > self.threshold if self.choices.compare == "gt" else u >= self.threshold
+
+    def run(self, current: Single) -> tuple[NDArray[np.bool_], Single]:
+        """Spikes s and potentials u before an immediate reset, for inputs (records, steps, *shape)."""
+        spikes, before = np.zeros(current.shape, np.bool_), np.empty_like(current)
+        v = np.broadcast_to(self.initial, current[:, 0].shape)
+        for t in range(current.shape[1]):
+            before[:, t], spikes[:, t], v = self._step(v, current[:, t])
+        return spikes, before
+
+    def _step(self, v: Single, x: Single) -> tuple[Single, NDArray[np.bool_], Single]:
+        late = self.choices.reset_timing in ("delayed", "snntorch")
+        subtract = self.choices.reset == "subtract"
+        owed = self.fires(v) if late else np.zeros(v.shape, np.bool_)
+        if not subtract:
+            v = np.where(owed, self.after_reset, v)
+        u = self.beta * v + self.gain * x
+        if self.drive.any():
+            u = u + self.drive
+        if subtract and late and self.threshold is not None:
+            u = u - owed * self.threshold
+        s = self.fires(u)
+        return u, s, self._after(u, s, owed)
+
+    def _after(self, u: Single, s: NDArray[np.bool_], owed: NDArray[np.bool_]) -> Single:
+        timing = self.choices.reset_timing
+        if timing == "delayed" or self.threshold is None:
+            return u
+        if self.choices.reset == "subtract":
+            due = s.astype(np.float32) - owed if timing == "snntorch" else s.astype(np.float32)
+            return u - due * self.threshold
+        return np.where(s, self.after_reset, u)
+
+
+def population(node: Node, shape: tuple[int, ...], choices: Choices) -> Population:
+    """The neurons of a node whose input has `shape`. ValueError, one sentence, for numbers that make no neuron."""
+    dt = float(choices.dt or 0)
+    r = _field(node, "r", shape)
+    if node.kind in ("LIF", "LI"):
+        beta, gain = _leaky(node, shape, r, choices, dt)
+        leak = _field(node, "v_leak", shape) if "v_leak" in node.fields else np.zeros(shape)
+    else:
+        beta, gain, leak = np.ones(shape), _shortest(r * dt, _uncertainty(node.array("r"))), np.zeros(shape)
+    for name, values in (("input gain", gain), ("v_leak", leak)):
+        _finite(node, name, values)
+    fires = node.kind in FIRING
+    reset = _field(node, "v_reset", shape) if "v_reset" in node.fields else np.zeros(shape)
+    threshold = _field(node, "v_threshold", shape) if fires else None
+    if fires:
+        _finite(node, "v_threshold", threshold)
+        _finite(node, "v_reset", reset)
+        if choices.reset == "subtract" and reset.any():
+            raise ValueError(f"{node} v_reset must be 0 where a spike subtracts the threshold, not {reset.max()}")
+    starts = {"zero": np.zeros(shape), "leak": leak, "reset": reset, None: np.zeros(shape)}
+    single = [np.asarray(a, np.float32) for a in (beta, gain, (1 - beta) * leak, reset, starts[choices.initial])]
+    return Population(
+        node, *single[:3], None if threshold is None else threshold.astype(np.float32), *single[3:], choices
+    )
+
+
+def _leaky(node: Node, shape: tuple[int, ...], r: Double, choices: Choices, dt: float) -> tuple[Double, Double]:
+    """beta and gain; tau = r = infinity, which snnTorch writes for beta = 1, means that nothing leaks and gain 1."""
+    tau = _field(node, "tau", shape)
+    if not (tau > 0).all():
+        raise ValueError(f"{node} tau must be above 0, not {tau[~(tau > 0)].flat[0]}")
+    never = np.isinf(tau)
+    if (never != np.isinf(r)).any():
+        raise ValueError(f"{node} tau and r must be infinite together (no leak), not one of them")
+    unsure = _uncertainty(node.array("tau"))
+    ratio = np.where(never, 0.0, _shortest(dt / tau, unsure))
+    if choices.decay == "euler" and (ratio > 1).any():
+        raise ValueError(f"{node} tau must be dt = {dt:g} or more for euler steps, not {tau.min():g}")
+    beta = 1 - ratio if choices.decay == "euler" else np.exp(-ratio)
+    finite = np.where(never, 1.0, r)
+    by = {"dt-over-tau": dt / tau, "one-minus-beta": 1 - beta, "r": np.ones(shape)}[choices.gain]
+    gain = _shortest(np.where(never, 1.0, finite * by), 4 * max(unsure, _uncertainty(node.array("r"))))
+    return beta, gain
+
+
+def _field(node: Node, name: str, shape: tuple[int, ...]) -> Double:
+    """A field spread over the neurons: one number for all, one a channel with ones behind it, or one each."""
+    value = node.array(name)
+    try:
+        return np.broadcast_to(value.reshape(()) if value.size == 1 else value, shape).astype(np.float64)
+    except ValueError:
+        raise ValueError(f"{node} {name} must have shape {shape}, that of its input, not {value.shape}") from None
+
+
+def _finite(node: Node, name: str, values: Any) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{node} {name} must be finite, not {values[~np.isfinite(values)].flat[0]}")
+
+
+def _uncertainty(array: NDArray[np.floating[Any]]) -> float:
+    """Relative error of a number that was computed and stored in this precision: two roundings."""
+    return float(np.finfo(array.dtype).eps)
+
+
+def _shortest(values: Double, unsure: float) -> Double:
+    """Each value as the decimal with the fewest digits among those that the file's precision cannot tell from it.
+
+    A float32 file holds tau = 0.0008, r = 8 and dt/tau = 0.125 to seven digits: the shortest decimal gives back the
+    0.125 and the gain of 1 that the exporter started from, where the plain quotient is off in the last bit.
+    """
+    unique, where = np.unique(values, return_inverse=True)
+    if len(unique) > 4096:  # trained one by one: nobody typed these
+        return values
+    out: Double = np.array([_short(value, unsure) for value in unique.tolist()])[where].reshape(values.shape)
+    return out
+
+
+def _short(value: float, unsure: float) -> float:
+    if value == 0 or not np.isfinite(value):
+        return value
+    for digits in range(1, 17):
+        short = float(f"{Decimal(value):.{digits - 1}e}")
+        if abs(short - value) <= unsure * abs(value):
+            return short
+    return value

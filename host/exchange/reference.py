@@ -1,0 +1,120 @@
+"""The float network of a NIR file, run as torch runs it: float32, layer after layer, steps in order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.exchange import chain, nodes, operations
+from spikeveil.host.exchange.choices import Choices
+from spikeveil.host.exchange.neurons import Population, population
+from spikeveil.host.exchange.nodes import Node
+
+Single = NDArray[np.float32]
+BLOCK = 1 << 22  # numbers of one array in flight: a convolution's windows are a kernel's size more
+MAX_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Linear nodes, and the neurons that take their sum; no neurons where linear nodes end the graph."""
+
+    linear: tuple[Node, ...]
+    neurons: Population | None
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """What reports call it: the node that fires, or the last linear one."""
+        return self.neurons.node.name if self.neurons else self.linear[-1].name
+
+    def current(self, x: Single) -> Single:
+        """The linear nodes on (records, steps, *input shape), without the neurons' gain."""
+        flat = x.reshape(-1, *self.input_shape)
+        for node in self.linear:
+            block = max(1, min(MAX_BATCH, BLOCK // max(1, int(np.prod(flat.shape[1:])))))
+            flat = np.concatenate(
+                [operations.apply(node, flat[at : at + block]) for at in range(0, len(flat), block)]
+            ).astype(np.float32, copy=False)
+        return flat.reshape(*x.shape[:2], *self.output_shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One stage over records: `spikes` bool and `potentials` float32 (u, before a reset), (records, steps, neurons).
+
+    Potentials of linear nodes that end the graph are their outputs.
+    """
+
+    spikes: NDArray[np.bool_]
+    potentials: Single
+
+
+@dataclass(frozen=True, eq=False)
+class FloatGraph:
+    """A chain of stages, and what the file left open."""
+
+    stages: tuple[Stage, ...]
+    choices: Choices
+    file: nodes.NirFile
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.stages[0].input_shape
+
+    def run(self, x: NDArray[np.generic]) -> tuple[Trace, ...]:
+        """Every stage on inputs (records, steps, ...), one sample's numbers in the file's shape or flattened."""
+        array = np.asarray(x)
+        size = int(np.prod(self.input_shape))
+        if array.ndim < 3 or int(np.prod(array.shape[2:])) != size or not array.size:
+            raise ValueError(f"inputs must have shape (records, steps, *{self.input_shape}), not {array.shape}")
+        values = array.astype(np.float32).reshape(*array.shape[:2], *self.input_shape)
+        traces = []
+        for stage in self.stages:
+            current = stage.current(values)
+            spikes, potentials = (
+                stage.neurons.run(current) if stage.neurons else (np.zeros(current.shape, bool), current)
+            )
+            traces.append(Trace(*(part.reshape(*part.shape[:2], -1) for part in (spikes, potentials))))
+            values = spikes.astype(np.float32)
+        return tuple(traces)
+
+
+def load(path: Path, choices: Choices) -> FloatGraph:
+    """Read a NIR file as a network. ValueError, one sentence, as `nodes.read`, `chain.ordered`, `Choices` and others."""
+    return build(nodes.read(path), choices)
+
+
+def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
+    """The network of what a file holds."""
+    order = chain.ordered(file)
+    choices.require(order)
+    shape = start = _shape(order[0])
+    stages: list[Stage] = []
+    pending: list[Node] = []
+    for node in order[1:-1]:
+        if node.kind in chain.LINEAR:
+            pending.append(node)
+            shape = operations.apply(node, np.zeros((1, *shape), np.float32)).shape[1:]
+            continue
+        stages.append(Stage(tuple(pending), population(node, shape, choices), start, shape))
+        pending, start = [], shape
+    if pending:
+        stages.append(Stage(tuple(pending), None, start, shape))
+    if not stages:
+        raise ValueError("graph must have a node between input and output, and it has none")
+    wanted = _shape(order[-1])
+    if wanted != shape:
+        raise ValueError(f"{order[-1]} must have the shape {shape} of what leads to it, not {wanted}")
+    return FloatGraph(tuple(stages), choices, file)
+
+
+def _shape(node: Node) -> tuple[int, ...]:
+    """What an Input or Output says of its shape; a number alone is a shape of one dimension."""
+    shape = tuple(int(size) for size in np.atleast_1d(node.array("shape")))
+    if not shape or min(shape) < 1 or int(np.prod(shape, dtype=object)) > nodes.MAX_NUMBERS:
+        raise ValueError(f"{node} shape must be of 1 or more in each dimension, not {shape}")
+    return shape
