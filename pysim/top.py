@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
-from spikeveil.pysim import link
+from spikeveil.pysim import image, link
 from spikeveil.pysim.core import Run, words
 from spikeveil.pysim.guard import Guard, Offer
 from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, unpack
@@ -20,24 +21,23 @@ def describe(
     lanes: int = 16,
     source: str = "trivium",
     private: bool = True,
-    structure: bytes = b"",
-    image: int = 0,
+    loadable: bool = False,
     window: int = 2048,
     outbox: int = 2048,
     clock: int = 12_000_000,
     cadence: int = 0,
 ) -> Identity:
-    """The identity of a device built from `spec`; `image` bytes can be loaded, none where it is 0."""
+    """The identity of a device built from `spec`."""
     readout = spec.layers[-1].readout
     traits = {
-        Trait.LOADABLE: image > 0,
+        Trait.LOADABLE: loadable,
         Trait.PRIVATE: private,
         Trait.LFSR: source == "lfsr",
         Trait.POTENTIALS: readout,
     }
     return Identity(
         fingerprint=bytes.fromhex(spec.fingerprint),
-        structure=structure or bytes(32),
+        structure=bytes.fromhex(image.structure(spec)),
         flags=Trait(sum(trait for trait, present in traits.items() if present)),
         lanes=lanes,
         flippers=len(spec.flipped),
@@ -48,7 +48,7 @@ def describe(
         outbox=outbox,
         clock=clock,
         cadence=cadence,
-        image=image,
+        image=image.size(spec, lanes) if loadable else 0,
     )
 
 
@@ -157,14 +157,12 @@ class Device:
             return Result.UNKNOWN
         if self._guard.open:
             return Result.LOCKED
-        stated, image = (message["length"], message["crc"]), bytes(self._image)
-        if stated != (self.identity.image, zlib.crc32(image)) or len(image) != self.identity.image:
-            self._weights = None
-            return Result.MISMATCH
-        from spikeveil.pysim import image as image_module
-
-        self._weights = image_module.from_bytes(self.spec, self.identity.lanes, image)
-        return Result.OK
+        stated, content = (message["length"], message["crc"]), bytes(self._image)
+        whole = stated == (self.identity.image, zlib.crc32(content)) and len(content) == self.identity.image
+        self._weights = None
+        with suppress(ValueError):  # numbers that no specification may have; the gateware computes with them
+            self._weights = image.from_bytes(self.spec, self.identity.lanes, content) if whole else None
+        return Result.MISMATCH if self._weights is None else Result.OK
 
     def _open_lease(self, message: Message) -> Result:
         if message["format"] > link.TAGGED_FORMAT:

@@ -17,7 +17,7 @@ from spikeveil.host.device.payment import Payment
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim, Wall
 from spikeveil.host.privacy.ledger import Ledger, probability
-from spikeveil.pysim import checks
+from spikeveil.pysim import checks, image
 from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, room
 from spikeveil.pysim.spec import NetworkSpec
 
@@ -196,8 +196,6 @@ class Device:
         """The image that makes the device one of `spec`; empty where it is baked in."""
         loadable = Trait.LOADABLE in self.identity.flags
         if loadable:
-            from spikeveil.pysim import image
-
             name, own, wanted = "structure", self.identity.structure.hex(), image.structure(spec)
         else:
             name, own, wanted = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint

@@ -90,9 +90,8 @@ class Link:
                 return self.open()
             except LineLost:
                 if self.port.now() >= until:
-                    raise LineLost(
-                        f"port {self.port.name} vanished and did not come back for good within {self.timing.reconnect:g} s"
-                    ) from None
+                    limit = f"within {self.timing.reconnect:g} s"
+                    raise LineLost(f"port {self.port.name} vanished and did not come back for good {limit}") from None
             self.port.wait(pause)
             pause = min(2 * pause, 1.0)
 
