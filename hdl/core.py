@@ -38,7 +38,8 @@ class Core(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        super().__init__({**outer_ports(plan), "late": Out(1)})
+        load = {"load": In(plan.write)} if plan.loadable else {}
+        super().__init__({**outer_ports(plan), "late": Out(1), **load})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -55,4 +56,6 @@ class Core(wiring.Component):
         wiring.connect(m, network.o, guard.inside_o)
         m.d.comb += [network.open.eq(guard.start), self.late.eq(network.late)]
         m.d.comb += [getattr(network, name).eq(getattr(guard, name)) for name in self.plan.lease_ports]
+        if self.plan.loadable:
+            m.d.comb += network.load.eq(self.load)
         return m

@@ -12,7 +12,7 @@ from spikeveil.hdl.accumulator import Accumulator
 from spikeveil.hdl.flipper import Flipper
 from spikeveil.hdl.limiter import FlowRow, Limiter
 from spikeveil.hdl.sequencer import Sequencer
-from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, rows
+from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, Write, rows
 from spikeveil.pysim.spec import LayerSpec
 
 MIN_QUEUED_ROWS = 16
@@ -27,7 +27,8 @@ class Layer(wiring.Component):
     computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
     record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
     cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
-    inside, and rows of as many wait at `o`. Reset drops everything and starts a new record.
+    inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`, weights,
+    biases and thresholds are written through that port, in this order of memories, and reset leaves them.
     """
 
     i: stream.Interface
@@ -35,10 +36,19 @@ class Layer(wiring.Component):
     words: stream.Interface
     next_record: Signal
     flush: Signal
+    load: Any
 
     def __init__(
-        self, spec: LayerSpec, *, lanes: int, per_beat: int = 1, rekey: bool = False, buffered_steps: int = 1
+        self,
+        spec: LayerSpec,
+        *,
+        lanes: int,
+        per_beat: int = 1,
+        rekey: bool = False,
+        buffered_steps: int = 1,
+        load: Write | None = None,
     ) -> None:
+        self.layout = load
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
         self.rows = rows(spec.neurons, self.lanes)
@@ -52,6 +62,8 @@ class Layer(wiring.Component):
         }
         if spec.flip is not None:
             ports["words"] = In(stream.Signature(per_beat * spec.flip.bits))
+        if load is not None:
+            ports["load"] = In(load)
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
@@ -60,14 +72,16 @@ class Layer(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(
             inputs=spec.inputs, rows=self.rows, capacity=self.capacity, distance=neuron.DISTANCE
         )
-        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=lanes)
-        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=lanes)
+        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=lanes, load=self.layout)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=lanes, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [
             accumulator.work.eq(sequencer.o),
             neurons.work.eq(sequencer.o),
             neurons.sums.eq(accumulator.sums),
         ]
+        if self.layout is not None:
+            m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
         flow: Any = Signal(FlowRow(lanes))
         m.d.comb += [
             flow.valid.eq(neurons.o.valid),

@@ -27,6 +27,7 @@ class Network(wiring.Component):
       `lease` and first record `record`; with `lfsr` from `seeds`, 127 bits a flipper in layer order, the first one
       lowest. They must stay as they are while the lease is open. Nothing flipped is computed before the first `open`.
     - `late`: a step missed its slot (see `Pacer`); always 0 on the fast schedule.
+    - `load`, where the plan is loadable: the words of an image, only while no step is inside; reset leaves them.
 
     On the private schedule a step leaves `plan.slots` slots of `plan.cadence` cycles after it came in, whatever its
     spikes. On the fast one each layer takes R * max(1, s) + 1 cycles for s spikes and R rows of lanes, and the
@@ -41,6 +42,7 @@ class Network(wiring.Component):
     lease: Signal
     record: Signal
     seeds: Signal
+    load: Any
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -51,6 +53,7 @@ class Network(wiring.Component):
                 "open": In(1),
                 "late": Out(1),
                 **{name: In(width) for name, width in plan.lease_ports.items()},
+                **({"load": In(plan.write)} if plan.loadable else {}),
             }
         )
 
@@ -65,7 +68,7 @@ class Network(wiring.Component):
             m.d.comb += [pacer.open.eq(self.open), self.late.eq(pacer.late)]
             head, tail = pacer.inside_i, pacer.inside_o
         lanes = INPUT_LANES
-        for index, spec in enumerate(self.plan.spec.layers):
+        for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
             m.submodules[f"encoder_{index}"] = encoder
             layer = self._layer(m, index, spec)
@@ -83,8 +86,15 @@ class Network(wiring.Component):
             per_beat=plan.per_beat(spec),
             rekey=spec.flip is not None and plan.source == "trivium",
             buffered_steps=2 if plan.schedule == "private" else 1,
+            load=plan.layer_write(index) if plan.loadable else None,
         )
         m.submodules[f"layer_{index}"] = layer
+        if plan.loadable:
+            m.d.comb += [
+                layer.load.to.eq(self.load.to[plan.layer_sections(index)]),
+                layer.load.address.eq(self.load.address),
+                layer.load.data.eq(self.load.data),
+            ]
         if spec.flip is not None:
             m.submodules[f"words_{index}"] = words = self._words(m, index, plan.per_beat(spec) * spec.flip.bits)
             wiring.connect(m, words.o, layer.words)

@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.accumulator import by_row, pack, sum_bits
 from spikeveil.hdl.sequencer import Work
-from spikeveil.hdl.spikes import memory_depth, rows
+from spikeveil.hdl.spikes import Write, fill, memory_depth, rows, word_of
+from spikeveil.pysim.image import number_bits
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, signed_bits
 
@@ -58,20 +59,25 @@ class Neurons(wiring.Component):
     `o` is valid `LATENCY` cycles after the `work` that is valid and marked last, whose sums must be on `sums` three
     cycles after it. The potentials live in a memory of one word a row; a row must not be visited again within
     `DISTANCE` cycles. Work marked fresh takes the potentials as zero, so reset need not clear the memory.
+
+    With `load`, the thresholds are written through that port, as its last memory, and stay over a reset; `spec` then
+    only says how wide everything is.
     """
 
     work: Any
     sums: Signal
     o: Any
+    load: Any
 
-    def __init__(self, spec: LayerSpec, *, lanes: int) -> None:
-        self.spec, self.lanes = spec, lanes
+    def __init__(self, spec: LayerSpec, *, lanes: int, load: Write | None = None) -> None:
+        self.spec, self.lanes, self.loadable = spec, lanes, load is not None
         self.rows = rows(spec.neurons, lanes)
         super().__init__(
             {
                 "work": In(Work(weights=spec.inputs * self.rows, rows=self.rows)),
                 "sums": In(lanes * sum_bits(spec)),
                 "o": Out(ScannedRow(lanes=lanes, state_bits=spec.state_bits)),
+                **({} if load is None else {"load": In(load)}),
             }
         )
 
@@ -134,6 +140,8 @@ class Neurons(wiring.Component):
         threshold = self.spec.threshold
         if threshold is None:
             return [None] * self.lanes
+        if self.loadable:
+            return self._loaded_thresholds(m, row)
         each = np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons)
         values = by_row(each, self.lanes, fill=int(each[0]))
         bits = signed_bits(0, int(values.max()))
@@ -143,6 +151,22 @@ class Neurons(wiring.Component):
             shape=unsigned(self.lanes * bits), depth=memory_depth(self.rows), init=[pack(line, bits) for line in values]
         )
         m.submodules.thresholds = memory
+        read, held = memory.read_port(), Signal(self.lanes * bits)
+        m.d.comb += read.addr.eq(row)
+        m.d.sync += held.eq(read.data)
+        return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
+
+    def _loaded_thresholds(self, m: Module, row: Value) -> list[Value | None]:
+        """The same out of a memory that can be written, or of one register for the whole layer."""
+        bits, place = number_bits(self.spec), len(self.load.to) - 1
+        if not isinstance(self.spec.threshold, np.ndarray):
+            only = Signal(signed(bits), reset_less=True)
+            with m.If(self.load.to[place]):
+                m.d.sync += only.eq(word_of(self.load, bits))
+            return [only] * self.lanes
+        memory: Memory = Memory(shape=unsigned(self.lanes * bits), depth=memory_depth(self.rows), init=[])
+        m.submodules.thresholds = memory
+        fill(m, memory, self.load, place)
         read, held = memory.read_port(), Signal(self.lanes * bits)
         m.d.comb += read.addr.eq(row)
         m.d.sync += held.eq(read.data)

@@ -6,8 +6,9 @@ from typing import Literal
 
 from spikeveil.hdl import neuron
 from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind, words_per_beat
-from spikeveil.hdl.spikes import PotentialRow, SpikeRow, rows
+from spikeveil.hdl.spikes import PotentialRow, SpikeRow, Write, index_bits, rows
 from spikeveil.pysim import checks
+from spikeveil.pysim import image as images
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 Schedule = Literal["private", "fast"]
@@ -26,9 +27,11 @@ class Plan:
     - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
     - `schedule`: `private` releases steps on a fixed cadence (`hdl.pacer`); `fast` releases each as soon as it is
       done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
+    - `loadable`: weights, biases and thresholds come as an image (`pysim.image`) after power-on; of those in
+      `spec` nothing is built in. Widths are those that any image might need.
 
-    ValueError where the network is not private and `unsafe` is not set, or where the specified cadence is shorter
-    than the worst case of these lanes.
+    ValueError where the network is not private and `unsafe` is not set, where the specified cadence is shorter than
+    the worst case of these lanes, or where a loadable network's numbers do not fit an image or its potentials 32 bits.
     """
 
     spec: NetworkSpec
@@ -36,18 +39,86 @@ class Plan:
     source: SourceKind = "trivium"
     schedule: Schedule = "private"
     unsafe: bool = False
+    loadable: bool = False
 
     def __post_init__(self) -> None:
         checks.integer("lanes", self.lanes, 1, MAX_LANES)
         checks.choice("source", self.source, SOURCES)
         checks.choice("schedule", self.schedule, SCHEDULES)
         self.spec.require_private(unsafe=self.unsafe)
+        if checks.flag("loadable", self.loadable):
+            images.worst_case(self.spec)
         asked = self.spec.cadence
         if self.schedule == "private" and asked is not None and asked < self.worst_case:
             raise ValueError(
                 f"network cadence must be {self.worst_case} cycles or more, the worst case with {self.lanes} lanes, "
                 f"not {asked}"
             )
+
+    def require_private(self) -> None:
+        """Raise ValueError where the network is private and its schedule is not, unless `unsafe`: for whoever builds
+        it into a chip.
+        """
+        if self.spec.private and self.schedule == "fast" and not self.unsafe:
+            raise ValueError(
+                "schedule must be 'private' for a network with a flipper, not 'fast', whose timing tells what the "
+                "flipper hides; building it all the same needs `unsafe`"
+            )
+
+    @cached_property
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """The layers as they are built; in a loadable build only their sizes and widths mean anything."""
+        return images.worst_case(self.spec).layers if self.loadable else self.spec.layers
+
+    @property
+    def structure(self) -> str:
+        """SHA-256, in hexadecimal, of what an image does not carry."""
+        return images.structure(self.spec)
+
+    @property
+    def sections(self) -> tuple[images.Section, ...]:
+        """The memories that an image fills, in the order of its bytes; none where the numbers are built in."""
+        return images.sections(self.spec, self.lanes) if self.loadable else ()
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of an image; 0 where none can be loaded."""
+        return sum(section.bytes for section in self.sections)
+
+    def image(self, spec: NetworkSpec) -> bytes:
+        """The image that makes the device compute `spec`; ValueError where it is not loadable, where the structures
+        differ, or where a number does not fit.
+        """
+        if not self.loadable:
+            raise ValueError("loadable must be True for an image, not False: the numbers of this network are built in")
+        if images.structure(spec) != self.structure:
+            raise ValueError(
+                f"image network must have the structure {self.structure[:16]}... of the device, "
+                f"not {images.structure(spec)[:16]}..."
+            )
+        return images.to_bytes(spec, self.lanes)
+
+    @property
+    def write(self) -> Write:
+        """The port through which an image is written, with a bit of `to` for each section."""
+        return self._write(len(self.sections))
+
+    def layer_sections(self, index: int) -> slice:
+        """Which sections are those of a layer."""
+        places = [place for place, section in enumerate(self.sections) if section.layer == index]
+        return slice(places[0], places[-1] + 1)
+
+    def layer_write(self, index: int) -> Write:
+        """The part of `write` that a layer sees."""
+        own = self.layer_sections(index)
+        return self._write(own.stop - own.start)
+
+    def _write(self, memories: int) -> Write:
+        return Write(
+            memories=memories,
+            address_bits=index_bits(max(section.words for section in self.sections)),
+            data_bits=8 * max(section.word_bytes for section in self.sections),
+        )
 
     def layer_lanes(self, layer: LayerSpec) -> int:
         """Lanes of one layer."""

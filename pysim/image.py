@@ -106,7 +106,9 @@ def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
 
 def replace_numbers(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
     """The same structure with other weights, biases and thresholds."""
-    return replace(spec, layers=[replace(layer, **values) for layer, values in zip(spec.layers, numbers, strict=True)])
+    return replace(
+        spec, layers=tuple(replace(layer, **values) for layer, values in zip(spec.layers, numbers, strict=True))
+    )
 
 
 def _check(spec: NetworkSpec) -> None:
