@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.pysim import checks
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
@@ -61,10 +62,16 @@ def fingerprint(spec: NetworkSpec) -> str:
     return digest.hexdigest()
 
 
-def save(spec: NetworkSpec, path: Path) -> None:
-    """Write `spec` beside `path`, sync it, then move it there: no reader ever sees half a file."""
+def save(spec: NetworkSpec, path: Path, origin: dict[str, Any] | None = None) -> None:
+    """Write `spec` beside `path`, sync it, then move it there: no reader ever sees half a file.
+
+    `origin`: a note of plain JSON values about where the network is from. It is no part of the specification: the
+    fingerprint does not cover it, and whoever alters it is not found out. Raises ValueError where it is not JSON.
+    """
     header, arrays = describe(spec)
     header["fingerprint"] = spec.fingerprint
+    if origin is not None:
+        header["origin"] = _plain(origin)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "header.json", (json.dumps(header, indent=1, sort_keys=True) + "\n").encode())
@@ -91,12 +98,18 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         raise
 
 
+def origin(path: Path) -> dict[str, Any] | None:
+    """The note about where the network of a file is from, None where it has none; ValueError as `load`."""
+    load(path)
+    note: Any = _open(path)[1].get("origin")
+    if note is not None and not isinstance(note, dict):
+        raise ValueError(f"network file {path} origin must be a JSON object, not {note!r}")
+    return note
+
+
 def load(path: Path) -> NetworkSpec:
     """Read a network file; ValueError, one sentence, where it is not one, not whole, altered or newer."""
-    content = io.BytesIO(path.read_bytes())
-    with _whole(path, DAMAGE):
-        archive = zipfile.ZipFile(content)
-        header = json.loads(archive.read("header.json"))
+    archive, header = _open(path)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {_format(header)!r}")
     if header.get("version") != VERSION:
@@ -113,6 +126,25 @@ def load(path: Path) -> NetworkSpec:
             f"has {spec.fingerprint!r}"
         )
     return spec
+
+
+def _open(path: Path) -> tuple[zipfile.ZipFile, Any]:
+    """The archive, in memory, and its header."""
+    content = io.BytesIO(path.read_bytes())
+    with _whole(path, DAMAGE):
+        archive = zipfile.ZipFile(content)
+        header = json.loads(archive.read("header.json"))
+    return archive, header
+
+
+def _plain(note: dict[str, Any]) -> dict[str, Any]:
+    """`note` as it will be read back."""
+    try:
+        plain: Any = json.loads(json.dumps(checks.instance("network origin", note, dict), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"network origin must be plain JSON values: {error}") from error
+    found: dict[str, Any] = plain
+    return found
 
 
 @contextmanager

@@ -1,20 +1,24 @@
 """The `spikeveil` command: each sub-command lives in a module of its own, imported when it is called."""
 
 from importlib import import_module, metadata
+from keyword import iskeyword
 from typing import Any
 
 import click
 
 from spikeveil.host.cli.refusals import failures
 
-#: sub-command -> module that holds a click command of that name (dashes become underscores)
+#: sub-command -> module that holds a click command of that name (dashes become underscores, keywords get one)
 COMMANDS: dict[str, str] = {
     "board": "spikeveil.host.cli.board",
     "budget": "spikeveil.host.cli.budget",
+    "compare": "spikeveil.host.cli.compare",
     "demo": "spikeveil.host.cli.demo",
     "devices": "spikeveil.host.cli.devices",
     "dpsnn": "spikeveil.host.cli.dpsnn",
     "epsilon": "spikeveil.host.cli.epsilon",
+    "export": "spikeveil.host.cli.export",
+    "import": "spikeveil.host.cli.import_",
     "info": "spikeveil.host.cli.info",
     "plan": "spikeveil.host.cli.plan",
     "run": "spikeveil.host.cli.run",
@@ -34,7 +38,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -16,7 +16,7 @@ from spikeveil.pysim import LayerSpec, Network, NetworkSpec, checks
 
 @dataclass(frozen=True)
 class Formats:
-    """Integer formats of an imported network: bits of weights (2 to 8) and potentials, and one scale a neuron or not."""
+    """Integer formats to import to: bits of weights (2 to 8) and of potentials; one scale a layer, or one a neuron."""
 
     weight_bits: int = 8
     state_bits: int = 16

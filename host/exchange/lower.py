@@ -86,10 +86,10 @@ def dense(stage: Stage) -> tuple[Double, Double]:
 
 
 def _push(stage: Stage, x: Double) -> Double:
-    values: Double = x.reshape(len(x), *stage.input_shape)
+    values: operations.Floats = x.reshape(len(x), *stage.input_shape)
     for node in stage.linear:
         values = operations.apply(node, values)
-    return values.reshape(len(x), -1)
+    return values.reshape(len(x), -1).astype(np.float64)
 
 
 def _cost(stage: Stage, weights: Double) -> Cost:

@@ -94,9 +94,15 @@ def population(node: Node, shape: tuple[int, ...], choices: Choices) -> Populati
         if choices.reset == "subtract" and reset.any():
             raise ValueError(f"{node} v_reset must be 0 where a spike subtracts the threshold, not {reset.max()}")
     starts = {"zero": np.zeros(shape), "leak": leak, "reset": reset, None: np.zeros(shape)}
-    single = [np.asarray(a, np.float32) for a in (beta, gain, (1 - beta) * leak, reset, starts[choices.initial])]
     return Population(
-        node, *single[:3], None if threshold is None else threshold.astype(np.float32), *single[3:], choices
+        node,
+        beta=beta.astype(np.float32),
+        gain=gain.astype(np.float32),
+        drive=((1 - beta) * leak).astype(np.float32),
+        threshold=None if threshold is None else threshold.astype(np.float32),
+        after_reset=reset.astype(np.float32),
+        initial=starts[choices.initial].astype(np.float32),
+        choices=choices,
     )
 
 

@@ -29,8 +29,9 @@ def parameters(node: Node) -> int:
 
 def multiplies(node: Node, outputs: int) -> int:
     """Multiplications of one pass over a sample, as the node is written, for `outputs` numbers out."""
-    weight = np.shape(node.fields.get("weight", ()))
-    return outputs * int(np.prod(weight[1:])) if weight else 0
+    if "weight" not in node.fields:
+        return 0
+    return outputs * int(np.prod(np.shape(node.fields["weight"])[1:]))
 
 
 def sizes(node: Node, field: str, count: int, low: int) -> tuple[int, ...]:

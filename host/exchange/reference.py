@@ -75,16 +75,18 @@ class FloatGraph:
         traces = []
         for stage in self.stages:
             current = stage.current(values)
-            spikes, potentials = (
-                stage.neurons.run(current) if stage.neurons else (np.zeros(current.shape, bool), current)
-            )
-            traces.append(Trace(*(part.reshape(*part.shape[:2], -1) for part in (spikes, potentials))))
+            if stage.neurons is None:
+                spikes, potentials = np.zeros(current.shape, np.bool_), current
+            else:
+                spikes, potentials = stage.neurons.run(current)
+            flat = (*current.shape[:2], -1)
+            traces.append(Trace(spikes.reshape(flat), potentials.reshape(flat)))
             values = spikes.astype(np.float32)
         return tuple(traces)
 
 
 def load(path: Path, choices: Choices) -> FloatGraph:
-    """Read a NIR file as a network. ValueError, one sentence, as `nodes.read`, `chain.ordered`, `Choices` and others."""
+    """Read a NIR file as a network. ValueError, one sentence, for what is no chain that a core can be."""
     return build(nodes.read(path), choices)
 
 

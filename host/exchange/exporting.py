@@ -1,0 +1,160 @@
+"""From a network file to a NIR graph of the same integers, and back to the same fingerprint.
+
+Units: a step is 1 (dt = 1), a potential's unit is the core's own integer unit, and every gain is 1 (r dt = 1, or
+r dt/tau = 1), so that the graph's weights, biases and thresholds ARE the integers. What NIR has no field for (leak
+rounding, saturation, flippers, limits) lies as JSON in the graph's metadata, which other tools carry and do not read.
+"""
+
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeveil.host.exchange.nodes import NOTE, NirFile, Node
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec, storage
+from spikeveil.pysim.spec import MAX_INT32
+
+UNITS = {"dt": 1, "decay": "euler", "reset_timing": "immediate", "compare": "ge", "potential": "integers of the core"}
+OUTSIDE = ("spike_limit", "step_spike_limit", "input_cap")
+
+Nodes = dict[str, tuple[str, dict[str, Any]]]  # name -> (kind, fields)
+
+
+def decay_of(leak: Leak) -> float:
+    """beta of a leak, without its rounding."""
+    if leak.kind == "shift":
+        return 1 - 2.0**-leak.shift_by
+    return leak.factor / (1 << leak.shift_by) if leak.kind == "scale" else 1.0
+
+
+def without_flippers(spec: NetworkSpec) -> NetworkSpec:
+    """The same network with no flipper in it: not private."""
+    layers = [
+        LayerSpec(**{name: getattr(layer, name) for name in LayerSpec.__dataclass_fields__ if name != "flip"})
+        for layer in spec.layers
+    ]
+    return NetworkSpec(layers, spec.cadence)
+
+
+def graph_nodes(spec: NetworkSpec) -> tuple[Nodes, list[tuple[str, str]]]:
+    """The graph of a network: `affine_0`, `lif_0`, ... in float64, and its edges."""
+    nodes: Nodes = {"input": ("Input", {"shape": np.array([spec.inputs])})}
+    for index, layer in enumerate(spec.layers):
+        fields = {"weight": layer.weights.astype(np.float64)}
+        if layer.bias is not None:
+            fields["bias"] = layer.bias.astype(np.float64)
+        nodes[f"affine_{index}"] = ("Linear" if layer.bias is None else "Affine", fields)
+        kind, values = _neurons(layer)
+        nodes[f"{kind.lower()}_{index}"] = (kind, values)
+    nodes["output"] = ("Output", {"shape": np.array([spec.outputs])})
+    names = list(nodes)
+    return nodes, list(pairwise(names))
+
+
+def _neurons(layer: LayerSpec) -> tuple[str, dict[str, Any]]:
+    """The neurons of a layer as a node: IF or LIF, or I or LI for a readout."""
+    beta, ones, zeros = decay_of(layer.leak), np.ones(layer.neurons), np.zeros(layer.neurons)
+    fields: dict[str, Any] = {"r": ones}
+    if beta < 1:
+        fields = {"tau": ones / (1 - beta), "r": ones / (1 - beta), "v_leak": zeros}
+    if not layer.readout:
+        fields |= {"v_threshold": np.broadcast_to(np.asarray(layer.threshold, np.float64), (layer.neurons,)).copy()}
+        fields |= {"v_reset": zeros}
+    return ("LI" if beta < 1 else "I") + ("" if layer.readout else "F"), fields
+
+
+def note(spec: NetworkSpec) -> str:
+    """What NIR has no field for, as JSON."""
+    header = storage.describe(spec)[0]
+    return json.dumps({"units": UNITS, "network": header, "fingerprint": spec.fingerprint}, sort_keys=True)
+
+
+def write(spec: NetworkSpec, path: Path) -> None:
+    """Write the network as a NIR file, whole or not at all."""
+    import nir
+
+    nodes, edges = graph_nodes(spec)
+    made = {name: _made(nir, kind, dict(fields)) for name, (kind, fields) in nodes.items()}
+    graph = nir.NIRGraph(made, edges, metadata={NOTE: note(spec)}, type_check=False)
+    content = io.BytesIO()
+    nir.write(content, graph)
+    storage.write_whole(path, content.getvalue())
+
+
+def _made(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
+    if kind in ("Input", "Output"):
+        return getattr(nir, kind)(fields["shape"])
+    return getattr(nir, kind)(**fields)
+
+
+def losses(spec: NetworkSpec) -> list[str]:
+    """One sentence for each thing that a tool which reads plain NIR will not do as the core does."""
+    found = []
+    for index, layer in enumerate(spec.layers):
+        if layer.flip is not None:
+            found.append(f"layer {index}: its flipper ({layer.flip.threshold}/{1 << layer.flip.bits}) is none of NIR's")
+        if layer.leak.kind != "none":
+            found.append(f"layer {index}: the core's leak {layer.leak} rounds down, NIR's does not round")
+        limits = {name: getattr(layer, name) for name in OUTSIDE}
+        found += [f"layer {index}: {name} {limit} is none of NIR's" for name, limit in limits.items() if limit]
+        low, high = layer.state_range
+        found.append(f"layer {index}: the core saturates potentials at {low} and {high}, NIR does not")
+    return found
+
+
+def restored(file: NirFile) -> NetworkSpec | None:
+    """The network that `write` made this file of, exactly; None where it did not.
+
+    ValueError, one sentence, where the graph was changed since, or the note.
+    """
+    if file.note is None:
+        return None
+    try:
+        record = json.loads(file.note)
+        header = record["network"]
+        layers = [_layer(file, index, entry) for index, entry in enumerate(header["layers"])]
+        spec = NetworkSpec(layers, header["cadence"])
+        same = spec.fingerprint == record["fingerprint"] and _same(file, spec)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"NIR graph must hold the note that spikeveil wrote, and it is damaged: {error}") from error
+    if not same:
+        raise ValueError(
+            "NIR graph must be as spikeveil exported it, and it was changed since: with its note ignored "
+            "(--ignore-note) it is a graph like any other"
+        )
+    return spec
+
+
+def _layer(file: NirFile, index: int, entry: dict[str, Any]) -> LayerSpec:
+    values: dict[str, Any] = {name: entry[name] for name in storage.SCALARS}
+    affine = file.nodes[f"affine_{index}"]
+    values["weights"] = _integers(affine, "weight")
+    values["bias"] = None if entry["bias"] is None else _integers(affine, "bias")
+    values["threshold"] = entry["threshold"]
+    if isinstance(entry["threshold"], list):
+        kind = "lif" if f"lif_{index}" in file.nodes else "if"
+        values["threshold"] = _integers(file.nodes[f"{kind}_{index}"], "v_threshold")
+    flip = entry["flip"]
+    return LayerSpec(**values, leak=Leak(**entry["leak"]), flip=None if flip is None else FlipSpec(**flip))
+
+
+def _integers(node: Node, field: str) -> Any:
+    values = node.array(field)
+    if not (np.abs(values) <= MAX_INT32).all():
+        raise ValueError(f"{node} {field} must be integers of the core, within {MAX_INT32}")
+    return np.rint(values).astype(np.int64)
+
+
+def _same(file: NirFile, spec: NetworkSpec) -> bool:
+    """Whether the file's graph is the one that `spec` gives, number for number."""
+    nodes, edges = graph_nodes(spec)
+    if set(nodes) != set(file.nodes) or set(edges) != set(file.edges):
+        return False
+    return all(
+        file.nodes[name].kind == kind
+        and all(np.array_equal(np.asarray(file.nodes[name].fields.get(key)), value) for key, value in fields.items())
+        for name, (kind, fields) in nodes.items()
+    )
