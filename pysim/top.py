@@ -113,12 +113,17 @@ class Device:
             session=self._guard.session,
             quota=self._guard.quota,
             input_position=self._input_position % link.WRAP,
-            input_room=self.identity.window - self._unpacker.held,
+            input_room=self._room,
             output_position=self._written % link.WRAP,
             taken=self._taken % link.WRAP,
             image_position=len(self._image),
             damaged=self._damaged,
         )
+
+    @property
+    def _room(self) -> int:
+        """Input bytes that fit."""
+        return max(0, self.identity.window - self._unpacker.held)
 
     @property
     def _written(self) -> int:
@@ -183,7 +188,7 @@ class Device:
             return Result.CLOSED
         if message["position"] != self._input_position % link.WRAP:
             return Result.GAP
-        if len(message.data) > self.identity.window - self._unpacker.held:
+        if len(message.data) > self._room:
             return Result.FULL
         self._unpacker.take(message.data, 0)
         self._input_position += len(message.data)
@@ -254,7 +259,7 @@ class Device:
             session=self._guard.session,
             position=self._sent % link.WRAP,
             input_position=self._input_position % link.WRAP,
-            input_room=self.identity.window - self._unpacker.held,
+            input_room=self._room,
         )
 
 

@@ -98,8 +98,7 @@ class Campaign:
     def _one_lease(self, pending: NDArray[np.int64]) -> int:
         """Run the records under one new lease; how many were received before it ended or was lost."""
         device, steps = self.device, self.records.shape[1]
-        self._steady(device.ensure_loaded)
-        self.payment.ledger.check_device(self._steady(device.status).lease)
+        self.payment.ledger.check_device(self._ready().lease)
         secret = self.secrets.next()
         lease = self.payment.lease(len(pending), secret, f"{device.identity.lanes} lanes, {device.name}"[:200])
         self.granted.append(lease)
@@ -118,6 +117,14 @@ class Campaign:
             self.progress.records += received
             self.show(self.progress)
         return received
+
+    def _ready(self) -> Status:
+        """Where the device stands, once it is known to hold the network on the line that is open."""
+        while True:
+            self._steady(self.device.ensure_loaded)
+            status: Status = self._steady(self.device.status)
+            if self.device.holds_image:
+                return status
 
     def _open(self, lease: Lease, session: int, format: int, secret: bytes) -> None:
         """Open the lease on the device: offered again only while nothing has been sent under it. LeaseLost."""

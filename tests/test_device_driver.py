@@ -1,0 +1,483 @@
+"""The driver against the device's twin, over real pseudo-terminals and with a real ledger."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeveil.host.device import frames
+from spikeveil.host.device.campaign import Progress, Released
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.errors import (
+    DeviceError,
+    DeviceOther,
+    DeviceRefused,
+    DeviceSilent,
+    DeviceStuck,
+    LineBusy,
+    LineLost,
+)
+from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device.line import SerialPort
+from spikeveil.host.device.link import Timing
+from spikeveil.host.device.model import TwinBoard, Wire
+from spikeveil.host.device.results import Results
+from spikeveil.host.privacy.ledger import BudgetRefused, Ledger, LedgerError, LedgerLocked, LedgerRolledBack
+from spikeveil.pysim import FlipSpec, LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.link import VERSION, Kind, pack, turned
+from spikeveil.pysim.top import Device as Twin
+from spikeveil.pysim.top import describe
+
+DICE = np.random.default_rng(3)
+KEY = bytes(range(100, 110))
+STEPS = 6
+RECORDS = 24
+HIDDEN = LayerSpec(DICE.integers(-9, 20, (9, 40)), 30, flip=FlipSpec(60, 8), input_cap=3)
+LAST = LayerSpec(DICE.integers(-9, 20, (11, 9)), 25, flip=FlipSpec(1, 3), spike_limit=20)
+SPEC = NetworkSpec([HIDDEN, LAST])
+READOUT = NetworkSpec([HIDDEN, LayerSpec(DICE.integers(-9, 20, (3, 9)), readout=True, state_bits=13)])
+SPIKES = DICE.random((RECORDS, STEPS, 40)) < 0.1
+QUICK = Timing(answer=0.05, least=0.01, silence=1.0, stall=5.0, reconnect=3.0)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "my.ledger", state_directory=tmp_path / "state", timeout=0.2) as opened:
+        opened.create_budget("data", "record", 10**6, "1e-2")
+        yield opened
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Callable[..., TwinBoard]]:
+    """Makes boards with a twin at the port `tmp_path / name`."""
+    made: list[TwinBoard] = []
+
+    def make(spec: NetworkSpec = SPEC, name: str = "port", **traits: Any) -> TwinBoard:
+        made.append(TwinBoard(Twin(spec, describe(spec, **traits)), tmp_path / name))
+        made[-1].plug()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.unplug()
+
+
+def run(board: TwinBoard, ledger: Ledger, spec: NetworkSpec = SPEC, **options: Any) -> Released:
+    with Device.open(str(board.path), timing=QUICK) as device:
+        device.load(spec)
+        options = {"secrets": Secrets(KEY, False, 2, "a test"), "lease_records": 10} | options
+        return device.run(SPIKES, ledger=ledger, budget="data", **options)
+
+
+def check(released: Released, spec: NetworkSpec = SPEC, source: Any = None) -> None:
+    """Every record is what the golden model releases under the lease and at the place that it was received."""
+    network = Network(spec, source or TriviumSource(KEY))
+    for index, (lease, place) in enumerate(zip(released.leases, released.places, strict=True)):
+        result = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(place))
+        wanted = result.readout if result.released is None else result.released
+        np.testing.assert_array_equal(released.spikes[index : index + 1], wanted)
+
+
+def leases(ledger: Ledger) -> list[int]:
+    """The releases of each lease that the ledger holds."""
+    return [entry.content["session"]["releases"] for entry in ledger.history() if entry.kind == "lease"]
+
+
+def at_steps(steps: int, action: Callable[[], object]) -> Callable[[Progress], None]:
+    """Does `action` once, when a run has received so many steps."""
+    done: list[bool] = []
+
+    def show(progress: Progress) -> None:
+        if progress.steps >= steps and not done:
+            done.append(True)
+            action()
+
+    return show
+
+
+def test_every_record_equals_the_golden_model(board: Any, ledger: Ledger) -> None:
+    released = run(board(), ledger)
+    check(released)
+    assert leases(ledger) == [10, 10, 4]
+    assert released.leases.tolist() == [1] * 10 + [2] * 10 + [3] * 4
+    assert "3 leases, 1 to 3, of data set 'data'" in released.claim.parts()["spent"]
+    assert released.claim.private and released.claim.releases == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "traits"),
+    [
+        (SPEC, {"window": 64, "outbox": 4}),
+        (SPEC, {"window": 5, "outbox": 1}),
+        (READOUT, {}),
+        (SPEC, {"loadable": True, "lanes": 4}),
+        (READOUT, {"loadable": True, "lanes": 1}),
+    ],
+)
+def test_devices_of_all_kinds(board: Any, ledger: Ledger, spec: NetworkSpec, traits: dict[str, Any]) -> None:
+    secrets = Secrets(KEY, False, len(spec.flipped), "a test")
+    check(run(board(spec, **traits), ledger, spec, secrets=secrets), spec)
+
+
+def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
+    other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
+    check(run(board(loadable=True), ledger, other), other)
+    with pytest.raises(DeviceOther, match=r"^the device must have the network's structure, \w{16}\.\.\., not \w{16}"):
+        run(board(loadable=True), ledger, READOUT)
+
+
+def test_an_lfsr_runs_as_a_demonstration_with_fresh_seeds_for_each_lease(board: Any, ledger: Ledger) -> None:
+    drawn: list[bytes] = []
+
+    class Noted(Secrets):
+        def next(self) -> bytes:
+            drawn.append(super().next())
+            return drawn[-1]
+
+    there = board(source="lfsr")
+    with pytest.raises(DeviceOther, match="protects nothing, because its flips come from an LFSR: it runs only as"):
+        run(there, ledger, secrets=None)
+    released = run(there, ledger, secrets=Noted(None, True, 2, "a test"), demonstration=True)
+    assert len(set(drawn)) == 3
+    seeds = [[int.from_bytes(one[at : at + 16]) % (1 << 127) for at in (0, 16)] for one in drawn]
+    for lease in (1, 2, 3):
+        chosen = released.leases == lease
+        wanted = Network(SPEC, LfsrSource(seeds[lease - 1])).run(SPIKES[chosen], lease=lease).released
+        np.testing.assert_array_equal(released.spikes[chosen], wanted)
+    assert not released.claim.private
+    assert "nominal: an insecure demonstration" in released.claim.parts()["spent"]
+
+
+def test_the_fast_schedule_is_a_demonstration(board: Any, ledger: Ledger) -> None:
+    there = board(private=False)
+    with pytest.raises(DeviceOther, match="because it is on the fast schedule"):
+        run(there, ledger)
+    released = run(there, ledger, demonstration=True)
+    check(released)
+    assert not released.claim.private
+
+
+def test_an_unplugged_device_goes_on_under_its_lease(board: Any, ledger: Ledger) -> None:
+    there = board(outbox=16)
+
+    def unplug() -> None:
+        there.unplug()
+        threading.Timer(0.2, there.plug).start()
+
+    released = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, unplug))
+    check(released)
+    assert leases(ledger) == [RECORDS]
+    assert released.claim.releases == 1
+
+
+@pytest.mark.parametrize("loadable", [False, True])
+def test_a_device_without_power_needs_a_new_lease(board: Any, ledger: Ledger, loadable: bool) -> None:
+    there = board(outbox=16, loadable=loadable)
+    released = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, there.power_cycle))
+    check(released)
+    first, second = leases(ledger)
+    received = int((released.leases == 1).sum())
+    assert first == RECORDS and second == RECORDS - received
+    assert 40 // STEPS <= received < RECORDS
+    assert released.claim.releases == 2  # the rest may have left twice
+
+
+def test_a_device_that_loses_everything_again_and_again_ends_in_one_sentence(board: Any, ledger: Ledger) -> None:
+    there = board(outbox=4)
+    with pytest.raises(DeviceStuck, match=r"^3 leases in a row were lost and no record received"):
+        run(there, ledger, progress=lambda progress: there.power_cycle())
+    assert len(leases(ledger)) == 3
+
+
+def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: Ledger) -> None:
+    there = board(loadable=True)
+    other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
+
+    def another_host() -> None:
+        there.unplug()
+        with Device.open(DirectPort(there.wire), timing=QUICK) as intruder:
+            intruder.load(other)  # closes the lease that is open
+        there.plug()
+
+    released = run(there, ledger, progress=at_steps(20, another_host))
+    check(released)
+    assert leases(ledger) == [10, 10, 4]
+
+
+def test_no_port(tmp_path: Path) -> None:
+    with pytest.raises(LineLost, match=r"^there is no port \S+/none$"):
+        Device.open(str(tmp_path / "none"), timing=QUICK)
+
+
+def test_busy_port(board: Any) -> None:
+    there = board()
+    with (
+        Device.open(str(there.path), timing=QUICK),
+        pytest.raises(LineBusy, match=r"^port \S+ is held by another program$"),
+    ):
+        Device.open(str(there.path), timing=QUICK)
+
+
+def test_a_port_that_does_not_come_back(board: Any, ledger: Ledger) -> None:
+    there = board(outbox=16)
+    results = Results(SPEC, SPIKES)
+    with (
+        Device.open(str(there.path), timing=replace(QUICK, reconnect=0.3)) as device,
+        pytest.raises(LineLost, match=r"^port \S+ vanished and did not come back for good within 0.3 s$"),
+    ):
+        device.load(SPEC)
+        show = at_steps(70, there.unplug)
+        device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, progress=show, results=results)
+    assert 70 // STEPS <= results.received.sum() < RECORDS
+    there.plug()
+    received = results.received.copy()
+    released = run(there, ledger, results=results)
+    assert set(released.leases[received]).isdisjoint(released.leases[~received])
+
+
+class Mute(Wire):
+    """Answers with something else than a twin would."""
+
+    answer = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        return self.answer if piece.strip(b"\0") else b""
+
+
+@pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
+def test_silence_or_another_baud_rate(board: Any, answer: bytes, came: str) -> None:
+    there = board()
+    there.wire = Mute(there.wire.device)
+    there.wire.answer = answer
+    sentence = (
+        rf"^port \S+ gave {came} for 1 s: is it a spikeveil device, and the baud rate the one that it was built for"
+    )
+    with pytest.raises(DeviceSilent, match=sentence):
+        Device.open(str(there.path), timing=QUICK)
+
+
+def test_another_version_of_the_protocol(board: Any) -> None:
+    there = board()
+    there.wire = Mute(there.wire.device)
+    there.wire.answer = frames.encode(bytes([Kind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+    with pytest.raises(DeviceOther, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
+        Device.open(str(there.path), timing=QUICK)
+
+
+def test_another_fingerprint(board: Any, ledger: Ledger) -> None:
+    with pytest.raises(DeviceOther, match=r"^the device must have the network's fingerprint, \w{16}\.\.\., not \w{16}"):
+        run(board(READOUT), ledger)
+    assert leases(ledger) == []
+
+
+def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
+    there = board(outbox=16)
+
+    def swap() -> None:
+        there.unplug()
+        there.wire = Wire(Twin(READOUT))
+        there.plug()
+
+    with pytest.raises(DeviceOther, match=r"^the device at \S+ is another one than before$"):
+        run(there, ledger, progress=at_steps(40, swap))
+
+
+def test_a_device_that_has_seen_later_leases(board: Any, ledger: Ledger) -> None:
+    there = board()
+    values = {"lease": 50, "session": 1, "quota": 9, "record_steps": 1, "format": 0}
+    there.wire.device.receive(pack(Kind.OPEN, 1, turned(KEY), **values))
+    with pytest.raises(LedgerRolledBack, match="the device has seen lease 50 and ledger"):
+        run(there, ledger)
+    assert leases(ledger) == []
+
+
+def test_a_device_that_refuses_the_lease(board: Any, ledger: Ledger) -> None:
+    there = board()
+
+    class Short(Secrets):
+        def wire(self, secret: bytes) -> bytes:
+            return secret[1:]
+
+    with pytest.raises(DeviceRefused, match=r"^the device refused lease 1: MALFORMED$"):
+        run(there, ledger, secrets=Short(KEY, False, 2, "a test"))
+
+
+def test_the_budget_ends_in_the_middle(board: Any, tmp_path: Path) -> None:
+    there, results = board(), Results(SPEC, SPIKES)
+    with Ledger(tmp_path / "small.ledger", state_directory=tmp_path / "state") as small:
+        small.create_budget("data", "record", 1000, "1e-2")
+        with pytest.raises(BudgetRefused, match="nothing was charged"):
+            run(there, small, results=results)
+        assert 0 < results.received.sum() < RECORDS
+        assert results.received.sum() == sum(leases(small))
+
+
+def test_no_budget_and_a_locked_ledger(board: Any, ledger: Ledger) -> None:
+    there = board()
+    with Device.open(str(there.path), timing=QUICK) as device:
+        with pytest.raises(ValueError, match="runs nothing before `load` has made sure of its network"):
+            device.run(SPIKES, ledger=ledger, budget="data")
+        device.load(SPEC)
+        with pytest.raises(LedgerError, match="data set 'nobody' has no budget"):
+            device.run(SPIKES, ledger=ledger, budget="nobody")
+        with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerLocked, match="nothing was written"):
+                device.run(SPIKES, ledger=ledger, budget="data")
+    assert there.wire.device.status().lease == 0
+
+
+def test_a_network_without_a_flipper_has_no_price(board: Any, ledger: Ledger) -> None:
+    plain = NetworkSpec([LayerSpec(HIDDEN.weights, 30)])
+    with pytest.raises(ValueError, match="no budget can bear it"):
+        run(board(plain), ledger, plain)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"), [("lease_records", "lease records must be"), ("delta", "delta must be")]
+)
+def test_options_out_of_range(board: Any, ledger: Ledger, option: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        run(board(), ledger, **{option: -1})
+
+
+class DirectPort:
+    """A twin without a serial port; `spoil` gets every piece of bytes in both directions and returns what arrives.
+
+    Time passes only where nothing is under way.
+    """
+
+    name = "direct"
+
+    def __init__(self, wire: Wire, spoil: Callable[[bytes], bytes] = bytes) -> None:
+        self.wire, self.spoil = wire, spoil
+        self.time, self.waiting = 0.0, b""
+
+    def open(self) -> "DirectPort":
+        return self
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds
+
+    def write(self, data: bytes) -> None:
+        self.waiting += self.spoil(self.wire.feed(self.spoil(data)))
+
+    def read(self, timeout: float) -> bytes:
+        self.time += 0.001 if self.waiting else timeout
+        piece, self.waiting = self.waiting, b""
+        return piece
+
+    def close(self) -> None:
+        pass
+
+
+def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
+    """Drops, repeats, changes and cuts bytes, each byte at `chance`."""
+
+    def spoil(data: bytes) -> bytes:
+        out = bytearray()
+        for byte in data:
+            if dice.random() >= chance:
+                out.append(byte)
+                continue
+            kind = dice.randrange(4)
+            if kind == 3:
+                return bytes(out)
+            out += (b"", bytes([byte, byte]), bytes([byte ^ 1 << dice.randrange(8)]))[kind]
+        return bytes(out)
+
+    return spoil
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
+    wire = Wire(Twin(SPEC, describe(SPEC, window=128, outbox=64, loadable=seed % 2 == 1)))
+    port = DirectPort(wire, spoiler(random.Random(seed), (1e-4, 1e-3, 3e-3, 6e-3)[seed // 2]))
+    with Device.open(port, timing=Timing(silence=60.0)) as device:
+        device.load(SPEC)
+        secrets = Secrets(KEY, False, 2, "a test")
+        released = device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, secrets=secrets)
+    check(released)
+    assert leases(ledger) == [10, 10, 4]
+
+
+def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
+    port = DirectPort(Wire(Twin(SPEC)), spoiler(random.Random(1), 0.5))
+    with pytest.raises(DeviceSilent):
+        Device.open(port, timing=QUICK)
+
+
+def test_most_of_a_good_line_is_payload(ledger: Ledger) -> None:
+    states: list[Progress] = []
+    spikes = np.random.default_rng(1).random((400, 16, 40)) < 0.1
+    wide = NetworkSpec([LayerSpec(np.ones((40, 40), int), 3, flip=FlipSpec(1, 2))])
+    with Device.open(DirectPort(Wire(Twin(wide))), timing=QUICK) as device:
+        device.load(wide)
+        device.run(spikes, ledger=ledger, budget="data", lease_records=400, progress=states.append)
+    assert states[-1].payload == 2 * 400 * 16 * 5
+    assert states[-1].payload / states[-1].line > 0.8
+
+
+PROGRAM = """
+import sys, numpy as np
+from pathlib import Path
+from test_device_driver import KEY, QUICK, SPEC, SPIKES, Device, Ledger, Results, Secrets
+folder = Path(sys.argv[1])
+with Ledger(folder / "my.ledger", state_directory=folder / "state") as ledger:
+    with Device.open(str(folder / "port"), timing=QUICK) as device:
+        device.load(SPEC)
+        print("ready", flush=True)
+        device.run(SPIKES, ledger=ledger, budget="data", lease_records=3, secrets=Secrets(KEY, False, 2, "a test"),
+                   results=Results(SPEC, SPIKES, folder / "partial"))
+print("done", flush=True)
+"""
+
+
+def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger: Ledger, tmp_path: Path) -> None:
+    there = board(outbox=16)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None and host.stdout.readline() == "ready\n"
+        while len(leases(ledger)) < 3:
+            time.sleep(0.002)
+        host.send_signal(signal.SIGKILL)
+    before = Results(SPEC, SPIKES, tmp_path / "partial")
+    assert 0 < before.received.sum() < RECORDS
+    killed = sum(leases(ledger))
+    released = run(there, ledger, results=before)
+    check(released)
+    assert sum(leases(ledger)) == killed + RECORDS - int((released.leases <= killed // 3).sum())
+    assert (tmp_path / "partial").stat().st_mode & 0o077 == 0
+
+
+def test_errors_are_one_sentence_with_an_exit_code() -> None:
+    found = {kind.__name__: kind.exit_code for kind in DeviceError.__subclasses__()}
+    assert set(found.values()) == {3, 4}
+    assert found["DeviceOther"] == found["DeviceRefused"] == 4
+
+
+@pytest.mark.parametrize("baud", [0, 4_000_001])
+def test_baud_rates_out_of_range(baud: int) -> None:
+    with pytest.raises(ValueError, match=f"^baud rate must be 1 to 4000000, not {baud}$"):
+        SerialPort("x", baud)
+
+
+def test_timing_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"^timing silence must be over 0 seconds, not 0$"):
+        Timing(silence=0)
