@@ -11,7 +11,6 @@ from spikeveil.host.cli.privacy_options import json_option
 from spikeveil.host.cli.refusals import refusals
 
 if TYPE_CHECKING:
-    from spikeveil.host.exchange.choices import Choices
     from spikeveil.host.exchange.records import Records
     from spikeveil.host.exchange.reference import FloatGraph
 
@@ -71,16 +70,15 @@ def import_(file: str, **options: Any) -> None:
 
 def _recorded(graph: "FloatGraph", records: "Records | None") -> dict[str, Any] | None:
     """Whether the float network gives the output spikes that the data file recorded, and which choices would."""
-    from dataclasses import replace
     from itertools import product
 
     from spikeveil.host.exchange import reference
-    from spikeveil.host.exchange.choices import WORDS
+    from spikeveil.host.exchange.choices import WORDS, Choices
 
     if records is None or records.spikes is None:
         return None
 
-    def different(choices: "Choices") -> int:
+    def different(choices: Choices) -> int:
         last = reference.build(graph.file, choices).run(records.inputs)[-1].spikes
         if records.spikes is None or last.shape != records.spikes.shape:
             raise ValueError(f"data spikes must have shape {last.shape}, that of the graph's output")
@@ -93,7 +91,7 @@ def _recorded(graph: "FloatGraph", records: "Records | None") -> dict[str, Any] 
         for values in product(*(WORDS[name] for name in names)):
             tried = dict(zip(names, values, strict=True))
             try:
-                alike = different(replace(graph.choices, **tried)) == 0
+                alike = different(Choices.of(graph.choices.record() | tried)) == 0
             except ValueError:  # such as a v_reset that subtracting has no use for
                 continue
             if alike:
@@ -136,6 +134,7 @@ def _print_layers(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    console.width = max(console.width, 110)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
     table = Table(title="As dense layers", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     for column in ("layer", "node", "inputs", "neurons", "in file", "dense", "not 0", "memory bits", "multiplies"):
         table.add_column(column, justify="left" if column == "node" else "right")

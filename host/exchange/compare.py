@@ -88,7 +88,7 @@ def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Run:
 def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Run:
     """A dense float network."""
     x = binary(inputs, network.layers[0].inputs)
-    traces = []
+    traces: list[tuple[Spikes, NDArray[np.float32]]] = []
     for each in network.layers:
         traces.append(each.trace(traces[-1][0] if traces else x))
 
@@ -142,13 +142,12 @@ def first_difference(a: Run, b: Run) -> Difference | None:
     if not places:
         return None
     step, index, place, record = min(places)
-    shown = [
+    did_a, did_b = (
         f"{run.name} {_did(values, run, index, offset, (record, step, place), fires=index < len(ours))}"
         for run, values in zip((a, b), pairs[index], strict=True)
-    ]
-    return Difference(
-        step, index + offset, place, record, *shown, sum(map(np.count_nonzero, unequal)), sum(w.size for w in unequal)
     )
+    different, compared = sum(map(np.count_nonzero, unequal)), sum(wrong.size for wrong in unequal)
+    return Difference(step, index + offset, place, record, did_a, did_b, different, compared)
 
 
 def _earliest(wrong: Spikes) -> list[tuple[int, int, int]]:

@@ -97,7 +97,7 @@ def losses(spec: NetworkSpec) -> list[str]:
         if layer.flip is not None:
             found.append(f"layer {index}: its flipper ({layer.flip.threshold}/{1 << layer.flip.bits}) is none of NIR's")
         if layer.leak.kind != "none":
-            found.append(f"layer {index}: the core's leak {layer.leak} rounds down, NIR's does not round")
+            found.append(f"layer {index}: the core's leak {layer.leak} rounds to integers, NIR's does not")
         limits = {name: getattr(layer, name) for name in OUTSIDE}
         found += [f"layer {index}: {name} {limit} is none of NIR's" for name, limit in limits.items() if limit]
         low, high = layer.state_range
