@@ -12,10 +12,11 @@ from spikeveil.hdl.plan import Plan
 
 
 class Core(wiring.Component):
-    """The ports are the guard's that look outwards, and two more: `late`, the network's (low while it is in reset),
-    and `load`, where the plan is loadable: the words of an image (`hdl.spikes.Write`).
+    """The ports are the guard's that look outwards, and some of the network's: `late`, and `load` where the plan is
+    loadable: the words of an image (`hdl.spikes.Write`), only while `busy` is low.
 
-    A network is reset before every lease, so each begins with record 0 and nothing of the lease before it.
+    `busy` is high while a lease is open, and until the last of its steps has left; while it is low the network is held
+    in reset. So each lease begins with record 0 and nothing of the one before it.
     """
 
     i: stream.Interface
@@ -33,13 +34,14 @@ class Core(wiring.Component):
     session: Signal
     quota: Signal
     start: Signal
+    busy: Signal
     late: Signal
     load: Any
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         load = {"load": In(plan.write)} if plan.loadable else {}
-        super().__init__({**outer_ports(plan), "late": Out(1), **load})
+        super().__init__({**outer_ports(plan), "busy": Out(1), "late": Out(1), **load})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -54,7 +56,7 @@ class Core(wiring.Component):
                 m.d.comb += port.eq(own) if member.flow is In else own.eq(port)
         wiring.connect(m, guard.inside_i, network.i)
         wiring.connect(m, network.o, guard.inside_o)
-        m.d.comb += [network.open.eq(guard.start), self.late.eq(network.late)]
+        m.d.comb += [network.open.eq(guard.start), self.late.eq(network.late), self.busy.eq(~guard.reset)]
         m.d.comb += [getattr(network, name).eq(getattr(guard, name)) for name in self.plan.lease_ports]
         if self.plan.loadable:
             m.d.comb += network.load.eq(self.load)

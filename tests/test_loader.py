@@ -74,7 +74,7 @@ class Device(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.core, m.submodules.loader = core, loader = self.core, self.loader
-        m.d.comb += [core.load.eq(loader.load), loader.locked.eq(core.open)]
+        m.d.comb += [core.load.eq(loader.load), loader.locked.eq(core.busy)]
         return m
 
 
