@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from spikeveil.host.device.keys import create, read
+
 if TYPE_CHECKING:
     from spikeveil.host.privacy.ledger import Mark
 
@@ -20,23 +22,17 @@ def read_or_make_key(options: dict[str, Any]) -> bytes | None:
         return _new_key(options["new_key"], 16 * options["flippers"] if options["source"] == "lfsr" else 10)
     if options["key_file"]:
         try:
-            return bytes.fromhex(Path(options["key_file"]).read_text(encoding="ascii").strip())
-        except (OSError, ValueError):
-            raise click.ClickException(f"key file {options['key_file']} does not hold hexadecimal digits") from None
+            return read(options["key_file"], private=False)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
     return None
 
 
 def _new_key(path: str, size: int) -> bytes:
-    key = secrets.token_bytes(size)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(key.hex() + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        return create(path, size)
     except OSError as error:
         raise click.ClickException(f"key file {path} could not be made: {error.strerror}") from error
-    return key
 
 
 def known_head(text: str | None) -> "Mark | None":

@@ -2,7 +2,6 @@
 
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from spikeveil.pysim.source import WordSource
 
 KEY_BYTES = 10
-SEED_BYTES = 16  # in a key file; an LFSR takes the lower 127 bits
 FRESH = "fresh from the operating system's generator"
 PUBLIC = "the public demonstration key, which protects nothing"
 
@@ -66,11 +64,13 @@ def from_file(path: str, source: str, flippers: int, number: int = 0, record: in
 
     ClickException where it holds anything else; the message does not show the content.
     """
-    size = KEY_BYTES if source == "trivium" else SEED_BYTES * flippers
+    from spikeveil.host.device.keys import read, secret_bytes, seed_numbers
+
+    size = secret_bytes(source == "lfsr", flippers)
     try:
-        content = bytes.fromhex(Path(path).read_text(encoding="ascii").strip())
-    except (OSError, ValueError):
-        raise click.ClickException(f"key file {path} does not hold hexadecimal digits") from None
+        content = read(path, private=False)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     if len(content) != size:
         raise click.ClickException(
             f"key file {path} must hold {size} bytes in hexadecimal for {source}, not {len(content)}"
@@ -78,6 +78,4 @@ def from_file(path: str, source: str, flippers: int, number: int = 0, record: in
     origin = "from a file; simulated, not leased"
     if source == "trivium":
         return Opening(source, number, record, origin, key=content)
-    parts = (content[at : at + SEED_BYTES] for at in range(0, size, SEED_BYTES))
-    seeds = tuple(int.from_bytes(part) & ((1 << 127) - 1) for part in parts)
-    return Opening(source, number, record, origin, seeds=seeds)
+    return Opening(source, number, record, origin, seeds=tuple(seed_numbers(content)))
