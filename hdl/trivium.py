@@ -46,15 +46,16 @@ class Trivium(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycle, setup, running, step = Signal(range(self.setup_cycles)), Signal(), Signal(), Signal()
+        cycle = Signal(range(self.setup_cycles + 1))  # the number of the setup's cycle to come
+        setup, running, step = Signal(), Signal(), Signal()
         m.d.comb += step.eq(setup | (running & (self.o.ready | ~self.o.valid)))
         keystream = self._registers(m, step, cycle)
 
         with m.If(self.start):
-            m.d.sync += [cycle.eq(0), setup.eq(1), running.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [cycle.eq(1), setup.eq(1), running.eq(0), self.o.valid.eq(0)]
         with m.Elif(setup):
             m.d.sync += cycle.eq(cycle + 1)
-            with m.If(cycle == self.setup_cycles - 1):
+            with m.If(cycle == self.setup_cycles):
                 m.d.sync += [setup.eq(0), running.eq(1)]
         with m.Elif(step):
             m.d.sync += [self.o.payload.eq(keystream), self.o.valid.eq(1)]
@@ -88,21 +89,23 @@ class Trivium(wiring.Component):
         with m.If(self.start):
             m.d.sync += [low.eq(1), high.eq(1)]
         with m.Elif(step):
-            with m.If(cycle == whole - 1):
+            with m.If(cycle == whole):
                 m.d.sync += high.eq(0)
-            with m.If(cycle == (whole if rest else whole - 1)):
+            with m.If(cycle == (whole + 1 if rest else whole)):
                 m.d.sync += low.eq(0)
         m.d.sync += Assert(low | ~high, Format("Trivium loads high bits without low ones"))
         return Cat(low.replicate(rest), high.replicate(self.width - rest))
 
     def _chunk(self, m: Module, cycle: Signal, bits: list[Value]) -> Signal:
-        """What enters in each cycle of the load if `bits` enter last, in order, after zeros."""
+        """What enters in each cycle of the load if `bits` enter last, in order, after zeros; chosen a cycle ahead."""
         chunk, end = Signal(self.width), load_bits(self.width)
         zeros: list[Value] = [Const(0, 1)]
         entering = Cat(zeros * (end - len(bits)), bits, zeros * (-end % self.width))
         last = (end - 1) // self.width
-        with m.Switch(cycle):
-            for index in range(last + 1):
+        with m.If(self.start):
+            m.d.sync += chunk.eq(entering[: self.width])
+        with m.Else(), m.Switch(cycle):
+            for index in range(1, last + 1):
                 with m.Case(index) if index < last else m.Default():
-                    m.d.comb += chunk.eq(entering.word_select(index, self.width))
+                    m.d.sync += chunk.eq(entering.word_select(index, self.width))
         return chunk
