@@ -64,3 +64,25 @@ def test_sizes_follow_from_lanes() -> None:
     assert plan.lease_ports == {"key": 80, "lease": 40, "record": 32}
     assert Plan(SPEC, source="lfsr").lease_ports == {"seeds": 127}
     assert Plan(NetworkSpec([layer(2, 2, flip=None)]), unsafe=True).lease_ports == {}
+
+
+def test_a_chip_gets_no_fast_schedule_for_a_private_network() -> None:
+    Plan(SPEC).require_private()
+    Plan(SPEC, schedule="fast", unsafe=True).require_private()
+    Plan(NetworkSpec([layer(2, 2, flip=None)]), schedule="fast", unsafe=True).require_private()
+    with pytest.raises(ValueError) as caught:
+        Plan(SPEC, schedule="fast").require_private()
+    assert str(caught.value) == (
+        "schedule must be 'private' for a network with a flipper, not 'fast', whose timing tells what the flipper "
+        "hides; building it all the same needs `unsafe`"
+    )
+
+
+def test_a_loadable_plan_is_as_wide_as_any_image_needs() -> None:
+    """33 inputs of weights -128 to 127 and no bias: sums of -4224 to 4191 have 14 bits; those of weights 0, one."""
+    plan = Plan(SPEC, loadable=True)
+    assert [built.accumulator_bits for built in plan.layers] == [14, 13]
+    assert [built.accumulator_bits for built in Plan(SPEC).layers] == [1, 1]
+    assert (plan.cadence, plan.i_rows, plan.o_rows) == (Plan(SPEC).cadence, 3, 1)
+    assert Plan(SPEC).image_bytes == 0
+    assert Plan(SPEC, lanes=8, loadable=True).image_bytes == 3 * 33 * 8 + 3 + 2 * 20 * 8 + 3
