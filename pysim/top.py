@@ -86,15 +86,12 @@ class Device:
     def receive(self, body: bytes) -> list[bytes]:
         """Take one body of 2 to 250 bytes; the bodies that go out, in order."""
         tag = body[1]
+        if body[0] not in KINDS or (body[0] in LOADING and Trait.LOADABLE not in self.identity.flags):
+            return [self.status(Result.UNKNOWN).pack(tag)]
         try:
             message = unpack(body)
-            known = message.kind < Kind.IDENTITY
         except ValueError:
-            known = False
-            message = Message(Kind.STATUS, tag)
-        if not known:
-            result = Result.MALFORMED if body[0] in KINDS else Result.UNKNOWN
-            return [self.status(result).pack(tag)]
+            return [self.status(Result.MALFORMED).pack(tag)]
         if message.kind is Kind.IDENTIFY:
             return [self.identity.pack(tag)]
         result = HANDLERS[message.kind](self, message)
@@ -136,6 +133,11 @@ class Device:
         return -(-self._written // self.identity.output_bytes)
 
     @property
+    def _busy(self) -> bool:
+        """Whether the network still works for a lease, though it be only on the rest of its last step."""
+        return self._guard.open or bool(self._pending)
+
+    @property
     def _lfsr(self) -> bool:
         return Trait.LFSR in self.identity.flags
 
@@ -143,9 +145,7 @@ class Device:
         return Result.OK
 
     def _load(self, message: Message) -> Result:
-        if Trait.LOADABLE not in self.identity.flags:
-            return Result.UNKNOWN
-        if self._guard.open:
+        if self._busy:
             return Result.LOCKED
         position, size = message["position"], len(message.data)
         if position not in (0, len(self._image)):
@@ -158,9 +158,7 @@ class Device:
         return Result.OK
 
     def _seal(self, message: Message) -> Result:
-        if Trait.LOADABLE not in self.identity.flags:
-            return Result.UNKNOWN
-        if self._guard.open:
+        if self._busy:
             return Result.LOCKED
         stated, content = (message["length"], message["crc"]), bytes(self._image)
         whole = stated == (self.identity.image, zlib.crc32(content)) and len(content) == self.identity.image
@@ -264,6 +262,7 @@ class Device:
 
 
 KINDS = frozenset(kind for kind in Kind if kind < Kind.IDENTITY)
+LOADING = (Kind.LOAD, Kind.SEAL)
 HANDLERS: dict[Kind, Callable[[Device, Message], Result]] = {
     Kind.STATUS: Device._status,
     Kind.LOAD: Device._load,

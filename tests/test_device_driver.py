@@ -138,6 +138,21 @@ def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: L
         run(board(loadable=True), ledger, READOUT)
 
 
+def test_an_image_is_loaded_over_a_dead_hosts_lease(board: Any, ledger: Ledger) -> None:
+    there = board(loadable=True, outbox=3)  # a step and a half
+
+    class KilledError(Exception):
+        pass
+
+    def die() -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        run(there, ledger, progress=at_steps(4, die))
+    assert there.wire.device.status().quota > 0
+    check(run(there, ledger))
+
+
 def test_an_lfsr_runs_as_a_demonstration_with_fresh_seeds_for_each_lease(board: Any, ledger: Ledger) -> None:
     drawn: list[bytes] = []
 

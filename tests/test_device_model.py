@@ -251,6 +251,7 @@ def test_power_off_forgets_everything() -> None:
         (b"\x06\x09\x00", Result.MALFORMED),
         (pack(Kind.LOAD, 9, b"abc", position=0), Result.UNKNOWN),
         (pack(Kind.SEAL, 9, length=0, crc=0), Result.UNKNOWN),
+        (b"\x04\x09\x00", Result.UNKNOWN),
     ],
 )
 def test_strange_bodies_get_their_result(body: bytes, result: Result) -> None:

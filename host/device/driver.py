@@ -209,9 +209,7 @@ class Device:
     def _loaded(self, image: bytes) -> bool:
         """Load the image and seal it; whether it arrived whole."""
         self.holds_image = False
-        status = self.status()
-        if State.OPEN in status.flags:
-            self._status(Kind.CLOSE, session=status.session)
+        self._unlock()
         position = 0
         while position < len(image):
             piece = image[position : position + room(Kind.LOAD)]
@@ -221,3 +219,15 @@ class Device:
             position = status.image_position
         sealed = self._status(Kind.SEAL, length=len(image), crc=zlib.crc32(image))
         return sealed.result is Result.OK
+
+    def _unlock(self) -> None:
+        """Close the lease that is open, and let the rest of its last step out: until then nothing can be loaded."""
+        until = self.link.port.now() + self.link.timing.silence
+        while self._status(Kind.LOAD, position=0).result is Result.LOCKED:
+            if self.link.port.now() > until:
+                raise DeviceRefused("the device stays locked though its lease is closed: power it off and on")
+            status = self.status()
+            if State.OPEN in status.flags:
+                self._status(Kind.CLOSE, session=status.session)
+            self._status(Kind.TAKE, session=status.session, taken=status.output_position, again=0)
+            self.link.port.wait(PAUSE / 10)
