@@ -2,6 +2,8 @@
 
 import os
 import random
+import runpy
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeveil.host.data.digits_example import DEMO_KEY
 from spikeveil.host.device import frames
 from spikeveil.host.device.campaign import Progress, Released
 from spikeveil.host.device.driver import Device
@@ -37,9 +40,12 @@ from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.ledger import BudgetRefused, Ledger, LedgerError, LedgerLocked, LedgerRolledBack
 from spikeveil.pysim import FlipSpec, LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.link import VERSION, Kind, pack, turned
+from spikeveil.pysim.pack import unpack
 from spikeveil.pysim.top import Device as Twin
 from spikeveil.pysim.top import describe
+from spikeveil.pysim.unpack import bitmaps
 
+EXAMPLES = Path(__file__).parent.parent / "examples" / "device"
 DICE = np.random.default_rng(3)
 KEY = bytes(range(100, 110))
 STEPS = 6
@@ -479,6 +485,45 @@ def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger
     check(released)
     assert sum(leases(ledger)) == killed + RECORDS - int((released.leases <= killed // 3).sum())
     assert (tmp_path / "partial").stat().st_mode & 0o077 == 0
+
+
+class SpoiledWire(Wire):
+    """A twin whose line loses, repeats and changes a byte in 500."""
+
+    def __init__(self, device: Twin) -> None:
+        super().__init__(device)
+        self.spoil = spoiler(random.Random(4), 2e-3)
+
+    def feed(self, piece: bytes) -> bytes:
+        return self.spoil(super().feed(self.spoil(piece)))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.parametrize("wire", [Wire, SpoiledWire])
+def test_a_client_in_c_written_from_the_page(board: Any, tmp_path: Path, wire: type[Wire]) -> None:
+    program = tmp_path / "client"
+    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(EXAMPLES / "client.c")]
+    subprocess.run(command, check=True)
+    there = board(outbox=100)
+    there.wire = wire(there.wire.device)
+    shown = subprocess.run([program, there.path], check=True, capture_output=True, text=True).stdout
+    assert f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n" == shown
+    call = [program, there.path, "7", str(STEPS), str(RECORDS)]
+    data = bitmaps(SPIKES.reshape(-1, 40))
+    output = subprocess.run(call, check=True, capture_output=True, input=data).stdout
+    wanted = Network(SPEC, TriviumSource(DEMO_KEY)).run(SPIKES, lease=7).released
+    np.testing.assert_array_equal(unpack(output, 11, 1), np.asarray(wanted).reshape(-1, 11))
+    again = subprocess.run(call, check=False, capture_output=True, input=data)
+    assert (again.returncode, again.stdout) == (1, b"")
+    assert again.stderr == b"client: OPEN gave result 3; the highest lease is 7\n"
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir("/")
+    runpy.run_path(str(EXAMPLES / "twin.py"), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert shown.startswith("360 images, every released bit equal to the golden model's; ")
+    assert "\nspent: 4 leases, 1 to 4, of data set 'digits'" in shown
 
 
 def test_errors_are_one_sentence_with_an_exit_code() -> None:

@@ -1,0 +1,46 @@
+"""The digits test images through a model of the device, over a real serial line, under a real ledger. No board needed.
+
+Run it from anywhere: `python examples/device/twin.py`. It takes a few seconds and leaves nothing behind.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from spikeveil.host.data import accuracy, classify
+from spikeveil.host.data.digits_example import CLASSES, held_out, load_network
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device.model import TwinBoard
+from spikeveil.host.privacy import Ledger
+from spikeveil.pysim import Network, TriviumSource
+from spikeveil.pysim.top import Device as Twin
+
+
+def main() -> None:
+    """Run the images, compare every released bit with the golden model, and show the claim."""
+    spec, (images, labels) = load_network(), held_out()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        secrets = Secrets.file(folder / "key", False, len(spec.flipped), make=True)
+        with (
+            Ledger(folder / "my.ledger", state_directory=folder) as ledger,
+            TwinBoard(Twin(spec), folder / "port") as board,
+            Device.open(str(board.path)) as device,
+        ):
+            ledger.create_budget("digits", "record", epsilon=150_000, delta="1e-3")
+            device.load(spec)
+            released = device.run(images, ledger=ledger, budget="digits", lease_records=90, secrets=secrets)
+        network = Network(spec, TriviumSource(secrets.next()))
+        for lease in np.unique(released.leases):
+            under = released.leases == lease
+            np.testing.assert_array_equal(released.spikes[under], network.run(images[under], lease=int(lease)).released)
+    print(f"{len(images)} images, every released bit equal to the golden model's;", end=" ")
+    print(f"{100 * accuracy(classify(released.spikes, CLASSES), labels):.1f} % read right from what was released")
+    for part, words in released.claim.parts().items():
+        print(f"{part}: {words}")
+
+
+if __name__ == "__main__":
+    main()
