@@ -43,14 +43,18 @@ def outer_ports(plan: Plan) -> dict[str, Any]:
     }
 
 
+def inside_bits(plan: Plan) -> int:
+    """Bits that count the steps inside the network, which are generously fewer than that."""
+    return (64 * (1 + len(plan.spec.layers))).bit_length()
+
+
 class Guard(wiring.Component):
     """Holds the lease and counts what leaves. While no lease is open nothing passes and the network is held in reset.
 
-    **Rows.** `i` to `inside_i`: while a lease is open, the first `quota` steps may enter, `plan.i_rows` rows each;
-    the guard sets `step_end` and `record_end` itself and ignores what came. `inside_o` to `o`: a step counts
-    when its first of `plan.o_rows` rows leaves; the step that takes the quota to zero leaves whole, and nothing after
-    it. The payload of `o` is zero while it is not valid. No row is delayed. `o` withdraws its offer when a lease
-    ends.
+    **Rows.** `i` to `inside_i`: a step enters, `plan.i_rows` rows, while fewer are inside than may still leave; the
+    guard sets `step_end` and `record_end` itself and ignores what came. `inside_o` to `o`: a step counts when
+    its first of `plan.o_rows` rows leaves; the step that takes the quota to zero leaves whole, and nothing after it.
+    The payload of `o` is zero while it is not valid. No row is delayed. `o` withdraws its offer when a lease ends.
 
     **Commands**, one cycle each; of several in one cycle only the first in this order counts.
 
@@ -63,8 +67,9 @@ class Guard(wiring.Component):
       `result` is, one cycle later, OK; or MALFORMED, and no lease is open.
     - `rewind`, before an offer: forgets the bytes that `secret` took, and an `ask` that was taken.
 
-    `secret` takes a byte in every cycle; one that comes with a `rewind` is lost. `open`: a lease is open; it is the
-    same as `quota`, the steps that may still leave, not being zero. `start` is high in the first cycle of a lease,
+    `secret` takes a byte in every cycle; one that comes with a `rewind` is lost. `open`: a lease is open, and `quota`,
+    the steps that may still leave, is not zero. Else `quota` is zero, but between an `ask` that was taken and its
+    `begin`: then it is what was offered. `start` is high in the first cycle of a lease,
     in which no row enters: it opens the network and clears every buffer outside. `reset` resets the network: it is
     high in at least one cycle before each `start`. The lease ports of the network (`key`, `lease`, `record`,
     `seeds`) stay as they are while `reset` is low; the secret is zero while it is high, but for an `ask` taken.
@@ -108,11 +113,11 @@ class Guard(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         granted, leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
-        waiting, record_steps = Signal.like(self.quota), Signal(16)  # steps that may still enter; steps of a record
         again, verdict = Signal(), Signal(Result)
         sound = self._secret(m, granted, again)
-        self._enter(m, waiting, record_steps)
-        self._leave(m, leaving)
+        inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
+        entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
+        m.d.sync += inside.eq(Mux(self.reset, 0, inside + entered - left))
         m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
         m.d.sync += self.start.eq(0)
 
@@ -122,17 +127,22 @@ class Guard(wiring.Component):
             m.d.sync += self.result.eq(verdict)
             with m.If(verdict == Result.OK):
                 m.d.comb += again.eq(1)
-                m.d.sync += [self.quota.eq(0), self.open.eq(0), leaving.eq(0), granted.eq(1)]
-                m.d.sync += [self.lease.eq(self.offer.lease), self.session.eq(self.offer.session)]
-                m.d.sync += [waiting.eq(self.offer.quota), record_steps.eq(self.offer.record_steps)]
+                m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.offer.lease)]
+                m.d.sync += [self.session.eq(self.offer.session), self.quota.eq(self.offer.quota)]
+                m.d.sync += record_steps.eq(self.offer.record_steps)
         with m.Elif(self.begin):
             m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
             with m.If(granted & sound):
-                m.d.sync += [self.result.eq(Result.OK), self.quota.eq(waiting), self.open.eq(1), self.start.eq(1)]
+                m.d.sync += [self.result.eq(Result.OK), self.open.eq(1), self.start.eq(1)]
+            with m.Elif(~self.open):
+                m.d.sync += self.quota.eq(0)
         with m.Elif(self.rewind):
             m.d.comb += again.eq(1)
             m.d.sync += granted.eq(0)
-        m.d.sync += Assert(self.open == (self.quota != 0), Format("lease open with {} steps left", self.quota))
+            with m.If(~self.open):
+                m.d.sync += self.quota.eq(0)
+        sane = (self.quota != 0) & ~granted
+        m.d.sync += Assert(~self.open | sane, Format("a lease is open with {} steps to leave", self.quota))
         return m
 
     def _judge(self, sound: Value) -> Value:
@@ -141,30 +151,35 @@ class Guard(wiring.Component):
         fresh = Mux(offer.lease > self.lease, Result.OK, Result.STALE)
         return Mux(whole, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
 
-    def _enter(self, m: Module, waiting: Signal, record_steps: Signal) -> None:
-        """Rows in: whole steps, as many as the lease has, in records of `record_steps`."""
-        row, steps_left = Signal(index_bits(self.plan.i_rows)), Signal.like(record_steps)
-        enters, last = Signal(), Signal()
+    def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
+        """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""
+        row, step = Signal(index_bits(self.plan.i_rows)), Signal(16, init=1)
+        enters, last, whole = Signal(), Signal(), Signal()
         m.d.comb += [
-            enters.eq(self.open & ~self.start & (waiting != 0)),
+            enters.eq(self.open & ~self.start & (self.quota != inside) & ~inside.all()),
+            whole.eq(self.i.valid & self.i.ready & last),
             last.eq(row == self.plan.i_rows - 1),
             self.inside_i.valid.eq(self.i.valid & enters),
             self.i.ready.eq(self.inside_i.ready & enters),
             self.inside_i.payload.bits.eq(self.i.payload.bits),
             self.inside_i.payload.step_end.eq(last),
-            self.inside_i.payload.record_end.eq(last & (steps_left == 1)),
+            self.inside_i.payload.record_end.eq(last & (step == record_steps)),
         ]
-        with m.If(self.reset):
-            m.d.sync += [row.eq(0), steps_left.eq(record_steps)]
-        with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += row.eq(Mux(last, 0, row + 1))
-            with m.If(last):
-                m.d.sync += [waiting.eq(waiting - 1), steps_left.eq(Mux(steps_left == 1, record_steps, steps_left - 1))]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += row.eq(row + 1)
+        with m.If(whole):
+            m.d.sync += step.eq(step + 1)
+        with m.If(self.reset | whole):
+            m.d.sync += row.eq(0)
+        with m.If(self.reset | (whole & (step == record_steps))):
+            m.d.sync += step.eq(1)
+        return whole
 
-    def _leave(self, m: Module, leaving: Signal) -> None:
-        """Rows out: a step's first row only while there is quota, its others always."""
-        row, last = Signal(index_bits(self.plan.o_rows)), Signal()
+    def _leave(self, m: Module, leaving: Signal) -> Signal:
+        """Rows out: a step's first row only while a lease is open, its others always. Whether a first one has left."""
+        row, last, first = Signal(index_bits(self.plan.o_rows)), Signal(), Signal()
         m.d.comb += [
+            first.eq(self.o.valid & self.o.ready & ~leaving),
             last.eq(row == self.plan.o_rows - 1),
             self.o.valid.eq(self.inside_o.valid & ~self.reset),
             self.inside_o.ready.eq(self.o.ready & ~self.reset),
@@ -179,8 +194,9 @@ class Guard(wiring.Component):
             m.d.sync += row.eq(0)
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [row.eq(Mux(last, 0, row + 1)), leaving.eq(~last)]
-            with m.If(~leaving):
-                m.d.sync += [self.quota.eq(self.quota - 1), self.open.eq(self.quota != 1)]
+        with m.If(first):
+            m.d.sync += [self.quota.eq(self.quota - 1), self.open.eq(self.quota != 1)]
+        return first
 
     def _secret(self, m: Module, granted: Signal, again: Signal) -> Value:
         """Count the secret's bytes and look at them; keep them where an ask was taken. Whether they are all there."""

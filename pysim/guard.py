@@ -28,6 +28,7 @@ class Guard:
 
     `i_rows`, `o_rows`: rows of an input and of an output step; a model that counts whole steps has 1 of each.
     `lease`, `session`, `quota` and `open` may be read, and change as the gateware's outputs do, a cycle earlier.
+    `open`: a lease is open; steps may still leave, so many as `quota` says.
     `secret` is what the network was opened with, b"" between leases.
     """
 
@@ -35,6 +36,7 @@ class Guard:
         self.source, self.secret_bytes = source, secret_bytes(source, flippers)
         self.i_rows, self.o_rows = i_rows, o_rows
         self.lease = self.session = self.quota = 0
+        self.open = False
         self.secret = b""
         self._heard = b""
         self._granted: Offer | None = None
@@ -42,11 +44,6 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"Guard(lease={self.lease}, quota={self.quota}, secret hidden)"
-
-    @property
-    def open(self) -> bool:
-        """Whether a lease is open: steps may still leave."""
-        return self.quota > 0
 
     @property
     def shut(self) -> bool:
@@ -65,7 +62,8 @@ class Guard:
 
     def rewind(self) -> None:
         """Forget the secret's bytes heard so far, and a granted offer."""
-        self._heard, self._granted = b"", None
+        self._heard = b""
+        self._refuse()
 
     def hear(self, secret: bytes) -> None:
         """Bytes of the secret."""
@@ -79,22 +77,24 @@ class Guard:
             return Result.UNLOADED
         if offer.lease <= self.lease:
             return Result.STALE
-        self.lease, self.session, self.quota, self._row_out = offer.lease, offer.session, 0, 0
+        self.lease, self.session, self.quota, self._row_out = offer.lease, offer.session, offer.quota, 0
+        self.open = False
         self.secret, self._heard, self._granted = b"", b"", offer
         return Result.OK
 
     def begin(self) -> Result:
         """Open the lease of the offer that was taken, under the secret heard since."""
-        offer, self._granted = self._granted, None
-        if offer is None or not self._sound:
+        offer, sound = self._granted, self._sound
+        if offer is None or not sound:
+            self._refuse()
             return Result.MALFORMED
-        self.secret, self.quota = self._heard, offer.quota
+        self.open, self.secret, self._granted = True, self._heard, None
         self._record_steps, self._to_enter, self._entered = offer.record_steps, offer.quota * self.i_rows, 0
         return Result.OK
 
     def close(self) -> None:
         """End the lease; what has begun to leave may still leave."""
-        self.quota, self._granted = 0, None
+        self.quota, self.open, self._granted = 0, False, None
         self._forget()
 
     @property
@@ -117,6 +117,7 @@ class Guard:
             raise RuntimeError("a row left through a gate that is shut")
         if self._row_out == 0:
             self.quota -= 1
+            self.open = self.quota > 0
         self._row_out = (self._row_out + 1) % self.o_rows
         self._forget()
         return self._row_out == 0
@@ -127,6 +128,12 @@ class Guard:
         seeds = [heard[start : start + SEED_BYTES] for start in range(0, len(heard), SEED_BYTES)]
         zero = self.source == "lfsr" and any(int.from_bytes(seed, "little") % (1 << 127) == 0 for seed in seeds)
         return len(heard) == self.secret_bytes and not zero
+
+    def _refuse(self) -> None:
+        """Drop a granted offer; an open lease goes on."""
+        self._granted = None
+        if not self.open:
+            self.quota = 0
 
     def _forget(self) -> None:
         if self.shut:
