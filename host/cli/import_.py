@@ -144,6 +144,7 @@ def _print_layers(rows: list[dict[str, Any]]) -> None:
         cells = [f"{row[name]:,}" for name in counts]
         table.add_row(str(row["layer"]), row["node"], *cells, "none" if factor is None else f"x {factor:.3g}")
     console.print(table)
+    console.print("dense: weights that the core stores; multiplies: dense ones for each that the file's nodes do")
     if "agreement" not in rows[0]:
         console.print("scales from the weights alone; --data chooses them by the spikes, and measures")
         return

@@ -146,7 +146,7 @@ def first_difference(a: Run, b: Run) -> Difference | None:
         f"{run.name} {_did(values, run, index, offset, (record, step, place), fires=index < len(ours))}"
         for run, values in zip((a, b), pairs[index], strict=True)
     )
-    different, compared = sum(map(np.count_nonzero, unequal)), sum(wrong.size for wrong in unequal)
+    different, compared = sum(int(wrong.sum()) for wrong in unequal), sum(wrong.size for wrong in unequal)
     return Difference(step, index + offset, place, record, did_a, did_b, different, compared)
 
 

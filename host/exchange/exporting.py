@@ -114,18 +114,19 @@ def restored(file: NirFile) -> NetworkSpec | None:
         return None
     try:
         record = json.loads(file.note)
-        header = record["network"]
-        layers = [_layer(file, index, entry) for index, entry in enumerate(header["layers"])]
-        spec = NetworkSpec(layers, header["cadence"])
-        same = spec.fingerprint == record["fingerprint"] and _same(file, spec)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        header, entries, fingerprint = record["network"], record["network"]["layers"], record["fingerprint"]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"NIR graph must hold the note that spikeveil wrote, and it is damaged: {error}") from error
-    if not same:
-        raise ValueError(
-            "NIR graph must be as spikeveil exported it, and it was changed since: with its note ignored "
-            "(--ignore-note) it is a graph like any other"
-        )
-    return spec
+    try:
+        spec = NetworkSpec([_layer(file, index, entry) for index, entry in enumerate(entries)], header["cadence"])
+        if spec.fingerprint == fingerprint and _same(file, spec):
+            return spec
+    except (KeyError, TypeError, ValueError):  # nodes renamed, integers out of their bits
+        pass
+    raise ValueError(
+        "NIR graph must be as spikeveil exported it, and it was changed since: with its note ignored (--ignore-note) "
+        "it is a graph like any other"
+    )
 
 
 def _layer(file: NirFile, index: int, entry: dict[str, Any]) -> LayerSpec:
