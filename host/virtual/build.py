@@ -13,6 +13,10 @@ PROGRAM = "board"
 BITS_A_BYTE = 10  # start, eight data, stop
 LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
 
+FRAME_CYCLES = {"bytes": 1024, "uart": 8192}  # a UART's gateware checks a bit a cycle
+
+ALLOWED_WARNINGS = ("-Wno-CASEINCOMPLETE",)  # Amaranth gives every value before it chooses, so a case may be left out
+
 Pins = Literal["uart", "bytes"]
 
 
@@ -36,14 +40,25 @@ class BoardSpec:
 
     @property
     def quiet(self) -> int:
-        """Clock cycles after which nothing moves that has not moved: more than a step takes from one end to the other,
-        a frame's checks and two bytes on the line.
+        """Clock cycles without a byte on the line after which nothing moves by itself any more: a step's way from one
+        end to the other, and a long frame's checks and coding, with something to spare.
         """
         plan, last = self.plan, self.plan.spec.layers[-1]
         bits = last.neurons * (last.state_bits if last.readout else 1)
-        line = 2 * BITS_A_BYTE * -(-self.clock // self.baud) if self.pins == "uart" else 0
         inside = (plan.slots + 2) * max(plan.cadence, plan.worst_case)
-        return inside + 2 * plan.spec.inputs + 2 * bits + 1024 + line
+        return inside + 2 * plan.spec.inputs + 2 * bits + FRAME_CYCLES[self.pins]
+
+    def program(self) -> verilator_build.Program:
+        """What to build."""
+        line = () if self.pins == "bytes" else (str(self.clock), str(self.baud))
+        return verilator_build.Program(
+            kind=PROGRAM,
+            design=(verilator_build.description(self.plan), self.pins, *line),
+            sources=lambda: verilog(self),
+            top="top",
+            main=MAIN,
+            options=(*ALLOWED_WARNINGS, *(("-CFLAGS", "-DBYTE_PORT") if self.pins == "bytes" else ())),
+        )
 
 
 def verilog(board: BoardSpec) -> dict[str, str]:
@@ -58,13 +73,4 @@ def verilog(board: BoardSpec) -> dict[str, str]:
 
 def build(board: BoardSpec, folder: Path | None = None) -> Path:
     """The board's program, built now or found in the cache (or in `folder`); SimulatorError where that fails."""
-    line = () if board.pins == "bytes" else (str(board.clock), str(board.baud))
-    program = verilator_build.Program(
-        kind=PROGRAM,
-        design=(verilator_build.description(board.plan), board.pins, *line),
-        sources=lambda: verilog(board),
-        top="top",
-        main=MAIN,
-        options=("-CFLAGS", "-DBYTE_PORT") if board.pins == "bytes" else (),
-    )
-    return verilator_build.build(program, folder) / PROGRAM
+    return verilator_build.build(board.program(), folder) / PROGRAM
