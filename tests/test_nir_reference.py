@@ -117,7 +117,7 @@ MISFITS = [
     ("Affine", {"weight": np.ones((2, 3))}, (3,), "node 'n' (Affine) must have the field 'bias', not only weight"),
     ("Linear", {"weight": np.ones((2, 3))}, (4,), "node 'n' (Linear) must be given 3 numbers, not shape (4,)"),
     ("Linear", {"weight": np.ones(3)}, (3,), "node 'n' (Linear) weight must have shape (outputs, inputs), not (3,)"),
-    ("Scale", {"scale": np.ones(2)}, (3,), "node 'n' (Scale) scale must have shape (3,), not (2,)"),
+    ("Scale", {"scale": np.ones(2)}, (3,), "node 'n' (Scale) scale must have shape (3,), that of its input, not (2,)"),
     (
         "Flatten",
         {"start_dim": 1, "end_dim": -1},
@@ -165,7 +165,8 @@ def lif(**changes: Any) -> Node:
     return Node("n", "LIF", fields | {"v_threshold": np.array(1.0), "v_reset": np.array(0.0)} | changes)
 
 
-CHOICES = Choices(1.0, "euler", "zero", "immediate", "ge")
+REST = ("zero", "immediate", "ge")
+CHOICES = Choices(1.0, "euler", *REST)
 
 
 def test_beta_and_gain_by_each_choice() -> None:
@@ -179,6 +180,27 @@ def test_beta_and_gain_by_each_choice() -> None:
         made = population(lif(), (3,), Choices(1.0, decay, "zero", "immediate", "ge", gain))
         np.testing.assert_array_equal(made.beta, np.full(3, beta, np.float32))
         np.testing.assert_allclose(made.gain, np.full(3, factor), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("tau", "ratio"),
+    [(0.0008, 0.125), (1e-4 / 0.87, 0.87), (3e-4, 1 / 3), (1.2e-3, 1 / 12), (2.718e-4, 1e-4 / 2.718e-4)],
+)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_what_somebody_typed_comes_back_from_the_files_precision(tau: float, ratio: float, kind: type) -> None:
+    step = kind(1e-4)  # in float32 the exporter's dt is rounded too
+    made = population(lif(tau=np.array(kind(tau)), r=np.array(kind(tau) / step)), (1,), Choices(1e-4, "euler", *REST))
+    np.testing.assert_array_equal(made.gain, np.float32([1]))
+    np.testing.assert_allclose(made.beta, np.float32([1 - ratio]), rtol=0 if ratio in (0.125, 0.87) else 2**-23)
+
+
+def test_a_channels_numbers_are_not_taken_for_a_rows() -> None:
+    with pytest.raises(ValueError) as refusal:
+        population(lif(r=np.ones(3)), (3, 4, 3), CHOICES)
+    assert str(refusal.value) == "node 'n' (LIF) r must have shape (3, 4, 3), that of its input, not (3,)"
+    by_channel = population(lif(r=np.arange(1.0, 4).reshape(3, 1, 1)), (3, 4, 3), CHOICES)
+    np.testing.assert_array_equal(by_channel.gain[:, 2, 1], np.float32([0.5, 1.0, 1.5]))
+    assert population(lif(r=np.ones(3)), (1, 3), CHOICES).gain.shape == (1, 3)
 
 
 def test_infinite_tau_and_r_mean_no_leak_and_gain_one() -> None:

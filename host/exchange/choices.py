@@ -15,7 +15,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "initial": ("zero", "leak", "reset"),
 }
 USUAL = {
-    "dt": "snnTorch and SpikingJelly write 1e-4, Norse 1e-3, Sinabs counts in steps (1), Rockpool in seconds",
+    "dt": "snnTorch and SpikingJelly write 1e-4, Norse 1e-3 (its 1.1 writes time constants so that 1e-6 is meant), "
+    "Sinabs counts in steps (1), Rockpool in seconds",
     "decay": "snnTorch, SpikingJelly and Norse mean euler (1 - dt/tau), Sinabs and Rockpool exp (exp(-dt/tau))",
     "reset": "snnTorch, Sinabs and Rockpool subtract by default, SpikingJelly and Norse reset to v_reset (zero)",
     "reset_timing": "snnTorch's default is delayed, its reset_delay=False is snntorch (zero: immediate), the others "

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.exchange import operations
 from spikeveil.host.exchange.chain import FIRING
 from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.nodes import Node
 
 Single = NDArray[np.float32]
 Double = NDArray[np.float64]
+
+MOST_DIGITS = 5  # of a number that somebody typed
+MOST_VALUES = 4096  # more different ones in a layer were trained, not typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +130,8 @@ def _leaky(node: Node, shape: tuple[int, ...], r: Double, choices: Choices, dt: 
 
 
 def _field(node: Node, name: str, shape: tuple[int, ...]) -> Double:
-    """A field spread over the neurons: one number for all, one a channel with ones behind it, or one each."""
-    value = node.array(name)
-    try:
-        return np.broadcast_to(value.reshape(()) if value.size == 1 else value, shape).astype(np.float64)
-    except ValueError:
-        raise ValueError(f"{node} {name} must have shape {shape}, that of its input, not {value.shape}") from None
+    """A field spread over the neurons, `operations.spread`, in float64."""
+    return operations.spread(node, name, shape).astype(np.float64)
 
 
 def _finite(node: Node, name: str, values: Any) -> None:
@@ -145,13 +145,14 @@ def _uncertainty(array: NDArray[np.floating[Any]]) -> float:
 
 
 def _shortest(values: Double, unsure: float) -> Double:
-    """Each value as the decimal with the fewest digits among those that the file's precision cannot tell from it.
+    """Each value as the decimal with the fewest digits, if that is MOST_DIGITS or fewer, that the file may mean by it.
 
-    A float32 file holds tau = 0.0008, r = 8 and dt/tau = 0.125 to seven digits: the shortest decimal gives back the
-    0.125 and the gain of 1 that the exporter started from, where the plain quotient is off in the last bit.
+    A float32 file holds tau = 0.0008, r = 8 and so dt/tau = 0.125 to seven digits: the short decimal gives back the
+    0.125 and the gain of 1 that the exporter started from, where the plain quotient is off in the last bit. A value
+    with no short decimal in the file's precision stays as it is.
     """
     unique, where = np.unique(values, return_inverse=True)
-    if len(unique) > 4096:  # trained one by one: nobody typed these
+    if len(unique) > MOST_VALUES:
         return values
     out: Double = np.array([_short(value, unsure) for value in unique.tolist()])[where].reshape(values.shape)
     return out
@@ -160,7 +161,7 @@ def _shortest(values: Double, unsure: float) -> Double:
 def _short(value: float, unsure: float) -> float:
     if value == 0 or not np.isfinite(value):
         return value
-    for digits in range(1, 17):
+    for digits in range(1, MOST_DIGITS + 1):
         short = float(f"{Decimal(value):.{digits - 1}e}")
         if abs(short - value) <= unsure * abs(value):
             return short

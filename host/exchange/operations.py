@@ -64,11 +64,24 @@ def _bias(node: Node, count: int, x: Floats) -> Floats:
 
 
 def _scale(node: Node, x: Floats) -> Floats:
+    return x * spread(node, "scale", x.shape[1:]).astype(x.dtype)
+
+
+def spread(node: Node, field: str, shape: Shape) -> Floats:
+    """A field as an array of `shape`: one number for all, or an array of that shape, where 1 stands for any length.
+
+    Leading dimensions of 1 may be missing; others not, so that (C,) is never taken for the width of (C, H, W).
+    """
+    value = node.array(field)
+    missing = shape[: max(0, len(shape) - value.ndim)]
+    if value.size == 1:
+        return np.broadcast_to(value.reshape(()), shape)
+    if value.ndim > len(shape) or any(length != 1 for length in missing):
+        raise ValueError(f"{node} {field} must have shape {shape}, that of its input, not {value.shape}")
     try:
-        scale = np.broadcast_to(node.array("scale"), x.shape[1:])
+        return np.broadcast_to(value, shape)
     except ValueError:
-        raise ValueError(f"{node} scale must have shape {x.shape[1:]}, not {np.shape(node.fields['scale'])}") from None
-    return x * scale.astype(x.dtype)
+        raise ValueError(f"{node} {field} must have shape {shape}, that of its input, not {value.shape}") from None
 
 
 def _flatten(node: Node, x: Floats) -> Floats:
