@@ -108,39 +108,54 @@ class Link:
         return self._tag
 
     def receive(self, timeout: float) -> list[Message]:
-        """The messages that arrive next; none after `timeout` seconds. DeviceSilent after too long a silence."""
-        line = self._open_line()
-        piece = line.read(timeout)
-        self.received += len(piece)
-        self._noise |= bool(piece)
-        bodies = self._frames.feed(piece)
-        if bodies:
-            self._heard, self._noise = self.port.now(), False
-        return [message for body in bodies if (message := self._understand(body)) is not None]
+        """The messages that arrive next; none after `timeout` seconds."""
+        line, until = self._open_line(), self.port.now() + timeout
+        while True:
+            piece = line.read(max(0.0, until - self.port.now()))
+            self.received += len(piece)
+            self._noise |= bool(piece)
+            bodies = self._frames.feed(piece)
+            if bodies:
+                self._heard, self._noise = self.port.now(), False
+            messages = [message for body in bodies if (message := self._understand(body)) is not None]
+            if messages or self.port.now() >= until:
+                return messages
 
     def ask(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> Message:
-        """Send a message until its answer comes; DeviceSilent when nothing intelligible comes for too long."""
+        """Send a message until it is answered; DeviceSilent when nothing intelligible comes for too long."""
+        attempts: dict[int, float] = {}
         self._heard = self.port.now()
         while True:
-            answer = self.ask_once(kind, data, **values)
+            answer = self._attempt(attempts, kind, data, values)
             if answer is not None:
                 return answer
             self.check_silence()
 
     def ask_once(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> Message | None:
         """Send a message and wait for its answer, None where it does not come in time."""
-        tag, begun = self.send(kind, data, **values), self.port.now()
+        return self._attempt({}, kind, data, values)
+
+    def _attempt(
+        self, attempts: dict[int, float], kind: Kind, data: bytes, values: dict[str, int | bytes]
+    ) -> Message | None:
+        """Send a message once more; the answer to this or an earlier one of `attempts`, tag and time of each.
+
+        The wait begins anew with each message that comes: a busy line is slow and not dead.
+        """
+        begun = self.port.now()
+        attempts[self.send(kind, data, **values)] = begun
         until = begun + self.pace.patience
         while (left := until - self.port.now()) > 0:
-            answer = None
-            for message in self.receive(left):
-                if message.tag == tag and message.kind is not Kind.OUTPUT:
-                    answer = message
-                else:
+            messages = self.receive(left)
+            answers = [one for one in messages if one.kind is not Kind.OUTPUT and one.tag in attempts]
+            for message in messages:
+                if message not in answers:
                     self.listener(message)
-            if answer is not None:
-                self.pace.answered(self.port.now() - begun)
-                return answer
+            if answers:
+                self.pace.answered(self.port.now() - attempts[answers[0].tag])
+                return answers[0]
+            if messages:
+                until = min(self.port.now() + self.pace.patience, begun + self.timing.silence)
         self.pace.missed()
         return None
 
