@@ -123,6 +123,15 @@ def test_a_run_goes_on_from_what_it_kept(board: TwinBoard, folder: Path) -> None
     assert not Path("out.npz.partial").exists()
 
 
+def test_the_key_of_another_ledger(board: TwinBoard) -> None:
+    assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
+    board.power_cycle()
+    other = f"{RUN} --budget 1e4 -o more.npz".replace("my.ledger", "other.ledger")
+    fails(f"{other} --key-file my.ledger.key", 5, "the key serves another ledger")
+    assert call(other).exit_code == 0
+    check("more.npz", "other.ledger.key")
+
+
 def test_a_key_of_the_users_own(board: TwinBoard) -> None:
     Path("key").write_text("00112233445566778899\n")
     fails(f"{RUN} --budget 1e4 --key-file key -o out.npz", 1, "must be for its owner alone, not of mode")
@@ -138,6 +147,9 @@ def test_usage(board: TwinBoard) -> None:
     fails(f"{RUN} --budget -1 -o a.npz", 2, "budget must be")
     fails(f"{RUN} --delta 2 -o a.npz", 2, "delta must be")
     fails(f"{RUN} --baud 0 -o a.npz", 2, "--baud")
+    fails(f"{RUN} --budget 1e4 -o none/a.npz", 1, "none")
+    assert not list(Path().glob("*.partial"))
+    assert board.wire.device.status().lease == 0
 
 
 def test_ledger_failures(board: TwinBoard) -> None:
@@ -147,6 +159,7 @@ def test_ledger_failures(board: TwinBoard) -> None:
         ledger.create_budget("people", "record", 1, "1e-3")
     fails(f"{RUN} -o out.npz", 5, "epsilon budget of data set 'people' exceeded at record level")
     fails(f"{RUN} --budget 2 -o out.npz", 5, "data set 'people' has another budget already")
+    assert not list(Path().glob("*.partial"))
     assert board.wire.device.status().lease == 0
 
 

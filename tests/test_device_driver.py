@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,17 @@ def test_the_budget_ends_in_the_middle(board: Any, tmp_path: Path) -> None:
             run(there, small, results=results)
         assert 0 < results.received.sum() < RECORDS
         assert results.received.sum() == sum(leases(small))
+
+
+def test_budgets_at_every_unit_pay(board: Any, tmp_path: Path) -> None:
+    with Ledger(tmp_path / "all.ledger", state_directory=tmp_path / "state") as all_units:
+        for unit in ("spike", "neuron", "step", "record"):
+            all_units.create_budget("data", unit, "inf", "1e-2")
+        spent = run(board(), all_units).claim.parts()["spent"]
+        balances = all_units.budgets("data")["data"]
+    assert [balance.delta_spent for balance in balances] == [Fraction(3, 10**6)] * 4
+    for unit in ("spike", "neuron", "step", "record"):
+        assert f"charged at {unit} level" in spent
 
 
 def test_no_budget_and_a_locked_ledger(board: Any, ledger: Ledger) -> None:

@@ -146,6 +146,9 @@ def _reported(results: "Results") -> Iterator[None]:
         count, total = int(results.received.sum()), len(results.received)
         kept = f"; {count} of {total} records are kept in {results.path}" if count else ""
         raise refusal(f"{in_words(error)}{kept}", getattr(error, "exit_code", LEDGER_REFUSED)) from error
+    finally:
+        if not results.sent.any():
+            results.discard()  # nothing was spent: there is nothing to remember
 
 
 @contextmanager
@@ -183,8 +186,7 @@ def _write(output: Path, released: "Released", results: "Results") -> None:
     content = {name: released.spikes, "leases": released.leases, "places": released.places}
     claim = json.dumps(released.claim.record())
     write_whole(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
-    if results.path is not None:
-        results.path.unlink(missing_ok=True)
+    results.discard()
 
 
 def _print(released: "Released", records: "Records", options: dict[str, Any]) -> None:

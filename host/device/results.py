@@ -23,8 +23,9 @@ class Results:
     - `received`: (records,) bool. `leases`, `places`: the lease under which each was received, its number in it.
     - `sent`: (records,) under how many leases each may have been released: what a claim must count.
 
-    path: where all of it is written, whole, after each change; a file that is there is gone on from. None keeps it
-    in memory. ValueError where the file belongs to another network or other spikes.
+    path: where all of it is written, whole, now and after each change; a file that is there is gone on from. None
+    keeps it in memory. ValueError where the file belongs to another network or other spikes; OSError where it cannot
+    be written, before anything is leased.
     """
 
     def __init__(self, spec: NetworkSpec, spikes: NDArray[np.bool_], path: Path | None = None) -> None:
@@ -37,6 +38,7 @@ class Results:
         self.leases, self.places, self.sent = (np.zeros(records, np.int64) for _ in range(3))
         if path is not None and path.exists():
             self._read(path)
+        self._write()
 
     def pending(self, most: int) -> NDArray[np.int64]:
         """The first records that are not received, `most` at the most."""
@@ -60,6 +62,11 @@ class Results:
             self.received[whole], self.leases[whole], self.places[whole] = True, lease, np.arange(count)
             self._write()
         return count
+
+    def discard(self) -> None:
+        """Remove the file."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         if self.path is not None:
