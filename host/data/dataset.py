@@ -65,7 +65,8 @@ class Dataset:
 
         def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
             squares = images.reshape(-1, height, side, width, side).sum(axis=(2, 4), dtype=np.int64)
-            return ((2 * squares + side**2) // (2 * side**2)).reshape(len(images), -1).astype(np.uint8)
+            means: NDArray[np.uint8] = ((2 * squares + side**2) // (2 * side**2)).astype(np.uint8)
+            return means.reshape(len(images), -1)
 
         return replace(
             self,

@@ -14,22 +14,26 @@ class Flipper(nn.Module):  # type: ignore[misc]
 
     The gradient is that of the expectation p + (1 - 2p) s (straight-through): what the next layer's debiased weights,
     which grew by 1 / (1 - 2p), bring back to the size it would have without a flipper. `open` lets spikes pass
-    unchanged. The flips are training noise from torch's generator, or `generator`: what leaves a chip is drawn by
+    unchanged. The flips are training noise from torch's global generator: what leaves a chip is drawn by
     `spikeveil.pysim`, never here.
     """
 
-    def __init__(self, flip: FlipSpec, generator: torch.Generator | None = None) -> None:
+    def __init__(self, flip: FlipSpec) -> None:
         super().__init__()
         self.flip: FlipSpec = checks.instance("flipper flip", flip, FlipSpec)
-        self.generator = generator
         self.open = False
 
     def forward(self, spikes: Tensor) -> Tensor:
         if self.open:
             return spikes
-        words = torch.randint(0, 1 << self.flip.bits, spikes.shape, generator=self.generator)
+        words = torch.randint(0, 1 << self.flip.bits, spikes.shape)
         flipped: Tensor = _Flipped.apply(spikes, words < self.flip.threshold, 1 - 2 * float(self.flip.probability))
         return flipped
+
+    def debiased(self, released: Tensor) -> Tensor:
+        """Unbiased estimates (y - p) / (1 - 2p) of the raw spikes behind released ones."""
+        p = 0.0 if self.open else float(self.flip.probability)
+        return (released - p) / (1 - 2 * p)
 
 
 class _Flipped(torch.autograd.Function):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.pysim import Network, NetworkSpec, checks
 from spikeveil.pysim.source import WordSource
 
+GAIN = 8.0  # of rates, 0 to 1, before the softmax
 Encoder = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
 
 
@@ -21,6 +23,9 @@ Encoder = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
 class Recipe:
     """How long and how to train; every number is at least 0, epochs and batch at least 1.
 
+    - `goal`: what the output neurons learn. "steps": to fire at EVERY step for their own class and never for another
+      (squared error on their spikes), which a flipper behind them can hide least. "counts": to fire most often for it
+      (cross-entropy on the classes' rates, times GAIN), which leaves them free to wait for noisy input to add up;
     - `drop`: share of the input spikes left out at random while training, against overfitting;
     - `sparsity`: price of a spike of a hidden layer, a neuron and step: fewer of them shorten a private core's cadence;
     - `limit`: weights stay within it, so that few bits hold them; None lets them grow.
@@ -33,11 +38,13 @@ class Recipe:
     drop: float = 0.2
     sparsity: float = 0.02
     limit: float | None = None
+    goal: Literal["steps", "counts"] = "steps"
     seed: int = 0
 
     def __post_init__(self) -> None:
         checks.integer("recipe epochs", self.epochs, 1, 1 << 20)
         checks.integer("recipe batch", self.batch, 1, 1 << 20)
+        checks.choice("recipe goal", self.goal, ("steps", "counts"))
         checks.integer("recipe seed", self.seed, 0, (1 << 63) - 1)
         for name in ("rate", "weight_decay", "drop", "sparsity"):
             if not 0 <= getattr(self, name) < np.inf:
@@ -49,32 +56,36 @@ def fit(
 ) -> Iterator[float]:
     """Train in place, and yield the mean loss after each epoch.
 
-    Every output neuron learns to fire at EVERY step for its own class and never for another: squared error on the raw
-    spikes of a readout that counts. The flippers of the network flip while it learns. `images` (records, pixels) are
-    encoded a batch at a time. AdamW under a one-cycle schedule, batches shuffled by `seed`.
+    The loss is on the spikes of a readout that counts, on their debiased estimates where a flipper follows it. Flippers
+    flip while the network learns. `images` (records, pixels) are encoded a batch at a time. AdamW under a one-cycle
+    schedule; batches, drops and flips follow `seed`, and torch's global generator is left as it was.
     """
     if network.architecture.readout.kind != "counts":
         raise ValueError(f"readout kind must be 'counts' to be trained so, not {network.architecture.readout.kind!r}")
-    generator = torch.Generator().manual_seed(recipe.seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
     batches = -(-len(images) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max(recipe.rate, 1e-12), recipe.epochs * batches)
-    targets = functional.one_hot(torch.from_numpy(labels), network.architecture.classes).float()
-    targets = targets.repeat_interleave(network.architecture.readout.group, dim=1)
+    classes = torch.from_numpy(labels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        state = torch.random.get_rng_state()
     network.train()
     for _ in range(recipe.epochs):
         total = 0.0
-        for batch in torch.randperm(len(images), generator=generator).split(recipe.batch):
-            x = torch.from_numpy(encode(images[batch.numpy()])).float()
-            if recipe.drop:
-                x *= torch.rand(x.shape, generator=generator) >= recipe.drop
-            loss = _loss(network, x, targets[batch], recipe.sparsity)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            _limit(network, recipe.limit)
-            total += len(batch) * loss.item()
+        with torch.random.fork_rng(devices=[]):  # never across a yield: the caller may draw too
+            torch.random.set_rng_state(state)
+            for batch in torch.randperm(len(images)).split(recipe.batch):
+                x = torch.from_numpy(encode(images[batch.numpy()])).float()
+                if recipe.drop:
+                    x *= torch.rand(x.shape) >= recipe.drop
+                loss = _loss(network, x, classes[batch], recipe)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                _limit(network, recipe.limit)
+                total += len(batch) * loss.item()
+            state = torch.random.get_rng_state()
         yield total / len(images)
 
 
@@ -101,12 +112,19 @@ def _accuracy(released: NDArray[np.bool_] | None, labels: NDArray[np.int64], cla
     return accuracy(classify(released, classes), labels)
 
 
-def _loss(network: SpikingNetwork, x: Tensor, targets: Tensor, sparsity: float) -> Tensor:
-    trace = network.run(x)
-    out = trace.spikes[-1]
-    loss = functional.mse_loss(out, targets[:, None].expand_as(out))
+def _loss(network: SpikingNetwork, x: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    trace, shape = network.run(x), network.architecture
+    last = str(len(network.layers))
+    out = network.taps[last].debiased(trace.passed[-1]) if last in network.taps else trace.spikes[-1]
+    if recipe.goal == "counts":
+        rates = out.mean(dim=1).unflatten(-1, (shape.classes, shape.readout.group)).mean(dim=-1)
+        loss = functional.cross_entropy(GAIN * rates, labels)
+    else:
+        targets = functional.one_hot(labels, shape.classes).to(out.dtype)
+        targets = targets.repeat_interleave(shape.readout.group, dim=1)
+        loss = functional.mse_loss(out, targets[:, None].expand_as(out))
     for hidden in trace.spikes[:-1]:
-        loss = loss + sparsity * hidden.mean()
+        loss = loss + recipe.sparsity * hidden.mean()
     return loss
 
 

@@ -1,0 +1,116 @@
+"""Accuracy against epsilon for the example networks: a table as JSON and a picture.
+
+    python scripts/utility.py digits --out examples/digits
+    python scripts/utility.py mnist --data mnist.npz --out examples/mnist
+
+Needs `pip install 'spikeveil[train,plot]'`. Digits take about ten minutes of one core, MNIST an hour.
+"""
+
+import argparse
+import json
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeveil.host.data import Dataset, encoder, load_dataset
+from spikeveil.host.training.study import Recipe
+from spikeveil.host.training.study_plots import utility_plot
+from spikeveil.host.training.study_utility import Point, Setting, study
+from spikeveil.pysim import FlipSpec
+from spikeveil.pysim.storage import write_whole
+
+STEPS, BITS, DELTA = 16, 8, 1e-5
+EPSILONS = (0.25, 0.5, 1.0, 2.0, 3.0)
+WIDE = (*(0.02, 0.05, 0.1), *EPSILONS, 5.0)  # for settings that need no training of their own
+
+RECIPES = {
+    "digits": (Recipe(epochs=30), Recipe(epochs=5, rate=1e-3)),
+    "mnist": (Recipe(epochs=3, batch=128, rate=5e-3), Recipe(epochs=1, batch=128, rate=1e-3)),
+}
+#: settings and the epsilons of one spike that each is tried at
+SETTINGS: dict[str, list[tuple[Setting, tuple[float, ...]]]] = {
+    "digits": [
+        (Setting("output", in_loop=False), WIDE),
+        (Setting("hidden"), EPSILONS),
+        (Setting("hidden", in_loop=False), WIDE),
+        (Setting("output", group=1, in_loop=False, spike_limit=16), WIDE),
+        (Setting("input"), EPSILONS),
+        (Setting("input", in_loop=False), WIDE),
+        (Setting("output"), (0.5, 1.0, 3.0)),
+        (Setting("hidden", 256), (0.5, 1.0, 3.0)),
+    ],
+    "mnist": [
+        (Setting("output", 256, in_loop=False), EPSILONS),
+        (Setting("hidden", 256), (1.0, 0.5, 3.0)),
+        (Setting("hidden", 256, in_loop=False), EPSILONS),
+        (Setting("input", 256), (1.0, 3.0)),
+        (Setting("output", 256, group=1, in_loop=False, spike_limit=16), EPSILONS),
+    ],
+}
+
+
+def report(data: Dataset, points: list[Point], options: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """Everything that the table states."""
+    recipe, tuning = RECIPES[options.name]
+    names = ("torch", "numpy", "spikeveil")
+    return {
+        "data": {"name": data.name, "sha256": data.digest, "train_records": len(data.train_labels)}
+        | {"test_records": len(data.test_labels)},
+        "versions": {name: metadata.version(name) for name in names} | {"python": platform.python_version()},
+        "steps": STEPS,
+        "seeds": list(range(options.seeds)),
+        "leases_a_seed": options.leases,
+        "randomness": "Trivium, a fresh key of the operating system's generator for every network",
+        "unit": "epsilon_of_one_spike: neighbours differ in one raw spike of the flipped layer; record: in all of them",
+        "float_recipe": vars(recipe),
+        "integer_recipe": vars(tuning),
+        "cpu_seconds": round(seconds),
+        "points": [point.record(data.classes) for point in points],
+    }
+
+
+def main() -> None:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(description="Accuracy against epsilon for an example network.")
+    parser.add_argument("name", choices=sorted(SETTINGS))
+    parser.add_argument("--data", help="path of the MNIST files; without it they are downloaded")
+    parser.add_argument("--out", type=Path, required=True, help="folder for utility.json and utility.png")
+    parser.add_argument("--train", type=int, help="so many training records; without it, all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--leases", type=int, default=5, help="of fresh flips for each network")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = load_dataset(options.name, options.data).part(train=options.train)
+    encode = encoder("rate", STEPS, data.maximum)
+    recipe, tuning = RECIPES[options.name]
+    points: list[Point] = []
+    start = time.process_time()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for setting, epsilons in SETTINGS[options.name]:
+        flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in epsilons]
+        points += study(
+            data,
+            encode,
+            STEPS,
+            [setting],
+            flips,
+            recipe,
+            tuning,
+            seeds=options.seeds,
+            leases=options.leases,
+            delta=DELTA,
+            told=lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True),
+        )
+        record = report(data, points, options, time.process_time() - start)  # so far: a run may be cut short
+        write_whole(options.out / "utility.json", (json.dumps(record, indent=1) + "\n").encode())
+        utility_plot(
+            points, data.classes, f"{data.name}: {STEPS} steps, {options.seeds} seeds", options.out / "utility.png"
+        )
+
+
+if __name__ == "__main__":
+    main()
