@@ -32,7 +32,7 @@ class HostileHost:
     """Makes chunks of bytes for a device that says it is `identity`; the same seed makes the same chunks.
 
     `image`: the bytes of an image that the device may take; without one it sends nonsense in its place. `bursts`:
-    some chunks hold several frames, and what they do depends on how fast the device is.
+    some chunks hold several frames and a STATUS, and what they do depends on how fast the device is.
     """
 
     identity: Identity
@@ -76,7 +76,7 @@ class HostileHost:
         if kind < 0.72:
             return self._frame()
         if kind < 0.80 and self.bursts:
-            return b"".join(self._frame() for _ in range(self._dice.randint(2, 6)))
+            return b"".join(self._frame() for _ in range(self._dice.randint(2, 6))) + self._ending()
         if kind < 0.86 and self._earlier:
             return self._dice.choice(self._earlier)
         if kind < 0.94:
@@ -156,7 +156,7 @@ class HostileHost:
         dice, belief = self._dice, self.belief
         usual = dice.random() < 0.75
         lease = belief.highest + dice.choice((1, 1, 1, 2, 9)) if usual else self._odd_lease()
-        session = dice.randrange(1 << 32) if dice.random() < 0.8 else belief.session
+        session = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.session
         quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, WORDS))
         steps = dice.choice((1, 2, 3, 5)) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
         form = dice.choice((0, 1)) if dice.random() < 0.96 else dice.choice((2, 128, 255))

@@ -3,10 +3,21 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from exchanges import Chunk, frames_of, hear
+from exchanges import Chunk, Heard, frames_of, hear
 
 from spikeveil.pysim import LfsrSource, Network, NetworkSpec, TriviumSource
-from spikeveil.pysim.link import SEED_BYTES, Identity, Kind, Message, Result, State, Status, Trait, turned
+from spikeveil.pysim.link import (
+    SEED_BYTES,
+    TAGGED_FORMAT,
+    Identity,
+    Kind,
+    Message,
+    Result,
+    State,
+    Status,
+    Trait,
+    turned,
+)
 from spikeveil.pysim.pack import pack
 from spikeveil.pysim.unpack import Unpacker
 
@@ -34,6 +45,9 @@ class Counts:
     resent: int = 0  # bytes that came again
     power_cycles: int = 0
     exhausted: int = 0  # leases of which every step left
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
 
 class Watch:
@@ -67,34 +81,59 @@ class Watch:
         heard = hear(answer)
         self.counts.commands += len(messages)
         self.counts.answers += len(heard.order)
-        begun = self._sent(messages, dict(heard.results))
+        begun = self._sent(messages, heard)
         for message in heard.order:
             self._no_secret(message)
+            while begun and self._is_later(message):
+                self._settle()
+                self._lease = begun.pop(0)
+                self.counts.leases += 1
             if message.kind is Kind.STATE:
-                if message.tag in begun and message["result"] == Result.OK:
-                    self._settle()
-                    self._lease = begun[message.tag]
-                    self.counts.leases += 1
                 self._status(Status.of(message))
             elif message.kind is Kind.OUTPUT:
                 self._output(message)
+        assert not begun, "a lease that was taken is not there"
 
-    def _sent(self, messages: list[Message], results: dict[int, Result]) -> dict[int, Lease]:
-        """Note what the device took of the messages; the leases that it opened, by the tags of their OPENs."""
-        begun: dict[int, Lease] = {}
-        current = self._lease
+    def _is_later(self, message: Message) -> bool:
+        """Whether the device says this under a lease after the present one."""
+        opening = None if self._lease is None else self._lease.opening
+        if message.kind is Kind.STATE:
+            return bool(message["lease"] > (0 if opening is None else opening["lease"]))
+        return message.kind is Kind.OUTPUT and (opening is None or message["session"] != opening["session"])
+
+    def _sent(self, messages: list[Message], heard: Heard) -> list[Lease]:
+        """Note what the device took of the messages; the leases that it opened.
+
+        In a burst not everything is answered. Then an OPEN was taken if it is right and the highest lease is not under
+        its number afterwards; a piece of input was taken if it is in its place. A lease may have ended before it came,
+        but then nothing can come of it.
+        """
+        results, begun, current = dict(heard.results), list[Lease](), self._lease
+        highest = max((status.lease for _, status in heard.statuses), default=self._highest)
         for message in messages:
-            result = results.get(message.tag, Result.OK)  # a taken INPUT may be answered with output alone
+            result = results.get(message.tag)
             if message.kind is Kind.OPEN:
-                self._secrets = [*self._secrets[-3:], windows(message.data) | windows(turned(message.data))]
-                if result is Result.OK:
-                    current = begun[message.tag] = Lease(message, message["quota"])
-            elif message.kind is Kind.INPUT and result is Result.OK:
-                assert current is not None, "input was taken before any lease"
-                assert message["session"] == current.opening["session"], "input of another session was taken"
-                assert message["position"] == len(current.inputs), "input was taken out of its place"
-                current.inputs += message.data
+                self._secrets = [*self._secrets[-6:], windows(message.data) | windows(turned(message.data))]
+                known = self._highest if current is None else current.opening["lease"]
+                right = result is None and self._right(message) and known < message["lease"] <= highest
+                if result is Result.OK or right:
+                    current = Lease(message, message["quota"])
+                    begun.append(current)
+            elif message.kind is Kind.INPUT and result in (Result.OK, None) and current is not None:
+                right = (message["session"], message["position"]) == (current.opening["session"], len(current.inputs))
+                assert right or result is None, "input of another session, or out of its place, was taken"
+                current.inputs += message.data if right else b""
+            elif message.kind is Kind.INPUT:
+                assert result is not Result.OK, "input was taken before any lease"
         return begun
+
+    def _right(self, message: Message) -> bool:
+        """Whether an OPEN says nothing that is malformed."""
+        lfsr, secret = Trait.LFSR in self.identity.flags, message.data
+        seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
+        zero = lfsr and any(int.from_bytes(seed, "little") & (1 << 127) - 1 == 0 for seed in seeds)
+        counts = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
+        return bool(counts) and len(secret) == self.identity.secret_bytes and not zero
 
     def _no_secret(self, message: Message) -> None:
         shown = windows(message.data) | windows(b"".join(v for v in message.values.values() if isinstance(v, bytes)))

@@ -4,10 +4,8 @@
 //   board script QUIET CLOCK BAUD IN OUT      plays the chunks of IN, one after the other, and writes what came to OUT
 //
 // QUIET: so many clock cycles without a byte on the line mean that nothing will move before something is sent.
-// With BYTE_PORT the line is a byte-wide port of the top level; else it is a UART's two pins, at BAUD for a clock of
+// With BYTE_PORT the line is the byte-wide port of a `bench.ByteBench`; else it is a UART's two pins, at BAUD for a clock of
 // CLOCK Hz, in `line` mode at whatever baud rate the client set.
-//
-// Verilator writes a double underscore in a name as ___05F.
 //
 // Commands: `s` asks for figures, `p` is a power cycle, `u` unplugs the terminal and plugs in another. The program
 // ends with its stdin. Files: a chunk is a u32 length and its bytes; length 0xFFFFFFFF is a power cycle.
@@ -42,28 +40,28 @@ constexpr uint32_t POWER_CYCLE = 0xFFFFFFFF;
     std::exit(1);
 }
 
-// What the device's line carries, and how it gets through the pins: one call of `before` and `after` a clock edge.
+// What the device's line carries, and how it gets through the pins: a call of `before` at each falling edge of the clock,
+// and of `after` at each rising one.
 struct Line {
     std::deque<uint8_t> to_device;
     std::string from_device;
     uint64_t bytes_in = 0, bytes_out = 0, broken = 0;  // taken by the device, sent by it, without a stop bit
 
 #ifdef BYTE_PORT
-    bool giving = false, taking = false;
+    bool giving = false;
     void rate(uint64_t, uint64_t) {}
     void before(Vtop& top) {
         giving = !to_device.empty();
-        top.i___05Fvalid = giving;
-        top.i___05Fpayload = giving ? to_device.front() : 0;
-        taking = from_device.size() < MOST_WAITING;
-        top.o___05Fready = taking;
+        top.given = giving;
+        top.give = giving ? to_device.front() : 0;
+        top.take = from_device.size() < MOST_WAITING;
     }
-    bool after(const Vtop& top) {
-        const bool given = giving && top.i___05Fready, taken = taking && top.o___05Fvalid;
-        if (given) to_device.pop_front(), ++bytes_in;
-        if (taken) from_device.push_back(char(top.o___05Fpayload)), ++bytes_out;
-        return given || taken;
+    bool after(const Vtop& top, bool room) {
+        if (giving && room) to_device.pop_front(), ++bytes_in;
+        if (top.came) from_device.push_back(char(top.come)), ++bytes_out;
+        return (giving && room) || top.came;
     }
+    static bool room(const Vtop& top) { return top.room; }
 #else
     uint64_t clock = 1, baud = 1;
     uint64_t send_time = 0, receive_time = 0;  // in clock cycles times the baud rate
@@ -77,7 +75,8 @@ struct Line {
         }
         top.rx = sent_bits ? sending & 1 : 1;
     }
-    bool after(const Vtop& top) {
+    static bool room(const Vtop&) { return true; }
+    bool after(const Vtop& top, bool) {
         const bool moving = sent_bits || received_bits >= 0;
         if (sent_bits == 0) {
             send_time = 0;
@@ -135,9 +134,10 @@ private:
         top->clk = 0;
         line.before(*top);
         top->eval();
-        if (line.after(*top)) moved = cycles;
+        const bool room = line.room(*top);
         top->clk = 1;
         top->eval();
+        if (line.after(*top, room)) moved = cycles;
         ++cycles;
     }
 };

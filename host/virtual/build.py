@@ -9,6 +9,7 @@ from spikeveil.host.cosim import verilator_build
 from spikeveil.pysim import checks
 
 MAIN = Path(__file__).with_name("board.cpp")
+BENCH = Path(__file__).with_name("bench.py")
 PROGRAM = "board"
 BITS_A_BYTE = 10  # start, eight data, stop
 LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
@@ -53,7 +54,7 @@ class BoardSpec:
         line = () if self.pins == "bytes" else (str(self.clock), str(self.baud))
         return verilator_build.Program(
             kind=PROGRAM,
-            design=(verilator_build.description(self.plan), self.pins, *line),
+            design=(verilator_build.description(self.plan), self.pins, *line, BENCH.read_text()),
             sources=lambda: verilog(self),
             top="top",
             main=MAIN,
@@ -66,9 +67,11 @@ def verilog(board: BoardSpec) -> dict[str, str]:
     from amaranth.back import verilog as back
 
     from spikeveil.hdl.top import Top
+    from spikeveil.host.virtual.bench import ByteBench
 
     top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)
-    return {"top.v": back.convert(top, name="top", strip_internal_attrs=True)}
+    outermost = ByteBench(top) if board.pins == "bytes" else top
+    return {"top.v": back.convert(outermost, name="top", strip_internal_attrs=True)}
 
 
 def build(board: BoardSpec, folder: Path | None = None) -> Path:
