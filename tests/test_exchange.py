@@ -118,8 +118,8 @@ def said(*sentences: str) -> tuple[str, ...]:
 
 GT = {"compare": "gt"}
 LATE = (
-    "n: the core subtracts the threshold in the step of the spike and then leaks, so the subtraction counts 0.75 of a "
-    "threshold in the next step; the graph subtracts a whole one there"
+    "n: a reset that comes a step late becomes the core's with potentials raised by 0.333 of a threshold; the core "
+    "starts without them, and what is missing fades by 0.75 a step"
 )
 STRICT = (
     "n: the core compares with >=, so its threshold is the next integer up, and a spike subtracts that instead: at "
@@ -147,6 +147,23 @@ TWICE = (
 def test_what_the_core_does_otherwise_is_said(changes: dict[str, str], expected: tuple[str, ...]) -> None:
     made = graph((2,), dense([[8, 8]]), spiking(tau=4.0, r=4.0), choices=Choices.of(GE.record() | changes))
     assert lower.lower(made).deviations == expected
+
+
+def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
+    late = Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"})
+    weights = np.hstack([grid((5, 6), 1), np.zeros((5, 1), np.float32)])  # the last input does nothing
+    made = graph((7,), dense(weights), spiking(tau=2.0, r=2.0, v_threshold=8.0), choices=late)
+    (layer,) = lower.lower(made).network.layers
+    assert (layer.decay, layer.threshold, set(layer.bias.tolist())) == (0.5, 16.0, {4.0})
+    x = coins(20, 12, 7)  # of 12 steps, so that halves of halves still fit float32
+    x[:, :, 6] = np.arange(12) == 0
+    expected = made.run(x)[0].spikes
+    assert 0.1 < expected.mean() < 0.9
+    assert (layer.run(x) != expected).any()
+    start = layer.weights.copy()
+    start[:, 6] = 4.0  # half of the 8 that potentials are raised by, in the first step
+    raised = FloatLayer(start, layer.bias, layer.decay, layer.reset, layer.threshold)
+    np.testing.assert_array_equal(raised.run(x), expected)
 
 
 def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:

@@ -112,6 +112,10 @@ def _layer(stage: Stage, weights: Double, bias: Double) -> FloatLayer:
     pull = gain * bias + drive - (1 - beta) * zero
     fires = neurons.threshold is not None
     level = neurons.threshold.astype(np.float64).ravel() - zero if neurons.threshold is not None else np.ones(1)
+    if neurons.threshold is not None and _owed(neurons):
+        decay = _one_decay(neurons)
+        pull = pull + level * (1 - decay) ** 2 / decay
+        level = level / decay
     if not (level > 0).all():
         raise ValueError(f"{neurons.node} v_threshold must be above v_reset, where potentials start, for the core")
     return FloatLayer(
@@ -163,13 +167,29 @@ def _deviations(graph: FloatGraph) -> Iterator[str]:
                 )
 
 
+def _owed(neurons: Population) -> bool:
+    """Whether a spike takes a whole threshold from the next step's potential, after the leak, and can here too.
+
+    The graph's u' = beta u - threshold s + x is, for w = u + d with d = threshold (1 - beta) / beta::
+
+        w' = beta (w - h s) + x + (1 - beta) d,    s = w > h,    h = threshold + d = threshold / beta
+
+    which is the core's neuron, but that w would have to start at d and starts at 0.
+    """
+    choices = neurons.choices
+    return choices.reset == "subtract" and choices.reset_timing == "delayed" and 0 < _one_decay(neurons) < 1
+
+
 def _late(name: str, neurons: Population) -> Iterator[str]:
     beta = _one_decay(neurons)
-    if neurons.choices.reset_timing == "delayed" and beta != 1:
+    if _owed(neurons):
         yield (
-            f"{name}: the core subtracts the threshold in the step of the spike and then leaks, so the subtraction "
-            f"counts {beta:g} of a threshold in the next step; the graph subtracts a whole one there"
+            f"{name}: a reset that comes a step late becomes the core's with potentials raised by "
+            f"{(1 - beta) / beta:.3g} of a threshold; the core starts without them, and what is missing fades by "
+            f"{beta:g} a step"
         )
+    elif neurons.choices.reset_timing == "delayed" and beta == 0:
+        yield f"{name}: the core subtracts before it leaks, so with beta = 0 nothing is subtracted from the next step"
     if neurons.choices.reset_timing == "snntorch":
         yield (
             f"{name}: a neuron still over its threshold after the reset is compared with twice the threshold in "
