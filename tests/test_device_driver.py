@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from twin_ports import DirectPort, Mute, SlowPort, SpoiledWire, spoiler
 
 from spikeveil.host.data.digits_example import DEMO_KEY
 from spikeveil.host.device import frames
@@ -191,6 +192,15 @@ def test_the_fast_schedule_is_a_demonstration(board: Any, ledger: Ledger) -> Non
     assert not released.claim.private
 
 
+def test_the_published_key_is_a_demonstration(board: Any, ledger: Ledger) -> None:
+    there, secrets = board(), Secrets(DEMO_KEY, False, 2, "the examples")
+    with pytest.raises(ValueError, match=r"^the key is published and protects nothing: it serves only"):
+        run(there, ledger, secrets=secrets)
+    released = run(there, ledger, secrets=secrets, demonstration=True)
+    check(released, source=TriviumSource(DEMO_KEY))
+    assert released.claim.faults == ("the key is published",)
+
+
 def test_an_unplugged_device_goes_on_under_its_lease(board: Any, ledger: Ledger) -> None:
     there = board(outbox=16)
 
@@ -267,15 +277,6 @@ def test_a_port_that_does_not_come_back(board: Any, ledger: Ledger) -> None:
     received = results.received.copy()
     released = run(there, ledger, results=results)
     assert set(released.leases[received]).isdisjoint(released.leases[~received])
-
-
-class Mute(Wire):
-    """Answers with something else than a twin would."""
-
-    answer = b""
-
-    def feed(self, piece: bytes) -> bytes:
-        return self.answer if piece.strip(b"\0") else b""
 
 
 @pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
@@ -386,57 +387,6 @@ def test_options_out_of_range(board: Any, ledger: Ledger, option: str, sentence:
         run(board(), ledger, **{option: -1})
 
 
-class DirectPort:
-    """A twin without a serial port; `spoil` gets every piece of bytes in both directions and returns what arrives.
-
-    Time passes only where nothing is under way.
-    """
-
-    name = "direct"
-
-    def __init__(self, wire: Wire, spoil: Callable[[bytes], bytes] = bytes) -> None:
-        self.wire, self.spoil = wire, spoil
-        self.time, self.waiting = 0.0, b""
-
-    def open(self) -> "DirectPort":
-        return self
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds
-
-    def write(self, data: bytes) -> None:
-        self.waiting += self.spoil(self.wire.feed(self.spoil(data)))
-
-    def read(self, timeout: float) -> bytes:
-        self.time += 0.001 if self.waiting else timeout
-        piece, self.waiting = self.waiting, b""
-        return piece
-
-    def close(self) -> None:
-        pass
-
-
-def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
-    """Drops, repeats, changes and cuts bytes, each byte at `chance`."""
-
-    def spoil(data: bytes) -> bytes:
-        out = bytearray()
-        for byte in data:
-            if dice.random() >= chance:
-                out.append(byte)
-                continue
-            kind = dice.randrange(4)
-            if kind == 3:
-                return bytes(out)
-            out += (b"", bytes([byte, byte]), bytes([byte ^ 1 << dice.randrange(8)]))[kind]
-        return bytes(out)
-
-    return spoil
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
     wire = Wire(Twin(SPEC, describe(SPEC, window=128, outbox=64, loadable=seed % 2 == 1)))
@@ -447,31 +397,6 @@ def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
         released = device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, secrets=secrets)
     check(released)
     assert leases(ledger) == [10, 10, 4]
-
-
-class SlowPort(DirectPort):
-    """Every byte takes its time, in both directions at once, and the twin a while to answer."""
-
-    def __init__(self, wire: Wire, rate: float, latency: float) -> None:
-        super().__init__(wire)
-        self.rate, self.latency = rate, latency
-        self.arriving: list[tuple[float, int]] = []  # when each byte from the device is here
-        self.busy = [0.0, 0.0]  # until when the line is, to the device and from it
-
-    def write(self, data: bytes) -> None:
-        self.busy[0] = max(self.busy[0], self.time) + len(data) / self.rate
-        for byte in self.wire.feed(data):
-            self.busy[1] = max(self.busy[1], self.busy[0] + self.latency) + 1 / self.rate
-            self.arriving.append((self.busy[1], byte))
-
-    def read(self, timeout: float) -> bytes:
-        if not self.arriving or self.arriving[0][0] > self.time + timeout:
-            self.time += timeout
-            return b""
-        self.time = max(self.time, self.arriving[0][0])
-        piece = bytes(byte for when, byte in self.arriving if when <= self.time)
-        del self.arriving[: len(piece)]
-        return piece
 
 
 @pytest.mark.parametrize(("rate", "latency"), [(960, 0.001), (11_520, 0.05), (100_000, 0.0), (100_000, 2.0)])
@@ -535,17 +460,6 @@ def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger
     check(released)
     assert sum(leases(ledger)) == killed + RECORDS - int((released.leases <= killed // 3).sum())
     assert (tmp_path / "partial").stat().st_mode & 0o077 == 0
-
-
-class SpoiledWire(Wire):
-    """A twin whose line loses, repeats and changes a byte in 500."""
-
-    def __init__(self, device: Twin) -> None:
-        super().__init__(device)
-        self.spoil = spoiler(random.Random(4), 2e-3)
-
-    def feed(self, piece: bytes) -> bytes:
-        return self.spoil(super().feed(self.spoil(piece)))
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

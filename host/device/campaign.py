@@ -92,6 +92,7 @@ class Campaign:
             releases=max(1, int(self.results.sent.max(initial=1))),
             schedule="private" if self.device.private_schedule else "fast",
             key_origin=self.secrets.origin,
+            key_public=self.secrets.public,
             booked=booked,
         )
 

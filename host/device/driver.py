@@ -130,6 +130,8 @@ class Device:
         steps = checks.integer("steps of a record", records.shape[1], 1, MAX_RECORD_STEPS)
         checks.integer("lease records", lease_records, 1, MAX_QUOTA)
         exact = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
+        if secrets is not None and secrets.public and not demonstration:
+            raise ValueError("the key is published and protects nothing: it serves only an insecure demonstration")
         payment = Payment(
             ledger=ledger,
             data_set=budget,

@@ -60,6 +60,13 @@ class Secrets:
         if key is not None and not self._usable(key):
             raise ValueError("the seeds must differ from one another and from zero")
 
+    @property
+    def public(self) -> bool:
+        """Whether anybody can look the key up: it is the one of the examples."""
+        from spikeveil.host.data.digits_example import DEMO_KEY
+
+        return not self._lfsr and self._key == DEMO_KEY
+
     def __repr__(self) -> str:
         return f"Secrets({self._size} bytes hidden)"
 
