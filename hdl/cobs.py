@@ -6,8 +6,9 @@ next code stands in the zero's place. The end counts as a zero. Code 255 is foll
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.store import Store
 
 MOST = 254  # bytes of a message that one code byte more encodes, whatever they are
 
@@ -79,22 +80,21 @@ class CobsEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = Memory(shape=unsigned(8), depth=256, init=[])
-        write, read = buffer.write_port(), buffer.read_port()
+        m.submodules.buffer = buffer = Store(width=8, depth=256)
         place, link = Signal(8, init=1), Signal(8)  # of the next byte, of the last zero
         sent, fetched = Signal(8), Signal()
         zero, closing = Signal(), Signal()  # a code is written now; the last one, for the end of the message
         m.d.comb += [
             zero.eq((self.i.payload.data == 0) | closing),
-            write.addr.eq(Mux(zero, link, place)),
-            write.data.eq(Mux(zero, place - link, self.i.payload.data)),
-            read.addr.eq(sent),
+            buffer.write_address.eq(Mux(zero, link, place)),
+            buffer.write_data.eq(Mux(zero, place - link, self.i.payload.data)),
+            buffer.read_address.eq(sent),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM():
             with m.State("fill"):
-                m.d.comb += [self.i.ready.eq(~closing), write.en.eq(self.i.valid | closing)]
+                m.d.comb += [self.i.ready.eq(~closing), buffer.write.eq(self.i.valid | closing)]
                 with m.If(closing):
                     m.d.sync += [closing.eq(0), link.eq(0)]
                     m.next = "send"
@@ -106,7 +106,7 @@ class CobsEncoder(wiring.Component):
                 with m.If(self.o.ready | ~self.o.valid):
                     m.d.sync += [self.o.valid.eq(fetched), fetched.eq(~fetched)]
                     with m.If(fetched):
-                        m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, read.data)), sent.eq(sent + 1)]
+                        m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, buffer.read_data)), sent.eq(sent + 1)]
                         with m.If(sent == place):
                             m.d.sync += [sent.eq(0), place.eq(1)]
                             m.next = "fill"

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.guard import Offer
 from spikeveil.hdl.replies import Answer
+from spikeveil.hdl.turning import BYTES, Turning
 from spikeveil.pysim.link import TAGGED_FORMAT, Kind, Result, header_bytes
 
 CODE_BITS = 4
@@ -30,11 +31,12 @@ class Phase(enum.Enum):
     FIELDS = 4
     JUDGE = 5
     SEAL = 6  # the loader judges
-    BYTES = 7  # into the inbox or the loader
-    SECRET = 8  # into the guard, once to look at and once to keep
-    VERDICT = 9  # the guard's
-    REST = 10  # of a message that is refused
-    ANSWER = 11
+    COUNT = 7  # the piece's length to the input position
+    BYTES = 8  # into the inbox or the loader
+    SECRET = 9  # into the guard, once to look at and once to keep
+    VERDICT = 10  # the guard's
+    REST = 11  # of a message that is refused
+    ANSWER = 12
 
 
 class Body:
@@ -64,8 +66,9 @@ class Commands(wiring.Component):
       `start` as there. Nothing else is told to it.
     - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
       nothing can be loaded.
-    - Inbox: `input` and `room`. `input_position` counts what was taken since `start`. `tagged`: the lease's format is 1.
-    - Outbox: `confirm`, `claim` and `again` as there.
+    - Inbox: `input` and `room`. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
+      `Turning` does. `tagged`: the lease's format is 1.
+    - Outbox: `turn`, `claim`, `confirm` and `again` as there.
 
     Reset drops the body in hand.
     """
@@ -85,6 +88,7 @@ class Commands(wiring.Component):
     secret: stream.Interface
     verdict: Any
     open: Signal
+    locked: Signal
     session: Signal
     start: Signal
     image: stream.Interface
@@ -96,10 +100,12 @@ class Commands(wiring.Component):
     image_position: Signal
     input: stream.Interface
     room: Signal
-    input_position: Signal
+    input_byte: Signal
+    turn_input: Signal
     tagged: Signal
-    confirm: Signal
+    turn: Signal
     claim: Signal
+    confirm: Signal
     again: Signal
 
     def __init__(self, *, secret_bytes: int, image_bytes: int, window: int) -> None:
@@ -110,7 +116,7 @@ class Commands(wiring.Component):
             **dict.fromkeys(("ask", "begin", "close", "forget"), Out(1)),
             "secret": Out(byte),
             "verdict": In(Result),
-            **dict.fromkeys(("open", "start"), In(1)),
+            **dict.fromkeys(("open", "locked", "start"), In(1)),
             "session": In(32),
         }
         loader = {
@@ -123,10 +129,9 @@ class Commands(wiring.Component):
         buffers = {
             "input": Out(byte),
             "room": In(range(window + 1)),
-            "input_position": Out(32),
-            "tagged": Out(1),
-            **dict.fromkeys(("confirm", "again"), Out(1)),
-            "claim": Out(32),
+            **dict.fromkeys(("input_byte", "claim"), Out(8)),
+            "turn_input": In(1),
+            **dict.fromkeys(("tagged", "turn", "confirm", "again"), Out(1)),
         }
         ends = {
             "i": In(byte),
@@ -211,22 +216,20 @@ class Commands(wiring.Component):
     def _judge(self, m: Module, body: Body) -> None:
         """Each field is looked at when it is whole; then comes the first objection of the kind's, or it is carried out."""
         top, kind, left = body.fields[-32:], body.kind, body.left
-        leased, ours, at_input, at_image, at_start = (Signal() for _ in range(5))
-        image_room = Signal(range(self.image_bytes + 1))
+        leased, ours, at_image, at_start = (Signal() for _ in range(4))
+        at_input = self._positions(m, body)
+        image_room = Signal(range(max(2, self.image_bytes + 1)))
         with m.If(self.start):
             m.d.sync += leased.eq(1)
         with m.If(body.whole(4)):
             m.d.sync += [ours.eq((top == self.session) & leased), at_start.eq(top == 0)]
             m.d.sync += at_image.eq(top == self.image_position)
-        with m.If(body.whole(8)):
-            m.d.sync += at_input.eq(top == self.input_position)
         confirms = ((kind == Kind.TAKE) & body.whole(8)) | ((kind == Kind.INPUT) & body.whole(12))
         m.d.comb += [
-            self.claim.eq(top),
             self.confirm.eq(confirms & ours),
             image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position)),
         ]
-        locked, closed = (self.open, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
+        locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
         load = [locked, (~(at_start | at_image), Result.GAP), (left > image_room, Result.FULL)]
         self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])
         self._case(m, body, Kind.STATUS, Phase.ANSWER, [])
@@ -235,10 +238,34 @@ class Commands(wiring.Component):
         form = [(body.fields[-8:] > TAGGED_FORMAT, Result.MALFORMED)]
         self._case(m, body, Kind.OPEN, Phase.SECRET, form, self.forget.eq(1))
         held = [closed, (~at_input, Result.GAP), (left > self.room, Result.FULL)]
-        self._case(m, body, Kind.INPUT, Phase.BYTES, held)
+        self._case(m, body, Kind.INPUT, Phase.COUNT, held)
         self._case(m, body, Kind.TAKE, Phase.ANSWER, [(~ours, Result.CLOSED)], self.again.eq(body.fields[-8]))
         self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], self.close.eq(1))
         m.d.comb += [self.length.eq(body.fields[-64:-32]), self.crc.eq(top)]
+
+    def _positions(self, m: Module, body: Body) -> Signal:
+        """The input position, and whether the one heard is it; the claim goes on to the outbox."""
+        m.submodules.position = position = Turning()
+        same, heard, claims = Signal(), Signal(), Signal()
+        words = body.shifted[2:]
+        hears, counts = (body.phase == Phase.FIELDS) & body.came, body.phase == Phase.COUNT
+        of_input = body.kind == Kind.INPUT
+        m.d.comb += [
+            heard.eq(hears & of_input & (words == 1)),
+            claims.eq(Mux(of_input, words == 2, (body.kind == Kind.TAKE) & (words == 1))),
+            self.turn.eq(hears & claims),
+            self.claim.eq(self.i.payload),
+            self.input_byte.eq(position.own),
+            position.clear.eq(self.start),
+            position.keep.eq(1),
+            position.add.eq(Mux(counts & (position.place == 0), body.left, 0)),
+            position.turn.eq(heard | counts | self.turn_input),
+        ]
+        with m.If(heard):
+            m.d.sync += same.eq((same | (position.place == 0)) & (self.i.payload == position.own))
+        with m.If(counts & (position.place == BYTES - 1)):
+            m.d.sync += body.phase.eq(Phase.BYTES)
+        return same
 
     def _case(
         self, m: Module, body: Body, kind: Kind, following: Phase, objections: Sequence[Objection], *done: Any
@@ -260,10 +287,6 @@ class Commands(wiring.Component):
         for kind, sink in ((Kind.INPUT, self.input), (Kind.LOAD, self.image)):
             m.d.comb += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
             m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
-        with m.If(self.start):
-            m.d.sync += self.input_position.eq(0)
-        with m.Elif(self.input.valid):
-            m.d.sync += self.input_position.eq(self.input_position + 1)
 
     def _secret(self, m: Module, body: Body) -> None:
         """The secret twice: the guard looks at it and at the offer, and keeps it when it has taken the offer."""

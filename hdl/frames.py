@@ -1,12 +1,12 @@
 """Frames: COBS and CRC-32 around the bodies of the protocol (docs/protocol.md). Twin of host/device/frames.py."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.cobs import CobsDecoder, CobsEncoder, Tail
+from spikeveil.hdl.store import Store
 from spikeveil.pysim.link import MAX_BODY
 
 CRC_BYTES = 4
@@ -89,17 +89,16 @@ class FrameReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ring = ring = Memory(shape=unsigned(8), depth=1 << RING_BITS, init=[])
+        m.submodules.ring = ring = Store(width=8, depth=1 << RING_BITS)
         committed = Signal(RING_BITS)
         self._write(m, ring, committed, self._read(m, ring, committed))
         return m
 
-    def _write(self, m: Module, ring: Memory, committed: Signal, kept: Signal) -> None:
+    def _write(self, m: Module, ring: Store, committed: Signal, kept: Signal) -> None:
         """A frame's bytes go behind a place for its length; that is written, and the frame is there, when it ends well."""
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.checksum = checksum = Checksum(self.pace)
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
-        write = ring.write_port()
         size, long, room = Signal(8), Signal(), Signal()
         place = Signal(RING_BITS)
         came, ended, right = Signal(), Signal(), Signal()
@@ -107,7 +106,7 @@ class FrameReceiver(wiring.Component):
         most = MAX_BODY + CRC_BYTES
         m.d.comb += [
             place.eq(committed + size + 1),
-            room.eq(payload.end | long | (place + 1 != kept)),
+            room.eq(payload.end | long | (place != kept)),
             decoder.o.ready.eq(checksum.ready & room),
             came.eq(decoder.o.valid & decoder.o.ready),
             ended.eq(came & payload.end),
@@ -115,9 +114,9 @@ class FrameReceiver(wiring.Component):
             checksum.data.eq(payload.data),
             checksum.take.eq(came & ~payload.end),
             checksum.start.eq(ended),
-            write.addr.eq(Mux(payload.end, committed, place)),
-            write.data.eq(Mux(payload.end, size - CRC_BYTES, payload.data)),
-            write.en.eq(came & ~long),
+            ring.write_address.eq(Mux(payload.end, committed, place)),
+            ring.write_data.eq(Mux(payload.end, size - CRC_BYTES, payload.data)),
+            ring.write.eq(came & ~long),
         ]
         with m.If(ended):
             m.d.sync += [size.eq(0), long.eq(0)]
@@ -130,17 +129,16 @@ class FrameReceiver(wiring.Component):
         with m.Elif(came):
             m.d.sync += size.eq(size + 1)
 
-    def _read(self, m: Module, ring: Memory, committed: Signal) -> Signal:
+    def _read(self, m: Module, ring: Store, committed: Signal) -> Signal:
         """What was committed comes out at `o`; all from the mark on is kept."""
-        read = ring.read_port()
         at, begin = Signal(RING_BITS), Signal(RING_BITS)
         fetched, load = Signal(), Signal()
-        m.d.comb += [read.addr.eq(at), load.eq(fetched & ~self.o.valid)]
+        m.d.comb += [ring.read_address.eq(at), load.eq(fetched & ~self.o.valid)]
         m.d.sync += fetched.eq((at != committed) & ~load & ~self.rewind)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1), at.eq(at + 1)]
+            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1), at.eq(at + 1)]
         with m.If(self.mark):
             m.d.sync += begin.eq(at)
         with m.If(self.rewind):

@@ -1,10 +1,10 @@
 """The input bytes that were taken from the host and wait to be unpacked."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.store import Store
 from spikeveil.pysim import checks
 
 LEAST, MOST = 2, 1 << 15  # bytes
@@ -37,28 +37,32 @@ class Inbox(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
                 "clear": In(1),
-                "room": Out(range(depth + 1), init=depth),
+                "room": Out(range(depth + 1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ring = ring = Memory(shape=unsigned(8), depth=self.depth, init=[])
-        write, read = ring.write_port(), ring.read_port()
+        m.submodules.ring = ring = Store(width=8, depth=self.depth)
+        written, fetches = (Signal(self.depth.bit_length()) for _ in range(2))  # one bit more than an address
         fetched, load = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(self.room != 0),
-            write.data.eq(self.i.payload),
-            write.en.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq((written ^ fetches) != self.depth),
+            ring.write_data.eq(self.i.payload),
+            ring.write.eq(self.i.valid & self.i.ready),
             load.eq(fetched & ~self.o.valid),
         ]
-        m.d.sync += [write.addr.eq(write.addr + write.en), read.addr.eq(read.addr + load)]
-        m.d.sync += [fetched.eq((self.room != self.depth) & ~load), self.room.eq(self.room - write.en + load)]
+        m.d.comb += [
+            ring.write_address.eq(written),
+            ring.read_address.eq(fetches),
+            self.room.eq(self.depth - (written - fetches)[: len(written)]),
+        ]
+        m.d.sync += [written.eq(written + ring.write), fetches.eq(fetches + load)]
+        m.d.sync += fetched.eq((written != fetches) & ~load)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
+            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [write.addr.eq(0), read.addr.eq(0), self.room.eq(self.depth)]
-            m.d.sync += [fetched.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0)]
         return m

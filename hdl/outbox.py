@@ -1,100 +1,170 @@
 """The released bytes that the host has not confirmed yet, so that they can be sent again."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.cobs import Tail
 from spikeveil.hdl.inbox import depth_of
+from spikeveil.hdl.store import Store
+from spikeveil.hdl.turning import BYTES, Turning
 
-POSITION_BITS = 32
+
+class Number(enum.Enum):
+    """The positions that can be told."""
+
+    WRITTEN = 0
+    POSITION = 1
+    TAKEN = 2
+
+
+class Phase(enum.Enum):
+    """How a claim is judged: how many MORE bytes than were taken, within the BOUND of those that were sent, was the position
+    BEHIND. Each difference is there a cycle after its phase. Then it is ADDed, and the position may MOVE.
+    """
+
+    REST = 0
+    MORE = 1
+    BOUND = 2
+    BEHIND = 3
+    READY = 4
+    ADD = 5
+    MOVE = 6
 
 
 class Outbox(wiring.Component):
     """A ring of `depth` bytes, a power of two, that keeps what came in at `i` until it is confirmed.
 
-    Positions count bytes since `clear`, modulo 2^32: `taken` <= `position` <= `written`. `o` gives the byte at `position`, which
-    moves on as bytes are taken there, one in two cycles at most; `unsent` = `written` - `position`.
+    Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position, which
+    moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written when
+    `fix` rose; `some` says that there is one. `i` waits while `depth` bytes are not confirmed.
 
-    - `confirm`: where `claim` lies between `taken` and the highest `position` that was reached, `taken` becomes `claim`,
-      and `position` too, if that was behind; else nothing happens. It takes effect a cycle later: hold `claim` so long.
-    - `again`: `position` goes back to `taken`. `o` must not be taken from a `confirm` or `again` to the cycle after.
-    - `i` waits while `depth` bytes are not confirmed.
-    - `clear` (one cycle), like reset, forgets every byte and sets the positions to 0.
+    - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to the
+      next byte, four times in all.
+    - `claim`: the bytes of a position that the host says it has, one in each of four `turn`s, the lowest first. Then
+      `confirm` (one cycle): where it lies between taken and the highest position that was reached, taken becomes it, and the
+      position too, if that was behind; else nothing happens.
+    - `again` (one cycle, also during a `confirm`): the position goes back to taken.
+    - `busy`: from the cycle after a `confirm` or `again`, at most 10 cycles. Do not turn, nor take from `o`, meanwhile.
+    - `clear` (one cycle, not while `busy`), like reset, forgets every byte and sets the positions to 0.
     """
 
     i: stream.Interface
     o: stream.Interface
-    clear: Signal
-    confirm: Signal
+    fix: Signal
+    some: Signal
+    tell: Any
+    turn: Signal
+    byte: Signal
     claim: Signal
+    confirm: Signal
     again: Signal
-    written: Signal
-    position: Signal
-    taken: Signal
-    unsent: Signal
+    busy: Signal
+    clear: Signal
 
     def __init__(self, depth: int) -> None:
         self.depth = depth_of("outbox", depth)
+        self.bits = depth.bit_length()  # one more than an address has, so that full is not empty
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
-                "o": Out(stream.Signature(8)),
-                "clear": In(1),
-                "confirm": In(1),
-                "claim": In(POSITION_BITS),
-                "again": In(1),
-                "written": Out(POSITION_BITS),
-                "position": Out(POSITION_BITS),
-                "taken": Out(POSITION_BITS),
-                "unsent": Out(range(depth + 1)),
+                "o": Out(stream.Signature(Tail())),
+                "tell": In(Number),
+                "byte": Out(8),
+                "claim": In(8),
+                **dict.fromkeys(("fix", "turn", "confirm", "again", "clear"), In(1)),
+                **dict.fromkeys(("some", "busy"), Out(1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ring = ring = Memory(shape=unsigned(8), depth=self.depth, init=[])
-        write, read = ring.write_port(), ring.read_port()
-        bits = len(self.unsent)  # one more than an address has
-        reached = Signal(bits)  # the highest position, modulo 2 * depth
-        fetched, load, moved = Signal(), Signal(), Signal()
-        m.d.comb += [
-            self.i.ready.eq((self.written - self.taken)[:bits] != self.depth),
-            write.addr.eq(self.written),
-            write.data.eq(self.i.payload),
-            write.en.eq(self.i.valid & self.i.ready),
-            read.addr.eq(self.position),
-            self.unsent.eq(self.written - self.position),
-            load.eq(fetched & ~self.o.valid),
-        ]
-        with m.If(write.en):
-            m.d.sync += self.written.eq(self.written + 1)
-        sent = self.o.valid & self.o.ready
-        with m.If(sent):
-            m.d.sync += [self.o.valid.eq(0), self.position.eq(self.position + 1)]
-            with m.If(self.position[:bits] == reached):
-                m.d.sync += reached.eq(reached + 1)
-        m.d.sync += fetched.eq((self.unsent != 0) & ~sent & ~moved)
-        with m.If(load):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
-        self._confirm(m, reached, moved)
-        with m.If(moved):
-            m.d.sync += [self.o.valid.eq(0)]
+        phase, again = Signal(Phase), Signal()
+        written, position, taken, reached, claimed, more = (Signal(self.bits) for _ in range(6))  # low bits of each
+        self._ring(m, written, position, taken, reached, (phase == Phase.MOVE) | self.clear)
+        base, ahead = Signal(self.bits), Signal(self.bits)
+        m.d.sync += ahead.eq(base - taken)
+        with m.Switch(phase):
+            with m.Case(Phase.BOUND):
+                m.d.comb += base.eq(reached)
+            with m.Case(Phase.MORE, Phase.READY, Phase.ADD):
+                m.d.comb += base.eq(claimed)
+            with m.Default():
+                told = (phase == Phase.REST) & (self.tell == Number.WRITTEN)
+                m.d.comb += base.eq(Mux(told, written, position))
+        plausible, place = self._turn(m, ahead, claimed, phase)
+
+        m.d.comb += self.busy.eq((phase != Phase.REST) | again)
+        with m.If(self.again):
+            m.d.sync += again.eq(1)
+        with m.Switch(phase):
+            with m.Case(Phase.REST):
+                m.d.sync += phase.eq(Mux(self.confirm & plausible, Phase.MORE, Mux(again, Phase.MOVE, Phase.REST)))
+            with m.Case(Phase.MORE):
+                m.d.sync += phase.eq(Phase.BOUND)
+            with m.Case(Phase.BOUND):
+                m.d.sync += [more.eq(ahead), phase.eq(Phase.BEHIND)]
+            with m.Case(Phase.BEHIND):
+                m.d.sync += phase.eq(Mux(more <= ahead, Phase.READY, Phase.REST))
+            with m.Case(Phase.READY):
+                m.d.sync += [phase.eq(Phase.ADD), again.eq(again | self.again | (more > ahead))]
+            with m.Case(Phase.ADD), m.If(place == BYTES - 1):
+                m.d.sync += [phase.eq(Phase.REST), taken.eq(claimed)]
+            with m.Case(Phase.MOVE):
+                m.d.sync += [phase.eq(Phase.REST), again.eq(0), position.eq(taken)]
         with m.If(self.clear):
-            m.d.sync += [self.written.eq(0), self.position.eq(0), self.taken.eq(0), reached.eq(0)]
+            m.d.sync += [count.eq(0) for count in (written, position, taken, reached)]
         return m
 
-    def _confirm(self, m: Module, reached: Signal, moved: Signal) -> None:
-        """Positions as the host moves them."""
-        bits = len(reached)
-        asked, more = Signal(), Signal(POSITION_BITS)
-        m.d.sync += [asked.eq(self.confirm), more.eq(self.claim - self.taken)]
-        possible = (more >> bits == 0) & (more[:bits] <= (reached - self.taken)[:bits])
-        behind = more[:bits] > (self.position - self.taken)[:bits]
-        m.d.comb += moved.eq(self.again | self.clear | (asked & possible & behind))
-        with m.If(asked & possible):
-            m.d.sync += self.taken.eq(self.claim)
-            with m.If(behind):
-                m.d.sync += self.position.eq(self.claim)
-        with m.If(self.again):
-            m.d.sync += self.position.eq(self.taken)
+    def _turn(self, m: Module, ahead: Signal, claimed: Signal, phase: Any) -> tuple[Value, Signal]:
+        """The position that was taken; the others are sums of it. Whether the claim is less than a ring above it."""
+        m.submodules.number = number = Turning()
+        adds, tells = phase == Phase.ADD, self.tell != Number.TAKEN
+        difference, under, borrow, far = Signal(8), Signal(), Signal(), Signal()
+        over = Const(-1 << self.bits, 8 * BYTES).word_select(number.place, 8)  # the bits that no near claim has
+        m.d.comb += [
+            number.turn.eq(self.turn | adds),
+            number.keep.eq(adds),
+            number.clear.eq(self.clear),
+            number.add.eq(Mux(adds | tells, Cat(ahead, Const(0, 8 * BYTES)).word_select(number.place, 8), 0)),
+            self.byte.eq(number.byte),
+            Cat(difference, under).eq(self.claim - number.own - borrow),
+        ]
+        with m.If(self.turn):
+            m.d.sync += borrow.eq(under & (number.place != BYTES - 1))
+            m.d.sync += far.eq((far & (number.place != 0)) | (difference & over).any())
+            for place in range((self.bits + 7) // 8):
+                with m.If(number.place == place):
+                    m.d.sync += claimed[8 * place : 8 * place + 8].eq(self.claim)
+        return ~far, number.place
+
+    def _ring(self, m: Module, written: Signal, position: Signal, taken: Signal, reached: Signal, moves: Value) -> None:
+        m.submodules.ring = ring = Store(width=8, depth=self.depth)
+        fetched, load, goal, following = Signal(), Signal(), Signal(self.bits), Signal(self.bits)
+        m.d.comb += [
+            self.i.ready.eq((written ^ taken) != self.depth),
+            ring.write_address.eq(written),
+            ring.write_data.eq(self.i.payload),
+            ring.write.eq(self.i.valid & self.i.ready),
+            ring.read_address.eq(position),
+            following.eq(position + 1),
+            load.eq(fetched & ~self.o.valid),
+            self.some.eq(position != written),
+            self.o.payload.last.eq(following == goal),
+        ]
+        with m.If(~self.fix):
+            m.d.sync += goal.eq(written)
+        with m.If(ring.write):
+            m.d.sync += written.eq(written + 1)
+        sent = self.o.valid & self.o.ready
+        m.d.sync += fetched.eq(self.some & ~sent & ~moves)
+        with m.If(load):
+            m.d.sync += [self.o.payload.data.eq(ring.read_data), self.o.valid.eq(1)]
+        with m.If(sent):
+            m.d.sync += [self.o.valid.eq(0), position.eq(following)]
+            with m.If(position == reached):
+                m.d.sync += reached.eq(following)
+        with m.If(moves):
+            m.d.sync += self.o.valid.eq(0)

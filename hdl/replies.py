@@ -1,37 +1,52 @@
-"""What the device says: IDENTITY, STATUS and OUTPUT, a byte at a time (docs/protocol.md)."""
+"""What the device says: IDENTITY, STATUS and OUTPUT, a byte at a time (docs/protocol.md). Twin of pysim/link.py."""
 
 from collections.abc import Sequence
-from itertools import accumulate
-from struct import calcsize
+from enum import IntEnum
+from itertools import zip_longest
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.cobs import Tail
-from spikeveil.pysim.link import FIELDS, Identity, Kind, Result, room
+from spikeveil.hdl.outbox import Number
+from spikeveil.pysim.link import Identity, Kind, Result, room
 
-OUTPUT_ROOM = room(Kind.OUTPUT)
-FIELD_BYTES = {"kind": 1, "tag": 1, **{name: calcsize(code) for name, code in FIELDS[Kind.STATE]}, "position": 4}
+AT_BITS = 8
+
+
+class At(IntEnum):
+    """Where the fields of STATUS begin in one table of bytes: numbers of four bytes on multiples of four, which leaves a
+    gap after the room. OUTPUT reads it too, with its position in the place of the quota, and then counts its bytes on.
+    """
+
+    KIND = 3
+    TAG = 4
+    RESULT = 5
+    FLAGS = 6
+    LEASE = 7
+    SESSION = 12
+    QUOTA = 16
+    INPUT = 20
+    ROOM = 24
+    WRITTEN = 28
+    TAKEN = 32
+    IMAGE = 36
+    DAMAGED = 40
+
+
+ROOM_END, STATE_END = At.ROOM + 1, At.DAMAGED + 1
+OUTPUT_END = (ROOM_END + room(Kind.OUTPUT)) % (1 << AT_BITS)
 
 
 class State(data.StructLayout):
-    """The fields of STATUS but for `result`, and the `position` of the next OUTPUT."""
+    """What STATUS tells that is not a position of input or output."""
 
     def __init__(self) -> None:
-        names = list(FIELD_BYTES)[3:]
-        super().__init__({name: unsigned(8 * FIELD_BYTES[name]) for name in names})
-
-
-def pick(values: Sequence[Value], index: Value) -> Value:
-    """`values[index]` as a tree of multiplexers; beyond the last one, anything."""
-    while len(values) > 1:
-        pairs = [values[place : place + 2] for place in range(0, len(values), 2)]
-        values = [Mux(index[0], pair[1], pair[0]) if len(pair) == 2 else pair[0] for pair in pairs]
-        index = index[1:]
-    return values[0]
+        bits = {"flags": 8, "lease": 40, "session": 32, "quota": 32, "input_room": 16, "image": 32, "damaged": 16}
+        super().__init__({name: unsigned(width) for name, width in bits.items()})
 
 
 class Answer(data.StructLayout):
@@ -54,26 +69,44 @@ class Phase(enum.Enum):
     DATA = 4
 
 
+def pick(values: Sequence[Value | None], index: Value) -> Value:
+    """`values[index]` as a tree of multiplexers; anything where that is None or beyond the last."""
+    while len(values) > 1:
+        pairs = zip_longest(values[::2], values[1::2])
+        values = [low if high is None else high if low is None else Mux(index[0], high, low) for low, high in pairs]
+        index = index[1:]
+    assert values[0] is not None
+    return values[0]
+
+
 class Replies(wiring.Component):
     """Bodies to `o`, one at a time, in three cycles a byte of the fields while `o` is taken, two a byte of output.
 
     `answer`, with `given` (one cycle, while not `busy`), takes the place of one that has not begun to leave, and is soft
-    only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where `unsent` is
-    not 0 and the answer is soft, or there is none, or the last body was an answer; else the answer. An OUTPUT drops
-    a soft answer. It carries the bytes of `outbox` that were `unsent` at its beginning, at most 234.
+    only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the outbox
+    has `some` bytes and the answer is soft, or there is none, or the last body was an answer; else the answer. An
+    OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `busy` is high from
+    that cycle until the body has left, `under_way` from the next one.
 
-    `busy` is high from that cycle until the body has left. While `hold` is high `state` must stay as it is, but for
-    `damaged`. Reset forgets the answer and the body in hand.
+    Positions are told by `tell`, `turn` and `byte` of the outbox, and the input's by `turn_input` and `input_byte`. While
+    `hold` is high they and `state` must stay as they are, but for `damaged`. Reset forgets the answer and the body in
+    hand.
     """
 
     o: stream.Interface
     outbox: stream.Interface
-    unsent: Signal
+    some: Signal
+    tell: Any
+    turn: Signal
+    byte: Signal
+    turn_input: Signal
+    input_byte: Signal
     state: Any
     answer: Any
     given: Signal
     free: Signal
     busy: Signal
+    under_way: Signal
     hold: Signal
 
     def __init__(self, identity: Identity) -> None:
@@ -81,55 +114,57 @@ class Replies(wiring.Component):
         super().__init__(
             {
                 "o": Out(stream.Signature(Tail())),
-                "outbox": In(stream.Signature(8)),
-                "unsent": In(range(identity.outbox + 1)),
+                "outbox": In(stream.Signature(Tail())),
+                "tell": Out(Number),
+                **dict.fromkeys(("byte", "input_byte"), In(8)),
                 "state": In(State()),
                 "answer": In(Answer()),
-                "given": In(1),
-                "free": In(1),
-                "busy": Out(1),
-                "hold": Out(1),
+                **dict.fromkeys(("some", "given", "free"), In(1)),
+                **dict.fromkeys(("turn", "turn_input", "busy", "under_way", "hold"), Out(1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        phase, output, byte = Signal(Phase), Signal(), Signal(8)
-        held, begin, left = Signal(Answer()), Signal(), Signal(range(OUTPUT_ROOM + 1))
-        last = Signal()  # this byte is the last of its body's fields
-        idle, more = phase == Phase.IDLE, self.o.valid & self.o.ready
+        phase, output, byte, at = Signal(Phase), Signal(), Signal(8), Signal(AT_BITS, init=At.KIND)
+        held, begin, last = Signal(Answer()), Signal(), Signal()  # last: this byte is the last of its body's fields
+        from_outbox, more = phase == Phase.DATA, self.o.valid & self.o.ready
         m.d.comb += [
-            self.busy.eq(begin | ~idle),
-            self.hold.eq(begin | (~idle & (phase != Phase.DATA))),
-            self.o.payload.data.eq(Mux(phase == Phase.DATA, self.outbox.payload, byte)),
+            self.under_way.eq(phase != Phase.IDLE),
+            self.busy.eq(begin | self.under_way),
+            self.hold.eq(self.under_way & ~from_outbox),
+            self.o.valid.eq((phase == Phase.PUT) | (from_outbox & self.outbox.valid)),
+            self.o.payload.data.eq(Mux(from_outbox, self.outbox.payload.data, byte)),
+            self.o.payload.last.eq(Mux(from_outbox, self.outbox.payload.last | (at == OUTPUT_END), last & ~output)),
+            self.outbox.ready.eq(from_outbox & self.o.ready),
         ]
-        self._choose(m, idle & self.free & self.o.ready, begin, output, held)
+        self._choose(m, ~self.under_way & self.free & self.o.ready, begin, output, held)
+        picked = self._fields(m, phase, held, output, at, last)
+        with m.If(more):
+            m.d.sync += at.eq(at + 1)
+            with m.If((at == At.TAG) & output):
+                m.d.sync += at.eq(At.SESSION)
+            with m.If((at == ROOM_END) & ~held.identify & ~output):
+                m.d.sync += at.eq(At.WRITTEN)
         with m.If(begin):
-            m.d.sync += [phase.eq(Phase.FETCH), left.eq(Mux(self.unsent > OUTPUT_ROOM, OUTPUT_ROOM, self.unsent))]
-        picked = self._fields(m, held, output, phase == Phase.PICK, (phase == Phase.PUT) & more, last)
+            m.d.sync += [phase.eq(Phase.FETCH), at.eq(At.KIND)]
         with m.Switch(phase):
             with m.Case(Phase.FETCH):
                 m.d.sync += phase.eq(Phase.PICK)
             with m.Case(Phase.PICK):
                 m.d.sync += [phase.eq(Phase.PUT), byte.eq(picked)]
-            with m.Case(Phase.PUT):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.last.eq(last & ~output)]
-                with m.If(more):
-                    m.d.sync += phase.eq(Mux(last, Mux(output, Phase.DATA, Phase.IDLE), Phase.FETCH))
-            with m.Case(Phase.DATA):
-                m.d.comb += [self.o.valid.eq(self.outbox.valid), self.o.payload.last.eq(left == 1)]
-                m.d.comb += self.outbox.ready.eq(self.o.ready)
-                with m.If(more):
-                    m.d.sync += [left.eq(left - 1), phase.eq(Mux(left == 1, Phase.IDLE, Phase.DATA))]
+            with m.Case(Phase.PUT), m.If(more):
+                m.d.sync += phase.eq(Mux(last, Mux(output, Phase.DATA, Phase.IDLE), Phase.FETCH))
+            with m.Case(Phase.DATA), m.If(more & self.o.payload.last):
+                m.d.sync += phase.eq(Phase.IDLE)
         return m
 
     def _choose(self, m: Module, may: Value, begin: Signal, output: Signal, held: Any) -> None:
         """Which body begins, where one may."""
-        pending, answered, some, out = (Signal() for _ in range(4))
+        pending, answered, out = (Signal() for _ in range(3))
         m.d.comb += [
-            some.eq(self.unsent != 0),
-            out.eq(some & (~pending | held.soft | answered)),
-            begin.eq(may & (some | pending)),
+            out.eq(self.some & (~pending | held.soft | answered)),
+            begin.eq(may & (self.some | pending)),
         ]
         with m.If(self.given):
             m.d.sync += [held.eq(self.answer), pending.eq(1)]
@@ -137,39 +172,49 @@ class Replies(wiring.Component):
         with m.If(begin):
             m.d.sync += [output.eq(out), answered.eq(~out), pending.eq(pending & out & ~held.soft)]
 
-    def _fields(self, m: Module, held: Any, output: Signal, picking: Value, step: Value, last: Signal) -> Value:
-        """The byte of the body's fields whose turn it is, a cycle after that began; `step` goes on to the next."""
-        starts = dict(zip(FIELD_BYTES, accumulate(FIELD_BYTES.values(), initial=0), strict=False))
-        ends = {name: starts[name] + FIELD_BYTES[name] - 1 for name in starts}
-        said, identify = self.identity.pack(0), held.identify & ~output
-        rom: Memory = Memory(shape=unsigned(8), depth=1 << (len(said) - 1).bit_length(), init=list(said))
+    def _fields(self, m: Module, phase: Any, held: Any, output: Signal, at: Signal, last: Signal) -> Value:
+        """The byte at `at`, two cycles after that became its place."""
+        said, identify = [0] * At.KIND + list(self.identity.pack(0)), held.identify & ~output
+        depth = 1 << (len(said) - 1).bit_length()
+        rom: Memory = Memory(shape=unsigned(8), depth=depth, init=said, attrs={"ram_style": "block"})
         m.submodules.identity = rom
-        read = rom.read_port()
-        at = Signal(range(rom.depth))
+        read, word = rom.read_port(), at[2:6]
+        positions, input_position = Signal(), Signal()
+        written, taken = word == At.WRITTEN // 4, word == At.TAKEN // 4
         m.d.comb += [
             read.addr.eq(at),
-            last.eq(at == Mux(identify, len(said) - 1, Mux(output, ends["input_room"], ends["damaged"]))),
+            last.eq(at == Mux(identify, len(said) - 1, Mux(output, ROOM_END, STATE_END))),
+            input_position.eq(word == At.INPUT // 4),
+            positions.eq(Mux(output, word == At.QUOTA // 4, written | taken)),
+            self.tell.eq(Mux(output, Number.POSITION, Mux(written, Number.WRITTEN, Number.TAKEN))),
+            self.turn.eq((phase == Phase.PICK) & ~identify & positions),
+            self.turn_input.eq((phase == Phase.PICK) & ~identify & input_position),
         ]
-        with m.If(step):
-            m.d.sync += at.eq(at + 1)
-            with m.If(last):
-                m.d.sync += at.eq(0)
-            for before, after in (("tag", "session"), ("session", "position"), ("position", "input_position")):
-                with m.If(output & (at == ends[before])):
-                    m.d.sync += at.eq(starts[after])
-        tag = Mux(output, 0, held.tag)
-        ours = pick(self._bytes(m, picking, Mux(output, Kind.OUTPUT, Kind.STATE), tag, held.result), at)
-        return Mux(identify & (at != ends["tag"]), read.data, ours)
-
-    def _bytes(self, m: Module, picking: Value, kind: Value, tag: Value, result: Value) -> list[Value]:
-        """All fields, byte by byte. `damaged` may count between its two, so the second is kept with the first."""
-        state, kept = self.state, Signal(8)
-        with m.If(picking):
-            m.d.sync += kept.eq(state.damaged[8:])
-        fields = [kind, tag, result, *(state[name] for name in list(FIELD_BYTES)[3:])]
-        wire = Cat(
-            Cat(field, Const(0, 64))[: 8 * size] for field, size in zip(fields, FIELD_BYTES.values(), strict=True)
+        ours = pick(
+            self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result), at
         )
-        found: list[Value] = [wire[place : place + 8] for place in range(0, len(wire), 8)]
-        found[sum(FIELD_BYTES.values()) - FIELD_BYTES["position"] - 1] = kept
-        return found
+        told = Mux(positions, self.byte, Mux(input_position, self.input_byte, ours))
+        return Mux(identify & (at != At.TAG), read.data, told)
+
+    def _table(self, m: Module, phase: Any, kind: Value, tag: Value, result: Value) -> list[Value | None]:
+        """The bytes of `At`. `damaged` may count between its two, so the second is kept with the first."""
+        state, damaged_high = self.state, Signal(8)
+        with m.If(phase == Phase.PICK):
+            m.d.sync += damaged_high.eq(state.damaged[8:])
+        fields = {
+            At.KIND: kind,
+            At.TAG: tag,
+            At.RESULT: result,
+            At.FLAGS: state.flags,
+            At.LEASE: state.lease,
+            At.SESSION: state.session,
+            At.QUOTA: state.quota,
+            At.ROOM: state.input_room,
+            At.IMAGE: state.image,
+            At.DAMAGED: Cat(state.damaged[:8], damaged_high),
+        }
+        table: list[Value | None] = [None] * (STATE_END + 1)
+        for start, value in fields.items():
+            for place in range(-(-len(Value.cast(value)) // 8)):
+                table[start + place] = Value.cast(value)[8 * place : 8 * place + 8]
+        return table

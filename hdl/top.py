@@ -105,9 +105,8 @@ class Top(wiring.Component):
         self._path(device, commands, replies, core)
         self._guard(device, commands, core)
         self._load(device, commands, core)
-        fields = ("input_position", "image_position")
-        device.d.comb += [replies.state[name].eq(getattr(commands, name)) for name in fields]
         device.d.comb += [replies.state[name].eq(getattr(core, name)) for name in ("lease", "session", "quota")]
+        device.d.comb += replies.state.image.eq(commands.image_position)
         device.d.comb += replies.state.flags.eq(Cat(core.open, commands.loaded, core.late))
         self._show(device, commands, core, receiver)
         return m
@@ -131,12 +130,12 @@ class Top(wiring.Component):
 
     def _link(self, m: Module, receiver: FrameReceiver, sender: FrameSender) -> tuple[Commands, Replies]:
         """Bodies in and bodies out, one at a time."""
-        commands = Commands(
+        m.submodules.replies = replies = Replies(self.identity)
+        m.submodules.commands = commands = Commands(
             secret_bytes=secret_bytes(self.plan.source, len(self.plan.spec.flipped)),
             image_bytes=self.identity.image,
             window=self.identity.window,
         )
-        m.submodules.commands, m.submodules.replies = commands, replies = commands, Replies(self.identity)
         wiring.connect(m, receiver.o, commands.i)
         wiring.connect(m, replies.o, sender.i)
         m.d.comb += [
@@ -144,7 +143,6 @@ class Top(wiring.Component):
             receiver.rewind.eq(commands.rewind),
             replies.answer.eq(commands.answer),
             replies.given.eq(commands.given),
-            replies.free.eq(commands.free),
             commands.busy.eq(replies.busy),
             replies.state.damaged.eq(receiver.damaged),
         ]
@@ -166,21 +164,26 @@ class Top(wiring.Component):
                 source.ready.eq(sink.ready & ~replies.hold),
             ]
         m.d.comb += [part.clear.eq(core.start) for part in (inbox, unpacker, packer, outbox)]
-        m.d.comb += [getattr(outbox, name).eq(getattr(commands, name)) for name in ("confirm", "claim", "again")]
+        m.d.comb += [getattr(outbox, name).eq(getattr(commands, name)) for name in ("claim", "confirm", "again")]
         m.d.comb += [
+            outbox.turn.eq(commands.turn | replies.turn),
+            outbox.tell.eq(replies.tell),
+            outbox.fix.eq(replies.under_way),
+            replies.some.eq(outbox.some),
+            replies.byte.eq(outbox.byte),
+            replies.free.eq(commands.free & ~outbox.busy),
+            replies.input_byte.eq(commands.input_byte),
+            commands.turn_input.eq(replies.turn_input),
             commands.room.eq(inbox.room),
             unpacker.tagged.eq(commands.tagged),
-            replies.unsent.eq(outbox.unsent),
             replies.state.input_room.eq(inbox.room),
-            replies.state.output_position.eq(outbox.written),
-            replies.state.taken.eq(outbox.taken),
-            replies.state.position.eq(outbox.position),
         ]
 
     def _guard(self, m: Module, commands: Commands, core: Core) -> None:
         wiring.connect(m, commands.secret, core.secret)
         m.d.comb += [getattr(core, name).eq(getattr(commands, name)) for name in ("offer", "ask", "begin", "close")]
         m.d.comb += [getattr(commands, name).eq(getattr(core, name)) for name in ("open", "session", "start")]
+        m.d.comb += commands.locked.eq(core.busy)
         m.d.comb += [core.rewind.eq(commands.forget), commands.verdict.eq(core.result), core.loaded.eq(commands.loaded)]
 
     def _load(self, m: Module, commands: Commands, core: Core) -> None:
@@ -192,7 +195,7 @@ class Top(wiring.Component):
         names = ("clear", "seal", "length", "crc")
         m.d.comb += [getattr(loader, name).eq(getattr(commands, name)) for name in names]
         m.d.comb += [
-            loader.locked.eq(core.open),
+            loader.locked.eq(core.busy),
             core.load.eq(loader.load),
             commands.loaded.eq(loader.loaded),
             commands.image_position.eq(loader.position),
