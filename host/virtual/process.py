@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from spikeveil.host.cosim.errors import SimulatorError
-from spikeveil.host.virtual.build import BITS_A_BYTE, BoardSpec, build
+from spikeveil.host.virtual.build import BoardSpec, build
 
 POWER_CYCLE = None  # in a script, in the place of a chunk
 
@@ -139,11 +139,13 @@ class VirtualBoard:
         return stream
 
 
-def play(board: BoardSpec, chunks: Iterable[bytes | None], folder: Path | None = None) -> tuple[list[bytes], Figures]:
+def play(
+    board: BoardSpec, chunks: Iterable[bytes | None], *, baud: int | None = None, folder: Path | None = None
+) -> tuple[list[bytes], Figures]:
     """Send each chunk of bytes, from power-on; what the device sent before nothing moved any more, chunk by chunk.
 
-    A chunk that is `POWER_CYCLE` (None) switches the device off and on. SimulatorError where the device stops taking
-    bytes.
+    A chunk that is `POWER_CYCLE` (None) switches the device off and on. `baud`: of the host's side, by default the
+    board's. SimulatorError where the device stops taking bytes.
     """
     program = build(board, folder)
     with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
@@ -152,7 +154,7 @@ def play(board: BoardSpec, chunks: Iterable[bytes | None], folder: Path | None =
             for chunk in chunks:
                 size = 0xFFFFFFFF if chunk is None else len(chunk)
                 file.write(struct.pack("<I", size) + (chunk or b""))
-        numbers = (str(board.quiet), str(board.clock), str(board.baud))
+        numbers = (str(board.quiet), str(board.clock), str(baud or board.baud))
         command = [str(program), "script", *numbers, str(script), str(answers)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -166,8 +168,3 @@ def _chunks(content: bytes) -> Iterator[bytes]:
         (size,) = struct.unpack_from("<I", content, at)
         yield content[at + 4 : at + 4 + size]
         at += 4 + size
-
-
-def line_seconds(board: BoardSpec, count: int) -> float:
-    """Simulated seconds that `count` bytes take one way."""
-    return count * BITS_A_BYTE / board.baud
