@@ -59,7 +59,8 @@ REFUSED = [
     (
         {**PLAIN, "c": "Linear"},
         ["i>a", "a>b", "b>o", "b>c"],
-        "node 'b' (LIF) must have one edge out of it, not those to 'c' and 'o': the core is a chain of layers",
+        "node 'b' (LIF) must have one edge out of it, not those to 'c' and 'o': a recurrent edge, or a branch, has "
+        "no place in a chain",
     ),
     (
         {**PLAIN, "c": "Linear", "d": "LIF"},
@@ -133,6 +134,13 @@ def test_an_input_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError) as refusal:
         loaded.run(np.zeros((2, 3, 5)))
     assert str(refusal.value) == "inputs must have shape (records, steps, *(6,)), not (2, 3, 5)"
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    parts = (("i", nir.Input(np.array([1]))), ("w", nir.Linear(np.array([[np.nan]]))), ("o", nir.Output(np.array([1]))))
+    with pytest.raises(ValueError) as refusal:
+        reference.load(written(tmp_path / "n.nir", *parts), CHOICES)
+    assert str(refusal.value) == "node 'w' (Linear) weight must be finite numbers, and some are not"
 
 
 def test_an_output_of_another_shape_is_refused(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _recorded(graph: "FloatGraph", records: "Records | None") -> dict[str, Any] 
     found = different(graph.choices)
     others: list[dict[str, Any]] = []
     if found:
-        names = ("reset", "reset_timing", "compare")
+        names = ["reset", "reset_timing", "compare", *(["gain"] if graph.choices.decay == "exp" else [])]
         for values in product(*(WORDS[name] for name in names)):
             tried = dict(zip(names, values, strict=True))
             try:

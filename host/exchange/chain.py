@@ -70,7 +70,7 @@ def _neighbours(file: NirFile) -> tuple[dict[str, str], dict[str, str]]:
         if a in after:
             raise ValueError(
                 f"{file.nodes[a]} must have one edge out of it, not those to {after[a]!r} and {b!r}: "
-                "the core is a chain of layers"
+                "a recurrent edge, or a branch, has no place in a chain"
             )
         after[a], before[b] = b, a
     return after, before

@@ -99,6 +99,7 @@ def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     pending: list[Node] = []
     for node in order[1:-1]:
         if node.kind in chain.LINEAR:
+            _check_finite(node)
             pending.append(node)
             shape = operations.apply(node, np.zeros((1, *shape), np.float32)).shape[1:]
             continue
@@ -112,6 +113,12 @@ def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     if np.prod(wanted) != np.prod(shape):  # exporters differ in whether a batch of 1 belongs to it
         raise ValueError(f"{order[-1]} must have the shape {shape} of what leads to it, not {wanted}")
     return FloatGraph(tuple(stages), choices, file)
+
+
+def _check_finite(node: Node) -> None:
+    for field in {"weight", "bias", "scale"} & set(node.fields):
+        if not np.isfinite(node.array(field)).all():
+            raise ValueError(f"{node} {field} must be finite numbers, and some are not")
 
 
 def _shape(node: Node) -> tuple[int, ...]:
