@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="File or folder of the data set.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, if there is one.")
 @click.option("--epochs", type=click.IntRange(1), help="Another number of epochs.")
+@click.option("--noise-multiplier", type=float, help="Another noise multiplier of DP-SGD.")
 @click.option("--epsilon-limit", type=float, help="Stop before epsilon passes this.")
 @click.option("--seed", type=click.IntRange(0), help="Another seed, of weights and of what is not private.")
 @click.option("--non-private", is_flag=True, help="The same network trained the ordinary way, to compare with.")
@@ -34,6 +35,7 @@ def train(
     data: Path | None,
     resume: bool,
     epochs: int | None,
+    noise_multiplier: float | None,
     epsilon_limit: float | None,
     seed: int | None,
     non_private: bool,
@@ -53,7 +55,7 @@ def train(
     from spikeveil.host.training.config import load_config
 
     with refusals():
-        chosen = _changed(load_config(config), epochs, epsilon_limit, seed, non_private)
+        chosen = _changed(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
     if ledger is not None and chosen.privacy is None:
         raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
 
@@ -72,14 +74,21 @@ def train(
 
 
 def _changed(
-    config: "Config", epochs: int | None, epsilon_limit: float | None, seed: int | None, non_private: bool
+    config: "Config",
+    epochs: int | None,
+    seed: int | None,
+    noise_multiplier: float | None,
+    epsilon_limit: float | None,
+    non_private: bool,
 ) -> "Config":
-    changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
-    if epsilon_limit is not None:
+    whole = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    config = replace(config, **whole)  # type: ignore[arg-type]
+    asked = {"noise_multiplier": noise_multiplier, "epsilon_limit": epsilon_limit}
+    private = {name: value for name, value in asked.items() if value is not None}
+    if private:
         if config.privacy is None or non_private:
-            raise click.UsageError("--epsilon-limit needs a private run")
-        config = replace(config, privacy=replace(config.privacy, epsilon_limit=epsilon_limit))
+            raise click.UsageError(f"--{next(iter(private)).replace('_', '-')} needs a private run")
+        config = replace(config, privacy=replace(config.privacy, **private))  # type: ignore[arg-type]
     return config.without_privacy() if non_private else config
 
 

@@ -21,9 +21,9 @@ def charge(plan: Plan, config: Config, ledger: str, data_set: str) -> dict[str, 
     spent, noise = plan.meter.spent(plan.steps), plan.meter.mechanism
     epsilon = plan.meter.epsilon(plan.steps)
     mechanism = (
-        f"DP-SGD run {config.name}: noise multiplier {noise.noise_multiplier!r}, Poisson sampling {noise.batch_size}/"
-        f"{noise.dataset_size}, {plan.steps} steps, whole run; {plan.meter.method} bound; one training example added "
-        f"or removed; configuration {config.digest}"
+        f"DP-SGD, {plan.steps} steps in all, noise {noise.noise_multiplier!r}, Poisson {noise.batch_size}/"
+        f"{noise.dataset_size}, {plan.meter.method} bound; one example added or removed; configuration "
+        f"{config.digest[:32]}"
     )
     stated = Stated(mechanism, Unit.RECORD, Fraction(epsilon), Fraction(str(spent.delta)))
     with Ledger(ledger, create=False) as opened:

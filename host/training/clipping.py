@@ -18,6 +18,9 @@ from torch.nn import functional
 
 from spikeveil.host.training.layers import TimeConv2d, weighted
 
+#: what norms are taken to be larger by, so that no rounding of float32 lets an example weigh more than the clip
+MARGIN = 1e-4
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -30,7 +33,7 @@ class Clipper(ABC):
 
     @abstractmethod
     def sums(self, x: Tensor, labels: Tensor, loss: Loss) -> list[Tensor]:
-        """For every parameter the sum over the examples of min(1, norm / |g|) g; x has one example or more.
+        """For every parameter the sum over the examples of min(1, norm / |g|) g / (1 + MARGIN); one example or more.
 
         loss(scores, labels) gives one number an example and must not mix examples.
         Raises FloatingPointError where a gradient is not finite: no clip bounds it.
@@ -40,8 +43,7 @@ class Clipper(ABC):
         """What each example's gradient is scaled by, from its squared norm; (batch,)."""
         if not bool(torch.isfinite(squares).all()):
             raise FloatingPointError("a per-example gradient is not finite, so that no clipping bounds it")
-        # 1e-6 above the norm, so that no rounding of the squares leaves more than `norm`
-        return (self.norm / (squares.sqrt() * (1 + 1e-6) + 1e-12)).clamp(max=1.0)
+        return (self.norm / (squares.sqrt() * (1 + MARGIN)).clamp(min=1e-30)).clamp(max=1 / (1 + MARGIN))
 
 
 class HooksClipper(Clipper):
@@ -52,7 +54,8 @@ class HooksClipper(Clipper):
         self.module = GradSampleModule(network)
 
     def sums(self, x: Tensor, labels: Tensor, loss: Loss) -> list[Tensor]:
-        loss(self.module(x), labels).mean().backward()
+        # Opacus' hooks warn where a layer's input asks for no gradient
+        loss(self.module(x.detach().requires_grad_()), labels).mean().backward()
         samples = [one.grad_sample for one in self.parameters]
         for parameter in self.parameters:
             parameter.grad_sample = parameter.grad = None

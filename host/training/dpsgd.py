@@ -1,10 +1,12 @@
 """One step of DP-SGD, exactly as it is accounted for, and one step of ordinary training beside it."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,7 +50,7 @@ def private_gradients(config: Config, network: nn.Module, feed: DataFeed) -> Upd
         for part in _physical(source.batch(step, config.batch_size, size), config.physical):
             for total, found in zip(sums, clipper.sums(*feed.train(part), loss), strict=True):
                 total += found
-        noise = source.gaussians(step, sum(counts)).split(counts)
+        noise = source.gaussians(step, sum(counts), secure=privacy.secure).split(counts)
         for parameter, total, one in zip(clipper.parameters, sums, noise, strict=True):
             parameter.grad = (total + deviation * one.view_as(total)) / config.batch_size
 
@@ -59,25 +61,20 @@ def plain_gradients(config: Config, network: nn.Module, feed: DataFeed) -> Updat
     """A function of the step's number that leaves the mean gradient of a shuffled batch in every parameter."""
     loss, size = example_loss(config), feed.size
 
+    @lru_cache(maxsize=2)
+    def order(epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((config.seed, epoch)).permutation(size)
+
     def update(step: int) -> None:
-        start = step * config.batch_size
-        places = np.arange(start, start + config.batch_size)
-        chosen = np.concatenate(
-            [
-                _order(config.seed, epoch, size)[places[places // size == epoch] % size]
-                for epoch in np.unique(places // size)
-            ]
-        )
+        places = np.arange(step * config.batch_size, (step + 1) * config.batch_size)
+        epochs = range(int(places[0]) // size, int(places[-1]) // size + 1)
+        chosen = np.concatenate([order(epoch)[places[places // size == epoch] % size] for epoch in epochs])
         network.zero_grad()
         for part in _physical(chosen, config.physical):
             x, labels = feed.train(part)
             (loss(network(x), labels).sum() / len(chosen)).backward()
 
     return update
-
-
-def _order(seed: int, epoch: int, size: int) -> Any:
-    return np.random.default_rng((seed, int(epoch))).permutation(size)
 
 
 def _physical(chosen: Any, most: int) -> list[Any]:

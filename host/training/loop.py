@@ -114,7 +114,7 @@ class Run:
         update = self._update()
         while self.progress.spent < self.plan.steps and not stop():
             self._block(update, on_step, stop)
-            if self.progress.spent % self.plan.an_epoch == 0:
+            if self.progress.spent % (self.config.evaluate_every * self.plan.an_epoch) == 0:
                 self._evaluate(on_evaluation)
         finished, log = self.progress.spent >= self.plan.steps, self.progress.log
         if finished and (not log or log[-1]["steps"] != self.progress.spent):

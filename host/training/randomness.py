@@ -18,7 +18,8 @@ from torch import Tensor
 
 from spikeveil.pysim import checks
 
-TERMS = 4  # Gaussians summed for one: see `gaussians`
+TERMS = 4  # Gaussians summed for one where `secure` is asked for
+MANTISSA = (1 << 53) - 1
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,28 @@ class Randomness(ABC):
 
     def batch(self, step: int, batch_size: int, dataset_size: int) -> NDArray[np.int64]:
         """A Poisson-sampled batch: each of `dataset_size` examples on its own with probability batch_size /
-        dataset_size, rounded down to a multiple of 2^-64 (a smaller rate only costs less). It may be empty.
+        dataset_size, rounded down to a multiple of 2^-32 (a smaller rate only costs less). It may be empty.
         """
         if batch_size == dataset_size:
             return np.arange(dataset_size, dtype=np.int64)
-        threshold = np.uint64((batch_size << 64) // dataset_size)
-        chosen: NDArray[np.int64] = np.flatnonzero(self.words("batch", step, dataset_size) < threshold)
+        words = self.words("batch", step, -(-dataset_size // 2)).view(np.uint32)[:dataset_size]
+        chosen: NDArray[np.int64] = np.flatnonzero(words < np.uint32((batch_size << 32) // dataset_size))
         return chosen
 
-    def gaussians(self, step: int, count: int) -> Tensor:
-        """`count` standard normal numbers, float32.
+    def gaussians(self, step: int, count: int, *, secure: bool = False) -> Tensor:
+        """`count` standard normal numbers, float32, by Box-Muller in float64 from 53-bit uniforms.
 
-        Each is the sum of four float64 Box-Muller numbers over 2, from 53-bit uniforms: the remedy of
-        arXiv 2107.10138 (section 5.1, which Opacus' secure mode takes over) against reading the noise from the gaps
-        between floating-point numbers. It makes that attack costly; it is not a discrete mechanism with a proof.
+        secure: each is the sum of four such numbers over 2, the remedy of arXiv 2107.10138 (section 5.1, which Opacus'
+        secure mode takes over) against reading the noise from the gaps between floating-point numbers. It makes that
+        attack costly; it is not a discrete mechanism with a proof.
         """
-        half = (TERMS // 2) * count
-        words = torch.from_numpy((self.words("noise", step, 2 * half) >> np.uint64(11)).astype(np.int64))
+        terms = TERMS if secure else 1
+        half = -(-terms * count // 2)
+        words = torch.from_numpy(self.words("noise", step, 2 * half).view(np.int64) & MANTISSA)
         uniform = words.double().add_(0.5).mul_(2.0**-53).view(2, half)  # inside (0, 1)
         radius, angle = uniform[0].log().mul_(-2).sqrt_(), uniform[1].mul(2 * torch.pi)
-        terms = torch.cat([radius * angle.cos(), radius * angle.sin()]).view(TERMS, count)
-        return (terms.sum(dim=0) / TERMS**0.5).float()
+        found = torch.cat([angle.cos().mul_(radius), angle.sin().mul_(radius)])[: terms * count]
+        return found.view(terms, count).sum(dim=0).mul_(terms**-0.5).float()
 
 
 @dataclass(frozen=True)
