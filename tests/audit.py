@@ -6,11 +6,12 @@ from collections import defaultdict
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from watch import golden_bytes
 
-from spikeveil.host.device.driver import Released
 from spikeveil.host.device.frames import Receiver
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim.link import Identity, Kind, Message, unpack
@@ -95,12 +96,13 @@ class Audit:
             steps += released
         return steps
 
-    def check_results(self, released: Released, identity: Identity) -> None:
-        """The rows that a run returned are those that left under the leases and at the places that it names."""
+    def check_rows(
+        self, rows: NDArray[Any], leases: NDArray[np.int64], places: NDArray[np.int64], identity: Identity
+    ) -> None:
+        """The records (records, steps, neurons) that a run returned are those that left under `leases` at `places`."""
         opened = {session.opening["lease"]: session for session in self.sessions.values()}
-        steps = released.spikes.shape[1]
-        size = steps * identity.output_bytes
-        for rows, lease, place in zip(released.spikes, released.leases, released.places, strict=True):
+        size = rows.shape[1] * identity.output_bytes
+        for record, lease, place in zip(rows, leases, places, strict=True):
             outputs = opened[int(lease)].outputs
             found = bytes(outputs[at] for at in range(int(place) * size, (int(place) + 1) * size))
-            assert found == pack(np.asarray(rows), identity.output_bits)
+            assert found == pack(record, identity.output_bits)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from exchanges import compare, hear
+from exchanges import Chunk, TwinLine, compare, hear
 from hostile import HostileHost
 from watch import Counts, Watch
 
@@ -12,7 +12,8 @@ from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.top import identity
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import play
-from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec, link
+from spikeveil.pysim.link import Identity, Kind
 from spikeveil.pysim.top import Device
 
 FLIP = FlipSpec.for_epsilon(1.0, 8)
@@ -70,12 +71,17 @@ def batch(campaign: Campaign, seed: int, count: int) -> Counts:
     sequences = list(host.sequences(count))
     chunks = [chunk for sequence in sequences for chunk in sequence]
     answers, _ = play(board, chunks)
-    ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
-    assert all(hear(answers[end]).statuses for end in ends), "the device did not answer at the end of a sequence"
-    counts = Watch(plan.spec, device).run(chunks, answers)
+    counts = check(sequences, answers, plan.spec, device)
     if campaign.exact:
         compare(chunks, answers, Device(plan.spec, device))
     return counts
+
+
+def check(sequences: list[list[Chunk]], answers: list[bytes], spec: NetworkSpec, device: Identity) -> Counts:
+    """Everything that can be said without the twin."""
+    ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
+    assert all(hear(answers[end]).statuses for end in ends), "the device did not answer at the end of a sequence"
+    return Watch(spec, device).run([chunk for sequence in sequences for chunk in sequence], answers)
 
 
 @pytest.mark.verilator
@@ -92,3 +98,91 @@ def test_no_order_of_commands_gets_more(campaign: Campaign, soak: bool, capsys: 
     assert total.steps > left
     assert total.exhausted > left / 100
     assert total.resent > left / 100
+
+
+class Cheat(Device):
+    """A device that does one thing that it must not do."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        """The honest answers, changed."""
+        return [self.changed(body, answer) for answer in super().receive(body)]
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        """What it sends in the place of `answer`."""
+        return answer
+
+
+class Generous(Cheat):
+    """Opens with one step more than it was told."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        more = body[:11] + (int.from_bytes(body[11:15], "little") + 1 & link.WRAP - 1).to_bytes(4, "little") + body[15:]
+        return super().receive(more if body[0] == Kind.OPEN and len(body) > 15 else body)
+
+
+class Refilling(Cheat):
+    """Says that more may leave after a TAKE."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        return answer[:13] + bytes([answer[13] + 1 & 255]) + answer[14:] if body[0] == Kind.TAKE else answer
+
+
+class Forgetful(Cheat):
+    """Forgets the highest lease number when a lease is closed."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        return answer[:4] + bytes(5) + answer[9:] if body[0] == Kind.CLOSE and answer[0] == Kind.STATE else answer
+
+
+class Talkative(Cheat):
+    """Tells the latest secret to whoever identifies it."""
+
+    secret = b""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        if body[0] == Kind.OPEN and answer[2] == link.Result.OK:
+            self.secret = body[-8:]
+        return answer[:4] + self.secret + answer[4 + len(self.secret) :] if answer[0] == Kind.IDENTITY else answer
+
+
+class Wavering(Cheat):
+    """Sends another byte when it sends again."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        again = body[0] == Kind.TAKE and answer[0] == Kind.OUTPUT
+        return answer[:-1] + bytes([answer[-1] ^ 1]) if again else answer
+
+
+class Late(Cheat):
+    """Has nothing to say at the end."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        return [] if body[0] == Kind.STATUS else super().receive(body)
+
+
+ONE = NetworkSpec([layer(12, 6)])
+CHEATS = [
+    (Generous(ONE), "the quota rose"),
+    (Refilling(ONE), "the quota rose"),
+    (Forgetful(ONE), "the highest lease fell"),
+    (Talkative(ONE), "a piece of a secret came back"),
+    (Wavering(ONE), "two values at one place of the output"),
+    (Device(NetworkSpec([layer(12, 6, flip=None)])), "released"),
+    (Late(ONE), "the device did not answer"),
+]
+
+
+@pytest.mark.parametrize(("cheat", "sentence"), CHEATS, ids=lambda value: type(value).__name__)
+def test_a_device_that_cheats_is_found_out(cheat: Device, sentence: str) -> None:
+    identity = Device(ONE).identity
+    sequences = list(HostileHost(identity, seed=1).sequences(120))
+    line = TwinLine(cheat)
+    with pytest.raises(AssertionError, match=sentence):
+        check(sequences, [line.send(chunk) for sequence in sequences for chunk in sequence], ONE, identity)
+
+
+def test_an_honest_twin_passes() -> None:
+    device = Device(ONE)
+    sequences = list(HostileHost(device.identity, seed=1, bursts=True).sequences(120))
+    line = TwinLine(device)
+    check(sequences, [line.send(chunk) for sequence in sequences for chunk in sequence], ONE, device.identity)
