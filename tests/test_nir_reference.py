@@ -25,6 +25,7 @@ MEANT = {
     "snntorch_conv": Choices(reset="zero", reset_timing="delayed", **SNNTORCH),
     "spikingjelly_lif": Choices(1e-4, "euler", "zero", "immediate", "ge", initial="reset"),
     "sinabs_lif": Choices(1.0, "exp", "subtract", "immediate", "ge", gain="one-minus-beta"),
+    "rockpool_lif": Choices(1e-3, "exp", "subtract", "immediate", "ge", gain="one"),
     "norse_lifbox": Choices(1e-6, "euler", "zero", "immediate", "gt"),
 }
 
@@ -173,6 +174,7 @@ def test_beta_and_gain_by_each_choice() -> None:
     by = {
         ("euler", "dt-over-tau"): (0.5, 0.5),
         ("euler", "r"): (0.5, 1.0),
+        ("exp", "one"): (np.exp(-0.5), 1.0),
         ("exp", "dt-over-tau"): (np.exp(-0.5), 0.5),
         ("exp", "one-minus-beta"): (np.exp(-0.5), 1 - np.exp(-0.5)),
     }

@@ -24,10 +24,10 @@ choice_options = stack(
     click.option("--compare", type=click.Choice(("gt", "ge")), help="A spike where v > threshold, or v >= threshold."),
     click.option(
         "--gain",
-        type=click.Choice(("dt-over-tau", "one-minus-beta", "r")),
+        type=click.Choice(("dt-over-tau", "one-minus-beta", "r", "one")),
         default="dt-over-tau",
         show_default=True,
-        help="Input of a leaky neuron times r dt/tau, r (1 - beta), or r (Sinabs: the last two, by its norm_input).",
+        help="Input of a leaky neuron times r dt/tau, r (1 - beta), r, or 1; Sinabs and Rockpool need the others.",
     ),
     click.option(
         "--initial",

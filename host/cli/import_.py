@@ -108,6 +108,8 @@ def _print(file: str, record: dict[str, Any]) -> None:
     else:
         chosen = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in record["choices"].items())
         console.print(f"{file}: read with {chosen}")
+        if record["choices"].get("decay") == "exp" and record["choices"]["gain"] == "dt-over-tau":
+            console.print("note: gain r dt/tau was taken; with exp, Sinabs and Rockpool mean another (--gain)")
         _print_layers(record["layers"])
         for sentence in record["deviations"]:
             console.print(f"not the same: {sentence}")

@@ -11,7 +11,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "reset": ("zero", "subtract"),
     "reset_timing": ("immediate", "delayed", "snntorch"),
     "compare": ("gt", "ge"),
-    "gain": ("dt-over-tau", "one-minus-beta", "r"),
+    "gain": ("dt-over-tau", "one-minus-beta", "r", "one"),
     "initial": ("zero", "leak", "reset"),
 }
 USUAL = {
@@ -38,7 +38,8 @@ class Choices:
       reset is compared, in the next step, with twice the threshold.
     - `compare`: a spike where v > threshold (`gt`) or v >= threshold (`ge`).
     - `gain`: what multiplies the input of a leaky neuron: r dt/tau (`dt-over-tau`), r (1 - beta) (`one-minus-beta`, an
-      exact step with constant input) or r (`r`). The first is what every exporter but Sinabs' leaky neurons means.
+      exact step with constant input), r (`r`) or nothing (`one`). Exporters of euler steps mean the first; Sinabs the
+      second with its `norm_input` and the third without; Rockpool's neurons the last, whatever r its files hold.
     - `initial`: where potentials start; asked only where v_leak or v_reset is not zero.
     """
 

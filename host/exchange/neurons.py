@@ -124,8 +124,13 @@ def _leaky(node: Node, shape: tuple[int, ...], r: Double, choices: Choices, dt: 
         raise ValueError(f"{node} tau must be dt = {dt:g} or more for euler steps, not {tau.min():g}")
     beta = 1 - ratio if choices.decay == "euler" else np.exp(-ratio)
     finite = np.where(never, 1.0, r)
-    by = {"dt-over-tau": dt / tau, "one-minus-beta": 1 - beta, "r": np.ones(shape)}[choices.gain]
-    gain = _shortest(np.where(never, 1.0, finite * by), 4 * max(unsure, _uncertainty(node.array("r"))))
+    by = {
+        "dt-over-tau": finite * (dt / tau),
+        "one-minus-beta": finite * (1 - beta),
+        "r": finite,
+        "one": np.ones(shape),
+    }[choices.gain]
+    gain = _shortest(np.where(never, 1.0, by), 4 * max(unsure, _uncertainty(node.array("r"))))
     return beta, gain
 
 

@@ -13,6 +13,9 @@ import snntorch
 import torch
 from norse.torch.module.lif_box import LIFBoxCell, LIFBoxParameters
 from norse.torch.module.sequential import SequentialState
+from rockpool.nn.combinators import Sequential
+from rockpool.nn.modules.torch import LIFNeuronTorch, LinearTorch
+from rockpool.nn.modules.torch import nir as rockpool_nir
 from snntorch.export_nir import export_to_nir
 from spikingjelly.activation_based import functional, layer, neuron
 from spikingjelly.activation_based.nir_exchange import to_nir as jelly_nir
@@ -135,9 +138,26 @@ def norse_file() -> None:
     save("norse_lifbox", graph, x, torch.stack(spikes))
 
 
+def rockpool_file() -> None:
+    torch.manual_seed(8)
+
+    def neurons(count: int) -> nn.Module:
+        each = {"tau_mem": torch.full((count,), 0.02), "threshold": torch.ones(count), "bias": torch.zeros(count)}
+        return LIFNeuronTorch((count,), dt=1e-3, max_spikes_per_dt=1, **each)
+
+    sizes = ((INPUTS, HIDDEN), (HIDDEN, OUTPUTS))
+    parts = [part for size in sizes for part in (LinearTorch(size, has_bias=True), neurons(size[1]))]
+    for part in parts[::2]:
+        part.weight.mul_(5)
+    x, net = coins(INPUTS), Sequential(*parts)
+    spikes = net(x.movedim(0, 1))[0].movedim(1, 0)
+    save("rockpool_lif", rockpool_nir.to_nir(net, torch.rand(1, 1, INPUTS)), x, spikes)
+
+
 if __name__ == "__main__":
     with torch.no_grad():
         snntorch_files()
         spikingjelly_file()
         sinabs_file()
         norse_file()
+        rockpool_file()
