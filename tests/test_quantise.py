@@ -11,10 +11,12 @@ from torch import nn
 from torch.nn import functional
 
 from spikeveil.host.data.digits_example import encode, held_out, load_float, load_network
+from spikeveil.host.data.encoders import direct, levels
 from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.data.scikit import load_digits
-from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Readout
-from spikeveil.host.training.export import float_network, quantised, specification
+from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Pool, Readout
+from spikeveil.host.training.export import quantised, specification
+from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.quantise import Grid, QuantLinear, per_sample_gradients, register
@@ -249,6 +251,38 @@ def test_float_network_is_the_torch_one() -> None:
         assert (ours == (theirs.detach().numpy() == 1)).mean() > 0.999  # float32 sums may be added in another order
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Conv(3, 3, padding=1), Pool(2), Conv(4, 2, stride=2, neuron=Neuron(0.5)), Flatten()),
+        (Pool(2, mode="sum"), Conv(5, 2), Pool(2, 1, "max"), Flatten(), Dense(9)),
+        (Flatten(), Dense(7)),
+    ],
+)
+@pytest.mark.parametrize("readout", [Readout("counts", 2), Readout("membrane", neuron=Neuron(0.75))])
+def test_convolutions_and_pooling_become_matrices(layers: tuple[Any, ...], readout: Readout) -> None:
+    """Against torch's own convolutions and pooling, in which float32 sums may come in another order."""
+    network = SpikingNetwork(Architecture((2, 8, 8), 3, 6, layers, readout), seed=1, gain=2.5)
+    torch.nn.init.normal_(network.readout.weights.bias, std=0.2)
+    x = np.random.default_rng(2).random((20, 6, 2, 8, 8)) < 0.3
+    trace = network.run(torch.from_numpy(x).float())
+    scores = float_network(network).scores(x.reshape(20, 6, -1), 3)
+    expected = trace.scores.detach().numpy() * (6 if readout.kind == "membrane" else 12)
+    assert trace.spikes[0].any()
+    assert np.isclose(scores, expected, atol=1e-4).all(axis=1).mean() >= 0.95
+
+
+@pytest.mark.parametrize("planes", [2, 8])
+def test_direct_coding_becomes_planes_of_bits(planes: int) -> None:
+    layers = (Dense(12, Neuron(0.5)),)
+    network = SpikingNetwork(Architecture((64,), 10, 5, layers, Readout("membrane"), "direct"), seed=3, gain=2.0)
+    images = load_digits().test_images[:30]
+    x = direct(images, 5, 16, planes)
+    scores = float_network(network, planes).scores(x, 10)
+    expected = network(torch.from_numpy(levels(images, 16, planes))).detach().numpy() * 5
+    assert np.isclose(scores, expected, atol=1e-4).all(axis=1).mean() >= 0.9
+
+
 # gradients -----------------------------------------------------------------------------------------------------------
 
 
@@ -348,9 +382,12 @@ def convolutional() -> SpikingNetwork:
          "neuron leak must be exact: 16 state bits need 31 bits of significand, and torch.float32 has 24; "
          "use model.double()"),
         (lambda: specification(small_network(Readout("membrane"))), "layer 0 must be quantised first: see `quantised`"),
-        (lambda: float_network(convolutional()), "layer 0 must be dense, not a Firing"),
+        (lambda: quantised(convolutional(), np.zeros((1, 3, 16), bool)), "layer 0 must be dense, not a Firing"),
         (lambda: float_network(SpikingNetwork(Architecture((4,), 2, 3, (), coding="direct"))),
-         "network coding must be 'spikes': a chip takes spikes, not intensities"),
+         "network coding must be 'spikes', as a chip takes spikes: for one of coding 'direct' say how many planes of "
+         "bits a pixel has, and for no other, not None"),
+        (lambda: float_network(quantised(small_network(Readout()), np.zeros((1, 8, 16), bool))),
+         "layer 2 must be one of floats, not a QuantMembrane"),
         (lambda: specification(quantised(small_network(Readout()), np.zeros((1, 8, 16), bool), state_bits=26)),
          "layer 0 must be trained in double precision: its potentials need 26 bits of significand, and torch.float32 "
          "has 24"),

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from spikeveil.host.data import Dataset, accuracy, classify, encoder, load_mnist
 from spikeveil.host.data.float_model import FloatNetwork
 from spikeveil.host.privacy import Unit
-from spikeveil.host.training.export import float_network, quantised, specification
+from spikeveil.host.training.export import quantised, specification
+from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.study import Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.host.training.study_utility import CALIBRATION, chip_architecture, claim_of

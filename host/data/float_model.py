@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.data.decoder import class_counts
 from spikeveil.pysim import checks
 
 Floats = NDArray[np.float32]
@@ -95,6 +96,18 @@ class FloatNetwork:
         for layer in self.layers:
             out.append(layer.run(out[-1] if out else spikes))
         return tuple(out)
+
+    def scores(self, spikes: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
+        """What the last layer says of each class, (records, classes), for input spikes (records, steps, inputs): spikes
+        of its neurons (see `class_counts`), or the last potentials of a readout of one neuron a class.
+        """
+        x = spikes
+        for layer in self.layers[:-1]:
+            x = layer.run(x)
+        out, potentials = self.layers[-1].trace(x)
+        if self.layers[-1].readout:
+            return potentials[:, -1].astype(np.float64)
+        return class_counts(out, classes).astype(np.float64)
 
     def save(self, path: Path) -> None:
         """Write every layer to one .npz file, whole or not at all; the same network gives the same bytes."""

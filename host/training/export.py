@@ -12,6 +12,7 @@ from torch import nn
 from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.training.flip import Flipper
 from spikeveil.host.training.layers import Firing, Flattened, Membrane
+from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid, QuantLinear
 from spikeveil.host.training.quantised_neurons import SIGNIFICAND, QuantMembrane, QuantNeuron
@@ -19,31 +20,6 @@ from spikeveil.host.training.scales import MAX_EXPONENT, quantise_network
 from spikeveil.pysim import LayerSpec, NetworkSpec
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.spec import signed_bits
-
-
-def float_network(network: SpikingNetwork) -> FloatNetwork:
-    """The float network that NumPy runs (`host.data.float_model`), flippers left out and NOT folded in.
-
-    Raises ValueError for what a chain of dense layers of the specification's neurons cannot hold: convolutions,
-    pooling, direct coding, delayed resets.
-    """
-    layers = []
-    for module in weighted_layers(network):
-        weights, membrane = module.weights, isinstance(module, Membrane)
-        bias = weights.bias if weights.bias is not None else torch.zeros(len(weights.weight))
-        neuron = None if membrane else module.neuron
-        layers.append(
-            FloatLayer(
-                _numpy(weights.weight),
-                _numpy(bias),
-                float(module.decay if neuron is None else neuron.decay),
-                "zero" if neuron is None else neuron.reset,
-                1.0 if neuron is None else neuron.threshold,
-                readout=membrane,
-                compare="ge" if neuron is None else neuron.compare,
-            )
-        )
-    return FloatNetwork(tuple(layers))
 
 
 def folded(network: FloatNetwork, flips: Sequence[FlipSpec | None]) -> FloatNetwork:
@@ -187,7 +163,3 @@ def _require_exact(layer: LayerSpec, index: int, dtype: torch.dtype) -> None:
 
 def _integers(values: torch.Tensor, exponent: int) -> NDArray[np.int64]:
     return np.asarray(np.rint(values.double().numpy() * 2.0**exponent), np.int64)
-
-
-def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
-    return np.array(values.detach().numpy(), np.float32)

@@ -1,0 +1,56 @@
+"""The report of `spikeveil quantise` on the screen."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+
+def show(path: Path, record: dict[str, Any]) -> None:
+    """The report as tables and sentences."""
+    console = Console(highlight=False, soft_wrap=True)
+    wide = Console(highlight=False)
+    wide.width = max(wide.width, 120)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
+    table = Table(title=f"{path.name} in integers", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    columns = ("layer", "size", "scale", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated")
+    for column in (*columns, "agreement"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for index, layer in enumerate(record["layers"]):
+        table.add_row(str(index), *_cells(layer))
+    wide.print(table)
+    console.print(
+        "agreement: spikes as in the float network, each network fed by its own layers; of a readout, the correlation "
+        "of potentials. cut: weights beyond their bits; saturated: potentials at a limit of theirs"
+    )
+    console.print(
+        f"{record['test_records']:,} test records of {record['data']}, {record['steps']} steps, {record['encoder']} "
+        f"coding: floats {record['float_accuracy']:.2%}, integers {record['integer_accuracy']:.2%}, both unflipped"
+    )
+    console.print(f"scales from the {record['scales_from']}")
+    if record["flip"] is not None:
+        flip = record["flip"]
+        where = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
+        price = f"epsilon {flip['epsilon_of_one_spike']:.6g} for ONE spike"
+        console.print(f"{where}: {price}; `spikeveil info` says what a whole record costs")
+    if record["training_claim"] is not None:
+        console.print("trained under DP-SGD: the claim on its training data is kept in the file")
+    console.print(f"fingerprint {record['fingerprint']}")
+    console.print(f"written to {record['file']}" if record["file"] else "written nowhere: -o names a file")
+
+
+def _cells(layer: dict[str, Any]) -> list[str]:
+    low, high = layer["float_range"]
+    return [
+        f"{layer['inputs']}-{layer['neurons']}",
+        " to ".join(layer["scale"]),
+        f"{low:.3g} to {high:.3g}",
+        "{} to {}".format(*layer["integer_range"]),
+        f"{layer['clipped']:.2%}",
+        "readout" if layer["threshold"] is None else " to ".join(map(str, sorted(set(layer["threshold"])))),
+        layer["leak"],
+        "{} to {}".format(*layer["potential_range"]),
+        f"{layer['saturated']:.2%}",
+        f"{layer['agreement']:.3%}",
+    ]
