@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from spikeveil.boards.board import Board
 from spikeveil.hdl.plan import Plan
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.cache import build_folder, digest
-from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.recipes import RECIPES, Recipe, synthesised
+from spikeveil.host.bitstream.errors import BuildError, FitError
+from spikeveil.host.bitstream.recipes import RECIPES, Recipe, flip_flops, used
 
+FULL = ("no BELs remaining", "nable to place", "failed to place")  # what nextpnr says of a full chip
 STEP_FILE = "step.json"
 RESOURCE_NAMES = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
@@ -32,20 +33,33 @@ class Step:
     kept: bool
 
 
-@dataclass(frozen=True)
-class Listener:
-    """Who hears of the steps: `begin` with number, total and what is being done; `end` with the finished step."""
+class Listener(Protocol):
+    """Who hears of the steps."""
 
-    begin: Callable[[int, int, str], None] = lambda number, total, text: None
-    end: Callable[[Step], None] = lambda step: None
+    def begin(self, number: int, total: int, text: str) -> None:
+        """Step `number` of `total` begins: what is being done."""
+
+    def end(self, step: Step) -> None:
+        """That step is done."""
+
+
+class Nobody:
+    """Hears nothing."""
+
+    def begin(self, number: int, total: int, text: str) -> None: ...
+
+    def end(self, step: Step) -> None: ...
+
+
+NOBODY = Nobody()
 
 
 @dataclass(frozen=True)
 class Build:
     """One plan on one board, in its folder of the cache.
 
-    `steps`: design (Amaranth), synth (Yosys), place-SEED (nextpnr), pack-SEED. The folder's name is a digest of
-    everything that the result depends on (`cache.digest`).
+    Steps: design (Amaranth), synth (Yosys), count (nextpnr, packing only), place-SEED (nextpnr) and pack-SEED. The
+    folder's name is a digest of everything that the result depends on (`cache.digest`).
     """
 
     plan: Plan
@@ -64,20 +78,24 @@ class Build:
         """How the board's family is built."""
         return RECIPES[self.board.chip.family]
 
-    def synthesise(self, listener: Listener = Listener(), *, total: int = 2, first: int = 1) -> dict[str, int]:
-        """Steps design and synth: the resources of the netlist. BuildError where they are more than the chip has."""
-        self._step("design", (first, total, "elaborate the design"), listener, self._design)
-        self._step("synth", (first + 1, total, self._doing(0, "synthesise")), listener, self._synth)
-        used = synthesised(self.recipe, json.loads((self.folder / "synth" / "stat.json").read_text()))
-        require_fit(used, self.board)
-        return used
+    def synthesise(self, listener: Listener = NOBODY, *, total: int = 3, first: int = 1) -> dict[str, int]:
+        """Steps design, synth and count: the resources that the netlist takes. FitError where the chip has fewer."""
+        self.step("design", (first, total, "elaborate the design"), listener, self._design)
+        self.step("synth", (first + 1, total, self._doing(0, "synthesise")), listener, self._synth)
+        doing = self._doing(1, "count what it takes")
+        self.step("count", (first + 2, total, doing), listener, self._count)
+        utilization = json.loads((self.folder / "count" / "report.json").read_text())["utilization"]
+        stat = json.loads((self.folder / "synth" / "stat.json").read_text())
+        counts = used(self.board.chip, utilization, flip_flops(self.recipe, stat))
+        require_fit(counts, self.board)
+        return counts
 
-    def place(self, seed: int, listener: Listener = Listener(), *, total: int = 4, first: int = 3) -> Path:
+    def place(self, seed: int, listener: Listener = NOBODY, *, total: int = 5, first: int = 4) -> Path:
         """Steps place and pack for one seed: the bitstream. `synthesise` goes before."""
         doing = self._doing(1, f"place and route, seed {seed}")
-        self._step(f"place-{seed}", (first, total, doing), listener, lambda folder: self._place(folder, seed))
+        self.step(f"place-{seed}", (first, total, doing), listener, lambda folder: self._place(folder, seed))
         doing = self._doing(2, f"pack the bitstream, seed {seed}")
-        done = self._step(f"pack-{seed}", (first + 1, total, doing), listener, lambda folder: self._pack(folder, seed))
+        done = self.step(f"pack-{seed}", (first + 1, total, doing), listener, lambda folder: self._pack(folder, seed))
         return done.folder / f"top.{self.recipe.packed}"
 
     def _doing(self, index: int, text: str) -> str:
@@ -87,7 +105,7 @@ class Build:
             text += f" (first run of {tool.name} on this machine: it compiles itself, about {seconds} s more)"
         return text
 
-    def _step(self, name: str, place: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]) -> Step:
+    def step(self, name: str, place: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]) -> Step:
         target = self.folder / name
         if not (target / STEP_FILE).exists():
             listener.begin(*place)
@@ -113,7 +131,7 @@ class Build:
                 shutil.rmtree(target, ignore_errors=True)
                 staging.rename(target)
         except BuildError as error:
-            raise BuildError(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
+            raise type(error)(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return seconds
@@ -140,9 +158,17 @@ class Build:
         (folder / "synth.ys").write_text("\n".join([*lines, ""]))
         tools.run(tools.YOSYS, ["-q", "-l", "yosys.log", "synth.ys"], folder, "synth.log")
 
+    def _count(self, folder: Path) -> None:
+        tools.run(tools.NEXTPNR[self.board.chip.family], self.recipe.count(self.board.chip), folder, "count.log")
+
     def _place(self, folder: Path, seed: int) -> None:
         options = self.recipe.place(self.board.chip, self.board.clock_hz, seed)
-        tools.run(tools.NEXTPNR[self.board.chip.family], options, folder, "place.log")
+        try:
+            tools.run(tools.NEXTPNR[self.board.chip.family], options, folder, "place.log")
+        except BuildError as error:
+            if any(words in str(error) for words in FULL):
+                raise FitError(f"the design does not fit board {self.board.name}: {error}") from error
+            raise
 
     def _pack(self, folder: Path, seed: int) -> None:
         tool = tools.PACK[self.board.chip.family]
@@ -175,13 +201,13 @@ def _without_places(text: str) -> str:
     return text
 
 
-def require_fit(used: dict[str, int], board: Board) -> None:
-    """BuildError where a netlist needs more of some resource than the board's chip has, by how much."""
+def require_fit(counts: dict[str, int], board: Board) -> None:
+    """FitError where a netlist needs more of some resource than the board's chip has, by how much."""
     over = [
         f"{count} {RESOURCE_NAMES[resource]}, {count - board.chip.available(resource)} more than the "
         f"{board.chip.available(resource)} of its {board.chip.name}"
-        for resource, count in used.items()
+        for resource, count in counts.items()
         if count > board.chip.available(resource)
     ]
     if over:
-        raise BuildError(f"the design does not fit board {board.name}: it needs {'; '.join(over)}")
+        raise FitError(f"the design does not fit board {board.name}: it needs {'; '.join(over)}")

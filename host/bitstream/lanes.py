@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from spikeveil.boards.board import Board
 from spikeveil.hdl.plan import Plan
-from spikeveil.host.bitstream.errors import BuildError, DoesNotFit
+from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.estimate import estimate
 from spikeveil.host.bitstream.flow import Build, Listener
 from spikeveil.host.bitstream.report import slowest_mhz
@@ -36,13 +36,13 @@ def most_lanes(
             widest = width
             _require_hope(plan, board)
             build = Build.of(plan, board)
-            build.synthesise(listener, total=4)
-            build.place(seed, listener, total=4, first=3)
+            build.synthesise(listener, total=5)
+            build.place(seed, listener, total=5, first=4)
             reached = slowest_mhz(build, seed)
             if reached * 1e6 >= board.clock_hz:
                 return build
             raise BuildError(f"{reached:.1f} MHz, and board {board.name} runs at {board.clock_hz / 1e6:g}")
-        except (DoesNotFit, ValueError) as error:
+        except (FitError, ValueError) as error:
             reason = error
         except BuildError as error:
             if "MHz" not in str(error):
@@ -53,8 +53,8 @@ def most_lanes(
 
 
 def _require_hope(plan: Plan, board: Board) -> None:
-    """DoesNotFit where the estimate is so far over that synthesis would be a waste of time."""
+    """FitError where the estimate is so far over that synthesis would be a waste of time."""
     for resource, figure in estimate(plan, board).resources.items():
         available = board.chip.available(resource)
         if figure.value > HOPELESS * available:
-            raise DoesNotFit(f"it would need about {figure.value} {resource} of {available}, by the estimate")
+            raise FitError(f"it would need about {figure.value} {resource} of {available}, by the estimate")

