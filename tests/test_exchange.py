@@ -217,6 +217,13 @@ def test_without_data_scales_come_from_the_weights_and_nothing_is_measured() -> 
     assert "agreement" not in importing.report(imported, made)[0]
 
 
+def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
+    made = graph((2,), dense([[8, -8]]), spiking(tau=10.0, r=10.0, v_threshold=9.0))
+    for data in (None, coins(2, 5, 2)):
+        leaks = [importing.import_graph(made, importing.Formats(leak_bits=bits), data).spec for bits in (4, 12)]
+        assert [spec.layers[0].leak for spec in leaks] == [Leak.scale(14, 4), Leak.scale(3686, 12)]
+
+
 def test_inputs_that_are_no_spikes_are_refused() -> None:
     with pytest.raises(ValueError) as refusal:
         importing.binary(np.full((1, 2, 3), 0.5), 3)

@@ -19,6 +19,8 @@ EXAMPLE = (
     "--compare gt --data images.npz"
 )
 
+FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
+
 
 @click.command(name="import", epilog=EXAMPLE)
 @click.argument("file", metavar="NET.nir", type=click.Path(exists=True, dir_okay=False))
@@ -26,6 +28,9 @@ EXAMPLE = (
 @choice_options
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
 @click.option("--state-bits", type=click.IntRange(2, 32), default=16, show_default=True, help="Bits of a potential.")
+@click.option(
+    "--leak-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of a leak's fraction."
+)
 @click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
 @click.option("--data", metavar="DATA", help="Input spikes (.npy, .npz, `digits`) that choose the scales; measured on.")
 @layout_option
@@ -53,7 +58,7 @@ def import_(file: str, **options: Any) -> None:
         with refusals():
             choices.require(order)
         graph = reference.build(source, choices)
-        formats = importing.Formats(options["weight_bits"], options["state_bits"], options["per_neuron"])
+        formats = importing.Formats(**{name: options[name] for name in FORMATS})
         records = read_records(options["data"], options["layout"]) if options["data"] else None
         imported = importing.import_graph(graph, formats, None if records is None else records.inputs)
         spec, origin = imported.spec, imported.origin(graph, Path(file).name, formats)

@@ -11,16 +11,25 @@ from spikeveil.host.data.float_model import FloatLayer
 from spikeveil.host.exchange.lower import Lowered, lower
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.training import scales
-from spikeveil.pysim import LayerSpec, Network, NetworkSpec, checks
+from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec, checks
 
 
 @dataclass(frozen=True)
 class Formats:
-    """Integer formats to import to: bits of weights (2 to 8) and of potentials; one scale a layer, or one a neuron."""
+    """Integer formats to import to.
+
+    Bits of weights (2 to 8), of potentials (2 to 32), and of the fraction that stands for a decay (1 to 16, see
+    `scales.closest_leak`); one scale a layer, or one a neuron.
+    """
 
     weight_bits: int = 8
     state_bits: int = 16
     per_neuron: bool = False
+    leak_bits: int = scales.LEAK_BITS
+
+    def leak(self, layer: FloatLayer) -> Leak:
+        """The leak that stands for a layer's decay."""
+        return scales.closest_leak(layer.decay, self.leak_bits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +78,7 @@ def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | Non
         weight_bits=formats.weight_bits,
         state_bits=formats.state_bits,
         per_neuron=formats.per_neuron,
+        leaks=[formats.leak(layer) for layer in lowered.network.layers],
     )
     return Imported(found.spec, lowered, found.exponents, found.reports, _agreement(graph, found.spec, flat))
 
@@ -89,7 +99,13 @@ def _unmeasured(layer: FloatLayer, formats: Formats) -> tuple[LayerSpec, scales.
     exponent = int(np.max(scales.fitting_exponent(layer.weights, formats.weight_bits)))
     top = 1 << (formats.state_bits - 1)
     for tried in range(exponent, scales.MIN_EXPONENT - 1, -1):
-        spec = scales.integer_layer(layer, tried, weight_bits=formats.weight_bits, state_bits=formats.state_bits)
+        spec = scales.integer_layer(
+            layer,
+            tried,
+            weight_bits=formats.weight_bits,
+            state_bits=formats.state_bits,
+            leak=formats.leak(layer),
+        )
         if spec.threshold is None or int(np.max(spec.threshold)) < top:
             return spec, tried
     raise ValueError(f"threshold must fit {formats.state_bits} state bits at some scale, and none was found")
