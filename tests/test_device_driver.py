@@ -233,6 +233,33 @@ def test_a_device_that_loses_everything_again_and_again_ends_in_one_sentence(boa
     assert leases(ledger) == [10, 5, 2, 1, 1, 1]
 
 
+def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger) -> None:
+    class Loose(DirectPort):
+        """Holds for the few messages of a greeting."""
+
+        def open(self) -> DirectPort:
+            self.left = 8
+            return self
+
+        def write(self, data: bytes) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise LineLost("the plug is loose")
+            super().write(data)
+
+    class Firm(Loose):
+        def open(self) -> DirectPort:
+            self.left = 3
+            return self
+
+    wire = Wire(Twin(SPEC, describe(SPEC, loadable=True)))
+    with Device.open(Loose(wire), timing=QUICK) as device:
+        device.load(SPEC)
+        device.link.port = Firm(wire)
+        with pytest.raises(DeviceStuck, match=r"^the line to direct was lost 200 times and nothing came in between$"):
+            device.run(SPIKES, ledger=ledger, budget="data")
+
+
 def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: Ledger) -> None:
     there = board(loadable=True)
     other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
@@ -418,15 +445,20 @@ def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
         Device.open(port, timing=QUICK)
 
 
-def test_most_of_a_good_line_is_payload(ledger: Ledger) -> None:
+@pytest.mark.parametrize(("baud", "window"), [(115_200, 2048), (3_000_000, 2048), (115_200, 512), (3_000_000, 512)])
+def test_a_busy_line_carries_mostly_payload(ledger: Ledger, baud: int, window: int) -> None:
     states: list[Progress] = []
     spikes = np.random.default_rng(1).random((400, 16, 40)) < 0.1
     wide = NetworkSpec([LayerSpec(np.ones((40, 40), int), 3, flip=FlipSpec(1, 2))])
-    with Device.open(DirectPort(Wire(Twin(wide))), timing=QUICK) as device:
+    payload, rate = 400 * 16 * 5, baud / 10  # bytes in each direction; bytes a second
+    port = SlowPort(Wire(Twin(wide, describe(wide, window=window, outbox=window))), rate, 0.0)
+    with Device.open(port) as device:
         device.load(wide)
+        begun = port.time
         device.run(spikes, ledger=ledger, budget="data", lease_records=400, progress=states.append)
-    assert states[-1].payload == 2 * 400 * 16 * 5
-    assert states[-1].payload / states[-1].line > 0.8
+    assert states[-1].payload == 2 * payload
+    assert states[-1].payload / states[-1].line > 0.85
+    assert payload / rate / (port.time - begun) > 0.83  # of what the line could carry in that time, each way
 
 
 PROGRAM = """

@@ -25,6 +25,7 @@ Found = TypeVar("Found")
 
 BARREN = 6  # leases in a row that may be lost without a record received
 OPENINGS = 20  # times that one lease may be offered to the device
+LOSSES = 200  # times that the line may be lost and come back without a byte of output in between
 
 
 @dataclass
@@ -67,6 +68,7 @@ class Campaign:
 
     def __post_init__(self) -> None:
         self.granted: list[Lease] = []
+        self._losses = 0
         self.progress = Progress(int(self.results.received.sum()), len(self.records))
 
     def run(self) -> Released:
@@ -134,7 +136,7 @@ class Campaign:
             try:
                 answer = self.device.link.ask_once(Kind.OPEN, secret, **values, format=format)
             except LineLost:
-                self.device.reconnect()
+                self._reconnect()
                 answer = None
             if self._own(lease, session):
                 return
@@ -158,6 +160,8 @@ class Campaign:
         start = link.sent + link.received
 
         def show() -> None:
+            if stream.accepted + len(stream.output) > self.progress.payload - before.payload:
+                self._losses = 0
             self.progress = replace(
                 before,
                 steps=before.steps + len(stream.output) // self.device.identity.output_bytes,
@@ -171,7 +175,7 @@ class Campaign:
                 stream.run(show)
                 return
             except LineLost:
-                self.device.reconnect()
+                self._reconnect()
                 self._own(lease, stream.session)
 
     def _steady(self, action: Callable[[], Found]) -> Found:
@@ -180,4 +184,10 @@ class Campaign:
             try:
                 return action()
             except LineLost:
-                self.device.reconnect()
+                self._reconnect()
+
+    def _reconnect(self) -> None:
+        self._losses += 1
+        if self._losses > LOSSES:
+            raise DeviceStuck(f"the line to {self.device.name} was lost {LOSSES} times and nothing came in between")
+        self.device.reconnect()

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost
 from spikeveil.host.device.link import Link
-from spikeveil.pysim.link import WRAP, Identity, Kind, Message, Result, State, Status, room
+from spikeveil.pysim.link import WRAP, Identity, Kind, Message, Result, State, Status
 
-FULL_PIECE = room(Kind.INPUT)
+FULL_PIECE = 224  # bytes of input at once: as many bytes of output, and a step more, still fit one frame
 MAX_IDLE = 16
 GIVE_UP = 4  # times that a closed lease may be asked for the rest of its output
 
@@ -27,6 +27,7 @@ class Stream:
     def __init__(self, link: Link, identity: Identity, session: int, data: bytes, due: int) -> None:
         self.link, self.identity, self.session, self.data, self.due = link, identity, session, data, due
         self.output = bytearray()
+        self._piece = max(1, min(FULL_PIECE, identity.window // 3))  # one on its way, one waiting, one being answered
         self._accepted = self._next = 0  # input that the device has, and what is sent next
         self._limit = 0  # input that it may be sent
         self._confirmed = 0  # output that the device knows to be here
@@ -42,6 +43,7 @@ class Stream:
         self._recover()
         while len(self.output) < self.due:
             self._send()
+            self._acknowledge()
             self._listen()
             progress()
         return bytes(self.output)
@@ -53,9 +55,9 @@ class Stream:
 
     def _send(self) -> None:
         """Whole pieces as far as the credit goes; a smaller one only at the end, or where the device may run dry."""
-        while not self._lost and (size := min(FULL_PIECE, len(self.data) - self._next, self._limit - self._next)) > 0:
+        while not self._lost and (size := min(self._piece, len(self.data) - self._next, self._limit - self._next)) > 0:
             last = self._next + size == len(self.data)
-            if size < FULL_PIECE and not last and self._limit - self._next < self.identity.window // 2:
+            if size < self._piece and not last and self._limit - self._next < self.identity.window // 2:
                 return  # the device has enough to go on with
             self.link.send(
                 Kind.INPUT,
@@ -66,6 +68,11 @@ class Stream:
             )
             self._next += size
 
+    def _acknowledge(self) -> None:
+        """Confirm output where no piece of input went that would have done so, before the outbox is full."""
+        if len(self.output) - self._confirmed >= max(1, self.identity.outbox // 2):
+            self.link.send(Kind.TAKE, session=self.session, taken=self._confirm(), again=0)
+
     def _listen(self) -> None:
         """Take what arrives; find out where the device stands where something is missing or nothing came."""
         damaged = self.link.damaged
@@ -75,8 +82,6 @@ class Stream:
         if len(self.output) < self.due and (self._lost or not messages or self.link.damaged > damaged):
             self._idle = min(MAX_IDLE, 2 * self._idle)
             self._recover()
-        elif len(self.output) - self._confirmed >= max(1, self.identity.outbox // 4):
-            self.link.send(Kind.TAKE, session=self.session, taken=self._confirm(), again=0)
 
     def _hear(self, message: Message) -> None:
         """Whatever the device sends, in answer or not; what belongs to another session says nothing here."""
