@@ -11,14 +11,18 @@ from spikeveil.host.cli.privacy_options import json_option
 from spikeveil.host.cli.refusals import refusals
 
 if TYPE_CHECKING:
+    from spikeveil.host.exchange.choices import Choices
+    from spikeveil.host.exchange.nodes import NirFile
     from spikeveil.host.exchange.records import Records
     from spikeveil.host.exchange.reference import FloatGraph
+    from spikeveil.pysim.spec import NetworkSpec
 
 EXAMPLE = (
     "Example: spikeveil import net.nir -o net.snn --dt 1e-4 --decay euler --reset subtract --reset-timing delayed "
     "--compare gt --data images.npz"
 )
 
+SOME = 16  # records that a choice must reproduce before it is tried on all
 FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
 
 
@@ -44,33 +48,44 @@ def import_(file: str, **options: Any) -> None:
     What the file does not say is asked for and never guessed; the answers are kept in the network file. A file that
     `spikeveil export` wrote says all, and gives back the very network.
     """
-    from spikeveil.host.exchange import chain, exporting, importing, nodes, reference
+    from spikeveil.host.exchange import exporting, nodes
     from spikeveil.pysim import storage
 
     choices, source = read_choices(options), nodes.read(Path(file))
     spec = None if options["ignore_note"] else exporting.restored(source)
-    if spec is not None:
-        record: dict[str, Any] = {"fingerprint": spec.fingerprint, "exact": True, "file": options["output"]}
-        origin: dict[str, Any] = {"made_by": "spikeveil import", "source": Path(file).name, "exact": True}
-        origin["source_sha256"] = source.sha256
+    if spec is None:
+        spec, origin, record = _quantised(source, choices, Path(file).name, options)
     else:
-        order = chain.ordered(source)
-        with refusals():
-            choices.require(order)
-        graph = reference.build(source, choices)
-        formats = importing.Formats(**{name: options[name] for name in FORMATS})
-        records = read_records(options["data"], options["layout"]) if options["data"] else None
-        imported = importing.import_graph(graph, formats, None if records is None else records.inputs)
-        spec, origin = imported.spec, imported.origin(graph, Path(file).name, formats)
-        record = {"fingerprint": spec.fingerprint, "exact": False, "choices": choices.record()}
-        record |= {"file": options["output"], "layers": importing.report(imported, graph)}
-        record |= {"deviations": list(imported.lowered.deviations), "recorded": _recorded(graph, records)}
+        origin, record = {"made_by": "spikeveil import", "source": Path(file).name, "source_sha256": source.sha256}, {}
     if options["output"]:
         storage.save(spec, Path(options["output"]), origin)
+    record = {"fingerprint": spec.fingerprint, "exact": not record, "file": options["output"], **record}
     if options["as_json"]:
         click.echo(json.dumps(record, indent=2))
     else:
         _print(file, record)
+
+
+def _quantised(
+    source: "NirFile", choices: "Choices", name: str, options: dict[str, Any]
+) -> tuple["NetworkSpec", dict[str, Any], dict[str, Any]]:
+    """The network, its note of origin, and what to report. UsageError where a choice is missing."""
+    from spikeveil.host.exchange import chain, importing, reference
+
+    order = chain.ordered(source)
+    with refusals():
+        choices.require(order)
+    graph = reference.build(source, choices)
+    formats = importing.Formats(**{name: options[name] for name in FORMATS})
+    records = read_records(options["data"], options["layout"]) if options["data"] else None
+    imported = importing.import_graph(graph, formats, None if records is None else records.inputs)
+    record = {
+        "choices": choices.record(),
+        "layers": importing.report(imported, graph),
+        "deviations": list(imported.lowered.deviations),
+        "recorded": _recorded(graph, records),
+    }
+    return imported.spec, imported.origin(graph, name, formats), record
 
 
 def _recorded(graph: "FloatGraph", records: "Records | None") -> dict[str, Any] | None:
@@ -82,26 +97,28 @@ def _recorded(graph: "FloatGraph", records: "Records | None") -> dict[str, Any] 
 
     if records is None or records.spikes is None:
         return None
+    inputs, spikes = records.inputs, records.spikes
 
-    def different(choices: Choices) -> int:
-        last = reference.build(graph.file, choices).run(records.inputs)[-1].spikes
-        if records.spikes is None or last.shape != records.spikes.shape:
-            raise ValueError(f"data spikes must have shape {last.shape}, that of the graph's output")
-        return int((last != records.spikes).sum())
+    def different(choices: Choices, count: int) -> int:
+        last = reference.build(graph.file, choices).run(inputs[:count])[-1].spikes
+        if last.shape[2] != spikes.shape[2]:
+            raise ValueError(
+                f"data spikes must be of {last.shape[2]} neurons, the graph's output, not {spikes.shape[2]}"
+            )
+        return int((last != spikes[:count]).sum())
 
-    found = different(graph.choices)
+    found = different(graph.choices, len(inputs))
     others: list[dict[str, Any]] = []
-    if found:
-        names = ["reset", "reset_timing", "compare", *(["gain"] if graph.choices.decay == "exp" else [])]
-        for values in product(*(WORDS[name] for name in names)):
-            tried = dict(zip(names, values, strict=True))
-            try:
-                alike = different(Choices.of(graph.choices.record() | tried)) == 0
-            except ValueError:  # such as a v_reset that subtracting has no use for
-                continue
-            if alike:
+    names = ["reset", "reset_timing", "compare", *(["gain"] if graph.choices.decay == "exp" else [])]
+    for values in product(*(WORDS[name] for name in names)) if found else ():
+        tried = dict(zip(names, values, strict=True))
+        try:
+            other = Choices.of(graph.choices.record() | tried)
+            if different(other, SOME) == 0 and different(other, len(inputs)) == 0:
                 others.append(tried)
-    return {"compared": int(records.spikes.size), "different": found, "choices_that_match": others}
+        except ValueError:  # such as a v_reset that subtracting has no use for
+            continue
+    return {"compared": int(spikes.size), "different": found, "choices_that_match": others}
 
 
 def _print(file: str, record: dict[str, Any]) -> None:
