@@ -84,11 +84,15 @@ class Build:
         self.step("synth", (first + 1, total, self._doing(0, "synthesise")), listener, self._synth)
         doing = self._doing(1, "count what it takes")
         self.step("count", (first + 2, total, doing), listener, self._count)
-        utilization = json.loads((self.folder / "count" / "report.json").read_text())["utilization"]
-        stat = json.loads((self.folder / "synth" / "stat.json").read_text())
-        counts = used(self.board.chip, utilization, flip_flops(self.recipe, stat))
+        counts = self.counts()
         require_fit(counts, self.board)
         return counts
+
+    def counts(self) -> dict[str, int]:
+        """The resources that the netlist takes; step count goes before."""
+        utilization = json.loads((self.folder / "count" / "report.json").read_text())["utilization"]
+        stat = json.loads((self.folder / "synth" / "stat.json").read_text())
+        return used(self.board.chip, utilization, flip_flops(self.recipe, stat))
 
     def place(self, seed: int, listener: Listener = NOBODY, *, total: int = 5, first: int = 4) -> Path:
         """Steps place and pack for one seed: the bitstream. `synthesise` goes before."""

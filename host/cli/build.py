@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spikeveil.boards.board import Board
     from spikeveil.hdl.plan import Plan
     from spikeveil.host.bitstream.flow import Build
-    from spikeveil.host.bitstream.report import Workload
+    from spikeveil.host.bitstream.workload import Workload
     from spikeveil.host.cli.build_screen import Screen
     from spikeveil.pysim.spec import NetworkSpec
 
@@ -62,7 +62,7 @@ def build(network: str, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from spikeveil.host.bitstream.report import Workload
+    from spikeveil.host.bitstream.workload import Workload
     from spikeveil.host.cli.build_screen import Screen, summary
 
     spec, board = load_network(network), choose_board(options)

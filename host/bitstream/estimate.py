@@ -1,0 +1,80 @@
+"""What a plan will take on a board, at once and without any tool: a fit to real builds, and the error it has shown.
+
+`calibration.py` holds the fit; `scripts/calibrate_estimate.py` builds its networks and writes it. Cycles are exact.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeveil.boards.board import Board
+from spikeveil.boards.chips import Family
+from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.spikes import rows
+from spikeveil.host.bitstream.calibration import FITS
+
+FITTED = ("lut", "ff", "bram")
+#: words x bits that one block RAM can be
+SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """An estimate, and the largest error, as a share, that it has shown against real builds it was not fitted to."""
+
+    value: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated resources by name; `builds`: how many real ones stand behind them."""
+
+    resources: dict[str, Figure]
+    builds: int
+
+
+def features(plan: Plan, family: Family) -> dict[str, list[float]]:
+    """What the fit multiplies, for each resource."""
+    layers = plan.spec.layers
+    lanes = [plan.layer_lanes(layer) for layer in layers]
+    datapath = sum(
+        count * (layer.state_bits + layer.accumulator_bits) for count, layer in zip(lanes, layers, strict=True)
+    )
+    drawn = sum(plan.per_beat(layer) * layer.flip.bits for layer in layers if layer.flip is not None)
+    logic = [1.0, float(len(layers)), float(datapath), float(len(plan.spec.flipped)), float(drawn)]
+    return {"lut": logic, "ff": logic, "bram": [1.0, float(len(layers)), float(blocks(plan, family))]}
+
+
+def blocks(plan: Plan, family: Family) -> int:
+    """Block RAMs that the weights and potentials of all layers fill."""
+    total = 0
+    for layer in plan.spec.layers:
+        lanes = plan.layer_lanes(layer)
+        deep = rows(layer.neurons, lanes)
+        total += block_rams(deep * layer.inputs, lanes * layer.weight_bits, family)
+        total += block_rams(deep, lanes * layer.state_bits, family) if family == "ice40" else 0  # else in LUTs
+    return total
+
+
+def block_rams(words: int, bits: int, family: Family) -> int:
+    """The fewest block RAMs of one shape that hold `words` words of `bits` bits."""
+    return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in SHAPES[family])
+
+
+def estimate(plan: Plan, board: Board) -> Estimate:
+    """Estimated LUTs, flip-flops and block RAMs. ValueError where the family was never calibrated."""
+    family = board.chip.family
+    if family not in FITS:
+        raise ValueError(f"board {board.name} cannot be estimated: no build of {family} is in the calibration")
+    fit = FITS[family]
+    resources = {
+        name: Figure(round(float(np.dot(fit[name]["weights"], values))), float(fit[name]["error"]))
+        for name, values in features(plan, family).items()
+    }
+    return Estimate(resources, int(fit["builds"]))
