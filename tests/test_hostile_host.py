@@ -30,9 +30,10 @@ def layer(inputs: int, neurons: int, **changes: object) -> LayerSpec:
 def plans() -> dict[str, Plan]:
     """Small devices that differ in all that a host can see."""
     one, two = NetworkSpec([layer(12, 6)]), NetworkSpec([layer(20, 9), layer(9, 11)])
+    paced = NetworkSpec([layer(12, 6)], cadence=120)  # a kept transcript says so
     readout = NetworkSpec([layer(12, 6), layer(6, 3, threshold=None, readout=True, flip=None, state_bits=12)])
     return {
-        "trivium": Plan(one, 6),
+        "trivium": Plan(paced, 6),
         "two flippers, lfsr": Plan(two, 4, source="lfsr"),
         "potentials": Plan(readout, 3),
         "loadable": Plan(one, 2, loadable=True),
