@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from spikeveil.host.cli import main
+from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.model import TwinBoard
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
@@ -216,6 +218,17 @@ def test_an_insecure_demonstration(folder: Path) -> None:
     assert claim["epsilon_delta"]["record_epsilon"] == "inf"
     assert "nominal: an insecure demonstration" in claim["spent"]
     assert not Path("my.ledger.key").exists()
+
+
+def test_the_page_names_every_option_and_exit_code() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "device.md").read_text()
+    section = page[page.index("## `spikeveil run NETWORK`") : page.index("## `spikeveil devices")]
+    options = set(re.findall(r"--[a-z][a-z-]+", call("run --help").stdout)) - {"--help", "--probe"}
+    assert len(options) > 15
+    assert [option for option in sorted(options) if f"`{option}" not in section] == []
+    codes = {5, *(kind.exit_code for kind in DeviceError.__subclasses__())}
+    assert codes == {3, 4, 5}
+    assert all(f"\n| {code} | " in section for code in (0, 1, 2, *codes))
 
 
 def test_devices_are_asked_only_when_told(board: TwinBoard) -> None:
