@@ -8,11 +8,11 @@ BYTES = 4
 
 
 class Turning(wiring.Component):
-    """A register that shows one byte, the lowest first, and turns to the next with `turn`; after four turns it stands as before.
+    """Shows one byte of a number, the lowest first, and turns to the next with `turn`; after four it stands as before.
 
-    `byte` is that of the number plus one that `add` shows in the same way; the sum stays where `keep` is high in all
-    four turns. `own` is that of the number itself, and `place`, 0 to 3, which one it is. `clear` (one cycle), like reset,
-    makes the number 0 and shows its lowest byte.
+    `byte` is that of the number plus one that `add` shows in the same way, modulo 2^32; the sum stays where `keep` is
+    high in all four turns. `own` is that of the number itself, and `place`, 0 to 3, which one it is. `clear` (one
+    cycle) makes the number 0 and shows its lowest byte; reset does too, but the number is `init`.
     """
 
     add: Signal
@@ -23,7 +23,8 @@ class Turning(wiring.Component):
     own: Signal
     place: Signal
 
-    def __init__(self) -> None:
+    def __init__(self, init: int = 0) -> None:
+        self.init = init
         super().__init__(
             {
                 "add": In(8),
@@ -36,7 +37,7 @@ class Turning(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        number, carry, over = Signal(8 * BYTES), Signal(), Signal()
+        number, carry, over = Signal(8 * BYTES, init=self.init), Signal(), Signal()
         m.d.comb += [self.own.eq(number), Cat(self.byte, over).eq(self.own + self.add + carry)]
         with m.If(self.turn):
             m.d.sync += number.eq(Cat(number[8:], Mux(self.keep, self.byte, self.own)))
