@@ -80,6 +80,10 @@ class TwinPort:
         """Seconds."""
         return self.time
 
+    def power_cycle(self) -> None:
+        """Off and on."""
+        self.twin.send(None)
+
     def wait(self, seconds: float) -> None:
         """Let them pass."""
         self.time += seconds

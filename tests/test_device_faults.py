@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,24 +13,21 @@ from random import Random
 import numpy as np
 import pytest
 from audit import Audit
+from device_nursery import board_spec, network
 from mischief import FaultyPort, TwinPort
 
+from spikeveil.hdl.top import identity
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import DeviceError
+from spikeveil.host.device.line import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
-from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
+from spikeveil.host.virtual.process import VirtualBoard
 from spikeveil.pysim import top as twin
+from spikeveil.pysim.link import Identity
 
 NURSERY = Path(__file__).with_name("device_nursery.py")
 STEPS, RECORDS = 16, 20
 MEANS = (100, 200, 500, 1000)  # bytes between two faults; a long frame has 256
-
-
-def network() -> NetworkSpec:
-    """One small private layer."""
-    rng = np.random.default_rng(4)
-    weights = rng.integers(-8, 8, (20, 24))
-    return NetworkSpec([LayerSpec(weights, 9, Leak.shift(3), weight_bits=4, flip=FlipSpec.for_epsilon(1.0, 8))])
 
 
 @dataclass
@@ -43,6 +41,9 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     steps: int = 0
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
     def __str__(self) -> str:
         faults = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
         return (
@@ -51,20 +52,13 @@ class Tally:
         )
 
 
-def one_run(seed: int, folder: Path, tally: Tally) -> None:
-    """Some records over a line of some badness; every check that does not need the whole campaign."""
-    dice, spec = Random(seed), network()
+def one_run(seed: int, port: Port, power_cycle: Callable[[], None], identity: Identity, folder: Path) -> Tally:
+    """Some records over a line of some badness, with every check."""
+    dice, spec, tally = Random(seed), network(), Tally(runs=1)
     spikes = np.random.default_rng(seed).random((RECORDS, STEPS, spec.inputs)) < 0.3
-    device = twin.Device(spec)
     path = folder / f"{seed}.ledger"
-    audit, port = Audit(path), TwinPort(device)
-    faulty = FaultyPort(
-        port,
-        dice,
-        mean=dice.choice(MEANS),
-        power_cycle=lambda: port.twin.send(None) and None,
-        tap=audit.hear,
-    )
+    audit = Audit(path)
+    faulty = FaultyPort(port, dice, mean=dice.choice(MEANS), power_cycle=power_cycle, tap=audit.hear)
     with Ledger(path, state_directory=folder / "state") as ledger:
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
         try:
@@ -72,25 +66,54 @@ def one_run(seed: int, folder: Path, tally: Tally) -> None:
                 host.load(spec)
                 faulty.lost_after = dice.choice((0, 12, 40))  # from here on, the run must go on where it was
                 released = host.run(spikes, ledger=ledger, budget="data", lease_records=dice.choice((3, 5, RECORDS)))
-            audit.check_rows(released.spikes, released.leases, released.places, device.identity)
+            audit.check_rows(released.spikes, released.leases, released.places, identity)
             tally.right += 1
         except DeviceError as error:
             assert len(str(error)) > 10 and "\n" not in str(error)
             tally.errors[type(error).__name__] += 1
-        tally.steps += audit.check(spec, device.identity, ledger)
-    tally.runs += 1
-    tally.faults += faulty.done
-    tally.events += faulty.events
+        tally.steps = audit.check(spec, identity, ledger)
+    tally.faults, tally.events = faulty.done, faulty.events
+    return tally
+
+
+def at_the_twin(seed: int, folder: Path) -> Tally:
+    """A run with the twin and its own clock."""
+    device = twin.Device(network())
+    port = TwinPort(device)
+    return one_run(seed, port, port.power_cycle, device.identity, folder)
+
+
+def campaign(run: Callable[[int], Tally], faults: int, runs: int) -> Tally:
+    """So many faults, in so many runs at least."""
+    total, seed = Tally(), 0
+    while sum(total.faults.values()) < faults or total.runs < runs:
+        total += run(seed)
+        seed += 1
+    return total
 
 
 def test_bytes_go_wrong(tmp_path: Path, soak: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    tally, seed = Tally(), 0
-    while sum(tally.faults.values()) < (10_000 if soak else 400) or tally.runs < (200 if soak else 10):
-        one_run(seed, tmp_path, tally)
-        seed += 1
+    total = campaign(lambda seed: at_the_twin(seed, tmp_path), *((10_000, 200) if soak else (400, 10)))
     with capsys.disabled():
-        print(f"\n{tally}")
-    assert tally.right > tally.runs / 2
+        print(f"\ntwin: {total}")
+    assert total.right > total.runs / 2
+
+
+@pytest.mark.verilator
+def test_bytes_go_wrong_at_the_gateware(tmp_path: Path, soak: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same with the virtual board, in the time that it takes."""
+    spec = board_spec()
+    device = identity(spec.plan, clock_hz=spec.clock)
+    with VirtualBoard(spec) as board:
+
+        def run(seed: int) -> Tally:
+            board.power_cycle()  # each run has a ledger of its own, and the board serves one at a time
+            return one_run(seed, SerialPort(board.port), board.power_cycle, device, tmp_path)
+
+        total = campaign(run, *((1000, 20) if soak else (30, 2)))
+    with capsys.disabled():
+        print(f"\ngateware: {total}")
+    assert total.right > total.runs / 2
 
 
 @pytest.mark.parametrize("device", ["twin", pytest.param("gateware", marks=pytest.mark.verilator)])
