@@ -3,14 +3,14 @@
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike
 
+from spikeveil.hdl.memories import Banks, Write, table
 from spikeveil.hdl.sequencer import Work
-from spikeveil.hdl.spikes import Write, fill, memory_depth, rows
+from spikeveil.hdl.spikes import rows
 from spikeveil.pysim.image import number_bits
 from spikeveil.pysim.spec import LayerSpec, signed_bits
 
@@ -40,8 +40,8 @@ class Accumulator(wiring.Component):
     """Adds one weight to each of `lanes` sums a cycle, exactly; a row's sums start at its biases.
 
     `sums` (lane 0 lowest) holds the row's W x + bias three cycles after the `work` marked last, for one cycle.
-    The weight memory is `lanes * weight_bits` wide and inputs * rows deep, its output registered. It has no state
-    to reset: a row starts afresh with its first work. With `load`, the memories start empty and are written through
+    The weight memory (`hdl.memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to
+    reset: a row starts afresh with its first work. With `load`, the memories start empty and are written through
     that port, weights as memory 0, biases as memory 1; `spec` then only says how wide everything is.
     """
 
@@ -50,7 +50,7 @@ class Accumulator(wiring.Component):
     load: Any
 
     def __init__(self, spec: LayerSpec, *, lanes: int, load: Write | None = None) -> None:
-        self.spec, self.lanes, self.bits, self.loadable = spec, lanes, sum_bits(spec), load is not None
+        self.spec, self.lanes, self.bits, self.layout = spec, lanes, sum_bits(spec), load
         self.start_bits = self.bits if load is None else number_bits(spec)
         count = rows(spec.neurons, lanes)
         layout = Work(weights=spec.inputs * count, rows=count)
@@ -61,42 +61,47 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, lanes = self.spec, self.lanes
-        columns = (column for row in by_row(spec.weights, lanes) for column in np.moveaxis(row, 1, 0))
-        memory: Memory = Memory(
-            shape=unsigned(lanes * spec.weight_bits),
-            depth=memory_depth(spec.inputs * rows(spec.neurons, lanes)),
-            init=[] if self.loadable else [pack(column, spec.weight_bits) for column in columns],
-            attrs={"ram_style": "block"},
+        m.submodules.weights = weights = Banks(
+            depth=spec.inputs * rows(spec.neurons, lanes),
+            lanes=lanes,
+            bits=spec.weight_bits,
+            init=self._rom(),
+            load=self.layout,
         )
-        m.submodules.weights = memory
-        if self.loadable:
-            fill(m, memory, self.load, 0)
-        read = memory.read_port()
-        weights, first, empty = Signal(lanes * spec.weight_bits), Signal(2), Signal()
-        m.d.comb += read.addr.eq(self.work.address)
-        m.d.sync += [first.eq(first << 1 | self.work.first), empty.eq(self.work.empty), weights.eq(read.data)]
-        with m.If(empty):
-            m.d.sync += weights.eq(0)
+        first = Signal(2)
+        m.d.comb += [weights.address.eq(self.work.address), weights.blank.eq(self.work.empty)]
+        m.d.sync += first.eq(first << 1 | self.work.first)
+        if self.layout is not None:
+            m.d.comb += weights.load.eq(self.load)
         starts = self._biases(m)
         for lane in range(lanes):
             total = self.sums.word_select(lane, self.bits)
-            weight = weights.word_select(lane, spec.weight_bits).as_signed()
+            weight = weights.word.word_select(lane, spec.weight_bits).as_signed()
             start = starts.word_select(lane, self.start_bits)
             m.d.sync += total.eq(Mux(first[1], start.as_signed(), total.as_signed()) + weight)
         return m
+
+    def _rom(self) -> list[int]:
+        """The weights as words, row by row, in each row an input after the other."""
+        if self.layout is not None:
+            return []
+        by_rows = by_row(self.spec.weights, self.lanes)
+        return [pack(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]
 
     def _biases(self, m: Module) -> Signal:
         """The biases of the row whose weights are in the output register."""
         starts = Signal(self.lanes * self.start_bits)
         if self.spec.bias is not None:
-            bits = self.start_bits
-            rom = [] if self.loadable else [pack(row, bits) for row in by_row(self.spec.bias, self.lanes)]
-            depth = memory_depth(rows(self.spec.neurons, self.lanes))
-            memory: Memory = Memory(shape=starts.shape(), depth=depth, init=rom)
-            m.submodules.biases = memory
-            read = memory.read_port()
-            m.d.comb += read.addr.eq(self.work.row)
-            m.d.sync += starts.eq(read.data)
-            if self.loadable:
-                fill(m, memory, self.load, 1)
+            lines = by_row(self.spec.bias, self.lanes)
+            word = table(
+                m,
+                "biases",
+                depth=rows(self.spec.neurons, self.lanes),
+                width=len(starts),
+                address=self.work.row,
+                init=[pack(line, self.start_bits) for line in lines] if self.layout is None else [],
+                load=None if self.layout is None else self.load,
+                place=1,
+            )
+            m.d.sync += starts.eq(word)
         return starts

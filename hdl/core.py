@@ -13,7 +13,7 @@ from spikeveil.hdl.plan import Plan
 
 class Core(wiring.Component):
     """The ports are the guard's that look outwards, and some of the network's: `late`, and `load` where the plan is
-    loadable: the words of an image (`hdl.spikes.Write`), only while `busy` is low.
+    loadable: the words of an image (`hdl.memories.Write`), only while `busy` is low.
 
     `busy` is high while a lease is open, and until the last of its steps has left; while it is low the network is held
     in reset. So each lease begins with record 0 and nothing of the one before it.

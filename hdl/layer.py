@@ -11,8 +11,9 @@ from spikeveil.hdl import neuron
 from spikeveil.hdl.accumulator import Accumulator
 from spikeveil.hdl.flipper import Flipper
 from spikeveil.hdl.limiter import FlowRow, Limiter
+from spikeveil.hdl.memories import Write
 from spikeveil.hdl.sequencer import Sequencer
-from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, Write, rows
+from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, rows
 from spikeveil.pysim.spec import LayerSpec
 
 MIN_QUEUED_ROWS = 16

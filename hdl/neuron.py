@@ -10,8 +10,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.accumulator import by_row, pack, sum_bits
+from spikeveil.hdl.memories import UNCHECKED, Write, read, table, word_of
 from spikeveil.hdl.sequencer import Work
-from spikeveil.hdl.spikes import Write, fill, memory_depth, rows, word_of
+from spikeveil.hdl.spikes import memory_depth, rows
 from spikeveil.pysim.image import number_bits
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, signed_bits
@@ -85,18 +86,17 @@ class Neurons(wiring.Component):
         m = Module()
         width = self.spec.state_bits
         memory: Memory = Memory(
-            shape=unsigned(self.lanes * width), depth=memory_depth(self.rows), init=[], attrs={"ram_style": "block"}
+            shape=unsigned(self.lanes * width), depth=memory_depth(self.rows), init=[], attrs=UNCHECKED
         )
         m.submodules.potentials = memory
-        read, write = memory.read_port(), memory.write_port()
+        write = memory.write_port()
         stages = [self.work] + [Signal.like(self.work, name=f"work_{n}") for n in range(1, LATENCY + 1)]
         for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
         m.d.sync += stages[1].valid.eq(self.work.valid & self.work.last)
 
         v = Signal(self.lanes * width)
-        m.d.comb += read.addr.eq(self.work.row)
-        m.d.sync += v.eq(read.data)
+        m.d.sync += v.eq(read(m, memory, self.work.row))
         thresholds = self._thresholds(m, stages[2].row)
         for lane in range(self.lanes):
             place = self._lane(m, lane, v.word_select(lane, width).as_signed(), stages[2].fresh, thresholds[lane])
@@ -147,13 +147,12 @@ class Neurons(wiring.Component):
         bits = signed_bits(0, int(values.max()))
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
-        memory: Memory = Memory(
-            shape=unsigned(self.lanes * bits), depth=memory_depth(self.rows), init=[pack(line, bits) for line in values]
-        )
-        m.submodules.thresholds = memory
-        read, held = memory.read_port(), Signal(self.lanes * bits)
-        m.d.comb += read.addr.eq(row)
-        m.d.sync += held.eq(read.data)
+        return self._each(m, row, bits, init=[pack(line, bits) for line in values])
+
+    def _each(self, m: Module, row: Value, bits: int, **words: Any) -> list[Value | None]:
+        """Thresholds of `bits` bits out of a memory."""
+        held = Signal(self.lanes * bits)
+        m.d.sync += held.eq(table(m, "thresholds", depth=self.rows, width=len(held), address=row, **words))
         return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
 
     def _loaded_thresholds(self, m: Module, row: Value) -> list[Value | None]:
@@ -164,10 +163,4 @@ class Neurons(wiring.Component):
             with m.If(self.load.to[place]):
                 m.d.sync += only.eq(word_of(self.load, bits))
             return [only] * self.lanes
-        memory: Memory = Memory(shape=unsigned(self.lanes * bits), depth=memory_depth(self.rows), init=[])
-        m.submodules.thresholds = memory
-        fill(m, memory, self.load, place)
-        read, held = memory.read_port(), Signal(self.lanes * bits)
-        m.d.comb += read.addr.eq(row)
-        m.d.sync += held.eq(read.data)
-        return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
+        return self._each(m, row, bits, load=self.load, place=place)

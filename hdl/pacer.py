@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.memories import UNCHECKED, read
 from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.spikes import SpikeRow
 
@@ -60,9 +61,11 @@ class Pacer(wiring.Component):
     def _enter(self, m: Module, tick: Signal) -> Signal:
         """Two banks of one step each: one fills from the pins, one empties into the layers, and only ticks free one."""
         place = max(1, (self.i_rows - 1).bit_length())
-        memory: Memory = Memory(shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[])
+        memory: Memory = Memory(
+            shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[], attrs=UNCHECKED
+        )
         m.submodules.banks = memory
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
         filling, emptying, busy = Signal(), Signal(), Signal()  # the bank that fills, that empties, whether one does
         full, next_place, read_place = Signal(2), Signal(place), Signal(range(self.i_rows + 1))
         stored, whole = Signal(), Signal()
@@ -90,8 +93,8 @@ class Pacer(wiring.Component):
             with m.If(busy):
                 m.d.sync += full.bit_select(emptying, 1).eq(0)
         loaded = Signal()
+        word = read(m, memory, Cat(read_place[:place], emptying))
         m.d.comb += [
-            read.addr.eq(Cat(read_place[:place], emptying)),
             read_next.eq(busy & (read_place != self.i_rows) & ~loaded & ~self.inside_i.valid & ~tick),
         ]
         m.d.sync += loaded.eq(read_next)
@@ -100,7 +103,7 @@ class Pacer(wiring.Component):
         with m.If(self.inside_i.ready):
             m.d.sync += self.inside_i.valid.eq(0)
         with m.If(loaded):
-            m.d.sync += [self.inside_i.valid.eq(1), self.inside_i.payload.eq(read.data)]
+            m.d.sync += [self.inside_i.valid.eq(1), self.inside_i.payload.eq(word)]
         return admitted
 
     def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:

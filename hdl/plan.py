@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Literal
 
 from spikeveil.hdl import neuron
+from spikeveil.hdl.memories import Write
 from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind, words_per_beat
-from spikeveil.hdl.spikes import PotentialRow, SpikeRow, Write, index_bits, rows
+from spikeveil.hdl.spikes import PotentialRow, SpikeRow, index_bits, rows
 from spikeveil.pysim import checks
 from spikeveil.pysim import image as images
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
@@ -125,7 +126,20 @@ class Plan:
         return min(self.lanes, layer.neurons)
 
     def per_beat(self, layer: LayerSpec) -> int:
-        """Words that one beat of the layer's source carries; 1 where it has no flipper."""
+        """Words that one beat of the layer's source carries; 1 where it has no flipper.
+
+        The most that fit on the fast schedule. On the private one the fewest that are enough within the cadence: a
+        source of fewer bits a cycle is smaller.
+        """
+        if layer.flip is None:
+            return 1
+        most = self._most_words(layer)
+        if self.schedule == "fast":
+            return most
+        time = max(self.cadence, self.worst_case)
+        return next((words for words in range(1, most) if self.compute_cycles(layer, words) <= time), most)
+
+    def _most_words(self, layer: LayerSpec) -> int:
         return 1 if layer.flip is None else words_per_beat(layer.flip.bits, self.layer_lanes(layer))
 
     @property
@@ -170,22 +184,22 @@ class Plan:
 
     @cached_property
     def worst_case(self) -> int:
-        """Clock cycles in which every stage finishes any step."""
+        """Clock cycles in which every stage finishes any step, if each source is as fast as it may be."""
         input_rows, worst = self.i_rows, self.o_rows + PIPELINE_SLACK
         for layer in self.spec.layers:
-            worst = max(worst, encode_cycles(layer, input_rows), self.compute_cycles(layer))
+            worst = max(worst, encode_cycles(layer, input_rows), self.compute_cycles(layer, self._most_words(layer)))
             input_rows = rows(layer.neurons, self.layer_lanes(layer))
         return worst
 
-    def compute_cycles(self, layer: LayerSpec) -> int:
-        """The most cycles that one step of a layer takes, its masks made only after it began."""
+    def compute_cycles(self, layer: LayerSpec, words: int) -> int:
+        """The most cycles that one step of a layer takes, its masks made, `words` a cycle, only after it began."""
         count = rows(layer.neurons, self.layer_lanes(layer))
         work = count * (layer.input_cap or layer.inputs) + neuron.DISTANCE + PIPELINE_SLACK
         if layer.flip is None:
             return work
-        width = self.per_beat(layer) * layer.flip.bits
+        width = words * layer.flip.bits
         setup = -(-(KEY_SETUP_BITS if self.source == "trivium" else SEED_BITS) // width)
-        return work + setup + -(-layer.neurons // self.per_beat(layer)) + count
+        return work + setup + -(-layer.neurons // words) + count
 
 
 def encode_cycles(layer: LayerSpec, input_rows: int) -> int:

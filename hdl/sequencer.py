@@ -8,6 +8,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.memories import UNCHECKED, read
 from spikeveil.hdl.spikes import Event, index_bits
 
 QUEUED_STEPS = 4
@@ -66,11 +67,12 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << index_bits(self.capacity)
-        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[])
+        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=UNCHECKED)
         m.submodules.events = memory
         m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=QUEUED_STEPS)
-        write, read = memory.write_port(), memory.read_port()
-        freed = self._play(m, steps, read)
+        write, place = memory.write_port(), Signal(range(depth))
+        event = read(m, memory, place)
+        freed = self._play(m, steps, place, event)
         self._collect(m, steps, write, freed, depth)
         return m
 
@@ -92,9 +94,9 @@ class Sequencer(wiring.Component):
         with m.Elif(stored):
             m.d.sync += count.eq(count + 1)
 
-    def _play(self, m: Module, steps: SyncFIFOBuffered, read: Any) -> Signal:
+    def _play(self, m: Module, steps: SyncFIFOBuffered, place: Signal, event: Signal) -> Signal:
         """The rows of the step in hand; returns whether an event has been played for the last time."""
-        count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal(read.addr.shape())
+        count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal.like(place)
         active, record_end, inside = Signal(), Signal(), Signal()
         fresh = Signal(init=1)
         row, base = Signal(index_bits(self.rows)), Signal(index_bits(self.inputs * self.rows))
@@ -121,14 +123,14 @@ class Sequencer(wiring.Component):
         m.d.sync += freed.eq(issue & last_row & (count != 0))
         longest = Mux(count == 0, 0, count - 1)
         with m.If(issue):
-            m.d.sync += [left.eq(left - 1), read.addr.eq(read.addr + 1), inside.eq(left != 0)]
+            m.d.sync += [left.eq(left - 1), place.eq(place + 1), inside.eq(left != 0)]
             with m.If(left == 0):
-                m.d.sync += [left.eq(longest), read.addr.eq(begin), row.eq(row + 1), base.eq(base + self.inputs)]
+                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1), base.eq(base + self.inputs)]
         with m.If(step_done):
             m.d.sync += [row.eq(0), base.eq(0), active.eq(0), fresh.eq(record_end)]
-            m.d.sync += [begin.eq(begin + count), read.addr.eq(begin + count)]
+            m.d.sync += [begin.eq(begin + count), place.eq(begin + count)]
         self._start(m, steps, active, step_done, count, left, record_end)
-        self._address(m, read, work)
+        self._address(m, event, work)
         return freed
 
     def _start(self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, end: Any) -> None:
@@ -145,9 +147,9 @@ class Sequencer(wiring.Component):
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
             m.d.sync += left.eq(Mux(length == 0, 0, length - 1))
 
-    def _address(self, m: Module, read: Any, work: Any) -> None:
+    def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""
         beside_memory, beside_register = Signal.like(work), Signal.like(work)
         index = Signal(index_bits(self.inputs))
-        m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(read.data)]
+        m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(event)]
         m.d.sync += [self.o.eq(beside_register), self.o.address.eq(beside_register.address + index)]

@@ -1,10 +1,7 @@
-"""What travels between layers: rows of spikes with their end-of-step marker, and events; and to their memories."""
+"""What travels between layers: rows of spikes with their end-of-step marker, and events."""
 
-from typing import Any
-
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import unsigned
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 
 
 def rows(neurons: int, lanes: int) -> int:
@@ -48,31 +45,3 @@ class Event(data.StructLayout):
 
     def __init__(self, inputs: int) -> None:
         super().__init__({"index": unsigned(index_bits(inputs)), "step_end": unsigned(1), "record_end": unsigned(1)})
-
-
-class Write(data.StructLayout):
-    """A word of an image on its way into one of `memories` memories: `to` has that one's bit set, or none.
-
-    The word's last byte is on top of `data`.
-    """
-
-    def __init__(self, *, memories: int, address_bits: int, data_bits: int) -> None:
-        super().__init__(
-            {"to": unsigned(memories), "address": unsigned(address_bits), "data": unsigned(data_bits)},
-        )
-
-
-def word_of(write: Any, bits: int) -> Any:
-    """The word of `bits` bits, filled up to whole bytes, that stands on top of `write.data`."""
-    size = -(-bits // 8) * 8
-    return write.data[len(write.data) - size :][:bits]
-
-
-def fill(m: Module, memory: Memory, write: Any, place: int) -> None:
-    """A write port, through which `write` reaches `memory`, the one at `place`."""
-    port = memory.write_port()
-    m.d.comb += [
-        port.addr.eq(write.address),
-        port.data.eq(word_of(write, len(port.data))),
-        port.en.eq(write.to[place]),
-    ]

@@ -5,6 +5,7 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.memories import UNCHECKED, read
 from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.spikes import SpikeRow, index_bits, memory_depth
 from spikeveil.pysim import checks
@@ -92,12 +93,13 @@ class Unpacker(wiring.Component):
 
     def _indices(self, m: Module, phase: Signal, place: Signal, after: Value, low: Signal, half: Signal) -> None:
         """A step of indices, by a bitmap in a memory."""
-        memory: Memory = Memory(shape=unsigned(INPUT_LANES), depth=memory_depth(self.rows), init=[])
+        memory: Memory = Memory(shape=unsigned(INPUT_LANES), depth=memory_depth(self.rows), init=[], attrs=UNCHECKED)
         m.submodules.bitmap = memory
-        read, write = memory.read_port(), memory.write_port()
+        write, address = memory.write_port(), Signal.like(place)
+        word = read(m, memory, address)
         left, index, wide = Signal(8), Signal(16), index_bytes(self.inputs) == 2
         last, named = place == self.rows - 1, index < self.inputs
-        m.d.comb += [read.addr.eq(place), write.addr.eq(place)]
+        m.d.comb += [address.eq(place), write.addr.eq(place)]
         with m.Switch(phase):
             with m.Case(Phase.COUNT):
                 m.d.sync += left.eq(self.i.payload)
@@ -113,13 +115,13 @@ class Unpacker(wiring.Component):
                     with m.If(half | (not wide)):
                         m.d.sync += [left.eq(left - 1), phase.eq(Phase.FIND)]
             with m.Case(Phase.FIND):
-                m.d.comb += read.addr.eq(index >> 4)
+                m.d.comb += address.eq(index >> 4)
                 m.d.sync += phase.eq(Phase.MARK)
             with m.Case(Phase.MARK):
-                m.d.comb += [write.addr.eq(index >> 4), write.data.eq(read.data | (1 << index[:4])), write.en.eq(named)]
+                m.d.comb += [write.addr.eq(index >> 4), write.data.eq(word | (1 << index[:4])), write.en.eq(named)]
                 m.d.sync += phase.eq(Mux(left == 0, Phase.FETCH, Phase.INDEX))
             with m.Case(Phase.FETCH):
                 m.d.sync += phase.eq(Phase.SHOW)
             with m.Case(Phase.SHOW), m.If(self.o.ready | ~self.o.valid):
-                self._show(m, read.data, last)
+                self._show(m, word, last)
                 m.d.sync += [place.eq(after), phase.eq(Mux(last, Phase.COUNT, Phase.FETCH))]
