@@ -105,7 +105,15 @@ def _start(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen:
     from spikeveil.host.bitstream.lanes import most_lanes
 
     if options["lanes"] is None:
-        return most_lanes(lambda lanes: plan_of(spec, options, lanes), board, options["seed"], screen, screen.say)
+        widest = max(layer.neurons for layer in spec.layers)
+        return most_lanes(
+            lambda lanes: plan_of(spec, options, lanes),
+            widest,
+            board,
+            1 if options["seeds"] else options["seed"],
+            screen,
+            screen.say,
+        )
     built = Build.of(plan_of(spec, options, options["lanes"]), board)
     built.synthesise(screen, total=3 + 2 * (options["seeds"] or 1))
     return built
