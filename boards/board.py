@@ -21,6 +21,7 @@ class Board:
     - `clock_hz`: what the design runs at. Without a PLL (`none`) that must be the platform's default clock. `core`
       feeds the PLL from the clock's input buffer; `pad` is for iCE40 boards whose clock comes in at the PLL's own pad.
     - `baud`: of the serial line; at least four clocks a bit.
+    - `buffer`: bytes of the device's input buffer and of its output buffer, a power of two.
     - `loader`: the command that loads a bitstream into the chip until power is lost; `flasher`: the one that keeps it.
       `{}` stands for the file.
     - `suffix`: of the file that the loader takes.
@@ -35,12 +36,14 @@ class Board:
     pll: Literal["none", "core", "pad"] = "none"
     baud: int = 1_000_000
     leds: int = 3
+    buffer: int = 2048
     loader: tuple[str, ...] = ()
     flasher: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks.choice("pll", self.pll, PLLS)
         checks.integer("leds", self.leds, 0, 3)
+        checks.integer("buffer", self.buffer, 256, 32768)
         checks.integer("baud", self.baud, 300, 12_000_000)
         checks.integer("clock_hz", self.clock_hz, self.baud * CLOCKS_A_BIT, 400_000_000)
 

@@ -18,6 +18,7 @@ BOARD = Board(
     clock_hz=60_000_000,
     pll="core",
     baud=3_000_000,
+    buffer=512,
     loader=("iceprog", "-S", "{}"),
     flasher=("iceprog", "{}"),
 )

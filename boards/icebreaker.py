@@ -20,6 +20,7 @@ BOARD = Board(
     clock_hz=21_000_000,
     pll="pad",
     baud=3_000_000,
+    buffer=512,
     loader=("iceprog", "-S", "{}"),
     flasher=("iceprog", "{}"),
 )

@@ -19,5 +19,9 @@ def platform_85f() -> Any:
 
 LOADER = ("openFPGALoader", "-b", "ulx3s", "{}")
 FLASHER = ("openFPGALoader", "-b", "ulx3s", "--write-flash", "{}")
-BOARD_12F = Board("ulx3s-12f", "ULX3S 12F", platform_12f, 100_000_000, "core", 3_000_000, 3, LOADER, FLASHER)
-BOARD_85F = Board("ulx3s-85f", "ULX3S 85F", platform_85f, 100_000_000, "core", 3_000_000, 3, LOADER, FLASHER)
+BOARD_12F = Board(
+    "ulx3s-12f", "ULX3S 12F", platform_12f, 100_000_000, "core", 3_000_000, loader=LOADER, flasher=FLASHER
+)
+BOARD_85F = Board(
+    "ulx3s-85f", "ULX3S 85F", platform_85f, 100_000_000, "core", 3_000_000, loader=LOADER, flasher=FLASHER
+)

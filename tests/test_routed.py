@@ -1,4 +1,4 @@
-"""The design after place and route: nextpnr's netlist behind the device's own link releases what the golden model does."""
+"""After place and route: nextpnr's netlist, behind the device's own link, releases what the golden model does."""
 
 from typing import Any
 
@@ -29,7 +29,9 @@ SPIKES = DICE.random((4, 7, 12)) < 0.4
 @pytest.mark.slow
 @pytest.mark.verilator
 @pytest.mark.parametrize("board", ["hx8k", "ulx3s-12f"])
-def test_routed_design_releases_the_golden_models_spikes(board: str) -> None:
+def test_routed_design_releases_the_golden_models_spikes(board: str, soak: bool) -> None:
+    if not soak:
+        pytest.skip("minutes: run with --soak")
     chosen = find(board)
     missing = [tool.name for tool in tools.of_family(chosen.chip.family) if tools.locate(tool) is None]
     if missing:

@@ -26,7 +26,13 @@ def digest(plan: Plan, board: Board) -> str:
     chip = board.chip
     fields = [plan.spec.fingerprint, plan.source, plan.schedule, str(plan.lanes), str(plan.unsafe)]
     fields += [str(getattr(plan, "loadable", False))]
-    fields += [board.name, board.pll, str((board.clock_hz, board.baud, board.leds)), chip.name, *chip.options]
+    fields += [
+        board.name,
+        board.pll,
+        str((board.clock_hz, board.baud, board.leds, board.buffer)),
+        chip.name,
+        *chip.options,
+    ]
     fields += [f"{name} {metadata.version(name)}" for name in ("amaranth", "amaranth-boards")]
     fields += [*(tools.version(tool) for tool in tools.of_family(chip.family))]
     folders = {Path(module.__file__ or "").parent for module in (plan_module, spec_module, board_module)}

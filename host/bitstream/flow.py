@@ -184,7 +184,7 @@ def design_files(plan: Plan, board: Board) -> dict[str, str]:
     from spikeveil.boards.design import BoardDesign
     from spikeveil.hdl.top import Top
 
-    device = Top(plan, clock_hz=board.clock_hz, baud=board.baud)
+    device = Top(plan, clock_hz=board.clock_hz, baud=board.baud, window=board.buffer, outbox=board.buffer)
     files: dict[str, Any] = board.platform().prepare(BoardDesign(board, device), "top", debug_verilog=False).files
     texts = {name: text.decode() if isinstance(text, bytes) else text for name, text in files.items()}
     return {name: _without_places(text) for name, text in texts.items()}
