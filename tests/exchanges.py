@@ -119,11 +119,13 @@ def compare(chunks: list[Chunk], answers: list[bytes], device: Device) -> int:
         where = f"chunk {number}, {[body.hex() for body in sent.bodies]}"
         for heard in (expected, found):
             heard.statuses = [pair for pair in heard.statuses if pair[0] not in soft or pair[1].result is not Result.OK]
-        assert found.results == expected.results, f"{where}: {found.results}, the twin {expected.results}"
+        last = slice(-1, None) if len(sent.bodies) > 1 else slice(None)  # an answer gives way to the next
+        ours, twins = found.results[last], expected.results[last]
+        assert ours == twins, f"{where}: {ours}, the twin {twins}"
         assert found.released == expected.released, f"{where}: {found.outputs}, the twin {expected.outputs}"
         assert found.identities == expected.identities, where
         if [body[0] for body in sent.bodies] == [Kind.STATUS]:
-            ours, twins = (comparable(heard, device.identity) for heard in (found, expected))
-            assert ours == twins, f"{where}: {ours}, the twin {twins}"
+            state, twin_state = (comparable(heard, device.identity) for heard in (found, expected))
+            assert state == twin_state, f"{where}: {state}, the twin {twin_state}"
         count += len(found.released)
     return count
