@@ -77,13 +77,14 @@ def _shown(console: Console, training: Run, stop: Callable[[], bool]) -> Outcome
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[cost]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=2) as bar:
         task = bar.add_task("training", total=plan.steps, completed=training.progress.spent, cost="")
-        shown = [0.0]  # when the bar was last drawn
+        due = [0.0]  # when epsilon is computed again: it may take a fiftieth of the time
 
         def on_step(progress: Any) -> None:
             bar.update(task, completed=progress.spent)
-            if meter is not None and time.monotonic() - shown[0] > 1:
-                shown[0] = time.monotonic()
+            started = time.monotonic()
+            if meter is not None and started >= due[0]:
                 bar.update(task, cost=f"epsilon {meter.epsilon(progress.spent):.3f} ({meter.method})")
+                due[0] = started + max(1.0, 50 * (time.monotonic() - started))
 
         def on_evaluation(record: dict[str, Any]) -> None:
             bar.console.print(line(record))

@@ -1,0 +1,211 @@
+"""`spikeveil train`: what it writes, shows, refuses, and how it is interrupted and resumed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from spikeveil.host.cli import main
+from spikeveil.host.privacy import DpSgd, Ledger
+from spikeveil.host.training import checkpoint
+from spikeveil.host.training.config import config_of, load_config, preset_names
+from spikeveil.host.training.loop import plan_of
+from spikeveil.host.training.network import SpikingNetwork
+from spikeveil.host.training.toml_text import toml_text
+from spikeveil.host.training.weights import load_network, save_network
+
+CONFIG = """
+name = "small"
+batch_size = 300
+epochs = 2
+checkpoint_every = 2
+
+[data]
+name = "digits"
+
+[network]
+shape = [64]
+classes = 10
+steps = 2
+coding = "direct"
+layers = [{ kind = "dense", neurons = 8 }]
+
+[network.neuron]
+decay = 0.5
+surrogate = { name = "triangular" }
+
+[privacy]
+noise_multiplier = 2.0
+delta = 1e-4
+"""
+STEPS = 10  # 2 * 1437 / 300, rounded up
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["train", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_a_private_run(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shown = call(config, "--out", out)
+    assert shown.exit_code == 0, shown.output
+    result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    epsilon = DpSgd(2.0, 300, 1437).epsilon(STEPS, 1e-4)
+    claim = result["claim"]
+    assert (claim["epsilon_pld"], claim["steps"], result["steps_in_the_weights"]) == (epsilon, STEPS, STEPS)
+    assert claim["private"] is True
+    for part in ("unit", "epsilon, delta", "randomness", "spent", "protects", "does not cover"):
+        assert part in shown.output
+    assert "one example, added or removed" in claim["unit"]
+    assert "APPROXIMATION and no bound" in claim["epsilon, delta"]
+    log = json.loads((out / "log.json").read_text())
+    assert [record["steps"] for record in log] == [5, 10]
+    assert result["last_evaluation"] == log[-1]
+    assert (out / "plots.png").read_bytes().startswith(b"\x89PNG")
+    echo = tomllib.loads((out / "config.toml").read_text())
+    assert config_of(echo) == load_config(str(config))
+    assert echo["ran"]["versions"]["torch"] == torch.__version__
+    network, about = load_network(out / "network.npz")
+    assert about["result"]["claim"] == claim
+    assert network.architecture == load_config(str(config)).network
+    again = call(config, "--out", out)
+    assert again.exit_code == 2
+    assert "must not exist for a new run: resume it, or take another folder" in again.output
+    assert call(config, "--out", out, "--resume").exit_code == 0
+
+
+def test_a_seed_is_shown_as_worth_nothing(config: Path, tmp_path: Path) -> None:
+    config.write_text(CONFIG + 'randomness = "seeded"\n')
+    shown = call(config, "--out", tmp_path / "run", "--epochs", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "INFINITE: the noise is known. Nominal, worth nothing here" in shown.output
+    assert json.loads((tmp_path / "run/result.json").read_text())["claim"]["private"] is False
+
+
+def test_an_ordinary_run_claims_nothing(config: Path, tmp_path: Path) -> None:
+    shown = call(config, "--out", tmp_path / "run", "--non-private", "--epochs", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "NOT private" in shown.output
+    assert "claim" not in json.loads((tmp_path / "run/result.json").read_text())
+
+
+def test_a_limit_of_epsilon_shortens_the_run(config: Path, tmp_path: Path) -> None:
+    limit = DpSgd(2.0, 300, 1437).epsilon(7, 1e-4)
+    shown = call(config, "--out", tmp_path / "run", "--epsilon-limit", limit)
+    assert shown.exit_code == 0, shown.output
+    assert "The limit of epsilon allows 7 of the 10 steps asked for." in shown.output
+    assert json.loads((tmp_path / "run/result.json").read_text())["claim"]["steps"] == 7
+
+
+def test_the_ledger_is_charged_once(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path, out = tmp_path / "budget.ledger", tmp_path / "run"
+    epsilon = DpSgd(2.0, 300, 1437).epsilon(STEPS, 1e-4)
+    with Ledger(path) as ledger:
+        ledger.create_budget("digits", "record", 1.5 * epsilon, "1e-3")
+    charge = ("--ledger", path, "-d", "digits")
+    shown = call(config, "--out", out, *charge)
+    assert shown.exit_code == 0, shown.output
+    assert "the whole run was charged before its first step" in shown.output
+    assert call(config, "--out", out, "--resume", *charge).exit_code == 0
+    with Ledger(path) as ledger:
+        (balance,) = ledger.budgets("digits")["digits"]
+    assert float(balance.epsilon_spent) == epsilon
+    refused = call(config, "--out", tmp_path / "other", *charge)
+    assert refused.exit_code == 1
+    assert "epsilon budget of data set 'digits' exceeded at record level" in refused.output
+    assert not (tmp_path / "other/network.npz").exists()
+
+
+def test_a_run_that_is_asked_to_stop_can_go_on(config: Path, tmp_path: Path) -> None:
+    config.write_text(CONFIG.replace("epochs = 2", "epochs = 4000"))
+    out = tmp_path / "run"
+    start = "from spikeveil.host.cli import main; main()"
+    program = [sys.executable, "-c", start, "train", str(config), "--out", str(out)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (out / "checkpoint.npz").exists():
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "of 19160 steps; go on with --resume" in errors
+    left, _ = checkpoint.load(out / "checkpoint.npz")
+    assert 0 < left.updates == left.spent < 19160  # nothing is lost where there was time to say so
+    resumed = call(config, "--out", out, "--resume", "--epsilon-limit", 100)
+    assert resumed.exit_code == 2  # another limit is another configuration
+    assert "must be of the same configuration to be resumed" in resumed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("mnist-net3",), 2, "configuration must be a .toml file or one of digits-dpsgd, "),
+        (("digits-dpsgd", "--ledger", "x"), 2, "--ledger and --data-set go together"),
+        (("digits-dpsgd", "--non-private", "--epsilon-limit", 1), 2, "--epsilon-limit needs a private run"),
+        (("digits-dpsgd", "--noise-multiplier", 0.01), 2, "noise multiplier must be at least 0.05 and finite"),
+    ],
+)
+def test_a_refusal(arguments: tuple[object, ...], code: int, sentence: str, tmp_path: Path) -> None:
+    shown = call(*arguments, "--out", tmp_path / "run")
+    assert (shown.exit_code, sentence in shown.output) == (code, True), shown.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("batch_size = 300", "batch_size = 0", "configuration batch_size must be 1 to 2147483648, not 0"),
+        ("delta = 1e-4", "delta = 0", "privacy delta must be above 0 and below 1, not 0"),
+        ("delta = 1e-4", "sigma = 1", "privacy takes clip, clipping, delta, epsilon_limit, method, noise_multiplier, "),
+        ('name = "digits"', 'name = "mnits"', "data name must be one of "),
+        ("epochs = 2", "epochs = ", "small.toml: Invalid value"),
+    ],
+)
+def test_a_configuration_that_is_none(old: str, new: str, sentence: str, config: Path, tmp_path: Path) -> None:
+    config.write_text(CONFIG.replace(old, new))
+    shown = call(config, "--out", tmp_path / "run")
+    assert (shown.exit_code, sentence in shown.output) == (2, True), shown.output
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets(name: str) -> None:
+    """Each is whole, echoes to itself, and its network takes an example."""
+    config = load_config(name)
+    assert config.name == name
+    assert config_of(tomllib.loads(toml_text(config.record()))) == config
+    network = SpikingNetwork(config.network, seed=1, gain=config.gain)
+    assert network(torch.rand(2, *config.network.shape)).shape == (2, 10)
+    assert config.privacy is not None
+    assert config.privacy.randomness == "os"
+
+
+@pytest.mark.parametrize("name", ["dpsnn-mnist-net1", "dpsnn-mnist-net2"])
+def test_the_mnist_presets_stay_within_their_mu(name: str) -> None:
+    plan = plan_of(load_config(name), 60_000)
+    assert plan.steps == 13_200
+    assert plan.meter is not None
+    assert 0.62 < plan.meter.mechanism.mu(plan.steps) <= 0.63
+
+
+def test_weights_in_a_file_that_is_none(tmp_path: Path) -> None:
+    config = load_config("digits-dpsgd")
+    path = tmp_path / "network.npz"
+    save_network(SpikingNetwork(config.network, seed=1), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    with pytest.raises(ValueError, match=r"weights network\.npz must be a whole file of ours, not a damaged one"):
+        load_network(path)
