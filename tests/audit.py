@@ -47,10 +47,6 @@ class Audit:
             with suppress(ValueError):
                 self._message(unpack(body))
 
-    def cut(self) -> None:
-        """The line was lost: what came after it is not of one frame with what came before."""
-        self._receivers.clear()
-
     def _message(self, message: Message) -> None:
         if message.kind is Kind.OPEN:
             self._open(message)

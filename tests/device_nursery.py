@@ -209,7 +209,6 @@ class Nursery:
         if what > 0.5:
             self.counts["power cycles"] += 1
             self.device.power_cycle()
-            self.audit.cut()
 
     def finish(self) -> None:
         """The last job, undisturbed; then all books."""
