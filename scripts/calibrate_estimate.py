@@ -42,7 +42,7 @@ SHAPES: dict[Family, tuple[Shape, ...]] = {
         (64, 128, 40, 8, 16, 1, 16, "lfsr"),
         (256, 128, 10, 4, 12, 2, 16, "trivium"),
         (784, 256, 40, 4, 12, 1, 16, "trivium"),
-        (784, 256, 40, 4, 12, 0, 32, "trivium"),
+        (64, 128, 40, 8, 16, 0, 32, "trivium"),
     ),
     "gowin": (),
 }
@@ -108,7 +108,7 @@ def main() -> None:
         fits[family] = {"builds": len(rows)} | {
             name: fit([vector[name] for vector in vectors], [int(row[name]) for row in rows]) for name in FITTED
         }
-    write(fits, builds)
+        write(fits, builds)
 
 
 def write(fits: dict[Any, Any], builds: dict[Any, Any]) -> None:
