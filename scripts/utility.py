@@ -18,8 +18,8 @@ import torch
 
 from spikeveil.host.data import Dataset, encoder, load_dataset
 from spikeveil.host.training.study import Recipe
-from spikeveil.host.training.study_plots import utility_plot
-from spikeveil.host.training.study_utility import Point, Setting, study
+from spikeveil.host.training.study_plots import label, utility_plot
+from spikeveil.host.training.study_utility import Setting, study
 from spikeveil.pysim import FlipSpec
 from spikeveil.pysim.storage import write_whole
 
@@ -53,7 +53,7 @@ SETTINGS: dict[str, list[tuple[Setting, tuple[float, ...]]]] = {
 }
 
 
-def report(data: Dataset, points: list[Point], options: argparse.Namespace, seconds: float) -> dict[str, Any]:
+def report(data: Dataset, points: list[dict[str, Any]], options: argparse.Namespace, seconds: float) -> dict[str, Any]:
     """Everything that the table states."""
     recipe, tuning = RECIPES[options.name]
     names = ("torch", "numpy", "spikeveil")
@@ -69,7 +69,7 @@ def report(data: Dataset, points: list[Point], options: argparse.Namespace, seco
         "float_recipe": vars(recipe),
         "integer_recipe": vars(tuning),
         "cpu_seconds": round(seconds),
-        "points": [point.record(data.classes) for point in points],
+        "points": points,
     }
 
 
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--data", help="path of the MNIST files; without it they are downloaded")
     parser.add_argument("--out", type=Path, required=True, help="folder for utility.json and utility.png")
     parser.add_argument("--train", type=int, help="so many training records; without it, all")
+    parser.add_argument("--only", help="settings by their places in the list, 0,3,5; the file keeps all others it has")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--leases", type=int, default=5, help="of fresh flips for each network")
     options = parser.parse_args()
@@ -87,12 +88,14 @@ def main() -> None:
     data = load_dataset(options.name, options.data).part(train=options.train)
     encode = encoder("rate", STEPS, data.maximum)
     recipe, tuning = RECIPES[options.name]
-    points: list[Point] = []
+    file = options.out / "utility.json"
+    points: list[dict[str, Any]] = json.loads(file.read_text())["points"] if options.only and file.exists() else []
+    chosen = range(len(SETTINGS[options.name])) if options.only is None else map(int, options.only.split(","))
     start = time.process_time()
     options.out.mkdir(parents=True, exist_ok=True)
-    for setting, epsilons in SETTINGS[options.name]:
+    for setting, epsilons in (SETTINGS[options.name][index] for index in chosen):
         flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in epsilons]
-        points += study(
+        found = study(
             data,
             encode,
             STEPS,
@@ -105,11 +108,12 @@ def main() -> None:
             delta=DELTA,
             told=lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True),
         )
+        fresh = [point.record(data.classes) for point in found]
+        points = [point for point in points if label(point) not in map(label, fresh)] + fresh
         record = report(data, points, options, time.process_time() - start)  # so far: a run may be cut short
-        write_whole(options.out / "utility.json", (json.dumps(record, indent=1) + "\n").encode())
-        utility_plot(
-            points, data.classes, f"{data.name}: {STEPS} steps, {options.seeds} seeds", options.out / "utility.png"
-        )
+        write_whole(file, (json.dumps(record, indent=1) + "\n").encode())
+        title = f"{data.name}: {STEPS} steps, {options.seeds} seeds"
+        utility_plot(points, data.classes, title, options.out / "utility.png")
 
 
 if __name__ == "__main__":

@@ -231,8 +231,8 @@ def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
         assert record["record"]["epsilon"] == point.claim.epsilon(Unit.RECORD) > FLIP.epsilon
         assert 1 / 3 < record["record"]["accuracy_ceiling"] <= 1
         assert record["record"]["delta"] == 1e-5
-    assert [line.split(":")[0] for line in told] == ["output", "hidden", "input"]
-    utility_plot(points, data.classes, "iris", tmp_path / "utility.png")
+    assert [line.split(",")[0] for line in told] == ["output", "hidden", "input"]
+    utility_plot(records, data.classes, "iris", tmp_path / "utility.png")
     assert (tmp_path / "utility.png").read_bytes()[:4] == b"\x89PNG"
 
 

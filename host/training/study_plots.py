@@ -1,52 +1,59 @@
 """The picture of a utility study: what accuracy is left, and what no mechanism could pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spikeveil.host.privacy.plan import accuracy_ceiling
-from spikeveil.host.privacy.units import Unit
-from spikeveil.host.training.study_utility import Point
 from spikeveil.pysim.storage import write_whole
 
 
-def utility_plot(points: Sequence[Point], classes: int, title: str, path: Path) -> None:
+def label(record: Mapping[str, Any]) -> str:
+    """The setting of a `Point.record`, for a legend."""
+    limit = "" if record["spike_limit"] is None else f", limit {record['spike_limit']}"
+    loop = "in" if record["flipper_in_the_loop"] else "not in"
+    size = f"{record['hidden']} hidden, {record['neurons_a_class']} a class"
+    return f"{record['place']}: {size}{limit}, flipper {loop} the loop"
+
+
+def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str, path: Path) -> None:
     """Accuracy against the epsilon of one spike, and against that of a whole record with its ceiling, as a .png file.
 
-    A mark is the mean over the seeds, its bar the lowest and highest seed. The right-hand side shows the same points at
-    the cost of a record; nothing can lie above the line (beyond sampling: the test labels are not equally likely).
+    records: of `Point.record`. A mark is the mean over the seeds, its bar reaches from the lowest seed to the highest.
+    The right-hand side shows the same points at the cost of a record; nothing can lie above the line (beyond sampling:
+    the test labels are not equally likely).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    spike, record = figure.subplots(1, 2, sharey=True)
-    delta = points[0].claim.delta
-    for index, name in enumerate(dict.fromkeys(point.setting.name for point in points)):
-        mine = sorted((point for point in points if point.setting.name == name), key=lambda point: point.flip.epsilon)
-        means = np.array([np.mean(point.accuracies) for point in mine])
-        low = means - [min(point.accuracies) for point in mine]
-        high = np.array([max(point.accuracies) for point in mine]) - means
-        costs = ([point.flip.epsilon for point in mine], [point.claim.epsilon(Unit.RECORD) for point in mine])
-        for axes, x in zip((spike, record), costs, strict=True):
-            axes.errorbar(
-                x, 100 * means, 100 * np.array([low, high]), fmt="o-", ms=4, capsize=3, color=f"C{index}", label=name
-            )
-    highest = max(point.claim.epsilon(Unit.RECORD) for point in points)
-    grid = np.geomspace(0.3, 2 * highest, 300)
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    spike, whole = figure.subplots(1, 2, sharey=True)
+    delta = records[0]["record"]["delta"]
+    for index, name in enumerate(dict.fromkeys(map(label, records))):
+        mine = sorted((one for one in records if label(one) == name), key=lambda one: one["epsilon_of_one_spike"])
+        means = 100 * np.array([one["mean"] for one in mine])
+        low = means - [100 * min(one["released_accuracy"]) for one in mine]
+        high = [100 * max(one["released_accuracy"]) for one in mine] - means
+        for axes, x in (
+            (spike, [one["epsilon_of_one_spike"] for one in mine]),
+            (whole, [one["record"]["epsilon"] for one in mine]),
+        ):
+            axes.errorbar(x, means, [low, high], fmt="o-", ms=4, capsize=3, color=f"C{index}", label=name)
+    grid = np.geomspace(0.3, 2 * max(one["record"]["epsilon"] for one in records), 300)
     ceiling = [100 * accuracy_ceiling(float(epsilon), delta, classes) for epsilon in grid]
-    record.plot(grid, ceiling, "k--", label=f"no mechanism is right more often ({classes} equally likely classes)")
-    record.fill_between(grid, ceiling, 100, color="0.9")
-    for axes, unit in ((spike, "ONE spike"), (record, f"a WHOLE record, delta {delta:g}")):
+    whole.plot(grid, ceiling, "k--", label=f"no mechanism is right more often ({classes} equally likely classes)")
+    whole.fill_between(grid, ceiling, 101, color="0.9")
+    for axes, unit in ((spike, "ONE spike, delta 0"), (whole, f"a WHOLE record, delta {delta:g}")):
         axes.axhline(100 / classes, color="0.6", lw=0.8, ls=":")
         axes.set_xscale("log")
         axes.set_xlabel(f"epsilon of {unit}")
         axes.grid(alpha=0.3)
     spike.set_ylabel("test accuracy from released spikes, %")
     spike.set_ylim(0, 101)
-    handles, labels = record.get_legend_handles_labels()
+    handles, labels = whole.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
     figure.suptitle(title)
     content = BytesIO()

@@ -48,13 +48,6 @@ class Setting:
                 f"setting spike_limit must be None where the flipper is not at the output, not {self.spike_limit}"
             )
 
-    @property
-    def name(self) -> str:
-        """For tables and legends."""
-        limit = "" if self.spike_limit is None else f", limit {self.spike_limit}"
-        loop = "in" if self.in_loop else "not in"
-        return f"{self.place}: {self.hidden} hidden, {self.group} a class{limit}, flipper {loop} the loop"
-
     def suited(self, recipe: Recipe) -> Recipe:
         """The recipe with the goal that suits noise at this place: counts where it comes before the output.
 
@@ -199,7 +192,10 @@ def study(
             if spec is None:
                 raise ValueError(f"study seeds must be 1 or more, not {seeds}")
             points.append(Point(setting, flip, tuple(accuracies), claim_of(spec, steps, delta)))
-            told(f"{setting.name}: epsilon {flip.epsilon:.4g} of one spike, {np.mean(accuracies):.4f} released")
+            where = (
+                f"{setting.place}, {setting.hidden} hidden, flipper {'in' if setting.in_loop else 'not in'} the loop"
+            )
+            told(f"{where}: epsilon {flip.epsilon:.4g} of one spike, {np.mean(accuracies):.4f} released")
     return points
 
 
