@@ -12,7 +12,7 @@ from spikeveil.hdl.plan import Plan
 from spikeveil.host.bitstream import tools
 from spikeveil.pysim import spec as spec_module
 
-FLOW_FILES = ("flow.py", "recipes.py")
+FLOW_FILES = ("flow.py", "outreg.py", "recipes.py")
 
 
 def build_folder() -> Path:

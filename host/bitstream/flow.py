@@ -16,6 +16,7 @@ from spikeveil.hdl.plan import Plan
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.cache import build_folder, digest
 from spikeveil.host.bitstream.errors import BuildError, FitError
+from spikeveil.host.bitstream.outreg import absorb
 from spikeveil.host.bitstream.recipes import RECIPES, Recipe, flip_flops, used
 
 FULL = ("no BELs remaining", "nable to place", "failed to place")  # what nextpnr says of a full chip
@@ -161,6 +162,10 @@ class Build:
         ]
         (folder / "synth.ys").write_text("\n".join([*lines, ""]))
         tools.run(tools.YOSYS, ["-q", "-l", "yosys.log", "synth.ys"], folder, "synth.log")
+        if self.board.chip.family == "ecp5":
+            netlist = json.loads((folder / "top.json").read_text())
+            absorb(netlist["modules"]["top"])
+            (folder / "top.json").write_text(json.dumps(netlist))
 
     def _count(self, folder: Path) -> None:
         tools.run(tools.NEXTPNR[self.board.chip.family], self.recipe.count(self.board.chip), folder, "count.log")

@@ -1,0 +1,71 @@
+"""ECP5: registers behind a block RAM moved into it. Yosys leaves the RAM's own output registers unused, and reading the
+RAM without them takes most of a clock cycle.
+
+A RAM's port is changed where every output that is used goes to one flip-flop and nowhere else, and that flip-flop loads
+in every cycle of the port's clock, begins at zero and is never reset: exactly what the output register does.
+"""
+
+from typing import Any
+
+Cell = dict[str, Any]
+#: block RAM type -> its read ports: (outputs' prefix, suffix of the port's own pins, parameter of the output register)
+PORTS = {
+    "DP16KD": (("DOA", "A", "REGMODE_A"), ("DOB", "B", "REGMODE_B")),
+    "PDPW16KD": (("DO", "R", "REGMODE"),),
+}
+PLAIN = {"CLKMUX": "CLK", "CEMUX": "1", "REGSET": "RESET"}
+
+
+def absorb(module: dict[str, Any]) -> int:
+    """Change a synthesised module in place: how many flip-flops are gone."""
+    cells: dict[str, Cell] = module["cells"]
+    sinks = _sinks(module)
+    before = len(cells)
+    for name in [name for name, cell in cells.items() if cell["type"] in PORTS]:
+        ram = cells[name]
+        for prefix, suffix, parameter in PORTS[ram["type"]]:
+            outputs = {pin: bits[0] for pin, bits in ram["connections"].items() if _is_output(pin, prefix)}
+            used = {pin: sinks[bit] for pin, bit in outputs.items() if bit in sinks}
+            behind = {pin: users[0][0] for pin, users in used.items() if len(users) == 1}
+            if not used or len(behind) != len(used) or ram["parameters"].get(parameter, "NOREG") != "NOREG":
+                continue
+            if all(_fits(cells, ram, suffix, used[pin][0]) for pin in behind):
+                for pin, register in behind.items():
+                    ram["connections"][pin] = cells.pop(register)["connections"]["Q"]
+                ram["parameters"][parameter] = "OUTREG"
+    return before - len(cells)
+
+
+def _is_output(pin: str, prefix: str) -> bool:
+    return pin.startswith(prefix) and pin[len(prefix) :].isdigit()
+
+
+def _sinks(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
+    """Bit -> the inputs, (cell, pin), that take it; a port of the module is an input without a cell."""
+    found: dict[Any, list[tuple[str, str]]] = {}
+    for name, cell in module["cells"].items():
+        for pin, bits in cell["connections"].items():
+            if cell["port_directions"][pin] != "output":
+                for bit in bits:
+                    found.setdefault(bit, []).append((name, pin))
+    for port in module["ports"].values():
+        for bit in port["bits"]:
+            found.setdefault(bit, []).append(("", ""))
+    return found
+
+
+def _fits(cells: dict[str, Cell], ram: Cell, suffix: str, sink: tuple[str, str]) -> bool:
+    """Whether the flip-flop at `sink` does what the output register of the RAM's port would do."""
+    name, pin = sink
+    register = cells.get(name)
+    if register is None or register["type"] != "TRELLIS_FF" or pin != "DI":
+        return False
+    pins, own, parameters = register["connections"], ram["connections"], register["parameters"]
+    return (
+        all(str(parameters.get(key, value)).strip() == value for key, value in PLAIN.items())
+        and pins.get("LSR", ["0"]) == ["0"]
+        and pins["CLK"] == own["CLK" + suffix]
+        and own.get("OCE" + suffix, ["1"]) == ["1"]
+        and own.get("RST" + suffix, own.get("RST", ["0"])) == ["0"]
+        and str(ram["parameters"].get(f"CLK{suffix}MUX", "CLK" + suffix)).strip() == "CLK" + suffix
+    )
