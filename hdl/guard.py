@@ -100,6 +100,8 @@ class Guard(wiring.Component):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.secret_bytes = secret_bytes(plan.source, len(plan.spec.flipped))
+        self.granted, self.leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
+        self.row = Signal(index_bits(plan.o_rows), name="o_row")  # of that step
         super().__init__(
             {
                 **outer_ports(plan),
@@ -112,7 +114,7 @@ class Guard(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        granted, leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
+        granted, leaving = self.granted, self.leaving
         again, verdict = Signal(), Signal(Result)
         sound = self._secret(m, granted, again)
         inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
@@ -177,7 +179,7 @@ class Guard(wiring.Component):
 
     def _leave(self, m: Module, leaving: Signal) -> Signal:
         """Rows out: a step's first row only while a lease is open, its others always. Whether a first one has left."""
-        row, last, first = Signal(index_bits(self.plan.o_rows)), Signal(), Signal()
+        row, last, first = self.row, Signal(), Signal()
         m.d.comb += [
             first.eq(self.o.valid & self.o.ready & ~leaving),
             last.eq(row == self.plan.o_rows - 1),
