@@ -139,6 +139,41 @@ def test_devices_of_all_kinds(board: Any, ledger: Ledger, spec: NetworkSpec, tra
     check(run(board(spec, **traits), ledger, spec, secrets=secrets), spec)
 
 
+@pytest.mark.slow
+@pytest.mark.verilator
+@pytest.mark.parametrize("pins", ["bytes", "uart"])
+@pytest.mark.parametrize("kind", ["loadable", "lfsr", "readout"])
+def test_gateware_of_all_kinds(ledger: Ledger, kind: str, pins: Any) -> None:
+    from spikeveil.hdl.plan import Plan
+    from spikeveil.host.virtual.build import BoardSpec
+    from spikeveil.host.virtual.process import VirtualBoard
+
+    other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
+    plan, spec = {
+        "loadable": (Plan(SPEC, lanes=4, loadable=True), other),
+        "lfsr": (Plan(SPEC, lanes=1, source="lfsr"), SPEC),
+        "readout": (Plan(READOUT, lanes=16), READOUT),
+    }[kind]
+    seeds = bytes(range(32))
+    lfsr = kind == "lfsr"
+    secrets = Secrets(seeds if lfsr else KEY, lfsr, len(spec.flipped), "a test")
+    options: dict[str, Any] = {"lease_records": RECORDS if lfsr else 10, "demonstration": lfsr}
+    with (
+        VirtualBoard(BoardSpec(plan, pins=pins)) as there,
+        Device.open(str(there.port), baud=there.board.baud) as device,
+    ):
+        device.load(spec)
+        released = device.run(SPIKES, ledger=ledger, budget="data", secrets=secrets, **options)
+        device.load(spec)  # over a lease that is closed
+    if lfsr:
+        wanted = Network(spec, LfsrSource([int.from_bytes(seeds[:16]), int.from_bytes(seeds[16:])])).run(
+            SPIKES, lease=1
+        )
+        np.testing.assert_array_equal(released.spikes, wanted.released)
+    else:
+        check(released, spec)
+
+
 def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
     other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
     check(run(board(loadable=True), ledger, other), other)
