@@ -2,6 +2,9 @@
 
     python scripts/utility.py digits --out examples/digits
     python scripts/utility.py mnist --data mnist.npz --out examples/mnist
+    python scripts/utility.py mnist --data mnist.npz --out examples/mnist --networks a.snn b.snn c.snn
+
+The last one trains nothing: it flips the output spikes of networks that were trained before, one a seed.
 
 Needs `pip install 'spikeveil[train,plot]'`. Digits take about ten minutes of one core, MNIST an hour.
 """
@@ -14,13 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from spikeveil.host.data import Dataset, encoder, load_dataset
 from spikeveil.host.training.study import Recipe
 from spikeveil.host.training.study_plots import label, utility_plot
-from spikeveil.host.training.study_utility import Setting, study
-from spikeveil.pysim import FlipSpec
+from spikeveil.host.training.study_utility import Point, Setting, output_study, study
+from spikeveil.pysim import FlipSpec, NetworkSpec
 from spikeveil.pysim.storage import write_whole
 
 STEPS, BITS, DELTA = 16, 8, 1e-5
@@ -66,8 +70,9 @@ def report(data: Dataset, points: list[dict[str, Any]], options: argparse.Namesp
         "leases_a_seed": options.leases,
         "randomness": "Trivium, a fresh key of the operating system's generator for every network",
         "unit": "epsilon_of_one_spike: neighbours differ in one raw spike of the flipped layer; record: in all of them",
-        "float_recipe": vars(recipe),
-        "integer_recipe": vars(tuning),
+        "float_recipe": None if options.networks else vars(recipe),
+        "integer_recipe": None if options.networks else vars(tuning),
+        "networks": [NetworkSpec.load(path).fingerprint for path in options.networks or ()],
         "cpu_seconds": round(seconds),
         "points": points,
     }
@@ -81,39 +86,58 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for utility.json and utility.png")
     parser.add_argument("--train", type=int, help="so many training records; without it, all")
     parser.add_argument("--only", help="settings by their places in the list, 0,3,5; the file keeps all others it has")
+    parser.add_argument("--networks", nargs="+", type=Path, help="trained networks, whose output is flipped")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--leases", type=int, default=5, help="of fresh flips for each network")
     options = parser.parse_args()
     torch.set_num_threads(1)
     data = load_dataset(options.name, options.data).part(train=options.train)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.networks:
+        of_networks(data, options)
+        return
     encode = encoder("rate", STEPS, data.maximum)
     recipe, tuning = RECIPES[options.name]
     file = options.out / "utility.json"
     points: list[dict[str, Any]] = json.loads(file.read_text())["points"] if options.only and file.exists() else []
     chosen = range(len(SETTINGS[options.name])) if options.only is None else map(int, options.only.split(","))
     start = time.process_time()
-    options.out.mkdir(parents=True, exist_ok=True)
     for setting, epsilons in (SETTINGS[options.name][index] for index in chosen):
         flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in epsilons]
-        found = study(
-            data,
-            encode,
-            STEPS,
-            [setting],
-            flips,
-            recipe,
-            tuning,
-            seeds=options.seeds,
-            leases=options.leases,
-            delta=DELTA,
-            told=lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True),
-        )
-        fresh = [point.record(data.classes) for point in found]
-        points = [point for point in points if label(point) not in map(label, fresh)] + fresh
-        record = report(data, points, options, time.process_time() - start)  # so far: a run may be cut short
-        write_whole(file, (json.dumps(record, indent=1) + "\n").encode())
-        title = f"{data.name}: {STEPS} steps, {options.seeds} seeds"
-        utility_plot(points, data.classes, title, options.out / "utility.png")
+        told = lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True)  # noqa: E731
+        found = study(data, encode, STEPS, [setting], flips, recipe, tuning,
+                      seeds=options.seeds, leases=options.leases, delta=DELTA, told=told)  # fmt: skip
+        points = write(data, points, found, options, time.process_time() - start)
+
+
+def of_networks(data: Dataset, options: argparse.Namespace) -> None:
+    """The output of trained networks, flipped at every threshold, with a spike limit and without."""
+    specs = [NetworkSpec.load(path) for path in options.networks]
+    options.seeds = len(specs)
+    encode, start = encoder("rate", STEPS, data.maximum), time.process_time()
+    x = np.concatenate([encode(data.test_images[i : i + 1000]) for i in range(0, len(data.test_images), 1000)])
+    flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in WIDE]
+    points: list[dict[str, Any]] = []
+    hidden, bits = specs[0].layers[-1].inputs, tuple(layer.weight_bits for layer in specs[0].layers)
+    group = specs[0].outputs // data.classes
+    for limit in (None, 64, 16):
+        setting = Setting("output", hidden, group, in_loop=False, weight_bits=bits, spike_limit=limit)
+        found = output_study(specs, setting, flips, x, data.test_labels, data.classes,
+                             leases=options.leases, delta=DELTA)  # fmt: skip
+        points = write(data, points, found, options, time.process_time() - start)
+
+
+def write(
+    data: Dataset, points: list[dict[str, Any]], found: list[Point], options: argparse.Namespace, seconds: float
+) -> list[dict[str, Any]]:
+    """All points so far, to the table and the picture; a run may be cut short."""
+    fresh = [point.record(data.classes) for point in found]
+    kept = [point for point in points if label(point) not in map(label, fresh)] + fresh
+    record = report(data, kept, options, seconds)
+    write_whole(options.out / "utility.json", (json.dumps(record, indent=1) + "\n").encode())
+    title = f"{data.name}: {STEPS} steps, {options.seeds} seeds"
+    utility_plot(kept, data.classes, title, options.out / "utility.png")
+    return kept
 
 
 if __name__ == "__main__":

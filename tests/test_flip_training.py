@@ -17,6 +17,7 @@ from spikeveil.host.training.export import folded, quantised, relay, specificati
 from spikeveil.host.training.flip import Flipper, flippers
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid, QuantLinear
+from spikeveil.host.training.scales import with_output
 from spikeveil.host.training.study import Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.host.training.study_plots import utility_plot
 from spikeveil.host.training.study_utility import (
@@ -24,6 +25,8 @@ from spikeveil.host.training.study_utility import (
     chip_architecture,
     claim_of,
     float_trained,
+    output_study,
+    released,
     study,
     tuned,
     with_flip,
@@ -134,17 +137,17 @@ def test_released_spikes_reach_the_next_layer_alike_in_torch_and_on_the_chip() -
 
     class Replayed(Flipper):
         def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(released).float()
+            return torch.from_numpy(sent).float()
 
     x = np.random.default_rng(2).random((40, 8, 16)) < 0.4
     twin = quantised(network_with({0: FLIP}), x, weight_bits=4)
     result = Network(specification(twin), TriviumSource(b"0123456789")).run(x, lease=7)
-    released = result.sent[0]
+    sent = result.sent[0]
     twin.taps["0"] = Replayed(FLIP)
     trace = twin.run(torch.from_numpy(x).float())
     np.testing.assert_array_equal(trace.spikes[0].detach().numpy() == 1, result.raw[0])
     np.testing.assert_array_equal(trace.spikes[1].detach().numpy() == 1, result.released)
-    assert (released != result.raw[0]).any()
+    assert (sent != result.raw[0]).any()
 
 
 def test_a_relay_passes_what_it_gets() -> None:
@@ -234,6 +237,23 @@ def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
     assert [line.split(",")[0] for line in told] == ["output", "hidden", "input"]
     utility_plot(records, data.classes, "iris", tmp_path / "utility.png")
     assert (tmp_path / "utility.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_flips_drawn_afterwards_are_those_of_the_network() -> None:
+    x = np.random.default_rng(6).random((9, 8, 16)) < 0.4
+    spec = specification(quantised(network_with({1: FLIP}), x), spike_limit=5)
+    source = TriviumSource(b"0123456789")
+    result = Network(spec, source).run(x, lease=3)
+    np.testing.assert_array_equal(released(result.limited[-1], FLIP, 1, source, 3), result.released)
+    labels = np.zeros(9, np.int64)
+    settings = Setting("output", 12, 2, in_loop=False, spike_limit=5)
+    points = output_study([spec, spec], settings, [FLIP, FlipSpec(1, 8)], x, labels, 3, leases=2)
+    assert [len(point.accuracies) for point in points] == [2, 2]
+    assert points[0].claim.nominal(Unit.RECORD).bits_one == 10 == 2 * 5
+    raw = with_output(spec, flip=None)
+    right = np.mean(Network(raw).run(x).released.reshape(9, 8, 3, 2).sum(axis=(1, 3)).argmax(axis=1) == labels)
+    certain = output_study([spec], settings, [FlipSpec(1, 16)], x, labels, 3, leases=1)[0]
+    assert abs(certain.accuracies[0] - right) <= 1 / 9 + 1e-9  # a flip in 65,536: one record at most, hardly ever
 
 
 def test_the_claim_is_of_the_private_build() -> None:

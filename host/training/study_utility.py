@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.host.data.dataset import Dataset
+from spikeveil.host.data.decoder import accuracy, classify
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.architecture import Architecture, Dense, Readout
@@ -18,8 +19,8 @@ from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.scales import with_output
 from spikeveil.host.training.study import Encoder, Recipe, fit, released_accuracies
 from spikeveil.host.training.surrogates import FastSigmoid
-from spikeveil.pysim import NetworkSpec, TriviumSource, checks
-from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim import Network, NetworkSpec, TriviumSource, checks
+from spikeveil.pysim.flipper import FlipSpec, release
 
 PLACES = {"input": -1, "hidden": 0, "output": 1}  # keys of the network's taps
 Place = Literal["input", "hidden", "output"]
@@ -201,6 +202,51 @@ def study(
 
 def _limited(spec: NetworkSpec, setting: Setting) -> NetworkSpec:
     return spec if setting.spike_limit is None else with_output(spec, spike_limit=setting.spike_limit)
+
+
+def output_study(
+    specs: Sequence[NetworkSpec],
+    setting: Setting,
+    flips: Sequence[FlipSpec],
+    x: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    classes: int,
+    *,
+    leases: int = 5,
+    delta: float = 1e-5,
+) -> list[Point]:
+    """Trained networks, one a seed, with another flipper on the output each time; nothing is trained.
+
+    The raw spikes before that flipper are computed once, and only the flips anew: what `Network.run` would release.
+    """
+    columns: list[list[float]] = []
+    for spec in specs:
+        sent = Network(with_output(spec, flip=None, spike_limit=setting.spike_limit)).run(x).sent[-1]
+        columns.append([_flipped_accuracy(sent, flip, len(spec.layers) - 1, labels, classes, leases) for flip in flips])
+    points = []
+    for flip, accuracies in zip(flips, zip(*columns, strict=True), strict=True):
+        flipped = with_output(specs[0], flip=flip, spike_limit=setting.spike_limit)
+        points.append(Point(setting, flip, accuracies, claim_of(flipped, x.shape[1], delta)))
+    return points
+
+
+def released(
+    sent: NDArray[np.bool_], flip: FlipSpec, layer: int, source: TriviumSource, lease: int
+) -> NDArray[np.bool_]:
+    """Spikes (records, steps, neurons) of `layer` after its flipper, as records 0, 1, ... of the lease."""
+    records, steps, neurons = sent.shape
+    masks = source.masks(
+        flip, flipper=0, layer=layer, lease=lease, first_record=0, records=records, count=steps * neurons
+    )
+    return release(sent, masks.reshape(sent.shape))
+
+
+def _flipped_accuracy(
+    sent: NDArray[np.bool_], flip: FlipSpec, layer: int, labels: NDArray[np.int64], classes: int, leases: int
+) -> float:
+    source = TriviumSource.generate()
+    runs = (released(sent, flip, layer, source, lease) for lease in range(leases))
+    return float(np.mean([accuracy(classify(spikes, classes), labels) for spikes in runs]))
 
 
 def claim_of(spec: NetworkSpec, steps: int, delta: float) -> Claim:
