@@ -76,19 +76,21 @@ class Audit:
         return {lease: session["releases"] * session["steps"] for lease, session in sessions.items()}
 
     def check(self, spec: NetworkSpec, identity: Identity, ledger: Ledger) -> int:
-        """What left is what the model releases for what was sent, within what was leased; how many steps that is."""
+        """What left is what the model releases for what was sent, within what was leased; how many steps that is.
+
+        What the device sent while nobody had the port open was not heard and need not have been sent again.
+        """
         ledger.verify()
         steps, leased, size = 0, self.leased(), identity.output_bytes
         for session in self.sessions.values():
             count = 1 + max(session.outputs, default=-1)
             if not count:
                 continue
-            assert sorted(session.outputs) == list(range(count)), "a piece of the output was never shown"
             released = -(-count // size)
             assert released <= leased[session.opening["lease"]]
             inputs = bytes(session.inputs[at] for at in sorted(session.inputs))
-            expected = golden_bytes(spec, identity, session.opening, inputs, released)[:count]
-            assert bytes(session.outputs[at] for at in range(count)) == expected
+            expected = golden_bytes(spec, identity, session.opening, inputs, released)
+            assert all(expected[at] == byte for at, byte in session.outputs.items())
             steps += released
         return steps
 
