@@ -41,7 +41,7 @@ class Estimate:
 
 def features(plan: Plan, family: Family) -> dict[str, list[float]]:
     """What the fit multiplies, for each resource."""
-    layers = plan.spec.layers
+    layers = plan.layers
     lanes = [plan.layer_lanes(layer) for layer in layers]
     datapath = sum(
         count * (layer.state_bits + layer.accumulator_bits) for count, layer in zip(lanes, layers, strict=True)
@@ -54,7 +54,7 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
 def blocks(plan: Plan, family: Family) -> int:
     """Block RAMs that the weights and potentials of all layers fill."""
     total = 0
-    for layer in plan.spec.layers:
+    for layer in plan.layers:
         lanes = plan.layer_lanes(layer)
         deep = rows(layer.neurons, lanes)
         total += block_rams(deep * layer.inputs, lanes * layer.weight_bits, family)

@@ -44,6 +44,7 @@ def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
         "lanes": plan.lanes,
         "source": plan.source,
         "schedule": plan.schedule,
+        "loadable": plan.loadable,
         "build": build.folder.name,
         "seed": seed,
         "tools": [tools.version(tool) for tool in tools.of_family(board.chip.family)],

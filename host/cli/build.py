@@ -39,7 +39,10 @@ workload_options = stack(
         "--activity", type=float, default=0.25, show_default=True, help="Share of a layer's inputs spiking in a step."
     ),
 )
-target_options = stack(board_option, lanes_option, source_option, schedule_option, unsafe_option)
+loadable_option = click.option(
+    "--loadable", is_flag=True, help="Weights come over the link after power-on instead of being built in."
+)
+target_options = stack(board_option, lanes_option, loadable_option, source_option, schedule_option, unsafe_option)
 
 
 @click.command(epilog="Example: spikeveil build digits --board ulx3s-85f --lanes 16 -o out/digits")
@@ -96,7 +99,9 @@ def choose_board(options: dict[str, Any]) -> "Board":
 
 def plan_of(spec: "NetworkSpec", options: dict[str, Any], lanes: int) -> "Plan":
     """The plan that the options ask for, with so many lanes."""
-    return make_plan(spec, {**options, "lanes": lanes})
+    from dataclasses import replace
+
+    return replace(make_plan(spec, {**options, "lanes": lanes}), loadable=options["loadable"])
 
 
 def _start(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
