@@ -29,8 +29,7 @@ SPEC = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 30, flip=FlipSpec
 OTHER = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 31, flip=FlipSpec(1, 2))])
 SPIKES = DICE.random((9, 4, 12)) < 0.4
 RUN = (
-    "run small.snn --port port --data x.npy --ledger my.ledger -d people --lease-records 4 "
-    "--silence 0.5 --reconnect 0.5"
+    "run small.snn --port port --data x.npy --ledger my.ledger -d people --lease-records 4 --silence 10 --reconnect 0.5"
 )
 
 
@@ -174,7 +173,8 @@ def test_line_failures(board: TwinBoard) -> None:
             fails(f"{RUN} --budget 1e4 -o out.npz".replace("port port", "port held"), 3, "is held by another program")
     held.wire.feed = lambda piece: b""  # type: ignore[method-assign]
     with held:
-        fails(f"{RUN} --budget 1e4 -o out.npz".replace("port port", "port held"), 3, "port held gave nothing for 0.5 s")
+        call_again = f"{RUN} --budget 1e4 -o out.npz --silence 0.5".replace("port port", "port held")
+        fails(call_again, 3, "port held gave nothing for 0.5 s")
 
 
 def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) -> None:
