@@ -11,6 +11,13 @@ from spikeveil.boards.chips import Family
 from spikeveil.host.bitstream.errors import BuildError
 
 Cell = dict[str, Any]
+#: parameters of a cell that its model has; the others say where a tool put something
+KNOWN = {
+    "TRELLIS_COMB": {"MODE", "INITVAL", "CCU2_INJECT1", "WREMUX", "IS_Z1"},
+    "TRELLIS_FF": {"GSR", "CEMUX", "CLKMUX", "LSRMUX", "SRMODE", "REGSET", "LSRMODE"},
+    "TRELLIS_RAMW": set[str](),
+}
+COMB_INPUTS = frozenset("A B C D M FCI F1 FXA FXB WD WAD0 WAD1 WAD2 WAD3 WRE WCK".split())
 PULLED_UP = {"CEN", "RCLKE", "WCLKE"}  # of an iCE40 cell, when open; the other pins are pulled down
 
 
@@ -69,6 +76,8 @@ class Netlist:
         for cell in self.cells.values():
             cell["connections"] = {pin: [self._last(bit) for bit in bits] for pin, bits in cell["connections"].items()}
             cell["attributes"] = {}
+            known = KNOWN.get(cell["type"], cell["parameters"].keys())
+            cell["parameters"] = {name: value for name, value in cell["parameters"].items() if name in known}
         for port in self.ports.values():
             port["bits"] = [self._last(bit) for bit in port["bits"]]
         self.module["netnames"] = {}
@@ -161,7 +170,7 @@ def _comb(netlist: Netlist, name: str) -> None:
         if parameters.get(pin, normal).strip() not in (normal, "1"):
             raise BuildError(f"cell {name} of the routed netlist has {pin} {parameters[pin]!r}: no model of that")
     for pin, bits in list(connections.items()):
-        if not bits and cell["port_directions"][pin] == "input":
+        if not bits and pin in COMB_INPUTS:
             connections[pin] = ["1" if pin in "ABCD" else "0"]
         elif not bits:
             del connections[pin]
@@ -255,5 +264,6 @@ ECP5: dict[str, Handler] = {
     "DCCA": _clock_buffer,
     "TRELLIS_COMB": _comb,
     "TRELLIS_FF": _flip_flop,
+    "TRELLIS_RAMW": _tie,
     "DP16KD": _block_ram,
 }
