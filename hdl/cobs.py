@@ -30,8 +30,9 @@ class Tail(data.StructLayout):
 class CobsDecoder(wiring.Component):
     """Encoded bytes, a zero after each frame, to the bytes of the messages and an end after each.
 
-    One byte a cycle, `o` in the cycle of its byte of `i`. Empty frames show nothing. A frame whose zero comes before the
-    place that its codes promise is not good; what went before its end then means nothing. Reset begins a new frame.
+    One byte a cycle, `o` in the cycle of its byte of `i`. Empty frames show nothing. A frame whose zero comes before
+    the place that its codes promise is not good; what went before its end then means nothing. Reset begins a new
+    frame.
     """
 
     i: stream.Interface
@@ -67,9 +68,9 @@ class CobsDecoder(wiring.Component):
 class CobsEncoder(wiring.Component):
     """Messages of 1 to 254 bytes to frames, each with its zero.
 
-    A message is written into a buffer of 256 bytes, one byte a cycle, the code of each zero when the next one is known; then
-    its frame goes out, a byte in two cycles at most, and `i` waits meanwhile. A longer message is not encoded right.
-    Reset drops the message in hand.
+    A message is written into a buffer of 256 bytes, one byte a cycle, the code of each zero when the next one is
+    known; then its frame goes out, a byte in two cycles at most, and `i` waits meanwhile. A longer message is not
+    encoded right. Reset drops the message in hand.
     """
 
     i: stream.Interface
@@ -102,12 +103,11 @@ class CobsEncoder(wiring.Component):
                     m.d.sync += [place.eq(place + 1), closing.eq(self.i.payload.last)]
                     with m.If(zero):
                         m.d.sync += link.eq(place)
-            with m.State("send"):
-                with m.If(self.o.ready | ~self.o.valid):
-                    m.d.sync += [self.o.valid.eq(fetched), fetched.eq(~fetched)]
-                    with m.If(fetched):
-                        m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, buffer.read_data)), sent.eq(sent + 1)]
-                        with m.If(sent == place):
-                            m.d.sync += [sent.eq(0), place.eq(1)]
-                            m.next = "fill"
+            with m.State("send"), m.If(self.o.ready | ~self.o.valid):
+                m.d.sync += [self.o.valid.eq(fetched), fetched.eq(~fetched)]
+                with m.If(fetched):
+                    m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, buffer.read_data)), sent.eq(sent + 1)]
+                    with m.If(sent == place):
+                        m.d.sync += [sent.eq(0), place.eq(1)]
+                        m.next = "fill"
         return m

@@ -1,4 +1,4 @@
-"""What the host says: each message judged and carried out (docs/protocol.md). Twin of pysim/link.py and pysim/top.py."""
+"""What the host says: each message judged and carried out (docs/protocol.md). Twin of pysim/top.py."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -40,7 +40,7 @@ class Phase(enum.Enum):
 
 
 class Body:
-    """The registers of the body in hand; `fields` are shifted in from the top, each in the top bits when it is whole."""
+    """The registers of the body in hand; `fields` shift in from the top: each is in the top bits when it is whole."""
 
     def __init__(self) -> None:
         self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(Result)
@@ -56,14 +56,15 @@ class Body:
 
 
 class Commands(wiring.Component):
-    """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries each out
-    and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is high between two.
+    """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries
+    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is
+    high between two.
 
     A body of n bytes takes 2 n + 5 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.
 
-    - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`, `session`,
-      `start` as there. Nothing else is told to it.
+    - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
+      `session`, `start` as there. Nothing else is told to it.
     - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
       nothing can be loaded.
     - Inbox: `input` and `room`. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
@@ -214,7 +215,7 @@ class Commands(wiring.Component):
                 m.d.sync += body.phase.eq(Phase.JUDGE)
 
     def _judge(self, m: Module, body: Body) -> None:
-        """Each field is looked at when it is whole; then comes the first objection of the kind's, or it is carried out."""
+        """Each field is looked at when it is whole; then the body is refused with an objection, or carried out."""
         top, kind, left = body.fields[-32:], body.kind, body.left
         leased, ours, at_image, at_start = (Signal() for _ in range(4))
         at_input = self._positions(m, body)

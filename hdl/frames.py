@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.cobs import CobsDecoder, CobsEncoder, Tail
@@ -18,8 +18,8 @@ DAMAGED_BITS = 16
 class Checksum(wiring.Component):
     """The CRC-32 of bytes, `pace` bits a cycle (1, 2, 4 or 8): fewer are smaller.
 
-    A byte is taken in a cycle in which `take` and `ready` are high. `start` (one cycle, between bytes) begins anew. While
-    `ready`, `crc` is that of the bytes taken since, and `right` tells whether they end with their own CRC, low
+    A byte is taken in a cycle in which `take` and `ready` are high. `start` (one cycle, between bytes) begins anew.
+    While `ready`, `crc` is that of the bytes taken since, and `right` tells whether they end with their own CRC, low
     byte first.
     """
 
@@ -62,11 +62,11 @@ class FrameReceiver(wiring.Component):
     """Bytes off the line to bodies that are whole and right.
 
     `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid three cycles
-    after the frame's zero was taken. Hold `mark` high in the cycle in which a length is taken: what was before is dropped, and
-    `rewind` (one cycle, `o` not taken in it) goes back to the body's first byte. Bodies wait in a ring of 512 bytes. What
-    waits there is never pushed out: `i` waits, and a line that cannot wait loses a byte, so that its frame is damaged.
-    `damaged` counts frames that did not decode, or had another length or CRC; it stays at 65535. `pace` as in
-    `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets every frame and the count.
+    after the frame's zero was taken. Hold `mark` high in the cycle in which a length is taken: what was before is
+    dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's first byte. Bodies wait in a ring of
+    512 bytes. What waits there is never pushed out: `i` waits, and a line that cannot wait loses a byte, so that its
+    frame is damaged. `damaged` counts frames that did not decode, or had another length or CRC; it stays at 65535.
+    `pace` as in `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets every frame and the count.
     """
 
     i: stream.Interface
@@ -95,7 +95,8 @@ class FrameReceiver(wiring.Component):
         return m
 
     def _write(self, m: Module, ring: Store, committed: Signal, kept: Signal) -> None:
-        """A frame's bytes go behind a place for its length; that is written, and the frame is there, when it ends well."""
+        """A frame's bytes go behind a place for its length; that is written when it ends well, and the frame is
+        there."""
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.checksum = checksum = Checksum(self.pace)
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
@@ -149,8 +150,9 @@ class FrameReceiver(wiring.Component):
 class FrameSender(wiring.Component):
     """Bodies of 1 to 250 bytes to frames.
 
-    A body is taken at up to a byte a cycle, 8 / `pace` cycles a byte where that is more, and encoded; its first byte leaves
-    within 48 cycles of its last one's coming. `i` waits until the frame has left. Reset drops the frame in hand.
+    A body is taken at up to a byte a cycle, 8 / `pace` cycles a byte where that is more, and encoded; its first byte
+    leaves within 48 cycles of its last one's coming. `i` waits until the frame has left. Reset drops the frame in
+    hand.
     """
 
     i: stream.Interface

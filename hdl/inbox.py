@@ -21,8 +21,8 @@ def depth_of(field: str, depth: int) -> int:
 class Inbox(wiring.Component):
     """A queue of `depth` bytes, a power of two; `room` says how many more fit.
 
-    `i` takes a byte a cycle while there is room, `o` gives one in two cycles at most, the first two cycles after it came.
-    `clear` (one cycle), like reset, drops everything.
+    `i` takes a byte a cycle while there is room, `o` gives one in two cycles at most, the first two cycles after it
+    came. `clear` (one cycle), like reset, drops everything.
     """
 
     i: stream.Interface

@@ -21,8 +21,8 @@ class Number(enum.Enum):
 
 
 class Phase(enum.Enum):
-    """How a claim is judged: how many MORE bytes than were taken, within the BOUND of those that were sent, was the position
-    BEHIND. Each difference is there a cycle after its phase. Then it is ADDed, and the position may MOVE.
+    """How a claim is judged: how many MORE bytes than were taken? within the BOUND of what was sent? was the position
+    BEHIND? Each difference is there a cycle after its phase. Then it is ADDed, and the position may MOVE.
     """
 
     REST = 0
@@ -37,15 +37,15 @@ class Phase(enum.Enum):
 class Outbox(wiring.Component):
     """A ring of `depth` bytes, a power of two, that keeps what came in at `i` until it is confirmed.
 
-    Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position, which
-    moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written when
-    `fix` rose; `some` says that there is one. `i` waits while `depth` bytes are not confirmed.
+    Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position,
+    which moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written
+    when `fix` rose; `some` says that there is one. `i` waits while `depth` bytes are not confirmed.
 
-    - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to the
-      next byte, four times in all.
+    - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to
+      the next byte, four times in all.
     - `claim`: the bytes of a position that the host says it has, one in each of four `turn`s, the lowest first. Then
-      `confirm` (one cycle): where it lies between taken and the highest position that was reached, taken becomes it, and the
-      position too, if that was behind; else nothing happens.
+      `confirm` (one cycle): where it lies between taken and the highest position that was reached, taken becomes it,
+      and the position too, if that was behind; else nothing happens.
     - `again` (one cycle, also during a `confirm`): the position goes back to taken.
     - `busy`: from the cycle after a `confirm` or `again`, at most 10 cycles. Do not turn, nor take from `o`, meanwhile.
     - `clear` (one cycle, not while `busy`), like reset, forgets every byte and sets the positions to 0.

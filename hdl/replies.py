@@ -18,8 +18,9 @@ AT_BITS = 8
 
 
 class At(IntEnum):
-    """Where the fields of STATUS begin in one table of bytes: numbers of four bytes on multiples of four, which leaves a
-    gap after the room. OUTPUT reads it too, with its position in the place of the quota, and then counts its bytes on.
+    """Where the fields of STATUS begin in one table of bytes: numbers of four bytes on multiples of four, which leaves
+    a gap after the room. OUTPUT reads it too, with its position in the place of the quota, and then counts its bytes
+    on.
     """
 
     KIND = 3
@@ -82,15 +83,15 @@ def pick(values: Sequence[Value | None], index: Value) -> Value:
 class Replies(wiring.Component):
     """Bodies to `o`, one at a time, in three cycles a byte of the fields while `o` is taken, two a byte of output.
 
-    `answer`, with `given` (one cycle, while not `busy`), takes the place of one that has not begun to leave, and is soft
-    only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the outbox
-    has `some` bytes and the answer is soft, or there is none, or the last body was an answer; else the answer. An
-    OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `busy` is high from
-    that cycle until the body has left, `under_way` from the next one.
+    `answer`, with `given` (one cycle, while not `busy`), takes the place of one that has not begun to leave, and is
+    soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the
+    outbox has `some` bytes and the answer is soft, or there is none, or the last body was an answer; else the answer.
+    An OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `busy` is high
+    from that cycle until the body has left, `under_way` from the next one.
 
-    Positions are told by `tell`, `turn` and `byte` of the outbox, and the input's by `turn_input` and `input_byte`. While
-    `hold` is high they and `state` must stay as they are, but for `damaged`. Reset forgets the answer and the body in
-    hand.
+    Positions are told by `tell`, `turn` and `byte` of the outbox, and the input's by `turn_input` and `input_byte`.
+    While `hold` is high they and `state` must stay as they are, but for `damaged`. Reset forgets the answer and the
+    body in hand.
     """
 
     o: stream.Interface
@@ -127,7 +128,8 @@ class Replies(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         phase, output, byte, at = Signal(Phase), Signal(), Signal(8), Signal(AT_BITS, init=At.KIND)
-        held, begin, last = Signal(Answer()), Signal(), Signal()  # last: this byte is the last of its body's fields
+        held: Any = Signal(Answer())
+        begin, last = Signal(), Signal()  # last: this byte is the last of its body's fields
         from_outbox, more = phase == Phase.DATA, self.o.valid & self.o.ready
         m.d.comb += [
             self.under_way.eq(phase != Phase.IDLE),

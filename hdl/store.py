@@ -1,5 +1,7 @@
 """One block RAM with a port to write and a port to read, and no logic around it."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -34,12 +36,8 @@ class Store(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Memory = Memory(
-            shape=unsigned(self.width),
-            depth=max(2, self.depth),
-            init=[],
-            attrs={"ram_style": "block", "no_rw_check": 1},
-        )
+        attributes: Any = {"ram_style": "block", "no_rw_check": 1}
+        memory: Memory = Memory(shape=unsigned(self.width), depth=max(2, self.depth), init=[], attrs=attributes)
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [

@@ -9,13 +9,13 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.commands import Commands
 from spikeveil.hdl.core import Core
 from spikeveil.hdl.frames import FrameReceiver, FrameSender
-from spikeveil.hdl.inbox import Inbox
+from spikeveil.hdl.inbox import Inbox, depth_of
 from spikeveil.hdl.loader import Loader
 from spikeveil.hdl.outbox import Outbox
 from spikeveil.hdl.pack import Packer
 from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.replies import Replies
-from spikeveil.hdl.uart import UartReceiver, UartTransmitter
+from spikeveil.hdl.uart import UartReceiver, UartTransmitter, idle, rate
 from spikeveil.hdl.unpack import Unpacker
 from spikeveil.pysim import checks
 from spikeveil.pysim.guard import secret_bytes
@@ -27,19 +27,29 @@ DEFAULT_BUFFER = 2048  # bytes: four block RAMs of an iCE40, one of an ECP5
 POWER_ON_CYCLES = 255  # in reset after power-on, until clock and block RAMs are there
 
 
+def check(*, clock_hz: int, baud: int, port: Port, window: int, outbox: int) -> None:
+    """ValueError where `Top` cannot be built so."""
+    checks.choice("port", port, PORTS)
+    checks.integer("clock_hz", clock_hz, 1, (1 << 32) - 1)
+    if port == "uart":
+        rate(clock_hz, baud)
+    depth_of("window", window)
+    depth_of("outbox", outbox)
+
+
 def identity(plan: Plan, *, clock_hz: int, window: int = DEFAULT_BUFFER, outbox: int = DEFAULT_BUFFER) -> Identity:
     """What a device built from `plan` says it is."""
     last = plan.spec.layers[-1]
     private = plan.schedule == "private"
     traits = {
-        Trait.LOADABLE: bool(image_bytes(plan)),
+        Trait.LOADABLE: plan.loadable,
         Trait.PRIVATE: private,
         Trait.LFSR: plan.source == "lfsr",
         Trait.POTENTIALS: last.readout,
     }
     return Identity(
         fingerprint=bytes.fromhex(plan.spec.fingerprint),
-        structure=bytes.fromhex(getattr(plan, "structure", "00" * 32)),
+        structure=bytes.fromhex(plan.structure),
         flags=Trait(sum(trait for trait, present in traits.items() if present)),
         lanes=plan.lanes,
         flippers=len(plan.spec.flipped),
@@ -50,23 +60,18 @@ def identity(plan: Plan, *, clock_hz: int, window: int = DEFAULT_BUFFER, outbox:
         outbox=outbox,
         clock=clock_hz,
         cadence=plan.cadence if private else 0,
-        image=image_bytes(plan),
+        image=plan.image_bytes,
     )
-
-
-def image_bytes(plan: Plan) -> int:
-    """Bytes of the image that a device takes; 0 where its numbers are in the bitstream."""
-    return len(plan.image(plan.spec)) if getattr(plan, "loadable", False) else 0
 
 
 class Top(wiring.Component):
     """The device that `plan` describes, as docs/protocol.md says, at a clock of `clock_hz`.
 
-    - `port="uart"`: pins `rx` and `tx` at `baud`, at most a quarter of the clock. `port="bytes"`: streams `i` and `o`, for
-      a simulation or another path for bytes; `baud` says nothing.
+    - `port="uart"`: pins `rx` and `tx` at `baud`, at most a quarter of the clock. `port="bytes"`: streams `i` and `o`,
+      for a simulation or another path for bytes; `baud` says nothing.
     - `window`, `outbox`: bytes of the input and of the output buffer, powers of two.
-    - `leds`: bit 0: a lease is open; bit 1: a frame came less than 1/4 s ago; bit 2: a frame was damaged less than 1/4 s
-      ago, or a step missed its slot.
+    - `leds`: bit 0: a lease is open; bit 1: a frame came less than 1/4 s ago; bit 2: a frame was damaged less than 1/4
+      s ago, or a step missed its slot.
 
     The first `POWER_ON_CYCLES` cycles it holds itself in reset and hears nothing. Reset is power-on: it forgets the
     lease, the numbers that were seen, and the image.
@@ -84,11 +89,12 @@ class Top(wiring.Component):
         window: int = DEFAULT_BUFFER,
         outbox: int = DEFAULT_BUFFER,
     ) -> None:
-        checks.choice("port", port, PORTS)
+        plan.require_private()
+        check(clock_hz=clock_hz, baud=baud, port=port, window=window, outbox=outbox)
         self.plan, self.clock_hz, self.baud, self.port = plan, clock_hz, baud, port
         self.identity = identity(plan, clock_hz=clock_hz, window=window, outbox=outbox)
         byte = stream.Signature(8)
-        pins = {"i": In(byte), "o": Out(byte)} if port == "bytes" else {"rx": In(1, init=1), "tx": Out(1, init=1)}
+        pins = {"i": In(byte), "o": Out(byte)} if port == "bytes" else {"rx": idle(In), "tx": idle(Out)}
         super().__init__({**pins, "leds": Out(3)})
 
     def elaborate(self, platform: object) -> Module:

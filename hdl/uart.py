@@ -1,8 +1,10 @@
 """UART, 8 data bits, no parity, one stop bit: a pin to bytes and bytes to a pin, at any clock and baud rate."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.cdc import FFSynchronizer  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.pysim import checks
@@ -29,6 +31,11 @@ def rate(clock_hz: int, baud: int) -> tuple[int, int]:
         bits += 1
 
 
+def idle(flow: Any) -> Any:
+    """The port of a pin that is high while nothing is sent."""
+    return flow(1, init=1)
+
+
 class UartReceiver(wiring.Component):
     """The bytes that come in at pin `rx`.
 
@@ -43,7 +50,7 @@ class UartReceiver(wiring.Component):
 
     def __init__(self, *, clock_hz: int, baud: int) -> None:
         self.step, self.bits = rate(clock_hz, baud)
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
+        super().__init__({"rx": idle(In), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -80,7 +87,7 @@ class UartTransmitter(wiring.Component):
 
     def __init__(self, *, clock_hz: int, baud: int) -> None:
         self.step, self.bits = rate(clock_hz, baud)
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__({"i": In(stream.Signature(8)), "tx": idle(Out)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,4 +1,4 @@
-"""COBS against the `cobs` package: every short message and frame of telling bytes, and long ones at the code's limits."""
+"""COBS against the `cobs` package: every short message and frame of telling bytes, and long ones."""
 
 from itertools import product
 from random import Random

@@ -1,4 +1,4 @@
-"""Frames against zlib and the `cobs` package: whole ones, damaged ones in every bit, back to back, read late and twice."""
+"""Frames against zlib and the `cobs` package: whole, damaged in every bit, back to back, read late and twice."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -58,8 +58,8 @@ def receive(
     twice: bool = False,
     settle: int = 200,
 ) -> tuple[list[bytes], int]:
-    """The bodies that a receiver gives and its count of damaged frames. A byte is on the line every `spacing` cycles; the
-    reader lets `delay(n)` cycles pass before body n, and reads each body again where `twice`. A line that does not
+    """The bodies that a receiver gives and its count of damaged frames. A byte is on the line every `spacing` cycles;
+    the reader lets `delay(n)` cycles pass before body n, and reads each body again where `twice`. A line that does not
     wait gives each byte up with the next.
     """
     dut = FrameReceiver(pace=pace)

@@ -1,4 +1,4 @@
-"""The outbox against a list of bytes: every order of writing, sending, confirming and sending again; positions that wrap."""
+"""The outbox against a list of bytes: any order of writing, sending, confirming, sending again; positions that wrap."""
 
 from random import Random
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from component import run
 
-from spikeveil.hdl.inbox import depth_of
 from spikeveil.hdl import outbox
+from spikeveil.hdl.inbox import depth_of
 from spikeveil.hdl.outbox import Number, Outbox
 from spikeveil.hdl.turning import Turning
 
