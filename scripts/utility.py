@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for utility.json and utility.png")
     parser.add_argument("--train", type=int, help="so many training records; without it, all")
     parser.add_argument("--only", help="settings by their places in the list, 0,3,5; the file keeps all others it has")
+    parser.add_argument("--epsilons", help="of one spike, 0.5,1,3; without it, each setting's own")
     parser.add_argument("--networks", nargs="+", type=Path, help="trained networks, whose output is flipped")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--leases", type=int, default=5, help="of fresh flips for each network")
@@ -103,7 +104,8 @@ def main() -> None:
     chosen = range(len(SETTINGS[options.name])) if options.only is None else map(int, options.only.split(","))
     start = time.process_time()
     for setting, epsilons in (SETTINGS[options.name][index] for index in chosen):
-        flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in epsilons]
+        wanted = epsilons if options.epsilons is None else map(float, options.epsilons.split(","))
+        flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in wanted]
         told = lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True)  # noqa: E731
         found = study(data, encode, STEPS, [setting], flips, recipe, tuning,
                       seeds=options.seeds, leases=options.leases, delta=DELTA, told=told)  # fmt: skip
@@ -120,7 +122,7 @@ def of_networks(data: Dataset, options: argparse.Namespace) -> None:
     points: list[dict[str, Any]] = []
     hidden, bits = specs[0].layers[-1].inputs, tuple(layer.weight_bits for layer in specs[0].layers)
     group = specs[0].outputs // data.classes
-    for limit in (None, 64, 16):
+    for limit in (None, 16):
         setting = Setting("output", hidden, group, in_loop=False, weight_bits=bits, spike_limit=limit)
         found = output_study(specs, setting, flips, x, data.test_labels, data.classes,
                              leases=options.leases, delta=DELTA)  # fmt: skip
