@@ -6,10 +6,12 @@ terms; the error kept beside it is the largest of those that a fit without one o
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from spikeveil.boards.catalogue import find
@@ -17,7 +19,7 @@ from spikeveil.boards.chips import Family
 from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.source import SourceKind
 from spikeveil.host.bitstream.errors import FitError
-from spikeveil.host.bitstream.estimate import FITTED, features
+from spikeveil.host.bitstream.estimate import FITTED, FIXED, features
 from spikeveil.host.bitstream.flow import Build
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
@@ -48,7 +50,7 @@ SHAPES: dict[Family, tuple[Shape, ...]] = {
 }
 
 
-def plan(shape: Shape) -> Plan:
+def plan(shape: Sequence[Any]) -> Plan:
     """A network of random weights, its first `flipped` layers from the end behind flippers."""
     inputs, hidden, outputs, weight_bits, state_bits, flipped, lanes, source = shape
     rng, most = np.random.default_rng(1), (1 << weight_bits - 1) - 1
@@ -76,39 +78,59 @@ def measure(family: Family, shape: Shape) -> dict[str, int]:
         return built.counts()
 
 
-def fit(inputs: list[list[float]], wanted: list[int]) -> dict[str, Any]:
-    """Weights without a negative one, and the largest error of those left out one at a time."""
+def fit(inputs: list[list[float]], wanted: list[int], fixed: int) -> dict[str, Any]:
+    """Weights without a negative one, the first `fixed` of them 1, and the largest error on a build left out."""
     table, goal = np.array(inputs), np.array(wanted, float)
-    scale = 1 / goal  # shares of each build, not LUTs of the largest
+    every = np.arange(len(goal))
     errors = []
-    for index in range(len(goal)):
-        rest = np.arange(len(goal)) != index
-        weights, _ = nnls(table[rest] * scale[rest, None], goal[rest] * scale[rest])
+    for index in every:
+        weights = _weights(table[every != index], goal[every != index], fixed)
         errors.append(abs(float(table[index] @ weights) / goal[index] - 1))
-    weights, _ = nnls(table * scale[:, None], goal * scale)
-    return {"weights": [round(float(weight), 4) for weight in weights], "error": round(max(errors), 3)}
+    return {
+        "weights": [round(float(w), 4) for w in _weights(table, goal, fixed)],
+        "error": round(float(max(errors)), 3),
+    }
+
+
+def _weights(table: NDArray[np.float64], goal: NDArray[np.float64], fixed: int) -> NDArray[np.float64]:
+    """The fit that makes the shares by which it is wrong least, not the amounts: a large build is one build too."""
+    rest = goal - table[:, :fixed].sum(axis=1)
+    found, _ = nnls(table[:, fixed:] / goal[:, None], rest / goal)
+    return np.concatenate([np.ones(fixed), found])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(BOARDS), help="only these; all without it")
-    families: list[Family] = parser.parse_args().family or list(BOARDS)
+    parser.add_argument("--refit", action="store_true", help="fit the builds of the table again, build nothing")
+    options = parser.parse_args()
     from spikeveil.host.bitstream import calibration
 
     fits, builds = dict(calibration.FITS), dict(calibration.BUILDS)
-    for family in families:
-        if not SHAPES[family]:
-            continue
-        rows = []
-        for shape in SHAPES[family]:
-            rows.append({"shape": list(shape), **measure(family, shape)})
-            print(family, json.dumps(rows[-1]), flush=True)
-        vectors = [features(plan(shape), family) for shape in SHAPES[family]]
-        builds[family] = rows
-        fits[family] = {"builds": len(rows)} | {
-            name: fit([vector[name] for vector in vectors], [int(row[name]) for row in rows]) for name in FITTED
-        }
-        write(fits, builds)
+    for family in options.family or list(BOARDS):
+        if not options.refit:
+            builds[family] = measured(family)
+        if builds.get(family):
+            fits[family] = refit(family, builds[family])
+            write(fits, builds)
+
+
+def measured(family: Family) -> list[dict[str, Any]]:
+    """What a build of every shape takes."""
+    rows = []
+    for shape in SHAPES[family]:
+        rows.append({"shape": list(shape), **measure(family, shape)})
+        print(family, json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def refit(family: Family, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fit to a family's builds."""
+    vectors = [features(plan(row["shape"]), family) for row in rows]
+    return {"builds": len(rows)} | {
+        name: fit([vector[name] for vector in vectors], [int(row[name]) for row in rows], FIXED.get(name, 0))
+        for name in FITTED
+    }
 
 
 def write(fits: dict[Any, Any], builds: dict[Any, Any]) -> None:

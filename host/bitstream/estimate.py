@@ -15,6 +15,8 @@ from spikeveil.hdl.spikes import rows
 from spikeveil.host.bitstream.calibration import FITS
 
 FITTED = ("lut", "ff", "bram")
+FIXED = {"bram": 1}  # of a resource's features, so many from the front count as they are: their weight is 1
+LEAST_BITS = 512  # a smaller memory becomes flip-flops or distributed RAM
 #: words x bits that one block RAM can be
 SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
     "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
@@ -47,18 +49,21 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
         count * (layer.state_bits + layer.accumulator_bits) for count, layer in zip(lanes, layers, strict=True)
     )
     drawn = sum(plan.per_beat(layer) * layer.flip.bits for layer in layers if layer.flip is not None)
-    logic = [1.0, float(len(layers)), float(datapath), float(len(plan.spec.flipped)), float(drawn)]
-    return {"lut": logic, "ff": logic, "bram": [1.0, float(len(layers)), float(blocks(plan, family))]}
+    flipped = float(len(plan.spec.flipped))
+    logic = [1.0, float(datapath), flipped, float(drawn)]
+    events = sum(2 * layer.inputs * layer.inputs.bit_length() >= LEAST_BITS for layer in layers)
+    return {"lut": logic, "ff": logic, "bram": [float(blocks(plan, family)), 1.0, flipped, float(events)]}
 
 
 def blocks(plan: Plan, family: Family) -> int:
-    """Block RAMs that the weights and potentials of all layers fill."""
+    """Block RAMs that the weights of all layers fill, and on iCE40, which has nothing smaller, the potentials."""
     total = 0
     for layer in plan.layers:
         lanes = plan.layer_lanes(layer)
         deep = rows(layer.neurons, lanes)
         total += block_rams(deep * layer.inputs, lanes * layer.weight_bits, family)
-        total += block_rams(deep, lanes * layer.state_bits, family) if family == "ice40" else 0  # else in LUTs
+        if family == "ice40" and deep * lanes * layer.state_bits >= LEAST_BITS:
+            total += block_rams(deep, lanes * layer.state_bits, family)
     return total
 
 
