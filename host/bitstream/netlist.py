@@ -17,9 +17,7 @@ KNOWN = {
     "TRELLIS_FF": {"GSR", "CEMUX", "CLKMUX", "LSRMUX", "SRMODE", "REGSET", "LSRMODE"},
     "TRELLIS_RAMW": set[str](),
 }
-COMB_INPUTS = frozenset(
-    ["A", "B", "C", "D", "M", "FCI", "F1", "FXA", "FXB", "WD", "WAD0", "WAD1", "WAD2", "WAD3", "WRE", "WCK"]
-)
+COMB_INPUTS = frozenset({*"ABCDM", "FCI", "F1", "FXA", "FXB", "WD", "WAD0", "WAD1", "WAD2", "WAD3", "WRE", "WCK"})
 PULLED_UP = {"CEN", "RCLKE", "WCLKE"}  # of an iCE40 cell, when open; the other pins are pulled down
 
 
