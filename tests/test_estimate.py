@@ -60,7 +60,7 @@ def test_block_rams(words: int, bits: int, family: Any, wanted: int) -> None:
     assert block_rams(words, bits, family) == wanted
 
 
-@pytest.mark.parametrize("family", BOARDS)
+@pytest.mark.parametrize("family", BUILDS)
 def test_estimates_are_near_the_builds_they_come_from(family: str) -> None:
     for build in BUILDS[family]:
         found = estimate(plan(build["shape"]), find(BOARDS[family]))
