@@ -25,6 +25,8 @@ from spikeveil.host.virtual.process import VirtualBoard
 from spikeveil.pysim import top as twin
 from spikeveil.pysim.link import Identity
 
+pytestmark = pytest.mark.xdist_group("faults")  # its simulator is built once
+
 NURSERY = Path(__file__).with_name("device_nursery.py")
 STEPS, RECORDS = 16, 20
 MEANS = (100, 200, 500, 1000)  # bytes between two faults; a long frame has 256

@@ -16,6 +16,8 @@ from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec, link
 from spikeveil.pysim.link import Identity, Kind
 from spikeveil.pysim.top import Device
 
+pytestmark = pytest.mark.xdist_group("hostile")  # its simulators are built once
+
 FLIP = FlipSpec.for_epsilon(1.0, 8)
 BATCH = 5000  # sequences from one power-on to the end of a simulation
 
