@@ -75,6 +75,7 @@ def outputs(**changes: Any) -> dict[str, str]:
         "stat.json": json.dumps({"design": {"num_cells_by_type": {"SB_LUT4": 1000, "SB_DFFE": 70, "SB_DFF": 7}}}),
         "report.json": json.dumps({**written, **changes}),
         "routed.json": json.dumps({"modules": {"top": {"cells": cells}}}),
+        "packed.json": json.dumps({"modules": {"top": {"cells": cells}}}),
         "top.asc": "placed",
         "top.bin": "bits",
     }
@@ -87,7 +88,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     makes = {
         "yosys": ("top.json", "stat.json"),
-        "nextpnr-ice40": ("report.json", "routed.json", "top.asc"),
+        "nextpnr-ice40": ("report.json", "routed.json", "packed.json", "top.asc"),
         "icepack": ("top.bin",),
     }
     for name, files in makes.items():
@@ -203,6 +204,12 @@ def test_report_has_every_figure(stand_ins: Path) -> None:
         "link": {"lut": 1, "ff": 1, "bram": 1},
         "board": {"lut": 1, "ff": 1, "bram": 0},
     }
+
+
+def test_parts_are_known_before_placing(stand_ins: Path) -> None:
+    build = Build.of(PLAN, find("hx8k"))
+    build.synthesise()
+    assert report.packed_parts(build) == made(stand_ins)["parts"]
 
 
 @pytest.mark.parametrize(

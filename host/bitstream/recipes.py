@@ -26,7 +26,7 @@ class Recipe:
 
     def count(self, chip: Chip) -> list[str]:
         """nextpnr's options to pack the netlist and say what it takes, from a folder beside `design` and `synth`."""
-        return [*chip.options, *self._inputs(chip), "--pack-only", "--report", "report.json"]
+        return [*chip.options, *self._inputs(chip), "--pack-only", "--report", "report.json", "--write", "packed.json"]
 
     def place(self, chip: Chip, clock_hz: int, seed: int) -> list[str]:
         """nextpnr's options to place and route, from such a folder."""

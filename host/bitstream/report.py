@@ -67,6 +67,11 @@ def slowest_mhz(build: Build, seed: int) -> float:
     return min(float(clock["fmax_mhz"]) for clock in _clocks(written, build.board.clock_hz))
 
 
+def packed_parts(build: Build) -> dict[str, dict[str, int]]:
+    """`parts` before placing, which changes none of them; step count goes before."""
+    return parts(_read(build.folder / "count" / "packed.json")["modules"]["top"]["cells"])
+
+
 def _steps(build: Build, seed: int) -> list[Path]:
     return [build.folder / name / "step.json" for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")]
 

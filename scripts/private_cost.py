@@ -1,0 +1,57 @@
+"""What privacy costs in cells: source, flippers and guard beside the same core, for both sources and several lanes.
+
+Each design is synthesised and packed (`host.bitstream`, kept in its cache), not placed; its cells are counted by part.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from spikeveil.boards.catalogue import find
+from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.source import SOURCES, SourceKind
+from spikeveil.host.bitstream.flow import Build
+from spikeveil.host.bitstream.report import packed_parts
+from spikeveil.host.bitstream.show import table
+from spikeveil.host.cli.network_options import load_network
+from spikeveil.pysim.spec import NetworkSpec
+
+PRIVATE = ("source", "flippers", "guard")
+
+
+def measure(spec: NetworkSpec, board: str, source: SourceKind, lanes: int) -> dict[str, Any]:
+    """LUTs of each part of one build, and what privacy adds to the core, as a share."""
+    build = Build.of(Plan(spec, lanes=lanes, source=source), find(board))
+    build.synthesise()
+    luts = {name: counts["lut"] for name, counts in packed_parts(build).items()}
+    added = sum(luts[name] for name in PRIVATE)
+    return {"source_kind": source, "lanes": lanes, "luts": luts, "added": added, "share": added / luts["core"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network", nargs="?", default="digits", help="a network file, or digits")
+    parser.add_argument("--board", default="ulx3s-85f")
+    parser.add_argument("--lanes", type=int, nargs="+", default=[4, 16, 32])
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    options = parser.parse_args()
+    spec = load_network(options.network)
+    shown = table(f"{options.network} on {options.board}, LUTs", "source", "lanes", "core", *PRIVATE, "added", "share")
+    rows = []
+    for source in SOURCES:
+        for lanes in options.lanes:
+            row = measure(spec, options.board, source, lanes)
+            rows.append(row)
+            luts = row["luts"]
+            figures = (lanes, luts["core"], *(luts[name] for name in PRIVATE), row["added"], f"{row['share']:.0%}")
+            shown.add_row(source, *map(str, figures))
+    Console().print(shown)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
