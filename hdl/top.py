@@ -24,6 +24,7 @@ from spikeveil.pysim.link import Identity, Trait
 Port = Literal["uart", "bytes"]
 PORTS: tuple[Port, ...] = ("uart", "bytes")
 DEFAULT_BUFFER = 2048  # bytes: four block RAMs of an iCE40, one of an ECP5
+UNHURRIED_CLOCKS = 8  # a bit, from which on a frame is made in a tenth of the time in which it is sent
 POWER_ON_CYCLES = 255  # in reset after power-on, until clock and block RAMs are there
 
 
@@ -102,9 +103,11 @@ class Top(wiring.Component):
         up, starting = Signal(range(POWER_ON_CYCLES + 1)), Signal(init=1)
         m.d.sync += [up.eq(Mux(starting, up + 1, up)), starting.eq(starting & (up != POWER_ON_CYCLES))]
         m.submodules.device = ResetInserter(starting)(device)
-        pace = 8 if self.port == "bytes" else 1  # a pin has 40 cycles a byte at least
-        device.submodules.receiver = receiver = FrameReceiver(pace=pace)
-        device.submodules.sender = sender = FrameSender(pace=pace)
+        pin, fast = self.port == "uart", self.clock_hz < UNHURRIED_CLOCKS * self.baud
+        device.submodules.receiver = receiver = FrameReceiver(
+            pace=1 if pin else 8
+        )  # a pin has 40 cycles a byte at least
+        device.submodules.sender = sender = FrameSender(pace=8 if not pin else 4 if fast else 1)
         device.submodules.core = core = Core(self.plan)
         self._line(device, receiver, sender, starting)
         commands, replies = self._link(device, receiver, sender)
