@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
+from click.testing import CliRunner
 from exchanges import hear
 from numpy.typing import NDArray
 
 from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.top import identity
+from spikeveil.host.cli import main
 from spikeveil.host.data.digits_example import held_out, load_network
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.frames import encode
@@ -155,6 +157,20 @@ def test_what_no_board_can_be(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError) as caught:
         BoardSpec(Plan(small(), unsafe=True), **{"clock": 1_000_000, "baud": 1, **fields})  # type: ignore[arg-type]
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--divisor", "3"], "divisor must be 4 to 12000000, not 3"),
+        (["--baud", "9600", "--divisor", "8"], "give either --baud or --divisor"),
+        (["--baud", "4000000"], "baud must be 1 to 3000000, not 4000000"),
+        (["--lanes", "0"], "lanes must be 1 to 64, not 0"),
+    ],
+)
+def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(main, ["board", "digits", *options])
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Error: {sentence}")
 
 
 def test_the_command_obeys_signals(tmp_path: Path) -> None:

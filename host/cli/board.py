@@ -58,17 +58,17 @@ def board(network: str, **options: Any) -> None:
 
 
 def _board_spec(network: str, options: dict[str, Any]) -> "BoardSpec":
-    from spikeveil.host.virtual.build import BoardSpec
+    from spikeveil.host.virtual.build import LEAST_DIVISOR, BoardSpec
+    from spikeveil.pysim import checks
 
-    if options["divisor"] is not None and options["baud"] is not None:
+    clock, baud, divisor = (options[name] for name in ("clock", "baud", "divisor"))
+    if divisor is not None and baud is not None:
         raise click.UsageError("give either --baud or --divisor")
     with refusals():
-        if options["divisor"] is not None and options["divisor"] < 1:
-            raise ValueError(f"divisor must be 4 clock cycles a bit or more, not {options['divisor']}")
-        divided = options["clock"] // options["divisor"] if options["divisor"] is not None else None
+        if divisor is not None:
+            baud = clock // checks.integer("divisor", divisor, LEAST_DIVISOR, max(LEAST_DIVISOR, clock))
         plan = make_plan(load_network(network), options)
-        baud = divided or options["baud"] or DEFAULT_BAUD
-        return BoardSpec(plan, options["clock"], baud, "bytes" if options["fast"] else "uart")
+        return BoardSpec(plan, clock, baud or DEFAULT_BAUD, "bytes" if options["fast"] else "uart")
 
 
 def _announce(device: "VirtualBoard", as_json: bool) -> None:

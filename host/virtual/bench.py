@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class ByteBench(wiring.Component):
+class ByteBench(wiring.Component):  # type: ignore[type-arg]  # the stubs make it generic; at run time it is not
     """Registers around `top`'s streams, so that no logic hangs on a pin: the program then changes pins at the falling
     edge of the clock without the simulator working through the design once more.
 
