@@ -68,7 +68,8 @@ def _board_spec(network: str, options: dict[str, Any]) -> "BoardSpec":
         if divisor is not None:
             baud = clock // checks.integer("divisor", divisor, LEAST_DIVISOR, max(LEAST_DIVISOR, clock))
         plan = make_plan(load_network(network), options)
-        return BoardSpec(plan, clock, baud or DEFAULT_BAUD, "bytes" if options["fast"] else "uart")
+        baud = DEFAULT_BAUD if baud is None else baud
+        return BoardSpec(plan, clock, baud, "bytes" if options["fast"] else "uart")
 
 
 def _announce(device: "VirtualBoard", as_json: bool) -> None:

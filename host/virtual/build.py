@@ -27,6 +27,8 @@ class BoardSpec:
 
     The line is a UART of `baud` bits a second (`pins` = "uart"), or a port that takes a byte and gives one in every
     clock cycle, with the same protocol (`pins` = "bytes"; `baud` says nothing then).
+
+    ValueError where a UART's bit would be shorter than four clock cycles, or a number is out of range.
     """
 
     plan: Plan
@@ -37,7 +39,7 @@ class BoardSpec:
     def __post_init__(self) -> None:
         checks.integer("clock", self.clock, 1, (1 << 32) - 1)
         checks.choice("pins", self.pins, ("uart", "bytes"))
-        checks.integer("baud", self.baud, 1, self.clock // LEAST_DIVISOR)
+        checks.integer("baud", self.baud, 1, self.clock if self.pins == "bytes" else self.clock // LEAST_DIVISOR)
 
     @property
     def quiet(self) -> int:
