@@ -11,6 +11,7 @@ from spikeveil.pysim import checks
 MAIN = Path(__file__).with_name("board.cpp")
 BENCH = Path(__file__).with_name("bench.py")
 PROGRAM = "board"
+MOST = (1 << 32) - 1  # Hz, and bits a second
 BITS_A_BYTE = 10  # start, eight data, stop
 LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
 
@@ -37,9 +38,9 @@ class BoardSpec:
     pins: Pins = "uart"
 
     def __post_init__(self) -> None:
-        checks.integer("clock", self.clock, 1, (1 << 32) - 1)
+        checks.integer("clock", self.clock, 1, MOST)
         checks.choice("pins", self.pins, ("uart", "bytes"))
-        checks.integer("baud", self.baud, 1, self.clock if self.pins == "bytes" else self.clock // LEAST_DIVISOR)
+        checks.integer("baud", self.baud, 1, MOST if self.pins == "bytes" else self.clock // LEAST_DIVISOR)
 
     @property
     def quiet(self) -> int:
