@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Assert, Format, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -114,9 +114,9 @@ class Layer(wiring.Component):
             flipper.flush.eq(self.flush | self.next_record),
         ]
         free = Signal(range(flipper.depth + 2))  # masks in the queue that no started row counts on
-        m.d.sync += free.eq(free + flipper.added - sequencer.started)
+        ready = self._count(m, free, flipper.added, sequencer.started)
         with m.If(flipper.flush):
-            m.d.sync += free.eq(0)
+            m.d.sync += [free.eq(0), ready.eq(0)]
         over = Signal()  # the record's last row is under way: the next row needs masks of the next record
         if self.rekey:
             m.d.comb += self.next_record.eq(flow.valid & flow.record_end)
@@ -124,7 +124,7 @@ class Layer(wiring.Component):
                 m.d.sync += over.eq(0)
             with m.Elif(sequencer.started & sequencer.final):
                 m.d.sync += over.eq(1)
-        return (free != 0) & ~over, flow.bits ^ flipper.masks.payload
+        return ready & ~over, flow.bits ^ flipper.masks.payload
 
     def _queue(self, m: Module, flow: Any, bits: Any, started: Signal) -> Any:
         """Rows out through a queue in which every started row has its place: whether another may start."""
@@ -141,5 +141,11 @@ class Layer(wiring.Component):
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += free.eq(free + (self.o.valid & self.o.ready) - started)
-        return free != 0
+        return self._count(m, free, self.o.valid & self.o.ready, started)
+
+    def _count(self, m: Module, free: Signal, more: Value, less: Value) -> Signal:
+        """Count `free`. Whether it is not zero, out of a register of its own: what starts a row waits for it."""
+        some = Signal(init=free.init != 0)
+        m.d.sync += [free.eq(free + more - less), some.eq(more | Mux(less, free > 1, free != 0))]
+        m.d.sync += Assert(some == (free != 0), Format("{} counted, and that said to be {}", free, some))
+        return some
