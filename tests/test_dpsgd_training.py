@@ -337,7 +337,7 @@ def test_digits_to_a_small_epsilon(tmp_path: Path) -> None:
     last = outcome.progress.log[-1]
     assert outcome.finished
     assert last["privacy"]["epsilon_pld"] < 2
-    assert last["test_accuracy"] > 0.8
+    assert last["test_accuracy"] > 0.7
     assert json.loads(json.dumps(outcome.progress.log)) == list(outcome.progress.log)
     assert all(set(record) == KEPT for record in outcome.progress.log)
 

@@ -16,6 +16,7 @@ EXTRAS = {
     "h5py": "nir",
     "matplotlib": "plot",
     "nir": "nir",
+    "opacus": "train",
     "serial": "device",
     "sklearn": "data",
     "torch": "train",

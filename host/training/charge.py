@@ -11,8 +11,10 @@ from spikeveil.host.training.loop import Plan
 
 
 def charge(plan: Plan, config: Config, ledger: str, data_set: str) -> dict[str, Any]:
-    """Charge every step of `plan` at record level (a training example is a record); what was charged.
+    """Charge every step of `plan` at record level, a record being a training example ADDED OR REMOVED.
 
+    Gives back what was charged. Training examples are a data set of their own in the ledger. For examples EXCHANGED,
+    which is a removal and an addition, (2 epsilon, (1 + e^epsilon) delta) holds.
     Raises BudgetExceeded where the budget cannot bear the whole run: then no step is made. Raises ValueError for a run
     without privacy, or on a seed, which a ledger books at infinity.
     """
