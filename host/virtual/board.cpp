@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -33,6 +34,7 @@ namespace {
 constexpr int BURST = 128;                   // cycles between two looks at the outside
 constexpr int POWER_ON = 512;                // cycles in which nothing is sent: the device holds itself in reset
 constexpr size_t MOST_WAITING = 1 << 16;     // bytes that a client may leave unread before the line loses them
+constexpr size_t MOST_QUEUED = 4096;         // bytes that wait for the line before a client's write must wait
 constexpr uint32_t POWER_CYCLE = 0xFFFFFFFF;
 
 [[noreturn]] void fail(const char* what) {
@@ -165,8 +167,8 @@ public:
     }
     void receive(std::deque<uint8_t>& bytes) const {
         uint8_t buffer[4096];
-        for (ssize_t count; (count = read(here, buffer, sizeof buffer)) > 0;)
-            bytes.insert(bytes.end(), buffer, buffer + count);
+        const ssize_t count = read(here, buffer, sizeof buffer);
+        if (count > 0) bytes.insert(bytes.end(), buffer, buffer + count);
     }
     bool send(std::string& bytes) const {
         const ssize_t count = write(here, bytes.data(), bytes.size());
@@ -192,7 +194,7 @@ bool obey(Board& board, Terminal& terminal, uint64_t baud) {
     if (command == 'u') terminal.unplug(), terminal.plug(baud);
     if (command == 'p') {
         std::deque<uint8_t> lost;
-        terminal.receive(lost);
+        for (size_t before = 1; before != lost.size();) before = lost.size(), terminal.receive(lost);
         board.power_on();
         std::printf("power\n");
     }
@@ -204,11 +206,11 @@ void serve(uint64_t quiet, uint64_t clock, uint64_t baud) {
     Terminal terminal;
     terminal.plug(baud);
     for (;;) {
-        const bool waiting = !board.line.from_device.empty();
+        const bool waiting = !board.line.from_device.empty(), hungry = board.line.to_device.size() < MOST_QUEUED;
         const bool asleep = board.cycles - board.moved > quiet && board.line.to_device.empty();
         pollfd outside[] = {{STDIN_FILENO, POLLIN, 0},
-                            {terminal.descriptor(), short(waiting ? POLLIN | POLLOUT : POLLIN), 0}};
-        if (poll(outside, 2, asleep ? -1 : 0) < 0) fail("poll");
+                            {terminal.descriptor(), short((hungry ? POLLIN : 0) | (waiting ? POLLOUT : 0)), 0}};
+        if (poll(outside, 2, asleep ? -1 : 0) < 0 && errno != EINTR) fail("poll");
         if (outside[0].revents && !obey(board, terminal, baud)) return;
         if (outside[1].revents & POLLIN) terminal.receive(board.line.to_device);
         const bool woken = (waiting && terminal.send(board.line.from_device)) || !board.line.to_device.empty();
