@@ -60,7 +60,7 @@ class Commands(wiring.Component):
     each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is
     high between two.
 
-    A body of n bytes takes 2 n + 5 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
+    A body of n bytes takes 2 n + 12 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.
 
     - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
