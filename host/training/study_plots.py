@@ -35,8 +35,8 @@ def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str,
     for index, name in enumerate(dict.fromkeys(map(label, records))):
         mine = sorted((one for one in records if label(one) == name), key=lambda one: one["epsilon_of_one_spike"])
         means = 100 * np.array([one["mean"] for one in mine])
-        low = means - [100 * min(one["released_accuracy"]) for one in mine]
-        high = [100 * max(one["released_accuracy"]) for one in mine] - means
+        extremes = 100 * np.array([[f(one["released_accuracy"]) for one in mine] for f in (min, max)])
+        low, high = np.abs(extremes - means)  # a mean of equal values may miss them by a rounding
         for axes, x in (
             (spike, [one["epsilon_of_one_spike"] for one in mine]),
             (whole, [one["record"]["epsilon"] for one in mine]),
