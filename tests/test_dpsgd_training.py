@@ -154,7 +154,7 @@ def tiny(**changes: Any) -> tuple[Config, Dataset]:
         "batch_size": 16,
         "epochs": 4,
         "checkpoint_every": 3,
-        "evaluate_every": 1,
+        "evaluate_every": 2,
         "privacy": replace(config.privacy, randomness="seeded"),  # type: ignore[type-var]
     }
     return replace(config, **{**base, **changes}), load_dataset("digits").part(96, 40)
