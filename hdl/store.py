@@ -1,11 +1,12 @@
 """One block RAM with a port to write and a port to read, and no logic around it."""
 
-from typing import Any
-
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from spikeveil.hdl.memories import UNCHECKED, read
+from spikeveil.hdl.spikes import memory_depth
 
 
 class Store(wiring.Component):
@@ -36,17 +37,14 @@ class Store(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        attributes: Any = {"ram_style": "block", "no_rw_check": 1}
-        memory: Memory = Memory(shape=unsigned(self.width), depth=max(2, self.depth), init=[], attrs=attributes)
+        attributes = {"ram_style": "block", **UNCHECKED}
+        memory: Memory = Memory(shape=unsigned(self.width), depth=memory_depth(self.depth), init=[], attrs=attributes)
         m.submodules.memory = memory
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write = memory.write_port()
         m.d.comb += [
             write.en.eq(self.write),
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
-            read.addr.eq(self.read_address),
+            self.read_data.eq(read(m, memory, self.read_address)),
         ]
-        data = Signal(self.width, reset_less=True)  # becomes the block RAM's own register
-        m.d.sync += data.eq(read.data)
-        m.d.comb += self.read_data.eq(data)
         return m
