@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "info": "spikeveil.host.cli.info",
     "plan": "spikeveil.host.cli.plan",
     "program": "spikeveil.host.cli.program",
+    "quantise": "spikeveil.host.cli.quantise",
     "report": "spikeveil.host.cli.report",
     "run": "spikeveil.host.cli.run",
     "simulate": "spikeveil.host.cli.simulate",
