@@ -193,6 +193,7 @@ def test_report_has_every_figure(stand_ins: Path) -> None:
     assert found["resources"]["lut"] == {"used": 1234, "available": 7680}
     assert found["resources"]["ff"] == {"used": 5, "available": 7680}
     assert found["clocks"] == [{"net": "clk", "fmax_mhz": 64.25, "asked_mhz": 60.0, "met": True}]
+    assert found["synthesised"] == {"SB_LUT4": 1000, "SB_DFFE": 70, "SB_DFF": 7}
     path = found["critical_path"]
     assert path["nanoseconds"] == 2.75
     assert [part["sources"] for part in path["elements"]] == [[], ["hdl/guard.py:80"], []]

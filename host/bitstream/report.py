@@ -50,6 +50,7 @@ def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
         "tools": [tools.version(tool) for tool in tools.of_family(board.chip.family)],
         "bitstream": {"file": bitstream.name, "bytes": bitstream.stat().st_size, "sha256": _sha256(bitstream)},
         "resources": _resources(build, written, module),
+        "synthesised": _read(build.folder / "synth" / "stat.json")["design"]["num_cells_by_type"],
         "clock_hz": board.clock_hz,
         "baud": board.baud,
         "clocks": clocks,
