@@ -1,6 +1,8 @@
 """Boards: clocks that are exact, pins that exist, refusals; and a board of one's own."""
 
+import json
 import re
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,6 +155,8 @@ def test_program_shows_the_loaders_command(tmp_path: Path) -> None:
     runner = CliRunner()
     shown = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--dry-run"])
     assert shown.output == f"openFPGALoader -b ulx3s {bitstream}\n"
+    as_json = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--dry-run", "--json"])
+    assert shlex.join(json.loads(as_json.stdout)["command"]) == shown.stdout.strip()
     flashed = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--flash", "--dry-run"])
     assert flashed.output == f"openFPGALoader -b ulx3s --write-flash {bitstream}\n"
     refused = runner.invoke(main, ["program", str(bitstream), "--board", "icebreaker"])

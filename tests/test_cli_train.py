@@ -86,7 +86,9 @@ def test_a_private_run(config: Path, tmp_path: Path) -> None:
     again = call(config, "--out", out)
     assert again.exit_code == 2
     assert "must not exist for a new run: resume it, or take another folder" in again.output
-    assert call(config, "--out", out, "--resume").exit_code == 0
+    resumed = call(config, "--out", out, "--resume", "--json")
+    assert resumed.exit_code == 0
+    assert json.loads(resumed.stdout) == json.loads((out / "result.json").read_text())
 
 
 def test_a_seed_is_shown_as_worth_nothing(config: Path, tmp_path: Path) -> None:

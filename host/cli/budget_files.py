@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from spikeveil.host.device.keys import create, read
-
 if TYPE_CHECKING:
     from spikeveil.host.privacy.ledger import Mark
 
 
 def read_or_make_key(options: dict[str, Any]) -> bytes | None:
     """The key that the options name; a new one lies in its file, readable by its owner alone, before the lease."""
+    from spikeveil.host.device.keys import read
+
     if options["new_key"] and options["key_file"]:
         raise click.UsageError("give either --key-file or --new-key")
     if options["new_key"]:
@@ -29,6 +29,8 @@ def read_or_make_key(options: dict[str, Any]) -> bytes | None:
 
 
 def _new_key(path: str, size: int) -> bytes:
+    from spikeveil.host.device.keys import create
+
     try:
         return create(path, size)
     except OSError as error:

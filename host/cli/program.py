@@ -1,11 +1,15 @@
 """`spikeveil program`: load a bitstream into a board."""
 
+import json
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import click
+
+from spikeveil.host.cli.privacy_options import json_option
 
 INSTALL = {
     "iceprog": "sudo apt-get install fpga-icestorm",
@@ -19,7 +23,8 @@ INSTALL = {
 @click.option("--board", "board", required=True, metavar="BOARD", help="A name of `spikeveil boards`, or FILE.py:NAME.")
 @click.option("--flash", is_flag=True, help="Write it where it stays without power; else it is gone with the power.")
 @click.option("--dry-run", is_flag=True, help="Only show the command.")
-def program(bitstream: str, board: str, flash: bool, dry_run: bool) -> None:
+@json_option
+def program(bitstream: str, board: str, flash: bool, dry_run: bool, as_json: bool) -> None:
     """Load BITSTREAM into the board with the board's own loader."""
     from spikeveil.boards.catalogue import find
     from spikeveil.host.bitstream.errors import BuildError
@@ -36,11 +41,13 @@ def program(bitstream: str, board: str, flash: bool, dry_run: bool) -> None:
         raise BuildError(f"board {chosen.name} names no {'flasher' if flash else 'loader'}")
     command = [bitstream if word == "{}" else word for word in words]
     if dry_run:
-        click.echo(shlex.join(command))
+        click.echo(json.dumps({"command": command}) if as_json else shlex.join(command))
         return
     if shutil.which(command[0]) is None:
         fix = INSTALL.get(command[0], f"install {command[0]}")
         raise BuildError(f"{command[0]} is not installed: {fix}")
-    done = subprocess.run(command, check=False)
+    done = subprocess.run(command, check=False, stdout=sys.stderr if as_json else None)
     if done.returncode:
         raise BuildError(f"{command[0]} failed with exit code {done.returncode}: {shlex.join(command)}")
+    if as_json:
+        click.echo(json.dumps({"command": command}))

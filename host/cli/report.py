@@ -5,10 +5,13 @@ from pathlib import Path
 
 import click
 
+from spikeveil.host.cli.privacy_options import json_option
+
 
 @click.command(epilog="Example: spikeveil report out/digits/report.json")
 @click.argument("report", metavar="REPORT", type=click.Path(exists=True, dir_okay=False))
-def report(report: str) -> None:
+@json_option
+def report(report: str, as_json: bool) -> None:
     """Show REPORT, the report.json that `spikeveil build -o` wrote, as tables."""
     from rich.console import Console
 
@@ -16,6 +19,8 @@ def report(report: str) -> None:
 
     try:
         record = json.loads(Path(report).read_text())
-        print_report(Console(highlight=False), record)
+        print_report(Console(highlight=False, quiet=as_json), record)  # a missing figure is an error either way
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{report} must be a report of spikeveil build: {error!r}") from error
+    if as_json:
+        click.echo(json.dumps(record, indent=2))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spikeveil.host.cli.privacy_options import json_option
 from spikeveil.host.cli.refusals import refusals
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--ledger", type=click.Path(dir_okay=False), help="Charge the whole run to this ledger before it starts.")
 @click.option("-d", "--data-set", help="Name of the data set in the ledger.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch (default: its own choice).")
+@json_option
 def train(
     config: str,
     out: Path,
@@ -42,6 +44,7 @@ def train(
     ledger: str | None,
     data_set: str | None,
     threads: int | None,
+    as_json: bool,
 ) -> None:
     """Train a spiking network from a PRESET or a configuration file.
 
@@ -70,7 +73,7 @@ def train(
         records = load_dataset(chosen.data.name, data)
     out.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stop:
-        train_run.run(chosen, records, out, resume, stop, ledger, data_set)
+        train_run.run(chosen, records, out, resume, stop, ledger, data_set, as_json=as_json)
 
 
 def _changed(

@@ -47,9 +47,14 @@ def run(
     stop: Callable[[], bool],
     ledger: str | None,
     data_set: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Train, show, write. Ends with exit code 1 where the run was stopped before its end."""
-    console = Console(highlight=False)
+    """Train, show, write. Ends with exit code 1 where the run was stopped before its end.
+
+    as_json: result.json alone on standard output, and everything else on the error stream.
+    """
+    console = Console(highlight=False, stderr=as_json)
     with refusals():
         training = Run(config, data, out, resume=resume)
     if ledger is not None and data_set is not None and training.progress.charged is None:
@@ -69,6 +74,8 @@ def run(
     write_whole(out / "result.json", dump(record))
     save_network(outcome.network, out / "network.npz", {"name": config.name, "result": record})
     closing(console, config, outcome, record, out)
+    if as_json:
+        click.echo((out / "result.json").read_text())
 
 
 def _shown(console: Console, training: Run, stop: Callable[[], bool]) -> Outcome:
