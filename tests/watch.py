@@ -106,16 +106,20 @@ class Watch:
 
         In a burst not everything is answered. Then an OPEN was taken if it is right and the highest lease is not under
         its number afterwards; a piece of input was taken if it is in its place. A lease may have ended before it came,
-        but then nothing can come of it.
+        but then nothing can come of it. Where a SEAL stands in the burst, an OPEN before it may have been refused for
+        want of weights, so that another with its number was the one: the session tells.
         """
         results, begun, current = dict(heard.results), list[Lease](), self._lease
         highest = max((status.lease for _, status in heard.statuses), default=self._highest)
+        sealed = heard.statuses and any(message.kind is Kind.SEAL for message in messages)
+        last = heard.statuses[-1][1] if sealed and Trait.LOADABLE in self.identity.flags else None
         for message in messages:
             result = results.get(message.tag)
             if message.kind is Kind.OPEN:
                 self._secrets = [*self._secrets[-6:], windows(message.data) | windows(turned(message.data))]
                 known = self._highest if current is None else current.opening["lease"]
                 right = result is None and self._right(message) and known < message["lease"] <= highest
+                right &= last is None or message["lease"] != last.lease or message["session"] == last.session
                 if result is Result.OK or right:
                     current = Lease(message, message["quota"])
                     begun.append(current)
