@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Assert, Format, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Const, Format, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl import neuron
-from spikeveil.hdl.accumulator import Accumulator
+from spikeveil.hdl.accumulator import Accumulator, sum_bits
 from spikeveil.hdl.flipper import Flipper
+from spikeveil.hdl.fold import Fold
 from spikeveil.hdl.limiter import FlowRow, Limiter
 from spikeveil.hdl.memories import Write
 from spikeveil.hdl.sequencer import Sequencer
@@ -20,11 +21,12 @@ MIN_QUEUED_ROWS = 16
 
 
 class Layer(wiring.Component):
-    """The neurons of one layer, `lanes` at a time.
+    """The neurons of one layer: sums of `lanes` grow at a time, and `scan` of them are updated at a time, all lanes
+    if it is not given.
 
-    Throughput: a step of s input spikes takes R * max(1, s) + 1 cycles for R = ceil(neurons / lanes), and at least
-    `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row is on `o` some 15 cycles after its
-    last event. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is
+    Throughput: a step of s input spikes takes R * max(lanes / scan, s) + 1 cycles for R = ceil(neurons / lanes), and at
+    least `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is on `o` some
+    15 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is
     computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
     record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
     cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
@@ -44,6 +46,7 @@ class Layer(wiring.Component):
         spec: LayerSpec,
         *,
         lanes: int,
+        scan: int | None = None,
         per_beat: int = 1,
         rekey: bool = False,
         buffered_steps: int = 1,
@@ -51,10 +54,10 @@ class Layer(wiring.Component):
     ) -> None:
         self.layout = load
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
+        self.scan = self.lanes if scan is None else scan
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
-        self.rows = rows(spec.neurons, self.lanes)
-        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * self.rows)
-        row = PotentialRow(self.lanes, spec.state_bits) if spec.readout else SpikeRow(self.lanes)
+        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, self.scan))
+        row = PotentialRow(self.scan, spec.state_bits) if spec.readout else SpikeRow(self.scan)
         ports: dict[str, Any] = {
             "i": In(stream.Signature(Event(spec.inputs))),
             "o": Out(stream.Signature(row)),
@@ -69,17 +72,23 @@ class Layer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, lanes = self.spec, self.lanes
-        m.submodules.sequencer = sequencer = Sequencer(
-            inputs=spec.inputs, rows=self.rows, capacity=self.capacity, distance=neuron.DISTANCE
+        spec, lanes = self.spec, self.scan
+        fold = Fold(
+            neurons=spec.neurons, inputs=spec.inputs, lanes=self.lanes, scan=self.scan, bits=sum_bits(self.spec)
         )
-        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=lanes, load=self.layout)
-        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=lanes, load=self.layout)
+        m.submodules.fold = fold
+        m.submodules.sequencer = sequencer = Sequencer(
+            inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold
+        )
+        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=self.lanes, load=self.layout)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=self.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [
             accumulator.work.eq(sequencer.o),
-            neurons.work.eq(sequencer.o),
-            neurons.sums.eq(accumulator.sums),
+            fold.work.eq(sequencer.o),
+            fold.sums.eq(accumulator.sums),
+            neurons.i.eq(fold.o),
+            neurons.sums.eq(fold.part),
         ]
         if self.layout is not None:
             m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
@@ -96,27 +105,26 @@ class Layer(wiring.Component):
             )
             m.d.comb += bound.i.eq(flow)
             flow = bound.o
-        masks_ready, released = self._flip(m, flow, sequencer)
-        room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, sequencer.started)
+        starts = Starts(sequencer.started, sequencer.last_row, fold.fold, fold.last_fold)
+        masks_ready, released = self._flip(m, flow, sequencer, starts)
+        room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, starts)
         m.d.comb += sequencer.grant.eq(masks_ready & room)
         return m
 
-    def _flip(self, m: Module, flow: Any, sequencer: Sequencer) -> tuple[Any, Any]:
-        """Flip the rows: (whether there is a mask for one more row to start, the released spikes)."""
+    def _flip(self, m: Module, flow: Any, sequencer: Sequencer, starts: "Starts") -> tuple[Any, Any]:
+        """Flip the rows: (whether there are masks for all that starts next, the released spikes)."""
         if self.spec.flip is None:
             return 1, flow.bits
         m.submodules.flipper = flipper = Flipper(
-            self.spec.flip, neurons=self.spec.neurons, lanes=self.lanes, per_beat=self.per_beat
+            self.spec.flip, neurons=self.spec.neurons, lanes=self.scan, per_beat=self.per_beat
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [
             flipper.masks.ready.eq(flow.valid),
             flipper.flush.eq(self.flush | self.next_record),
         ]
-        free = Signal(range(flipper.depth + 2))  # masks in the queue that no started row counts on
-        ready = self._count(m, free, flipper.added, sequencer.started)
-        with m.If(flipper.flush):
-            m.d.sync += [free.eq(0), ready.eq(0)]
+        free = Signal(range(flipper.depth + 2))  # masks in the queue that nothing started counts on
+        ready = starts.count(m, free, flipper.added, flipper.flush)
         over = Signal()  # the record's last row is under way: the next row needs masks of the next record
         if self.rekey:
             m.d.comb += self.next_record.eq(flow.valid & flow.record_end)
@@ -126,8 +134,8 @@ class Layer(wiring.Component):
                 m.d.sync += over.eq(1)
         return ready & ~over, flow.bits ^ flipper.masks.payload
 
-    def _queue(self, m: Module, flow: Any, bits: Any, started: Signal) -> Any:
-        """Rows out through a queue in which every started row has its place: whether another may start."""
+    def _queue(self, m: Module, flow: Any, bits: Any, starts: "Starts") -> Any:
+        """Rows out through a queue in which all that started has its place: whether there is one for the next."""
         m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=self.queued_rows)
         free = Signal(range(self.queued_rows + 1), init=self.queued_rows)
         row = Signal.like(self.o.payload)
@@ -141,11 +149,45 @@ class Layer(wiring.Component):
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
-        return self._count(m, free, self.o.valid & self.o.ready, started)
+        return starts.count(m, free, self.o.valid & self.o.ready)
 
-    def _count(self, m: Module, free: Signal, more: Value, less: Value) -> Signal:
-        """Count `free`. Whether it is not zero, out of a register of its own: what starts a row waits for it."""
-        some = Signal(init=free.init != 0)
-        m.d.sync += [free.eq(free + more - less), some.eq(more | Mux(less, free > 1, free != 0))]
-        m.d.sync += Assert(some == (free != 0), Format("{} counted, and that said to be {}", free, some))
-        return some
+
+class Starts:
+    """What a row that starts will take of something that is counted, each of its parts one: `fold`, in a step's last
+    row `last_fold`.
+    """
+
+    def __init__(self, started: Signal, last_row: Signal, fold: int, last_fold: int) -> None:
+        self.started, self.last_row, self.fold, self.last_fold = started, last_row, fold, last_fold
+
+    def count(self, m: Module, free: Signal, more: Value, none: Value | None = None) -> Value:
+        """Count `free`, which `none` sets to 0. Whether there is enough for the next row, out of registers of their
+        own: what starts a row waits for it.
+        """
+        enough = self._enough(m, free, more, self.fold, none)
+        less: Value = Const(self.fold)
+        if self.last_fold != self.fold:
+            enough = Mux(self.last_row, self._enough(m, free, more, self.last_fold, none), enough)
+            less = Mux(self.last_row, self.last_fold, self.fold)
+        m.d.sync += free.eq(free + more - Mux(self.started, less, 0))
+        if none is not None:
+            with m.If(none):
+                m.d.sync += free.eq(0)
+        return enough
+
+    def _enough(self, m: Module, free: Signal, more: Value, need: int, none: Value | None) -> Signal:
+        """Whether `free` is at least `need`, out of a register."""
+
+        def reaches(count: int) -> Value:
+            return (free >= count) | (more & (free == count - 1))
+
+        enough = Signal(init=free.init >= need, name=f"enough_{need}")
+        after = reaches(need + self.fold)
+        if self.last_fold != self.fold:
+            after = Mux(self.last_row, reaches(need + self.last_fold), after)
+        m.d.sync += enough.eq(Mux(self.started, after, reaches(need)))
+        if none is not None:
+            with m.If(none):
+                m.d.sync += enough.eq(0)
+        m.d.sync += Assert(enough == (free >= need), Format("{} free, and that is enough: {}", free, enough))
+        return enough

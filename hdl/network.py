@@ -74,7 +74,7 @@ class Network(wiring.Component):
             layer = self._layer(m, index, spec)
             wiring.connect(m, head, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
-            head, lanes = layer.o, layer.lanes
+            head, lanes = layer.o, layer.scan
         wiring.connect(m, head, tail)
         return m
 
@@ -82,8 +82,9 @@ class Network(wiring.Component):
         plan = self.plan
         layer = Layer(
             spec,
-            lanes=plan.layer_lanes(spec),
-            per_beat=plan.per_beat(spec),
+            lanes=plan.each[index].lanes,
+            scan=plan.each[index].scan,
+            per_beat=plan.per_beat(index),
             rekey=spec.flip is not None and plan.source == "trivium",
             buffered_steps=2 if plan.schedule == "private" else 1,
             load=plan.layer_write(index) if plan.loadable else None,
@@ -96,7 +97,7 @@ class Network(wiring.Component):
                 layer.load.data.eq(self.load.data),
             ]
         if spec.flip is not None:
-            m.submodules[f"words_{index}"] = words = self._words(m, index, plan.per_beat(spec) * spec.flip.bits)
+            m.submodules[f"words_{index}"] = words = self._words(m, index, plan.per_beat(index) * spec.flip.bits)
             wiring.connect(m, words.o, layer.words)
             m.d.comb += [
                 words.open.eq(self.open),

@@ -10,14 +10,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.accumulator import by_row, pack, sum_bits
+from spikeveil.hdl.fold import SUMS_LATENCY, Scan
 from spikeveil.hdl.memories import UNCHECKED, Write, read, table, word_of
-from spikeveil.hdl.sequencer import Work
 from spikeveil.hdl.spikes import memory_depth, rows
 from spikeveil.pysim.image import number_bits
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, signed_bits
 
-LATENCY = 6  # cycles from work to its scanned row
+LATENCY = SUMS_LATENCY + 3  # cycles from a row to its new potentials
 DISTANCE = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
 
 
@@ -40,7 +40,7 @@ def saturate(u: Value, bits: int) -> Value:
 
 
 class ScannedRow(data.StructLayout):
-    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `Work`."""
+    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `Scan`."""
 
     def __init__(self, *, lanes: int, state_bits: int) -> None:
         super().__init__(
@@ -57,15 +57,15 @@ class ScannedRow(data.StructLayout):
 class Neurons(wiring.Component):
     """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
 
-    `o` is valid `LATENCY` cycles after the `work` that is valid and marked last, whose sums must be on `sums` three
-    cycles after it. The potentials live in a memory of one word a row; a row must not be visited again within
-    `DISTANCE` cycles. Work marked fresh takes the potentials as zero, so reset need not clear the memory.
+    `o` is valid `LATENCY` cycles after `i` is, whose sums must be on `sums` three cycles after it. The potentials live in
+    a memory of one word a row; a row must not be visited again within `DISTANCE` cycles. A row marked fresh takes the
+    potentials as zero, so reset need not clear the memory.
 
     With `load`, the thresholds are written through that port, as its last memory, and stay over a reset; `spec` then
     only says how wide everything is.
     """
 
-    work: Any
+    i: Any
     sums: Signal
     o: Any
     load: Any
@@ -75,7 +75,7 @@ class Neurons(wiring.Component):
         self.rows = rows(spec.neurons, lanes)
         super().__init__(
             {
-                "work": In(Work(weights=spec.inputs * self.rows, rows=self.rows)),
+                "i": In(Scan(rows=self.rows)),
                 "sums": In(lanes * sum_bits(spec)),
                 "o": Out(ScannedRow(lanes=lanes, state_bits=spec.state_bits)),
                 **({} if load is None else {"load": In(load)}),
@@ -90,13 +90,12 @@ class Neurons(wiring.Component):
         )
         m.submodules.potentials = memory
         write = memory.write_port()
-        stages = [self.work] + [Signal.like(self.work, name=f"work_{n}") for n in range(1, LATENCY + 1)]
+        stages = [self.i] + [Signal.like(self.i, name=f"row_{n}") for n in range(1, LATENCY + 1)]
         for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
-        m.d.sync += stages[1].valid.eq(self.work.valid & self.work.last)
 
         v = Signal(self.lanes * width)
-        m.d.sync += v.eq(read(m, memory, self.work.row))
+        m.d.sync += v.eq(read(m, memory, self.i.row))
         thresholds = self._thresholds(m, stages[2].row)
         for lane in range(self.lanes):
             place = self._lane(m, lane, v.word_select(lane, width).as_signed(), stages[2].fresh, thresholds[lane])

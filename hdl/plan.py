@@ -4,27 +4,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from spikeveil.hdl import neuron
+from spikeveil.hdl import lanes as cycles
 from spikeveil.hdl.memories import Write
-from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind, words_per_beat
+from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
 from spikeveil.hdl.spikes import PotentialRow, SpikeRow, index_bits, rows
 from spikeveil.pysim import checks
 from spikeveil.pysim import image as images
+from spikeveil.pysim.lanes import MAX_LANES, LayerLanes, alike
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 Schedule = Literal["private", "fast"]
 SCHEDULES: tuple[Schedule, ...] = ("private", "fast")
-MAX_LANES = 64
 INPUT_LANES = 16
-KEY_SETUP_BITS = 111 + 1152  # Trivium's longest register and its warm-up
-PIPELINE_SLACK = 40  # cycles for every register, queue and handshake between two stages, generously
 
 
 @dataclass(frozen=True)
 class Plan:
     """A specification and how to build it.
 
-    - `lanes`: neurons of each layer computed in parallel, 1 to 64; a smaller layer has as many lanes as neurons.
+    - `lanes`: neurons of a layer computed in parallel, 1 to 64, or as many as it has. On the private schedule that holds
+      for the layer that sets the pace, and others get the fewest that keep it (`hdl.lanes.fewest`).
     - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
     - `schedule`: `private` releases steps on a fixed cadence (`hdl.pacer`); `fast` releases each as soon as it is
       done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
@@ -79,7 +78,7 @@ class Plan:
     @property
     def sections(self) -> tuple[images.Section, ...]:
         """The memories that an image fills, in the order of its bytes; none where the numbers are built in."""
-        return images.sections(self.spec, self.lanes) if self.loadable else ()
+        return images.sections(self.spec, self.each) if self.loadable else ()
 
     @property
     def image_bytes(self) -> int:
@@ -97,7 +96,7 @@ class Plan:
                 f"image network must have the structure {self.structure[:16]}... of the device, "
                 f"not {images.structure(spec)[:16]}..."
             )
-        return images.to_bytes(spec, self.lanes)
+        return images.to_bytes(spec, self.each)
 
     @property
     def write(self) -> Write:
@@ -121,26 +120,32 @@ class Plan:
             data_bits=8 * max(section.word_bytes for section in self.sections),
         )
 
-    def layer_lanes(self, layer: LayerSpec) -> int:
-        """Lanes of one layer."""
-        return min(self.lanes, layer.neurons)
+    @cached_property
+    def each(self) -> tuple[LayerLanes, ...]:
+        """Lanes and neurons scanned at once, of each layer."""
+        if self.schedule == "fast":
+            return alike(self.spec, self.lanes)
+        return cycles.fewest(self.spec, self.lanes, self.source, self.i_rows)
 
-    def per_beat(self, layer: LayerSpec) -> int:
-        """Words that one beat of the layer's source carries; 1 where it has no flipper.
+    def rows(self, index: int) -> int:
+        """Rows of neurons whose sums grow together, of layer `index`."""
+        return rows(self.spec.layers[index].neurons, self.each[index].lanes)
+
+    def per_beat(self, index: int) -> int:
+        """Words that one beat of the source of layer `index` carries; 1 where it has no flipper.
 
         The most that fit on the fast schedule. On the private one the fewest that are enough within the cadence: a
         source of fewer bits a cycle is smaller.
         """
-        if layer.flip is None:
+        if self.spec.layers[index].flip is None:
             return 1
-        most = self._most_words(layer)
+        layer, each = self.spec.layers[index], self.each[index]
+        most = cycles.most_words(layer, each)
         if self.schedule == "fast":
             return most
         time = max(self.cadence, self.worst_case)
-        return next((words for words in range(1, most) if self.compute_cycles(layer, words) <= time), most)
-
-    def _most_words(self, layer: LayerSpec) -> int:
-        return 1 if layer.flip is None else words_per_beat(layer.flip.bits, self.layer_lanes(layer))
+        enough = (words for words in range(1, most) if cycles.compute_cycles(layer, each, self.source, words) <= time)
+        return next(enough, most)
 
     @property
     def i_rows(self) -> int:
@@ -150,7 +155,7 @@ class Plan:
     @property
     def o_lanes(self) -> int:
         """Neurons in one output row."""
-        return self.layer_lanes(self.spec.layers[-1])
+        return self.each[-1].scan
 
     @property
     def o_rows(self) -> int:
@@ -185,23 +190,4 @@ class Plan:
     @cached_property
     def worst_case(self) -> int:
         """Clock cycles in which every stage finishes any step, if each source is as fast as it may be."""
-        input_rows, worst = self.i_rows, self.o_rows + PIPELINE_SLACK
-        for layer in self.spec.layers:
-            worst = max(worst, encode_cycles(layer, input_rows), self.compute_cycles(layer, self._most_words(layer)))
-            input_rows = rows(layer.neurons, self.layer_lanes(layer))
-        return worst
-
-    def compute_cycles(self, layer: LayerSpec, words: int) -> int:
-        """The most cycles that one step of a layer takes, its masks made, `words` a cycle, only after it began."""
-        count = rows(layer.neurons, self.layer_lanes(layer))
-        work = count * (layer.input_cap or layer.inputs) + neuron.DISTANCE + PIPELINE_SLACK
-        if layer.flip is None:
-            return work
-        width = words * layer.flip.bits
-        setup = -(-(KEY_SETUP_BITS if self.source == "trivium" else SEED_BITS) // width)
-        return work + setup + -(-layer.neurons // words) + count
-
-
-def encode_cycles(layer: LayerSpec, input_rows: int) -> int:
-    """The most cycles in which one step's input rows become events."""
-    return 3 * input_rows + (layer.input_cap or layer.inputs) + PIPELINE_SLACK
+        return max(cycles.stages(self.spec, self.each, self.source, self.i_rows))

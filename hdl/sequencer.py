@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -36,10 +36,11 @@ class Work(data.StructLayout):
 class Sequencer(wiring.Component):
     """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
 
-    A step of s events takes rows * max(1, s) cycles, then one to start the next and as many idle ones as bring a
-    row's visits at least `distance` cycles apart. Meanwhile the events of later steps are taken in, up to the
-    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, with
-    `final` for the last row of a record, and from there to its last event the row never pauses. `o` follows three
+    A step of s events takes rows * max(least, s) cycles, then one to start the next and as many idle ones as bring a
+    row's visits at least `distance` cycles apart. A row with fewer than `least` events begins with empty work. Meanwhile the events of later steps are taken in, up to the
+    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, and from there
+    to its last event the row never pauses. `last_row`: the row that starts, or is under way, is a step's last; `final`:
+    a record's. `o` follows three
     cycles behind; it has no back-pressure.
 
     `capacity` events fit inside, which must be at least the most that one step has. Reset drops every event and
@@ -49,16 +50,18 @@ class Sequencer(wiring.Component):
     i: stream.Interface
     grant: Signal
     started: Signal
+    last_row: Signal
     final: Signal
     o: Any
 
-    def __init__(self, *, inputs: int, rows: int, capacity: int, distance: int) -> None:
-        self.inputs, self.rows, self.capacity, self.distance = inputs, rows, capacity, distance
+    def __init__(self, *, inputs: int, rows: int, capacity: int, distance: int, least: int = 1) -> None:
+        self.inputs, self.rows, self.capacity, self.distance, self.least = inputs, rows, capacity, distance, least
         super().__init__(
             {
                 "i": In(stream.Signature(Event(inputs))),
                 "grant": In(1),
                 "started": Out(1),
+                "last_row": Out(1),
                 "final": Out(1),
                 "o": Out(Work(weights=inputs * rows, rows=rows)),
             }
@@ -101,11 +104,12 @@ class Sequencer(wiring.Component):
         fresh = Signal(init=1)
         row, base = Signal(index_bits(self.rows)), Signal(index_bits(self.inputs * self.rows))
         work: Any = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
-        issue, last_row, step_done = Signal(), Signal(), Signal()
-        freed = Signal()
+        issue, empty, step_done = Signal(), Signal(), Signal()
+        freed, last_row = Signal(), self.last_row
 
         m.d.comb += [
             last_row.eq(row == self.rows - 1),
+            empty.eq((count == 0) if self.least == 1 else (left >= count)),
             issue.eq(active & (inside | self.grant)),
             self.started.eq(issue & ~inside),
             self.final.eq(last_row & record_end),
@@ -115,15 +119,15 @@ class Sequencer(wiring.Component):
             work.row.eq(row),
             work.first.eq(~inside),
             work.last.eq(left == 0),
-            work.empty.eq(count == 0),
+            work.empty.eq(empty),
             work.fresh.eq(fresh),
             work.step_end.eq(last_row),
             work.record_end.eq(last_row & record_end),
         ]
-        m.d.sync += freed.eq(issue & last_row & (count != 0))
-        longest = Mux(count == 0, 0, count - 1)
+        m.d.sync += freed.eq(issue & last_row & ~empty)
+        longest = self._longest(count)
         with m.If(issue):
-            m.d.sync += [left.eq(left - 1), place.eq(place + 1), inside.eq(left != 0)]
+            m.d.sync += [left.eq(left - 1), place.eq(place + ~empty), inside.eq(left != 0)]
             with m.If(left == 0):
                 m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1), base.eq(base + self.inputs)]
         with m.If(step_done):
@@ -133,9 +137,13 @@ class Sequencer(wiring.Component):
         self._address(m, event, work)
         return freed
 
+    def _longest(self, count: Value) -> Value:
+        """Cycles of a row with `count` events, less one."""
+        return Mux(count < self.least, self.least - 1, count - 1)
+
     def _start(self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, end: Any) -> None:
         """Take the next step from the queue, not before its rows' potentials are written."""
-        idle = max(0, self.distance - self.rows - 1)
+        idle = max(0, self.distance - self.rows * self.least - 1)
         rested = Signal()
         m.d.comb += [rested.eq(1), steps.r_en.eq(~active & rested)]
         if idle:
@@ -145,7 +153,7 @@ class Sequencer(wiring.Component):
         with m.If(steps.r_en & steps.r_rdy):
             length = steps.r_data[:-1]
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
-            m.d.sync += left.eq(Mux(length == 0, 0, length - 1))
+            m.d.sync += left.eq(self._longest(length))
 
     def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""

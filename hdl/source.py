@@ -15,11 +15,6 @@ MOST_BITS = 64  # a cycle, from either source
 SEED_BITS, KEY_BITS, LEASE_BITS, RECORD_BITS, LAYER_BITS = 127, 80, 40, 32, 8
 
 
-def words_per_beat(bits: int, lanes: int) -> int:
-    """The most whole words of `bits` bits that one beat of a source can carry, no more than there are lanes."""
-    return min(MOST_BITS // bits, lanes)
-
-
 class LfsrStream(wiring.Component):
     """One LFSR: `open` (one cycle) starts it from `seed`; the stream runs on from record to record."""
 

@@ -5,7 +5,7 @@ docs/protocol.md, "The image", states the order of the bytes. What an image does
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim import checks, storage
+from spikeveil.pysim.lanes import LayerLanes
 from spikeveil.pysim.spec import MAX_POTENTIAL_BITS, LayerSpec, NetworkSpec, signed_bits
-
-MAX_LANES = 64
 
 
 @dataclass(frozen=True)
@@ -44,26 +43,30 @@ def number_bits(layer: LayerSpec) -> int:
     return layer.state_bits + 1
 
 
-def sections(spec: NetworkSpec, lanes: int) -> tuple[Section, ...]:
-    """What an image for `lanes` lanes consists of, in order."""
-    checks.integer("lanes", lanes, 1, MAX_LANES)
-    return tuple(section for index, layer in enumerate(spec.layers) for section in _of_layer(index, layer, lanes))
+def sections(spec: NetworkSpec, each: Sequence[LayerLanes]) -> tuple[Section, ...]:
+    """What an image for a device with the lanes `each` of its layers consists of, in order."""
+    return tuple(
+        section
+        for index, (layer, lanes) in enumerate(zip(spec.layers, each, strict=True))
+        for section in _of_layer(index, layer, lanes)
+    )
 
 
-def _of_layer(index: int, layer: LayerSpec, lanes: int) -> Iterator[Section]:
-    fields, bits = min(lanes, layer.neurons), number_bits(layer)
-    rows = -(-layer.neurons // fields)
-    yield Section(index, "weights", rows * layer.inputs, fields, layer.weight_bits)
+def _of_layer(index: int, layer: LayerSpec, each: LayerLanes) -> Iterator[Section]:
+    """Weights and biases in rows of lanes; thresholds in rows that are scanned."""
+    bits, (rows, scans) = number_bits(layer), (-(-layer.neurons // count) for count in (each.lanes, each.scan))
+    yield Section(index, "weights", rows * layer.inputs, each.lanes, layer.weight_bits)
     if layer.bias is not None:
-        yield Section(index, "bias", rows, fields, bits)
-    if layer.threshold is not None:
-        each = isinstance(layer.threshold, np.ndarray)
-        yield Section(index, "threshold", rows if each else 1, fields if each else 1, bits)
+        yield Section(index, "bias", rows, each.lanes, bits)
+    if isinstance(layer.threshold, np.ndarray):
+        yield Section(index, "threshold", scans, each.scan, bits)
+    elif layer.threshold is not None:
+        yield Section(index, "threshold", 1, 1, bits)
 
 
-def size(spec: NetworkSpec, lanes: int) -> int:
+def size(spec: NetworkSpec, each: Sequence[LayerLanes]) -> int:
     """Bytes of an image."""
-    return sum(section.bytes for section in sections(spec, lanes))
+    return sum(section.bytes for section in sections(spec, each))
 
 
 def structure(spec: NetworkSpec) -> str:
@@ -122,10 +125,10 @@ def _check(spec: NetworkSpec) -> None:
             checks.integers(f"layer {index} threshold in an image", each, ("neurons",), 1, most)
 
 
-def to_bytes(spec: NetworkSpec, lanes: int) -> bytes:
-    """The image of `spec` for a device with `lanes` lanes; ValueError where a number does not fit."""
+def to_bytes(spec: NetworkSpec, each: Sequence[LayerLanes]) -> bytes:
+    """The image of `spec` for a device with the lanes `each`; ValueError where a number does not fit."""
     _check(spec)
-    return b"".join(_packed(spec.layers[section.layer], section) for section in sections(spec, lanes))
+    return b"".join(_packed(spec.layers[section.layer], section) for section in sections(spec, each))
 
 
 def _packed(layer: LayerSpec, section: Section) -> bytes:
@@ -139,16 +142,16 @@ def _packed(layer: LayerSpec, section: Section) -> bytes:
     return np.packbits(planes.reshape(section.words, -1).astype(np.uint8), axis=1, bitorder="little").tobytes()
 
 
-def from_bytes(spec: NetworkSpec, lanes: int, content: bytes) -> NetworkSpec:
+def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) -> NetworkSpec:
     """The network that a device of `spec`'s structure is after it took `content`; the inverse of `to_bytes`.
 
     ValueError where `content` has another length, or a number in it is none that a specification may have.
     """
-    if len(content) != size(spec, lanes):
-        raise ValueError(f"image must have {size(spec, lanes)} bytes, not {len(content)}")
+    if len(content) != size(spec, each):
+        raise ValueError(f"image must have {size(spec, each)} bytes, not {len(content)}")
     numbers: list[dict[str, Any]] = [{} for _ in spec.layers]
     start = 0
-    for section in sections(spec, lanes):
+    for section in sections(spec, each):
         part = content[start : start + section.bytes]
         numbers[section.layer][section.name] = _unpacked(spec.layers[section.layer], section, part)
         start += section.bytes

@@ -7,6 +7,8 @@ from enum import IntEnum, IntFlag
 from functools import cache
 from typing import Any
 
+from spikeveil.pysim.lanes import LayerLanes
+
 VERSION = 1
 WRAP = 1 << 32  # positions count modulo this
 MAX_BODY = 250  # bytes: with its CRC 254, the most that COBS codes with one byte more
@@ -108,7 +110,7 @@ FIELDS: dict[Kind, tuple[tuple[str, str], ...]] = {
 }
 
 #: kinds that end with bytes of any number
-OPEN_ENDED = frozenset({Kind.LOAD, Kind.OPEN, Kind.INPUT, Kind.OUTPUT})
+OPEN_ENDED = frozenset({Kind.LOAD, Kind.OPEN, Kind.INPUT, Kind.IDENTITY, Kind.OUTPUT})
 
 
 @cache
@@ -189,7 +191,7 @@ def _number(code: str, value: int | bytes) -> int | bytes:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a device says it is: the fields of IDENTITY."""
+    """What a device says it is: the fields of IDENTITY, and `layers`, which stand behind them."""
 
     fingerprint: bytes
     structure: bytes
@@ -204,16 +206,21 @@ class Identity:
     clock: int
     cadence: int
     image: int
+    layers: tuple[LayerLanes, ...]
     version: int = VERSION
 
     @classmethod
     def of(cls, message: Message) -> "Identity":
-        """The identity that an IDENTITY carries."""
-        return cls(**{**message.values, "flags": Trait(message["flags"])})
+        """The identity that an IDENTITY carries. ValueError where its layers are none that a device can have."""
+        pairs = zip(message.data[::2], message.data[1::2], strict=True)
+        layers = tuple(LayerLanes(lanes, scan) for lanes, scan in pairs)
+        return cls(**{**message.values, "flags": Trait(message["flags"]), "layers": layers})
 
     def pack(self, tag: int) -> bytes:
         """The IDENTITY that carries it."""
-        return pack(Kind.IDENTITY, tag, **asdict(self))
+        fields = asdict(self) | {"flags": self.flags}
+        del fields["layers"]
+        return pack(Kind.IDENTITY, tag, bytes(count for each in self.layers for count in (each.lanes, each.scan)), **fields)
 
     @property
     def secret_bytes(self) -> int:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from spikeveil.pysim import image, link
 from spikeveil.pysim.core import Run, words
 from spikeveil.pysim.guard import Guard, Offer
+from spikeveil.pysim.lanes import LayerLanes, alike
 from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, unpack
 from spikeveil.pysim.pack import pack as pack_steps
 from spikeveil.pysim.spec import NetworkSpec
@@ -26,9 +27,11 @@ def describe(
     outbox: int = 2048,
     clock: int = 12_000_000,
     cadence: int = 0,
+    layers: tuple[LayerLanes, ...] | None = None,
 ) -> Identity:
-    """The identity of a device built from `spec`."""
+    """The identity of a device built from `spec`; without `layers`, all have `lanes` lanes."""
     readout = spec.layers[-1].readout
+    layers = alike(spec, lanes) if layers is None else layers
     traits = {
         Trait.LOADABLE: loadable,
         Trait.PRIVATE: private,
@@ -48,7 +51,8 @@ def describe(
         outbox=outbox,
         clock=clock,
         cadence=cadence,
-        image=image.size(spec, lanes) if loadable else 0,
+        image=image.size(spec, layers) if loadable else 0,
+        layers=layers,
     )
 
 
@@ -164,7 +168,7 @@ class Device:
         whole = stated == (self.identity.image, zlib.crc32(content)) and len(content) == self.identity.image
         self._weights = None
         with suppress(ValueError):  # numbers that no specification may have; the gateware computes with them
-            self._weights = image.from_bytes(self.spec, self.identity.lanes, content) if whole else None
+            self._weights = image.from_bytes(self.spec, self.identity.layers, content) if whole else None
         return Result.MISMATCH if self._weights is None else Result.OK
 
     def _open_lease(self, message: Message) -> Result:

@@ -48,7 +48,9 @@ def features(case: Case) -> Iterator[str]:
         yield f"leak {layer.leak.kind}"
         yield from ([] if layer.bias is None else ["bias"])
         yield from (["thresholds"] if np.ndim(layer.threshold) else [])
-        yield from (["partly filled row"] if layer.neurons % plan.layer_lanes(layer) else [])
+        yield from (["partly filled row"] if layer.neurons % plan.each[index].lanes else [])
+        yield from (["partly filled scan"] if layer.neurons % plan.each[index].scan else [])
+        yield from (["folded"] if plan.each[index].scan < plan.each[index].lanes else [])
         yield from (["readout"] if layer.readout else [f"reset {layer.reset}"])
     yield from (["flips twice"] if len(plan.spec.flipped) > 1 else [])
     yield from (["stalls in"] if case.stalls.i else [])

@@ -9,7 +9,7 @@ from component import play, run
 from strategies import EVERY_OTHER
 
 from spikeveil.hdl.flipper import Flipper
-from spikeveil.hdl.source import words_per_beat
+from spikeveil.hdl.source import MOST_BITS
 from spikeveil.hdl.spikes import rows
 from spikeveil.pysim.flipper import FlipSpec
 
@@ -47,7 +47,7 @@ def test_every_width_compares_at_the_threshold(bits: int) -> None:
 @pytest.mark.parametrize("bits", [1, 6, 13, 16])
 @pytest.mark.parametrize("stalls", [NO_STALLS, Stalls(i=0x9249_0000_2492_FFFF, o=EVERY_OTHER)])
 def test_draws_line_up_with_neurons(neurons: int, lanes: int, bits: int, stalls: Stalls) -> None:
-    flip, per_beat = FlipSpec(max(1, (1 << bits) // 3), bits), words_per_beat(bits, lanes)
+    flip, per_beat = FlipSpec(max(1, (1 << bits) // 3), bits), min(MOST_BITS // bits, lanes)
     words = np.random.default_rng(bits).integers(0, 1 << bits, (3 * neurons // per_beat + 2) * per_beat)
     dut = Flipper(flip, neurons=neurons, lanes=lanes, per_beat=per_beat)
     cycles = 6 * len(words) // per_beat + 12 * rows(neurons, lanes) + 60

@@ -7,6 +7,7 @@ import pytest
 
 from spikeveil.hdl.plan import Plan
 from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.lanes import LayerLanes
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 
@@ -45,10 +46,12 @@ def test_refuses_in_one_sentence(options: dict[str, Any], message: str) -> None:
 def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
     """4 neurons in a row, 10 inputs, 7-bit words 4 a beat: 28 bits a cycle, so 1263 bits of key setup are 46 cycles.
 
-    10 events + 7 between visits + 40 for registers + 46 + 1 beat + 1 row = 105. Without flipper, 100 inputs in 7
-    rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 7 + 40 to compute.
+    10 events + 7 between visits + 40 for registers + 46 + 1 beat + 1 row = 105; scanned two by two, 2 cycles and a row
+    more. Without flipper, 100 inputs in 7 rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 7 + 40
+    to compute.
     """
-    assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 105
+    assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 108
+    assert Plan(NetworkSpec([layer(4, 10)], cadence=105), lanes=4).each == (LayerLanes(4, 4),)
     assert Plan(NetworkSpec([layer(4, 10)], cadence=999), lanes=4).cadence == 999
     assert Plan(NetworkSpec([layer(4, 10)], cadence=1), lanes=4, schedule="fast").cadence == 1
     assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 161
@@ -57,10 +60,13 @@ def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
 
 def test_sizes_follow_from_lanes() -> None:
     plan = Plan(SPEC, lanes=8)
-    assert (plan.i_rows, plan.o_rows, plan.o_lanes, plan.slots) == (3, 2, 8, 4)
-    assert [plan.layer_lanes(each) for each in SPEC.layers] == [8, 8]
-    assert [plan.per_beat(each) for each in SPEC.layers] == [8, 1]
-    assert (Plan(SPEC, lanes=64).o_lanes, Plan(SPEC, lanes=64).per_beat(SPEC.layers[0])) == (9, 9)
+    assert (plan.i_rows, plan.o_rows, plan.o_lanes, plan.slots) == (3, 9, 1, 4)
+    assert plan.each == (LayerLanes(8, 4), LayerLanes(2, 1))
+    assert [plan.per_beat(index) for index in (0, 1)] == [8, 1]
+    fast = Plan(SPEC, lanes=8, schedule="fast")
+    assert (fast.each, fast.o_rows, fast.o_lanes) == ((LayerLanes(8, 8), LayerLanes(8, 8)), 2, 8)
+    whole = Plan(SPEC, lanes=64, schedule="fast")
+    assert (whole.each, whole.per_beat(0)) == ((LayerLanes(20, 20), LayerLanes(9, 9)), 9)
     assert plan.lease_ports == {"key": 80, "lease": 40, "record": 32}
     assert Plan(SPEC, source="lfsr").lease_ports == {"seeds": 127}
     assert Plan(NetworkSpec([layer(2, 2, flip=None)]), unsafe=True).lease_ports == {}
@@ -83,6 +89,6 @@ def test_a_loadable_plan_is_as_wide_as_any_image_needs() -> None:
     plan = Plan(SPEC, loadable=True)
     assert [built.accumulator_bits for built in plan.layers] == [14, 13]
     assert [built.accumulator_bits for built in Plan(SPEC).layers] == [1, 1]
-    assert (plan.cadence, plan.i_rows, plan.o_rows) == (Plan(SPEC).cadence, 3, 1)
+    assert (plan.cadence, plan.i_rows, plan.o_rows) == (Plan(SPEC).cadence, 3, 9)
     assert Plan(SPEC).image_bytes == 0
-    assert Plan(SPEC, lanes=8, loadable=True).image_bytes == 3 * 33 * 8 + 3 + 2 * 20 * 8 + 3
+    assert Plan(SPEC, lanes=8, loadable=True).image_bytes == 3 * 33 * 8 + 3 + 5 * 20 * 2 + 3

@@ -8,6 +8,7 @@ import pytest
 
 from spikeveil.host.device import frames
 from spikeveil.pysim import link
+from spikeveil.pysim.lanes import LayerLanes
 from spikeveil.pysim.link import FIELDS, Identity, Kind, Message, Result, State, Status, Trait, pack, unpack
 
 PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
@@ -26,6 +27,7 @@ IDENTITY = Identity(
     clock=12_000_000,
     cadence=99,
     image=0,
+    layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
 STATUS = Status(Result.GAP, State.OPEN | State.LOADED, (1 << 40) - 2, 7, 100, 5, 6, 8, 9, 10, 11)
 
@@ -81,7 +83,8 @@ def test_bytes_of_messages() -> None:
     assert opened == bytes.fromhex("0509 0504030201 0d0c0b0a 2c010000 1000 01") + b"secretkey!"
     assert pack(Kind.INPUT, 1, b"xy", session=1, position=2, taken=3) == struct.pack("<BBIII2s", 6, 1, 1, 2, 3, b"xy")
     assert pack(Kind.IDENTIFY, 3) == b"\x01\x03"
-    assert len(IDENTITY.pack(1)) == 96
+    assert len(IDENTITY.pack(1)) == 96 + 4
+    assert IDENTITY.pack(1)[96:] == bytes([16, 4, 3, 1])
     assert STATUS.pack(4)[:4] == bytes([0x82, 4, 7, 3])
 
 

@@ -18,6 +18,7 @@ from spikeveil.hdl.loader import Loader
 from spikeveil.hdl.plan import Plan
 from spikeveil.pysim import image
 from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.lanes import LayerLanes, alike
 from spikeveil.pysim.leak import Leak
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
@@ -205,23 +206,34 @@ def test_the_bytes_by_hand() -> None:
         flip=FlipSpec(1),
     )
     spec = NetworkSpec([layer, LayerSpec([[1, 1, -128]], threshold=300)])
-    content = image.to_bytes(spec, 2)
+    each = (LayerLanes(2, 2), LayerLanes(1, 1))
+    content = image.to_bytes(spec, each)
     weights = [0b010_001, 0b110_111, 0b011, 0b100]
     biases = [0b00000_11111, 0, 0b01111, 0]
     thresholds = [0b00110_00101, 0, 0b00001_00111, 0]
     assert content[:12] == bytes([*weights, *(b & 255 for b in biases), *(t & 255 for t in thresholds)])
     assert content[12:] == bytes([1, 1, 0x80, 300 & 255, 1, 0])
-    assert [section.bytes for section in image.sections(spec, 2)] == [4, 4, 4, 3, 3]
+    assert [section.bytes for section in image.sections(spec, each)] == [4, 4, 4, 3, 3]
+
+
+def test_thresholds_stand_in_rows_of_neurons_that_are_scanned_at_once() -> None:
+    """Four lanes, scanned two by two: the five thresholds are three words of two, the weights two words of four."""
+    spec = NetworkSpec([LayerSpec(np.ones((5, 1), int), [5, 6, 7, 8, 9], weight_bits=2, state_bits=7, flip=FlipSpec(1))])
+    content = image.to_bytes(spec, [LayerLanes(4, 2)])
+    assert content[:2] == bytes([0b01_01_01_01, 0b01])
+    assert content[2:] == bytes([5, 6, 7, 8, 9, 1])
+    assert image.from_bytes(spec, [LayerLanes(4, 2)], content) == spec
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 8, 64])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_says_everything_but_the_structure(kind: str, lanes: int) -> None:
     a, b = network(0, kind), network(1, kind)
-    content = image.to_bytes(b, lanes)
-    assert len(content) == image.size(a, lanes)
-    assert image.from_bytes(a, lanes, content) == b
-    assert image.from_bytes(image.worst_case(a), lanes, content) == b
+    for each in (alike(a, lanes), Plan(a, lanes=lanes).each):
+        content = image.to_bytes(b, each)
+        assert len(content) == image.size(a, each)
+        assert image.from_bytes(a, each, content) == b
+        assert image.from_bytes(image.worst_case(a), each, content) == b
 
 
 def test_structure_is_everything_but_the_numbers() -> None:
@@ -261,8 +273,11 @@ def test_refuses_in_one_sentence() -> None:
             NetworkSpec([replace(first, state_bits=31, bias=np.zeros(9, int)), second]), loadable=True
         ),
         "loadable must be True or False, not 1": lambda: Plan(spec, loadable=1),  # type: ignore[arg-type]
-        f"image must have {image.size(spec, 4)} bytes, not 3": lambda: image.from_bytes(spec, 4, b"abc"),
-        "lanes must be 1 to 64, not 65": lambda: image.to_bytes(spec, 65),
+        f"image must have {image.size(spec, alike(spec, 4))} bytes, not 3": lambda: image.from_bytes(
+            spec, alike(spec, 4), b"abc"
+        ),
+        "lanes must be 1 to 64, not 65": lambda: alike(spec, 65),
+        "scan must divide the 6 lanes, not be 4": lambda: LayerLanes(6, 4),
     }
     for sentence, call in cases.items():
         with pytest.raises(ValueError) as error:

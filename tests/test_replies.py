@@ -8,6 +8,7 @@ from component import run
 
 from spikeveil.hdl.outbox import Number
 from spikeveil.hdl.replies import Replies
+from spikeveil.pysim.lanes import LayerLanes
 from spikeveil.pysim.link import Identity, Kind, Result, State, Status, Trait, pack
 
 IDENTITY = Identity(
@@ -24,6 +25,7 @@ IDENTITY = Identity(
     clock=25_000_000,
     cadence=0x0A0B0C0D,
     image=99_999,
+    layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
 STATUS = Status(
     result=Result.GAP,

@@ -23,8 +23,7 @@ def eager(neurons: int, inputs: int, **options: Any) -> LayerSpec:
 
 def cost(plan: Plan, index: int, active: int) -> int:
     """The bound on a layer's cycles a step: active * ceil(N / lanes) + ceil(N / lanes) + 8."""
-    layer = plan.spec.layers[index]
-    count = -(-layer.neurons // plan.layer_lanes(layer))
+    count = plan.rows(index)
     return active * count + count + 8
 
 
@@ -57,7 +56,7 @@ def test_fast_steps_follow_each_other_at_the_slowest_layers_cost(
     pins = observe(plan, spikes, LEASE, cycles=(9 + len(chain)) * (slowest + 20) + 160)
     step_ends = np.flatnonzero(pins.o_taken)[plan.o_rows - 1 :: plan.o_rows]
     assert len(step_ends) == 9
-    draws = -(-sizes[1] // plan.per_beat(plan.spec.layers[0]))  # cycles in which the source makes one step's masks
+    draws = -(-sizes[1] // plan.per_beat(0))  # cycles in which the source makes one step's masks
     assert step_ends[-1] - step_ends[2] <= 6 * max(slowest, draws + 2 if flip else 0)
 
 

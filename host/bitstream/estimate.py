@@ -44,13 +44,11 @@ class Estimate:
 def features(plan: Plan, family: Family) -> dict[str, list[float]]:
     """What the fit multiplies, for each resource."""
     layers = plan.layers
-    lanes = [plan.layer_lanes(layer) for layer in layers]
-    datapath = sum(
-        count * (layer.state_bits + layer.accumulator_bits) for count, layer in zip(lanes, layers, strict=True)
-    )
-    drawn = sum(plan.per_beat(layer) * layer.flip.bits for layer in layers if layer.flip is not None)
+    sums = sum(each.lanes * layer.accumulator_bits for each, layer in zip(plan.each, layers, strict=True))
+    scans = sum(each.scan * layer.state_bits for each, layer in zip(plan.each, layers, strict=True))
+    drawn = sum(plan.per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None)
     flipped = float(len(plan.spec.flipped))
-    logic = [1.0, float(datapath), flipped, float(drawn)]
+    logic = [1.0, float(sums), float(scans), flipped, float(drawn)]
     events = sum(2 * layer.inputs * layer.inputs.bit_length() >= LEAST_BITS for layer in layers)
     return {"lut": logic, "ff": logic, "bram": [float(blocks(plan, family)), 1.0, flipped, float(events)]}
 
@@ -58,12 +56,11 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
 def blocks(plan: Plan, family: Family) -> int:
     """Block RAMs that the weights of all layers fill, and on iCE40, which has nothing smaller, the potentials."""
     total = 0
-    for layer in plan.layers:
-        lanes = plan.layer_lanes(layer)
-        deep = rows(layer.neurons, lanes)
-        total += block_rams(deep * layer.inputs, lanes * layer.weight_bits, family)
-        if family == "ice40" and deep * lanes * layer.state_bits >= LEAST_BITS:
-            total += block_rams(deep, lanes * layer.state_bits, family)
+    for layer, each in zip(plan.layers, plan.each, strict=True):
+        total += block_rams(rows(layer.neurons, each.lanes) * layer.inputs, each.lanes * layer.weight_bits, family)
+        deep = rows(layer.neurons, each.scan)
+        if family == "ice40" and deep * each.scan * layer.state_bits >= LEAST_BITS:
+            total += block_rams(deep, each.scan * layer.state_bits, family)
     return total
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeveil.hdl.plan import Plan
-from spikeveil.hdl.spikes import rows
 from spikeveil.pysim.spec import LayerSpec
 
 
@@ -30,7 +29,8 @@ class Workload:
 def fast_cycles(plan: Plan, workload: Workload) -> int:
     """Clock cycles from a step to the next on the fast schedule: the slowest layer's."""
     return max(
-        rows(layer.neurons, plan.layer_lanes(layer)) * max(1, workload.events(layer)) + 1 for layer in plan.spec.layers
+        plan.rows(index) * max(each.lanes // each.scan, workload.events(layer)) + 1
+        for index, (layer, each) in enumerate(zip(plan.spec.layers, plan.each, strict=True))
     )
 
 
@@ -48,5 +48,5 @@ def timing(plan: Plan, hz: float, workload: Workload) -> dict[str, Any]:
             "inferences_a_second": hz / (cycles * workload.steps),
             "synaptic_operations_a_second": operations * hz / cycles,
         }
-    result["most_synaptic_operations_a_second"] = hz * sum(plan.layer_lanes(layer) for layer in plan.spec.layers)
+    result["most_synaptic_operations_a_second"] = hz * sum(each.lanes for each in plan.each)
     return result

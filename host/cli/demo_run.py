@@ -114,6 +114,6 @@ def utilisation(verdict: Verdict, spikes: NDArray[bool_]) -> list[float]:
     plan = verdict.core.plan
     cycles = int(verdict.outcome.stamps[-1])
     return [
-        done / (cycles * plan.layer_lanes(layer))
-        for done, layer in zip(operations(plan.spec, spikes, verdict.model), plan.spec.layers, strict=True)
+        done / (cycles * each.lanes)
+        for done, each in zip(operations(plan.spec, spikes, verdict.model), plan.each, strict=True)
     ]

@@ -69,10 +69,11 @@ def _record(plan: "Plan", claim: "Claim", steps: int) -> dict[str, Any]:
                 "spike_limit": layer.spike_limit,
                 "step_spike_limit": layer.step_spike_limit,
                 "input_cap": layer.input_cap,
-                "lanes": plan.layer_lanes(layer),
+                "lanes": each.lanes,
+                "scan": each.scan,
                 "weight_memory_bits": layer.neurons * layer.inputs * layer.weight_bits,
             }
-            for layer in spec.layers
+            for layer, each in zip(spec.layers, plan.each, strict=True)
         ],
         "gateware": {
             "source": plan.source,

@@ -203,7 +203,7 @@ class Device:
             name, own, wanted = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint
         if own != wanted:
             raise DeviceOther(f"the device must have the network's {name}, {wanted[:16]}..., not {own[:16]}...")
-        content = image.to_bytes(spec, self.identity.lanes) if loadable else b""
+        content = image.to_bytes(spec, self.identity.layers) if loadable else b""
         if len(content) != self.identity.image:
             raise DeviceOther(f"the device takes images of {self.identity.image} bytes, not {len(content)}")
         return content

@@ -1,0 +1,41 @@
+"""How many neurons of a layer a device works on at once: hdl/lanes.py decides, its IDENTITY tells, an image follows."""
+
+from dataclasses import dataclass
+
+from spikeveil.pysim import checks
+from spikeveil.pysim.spec import NetworkSpec
+
+MAX_LANES = 64
+
+
+@dataclass(frozen=True)
+class LayerLanes:
+    """Of one layer: `lanes` sums grow in parallel, and then `scan` neurons are updated in parallel.
+
+    ValueError where `scan` does not divide `lanes`.
+    """
+
+    lanes: int
+    scan: int
+
+    def __post_init__(self) -> None:
+        checks.integer("lanes", self.lanes, 1, MAX_LANES)
+        checks.integer("scan", self.scan, 1, self.lanes)
+        if self.lanes % self.scan:
+            raise ValueError(f"scan must divide the {self.lanes} lanes, not be {self.scan}")
+
+    @property
+    def fold(self) -> int:
+        """Cycles in which the neurons of one row of lanes are scanned."""
+        return self.lanes // self.scan
+
+
+def alike(spec: NetworkSpec, lanes: int) -> tuple[LayerLanes, ...]:
+    """`lanes` lanes in every layer, or as many as it has neurons, all scanned at once. ValueError outside 1 to 64."""
+    checks.integer("lanes", lanes, 1, MAX_LANES)
+    return tuple(LayerLanes(count, count) for count in (min(lanes, layer.neurons) for layer in spec.layers))
+
+
+def rows(neurons: int, lanes: int) -> int:
+    """Rows of `lanes` that `neurons` fill, the last one perhaps partly."""
+    return -(-neurons // lanes)
