@@ -39,7 +39,7 @@ def sum_bits(spec: LayerSpec) -> int:
 class Accumulator(wiring.Component):
     """Adds one weight to each of `lanes` sums a cycle, exactly; a row's sums start at its biases.
 
-    `sums` (lane 0 lowest) holds the row's W x + bias three cycles after the `work` marked last, for one cycle.
+    `sums` (lane 0 lowest) holds the row's W x + bias four cycles after the `work` marked last, for one cycle.
     The weight memory (`hdl.memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to
     reset: a row starts afresh with its first work. With `load`, the memories start empty and are written through
     that port, weights as memory 0, biases as memory 1; `spec` then only says how wide everything is.
@@ -68,17 +68,17 @@ class Accumulator(wiring.Component):
             init=self._rom(),
             load=self.layout,
         )
-        first = Signal(2)
+        first, word = Signal(3), Signal(len(weights.word), reset_less=True)
         m.d.comb += [weights.address.eq(self.work.address), weights.blank.eq(self.work.empty)]
-        m.d.sync += first.eq(first << 1 | self.work.first)
+        m.d.sync += [first.eq(first << 1 | self.work.first), word.eq(weights.word)]
         if self.layout is not None:
             m.d.comb += weights.load.eq(self.load)
         starts = self._biases(m)
         for lane in range(lanes):
             total = self.sums.word_select(lane, self.bits)
-            weight = weights.word.word_select(lane, spec.weight_bits).as_signed()
+            weight = word.word_select(lane, spec.weight_bits).as_signed()
             start = starts.word_select(lane, self.start_bits)
-            m.d.sync += total.eq(Mux(first[1], start.as_signed(), total.as_signed()) + weight)
+            m.d.sync += total.eq(Mux(first[-1], start.as_signed(), total.as_signed()) + weight)
         return m
 
     def _rom(self) -> list[int]:
@@ -89,16 +89,18 @@ class Accumulator(wiring.Component):
         return [pack(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]
 
     def _biases(self, m: Module) -> Signal:
-        """The biases of the row whose weights are in the output register."""
-        starts = Signal(self.lanes * self.start_bits)
+        """The biases of the row whose weights are about to be added."""
+        starts = Signal(self.lanes * self.start_bits, reset_less=True)
         if self.spec.bias is not None:
+            row = Signal.like(self.work.row)
+            m.d.sync += row.eq(self.work.row)
             lines = by_row(self.spec.bias, self.lanes)
             word = table(
                 m,
                 "biases",
                 depth=rows(self.spec.neurons, self.lanes),
                 width=len(starts),
-                address=self.work.row,
+                address=row,
                 init=[pack(line, self.start_bits) for line in lines] if self.layout is None else [],
                 load=None if self.layout is None else self.load,
                 place=1,

@@ -45,10 +45,9 @@ class CobsDecoder(wiring.Component):
         m = Module()
         left = Signal(8)  # bytes before the next code
         begun, implied = Signal(), Signal()  # a code was seen; a zero stands in the next one's place
-        shown, code = Signal(), Signal()
+        shown, code = Signal(), Signal(init=1)  # code: left is 0
         payload = self.o.payload
         m.d.comb += [
-            code.eq(left == 0),
             payload.end.eq(self.i.payload == 0),
             payload.good.eq(code),
             payload.data.eq(Mux(code, 0, self.i.payload)),
@@ -57,11 +56,12 @@ class CobsDecoder(wiring.Component):
             self.i.ready.eq(self.o.ready | ~shown),
         ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), code.eq(left == 1)]
             with m.If(payload.end):
-                m.d.sync += [left.eq(0), begun.eq(0), implied.eq(0)]
+                m.d.sync += [left.eq(0), code.eq(1), begun.eq(0), implied.eq(0)]
             with m.Elif(code):
-                m.d.sync += [left.eq(self.i.payload - 1), begun.eq(1), implied.eq(self.i.payload != 255)]
+                m.d.sync += [left.eq(self.i.payload - 1), code.eq(self.i.payload == 1)]
+                m.d.sync += [begun.eq(1), implied.eq(self.i.payload != 255)]
         return m
 
 

@@ -34,9 +34,10 @@ class Phase(enum.Enum):
     COUNT = 7  # the piece's length to the input position
     BYTES = 8  # into the inbox or the loader
     SECRET = 9  # into the guard, once to look at and once to keep
-    VERDICT = 10  # the guard's
-    REST = 11  # of a message that is refused
-    ANSWER = 12
+    ASKED = 10  # the guard judges
+    VERDICT = 11
+    REST = 12  # of a message that is refused
+    ANSWER = 13
 
 
 class Body:
@@ -60,11 +61,11 @@ class Commands(wiring.Component):
     each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is
     high between two.
 
-    A body of n bytes takes 2 n + 12 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
+    A body of n bytes takes 2 n + 14 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.
 
     - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
-      `session`, `start` as there. Nothing else is told to it.
+      `session`, `start` as there. Nothing else is told to it, and all of it out of registers.
     - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
       nothing can be loaded.
     - Inbox: `input` and `room`. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
@@ -237,11 +238,12 @@ class Commands(wiring.Component):
         self._case(m, body, Kind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
         self._case(m, body, Kind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
         form = [(body.fields[-8:] > TAGGED_FORMAT, Result.MALFORMED)]
-        self._case(m, body, Kind.OPEN, Phase.SECRET, form, self.forget.eq(1))
+        m.d.sync += [self.forget.eq(0), self.close.eq(0)]
+        self._case(m, body, Kind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
         held = [closed, (~at_input, Result.GAP), (left > self.room, Result.FULL)]
         self._case(m, body, Kind.INPUT, Phase.COUNT, held)
         self._case(m, body, Kind.TAKE, Phase.ANSWER, [(~ours, Result.CLOSED)], self.again.eq(body.fields[-8]))
-        self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], self.close.eq(1))
+        self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], registered=[self.close.eq(1)])
         m.d.comb += [self.length.eq(body.fields[-64:-32]), self.crc.eq(top)]
 
     def _positions(self, m: Module, body: Body) -> Signal:
@@ -269,9 +271,18 @@ class Commands(wiring.Component):
         return same
 
     def _case(
-        self, m: Module, body: Body, kind: Kind, following: Phase, objections: Sequence[Objection], *done: Any
+        self,
+        m: Module,
+        body: Body,
+        kind: Kind,
+        following: Phase,
+        objections: Sequence[Objection],
+        *done: Any,
+        registered: Sequence[Any] = (),
     ) -> None:
-        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`."""
+        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`; what is
+        `registered` happens a cycle later.
+        """
         if kind in (Kind.LOAD, Kind.SEAL) and not self.image_bytes:
             return
         with m.If((body.phase == Phase.JUDGE) & (body.kind == kind)):
@@ -280,6 +291,7 @@ class Commands(wiring.Component):
                 verdict = Mux(holds, result, verdict)
             with m.If(verdict == Result.OK):
                 m.d.comb += done
+                m.d.sync += registered
             m.d.sync += [body.result.eq(verdict), body.phase.eq(Mux(verdict == Result.OK, following, Phase.REST))]
 
     def _bytes(self, m: Module, body: Body) -> None:
@@ -292,19 +304,23 @@ class Commands(wiring.Component):
     def _secret(self, m: Module, body: Body) -> None:
         """The secret twice: the guard looks at it and at the offer, and keeps it when it has taken the offer."""
         kept, last = Signal(), body.left == 0
-        m.d.comb += [
-            self.offer.eq(body.fields[: Offer().size]),
+        ends = (body.phase == Phase.SECRET) & last
+        m.d.comb += self.offer.eq(body.fields[: Offer().size])
+        m.d.sync += [
             self.secret.payload.eq(self.i.payload),
             self.secret.valid.eq(body.came & (body.phase == Phase.SECRET)),
+            self.ask.eq(ends & ~kept),
+            self.begin.eq(ends & kept),
         ]
         with m.Switch(body.phase):
             with m.Case(Phase.FORM):
                 m.d.sync += kept.eq(0)
             with m.Case(Phase.SECRET), m.If(last):
-                m.d.comb += [self.ask.eq(~kept), self.begin.eq(kept)]
-                m.d.sync += body.phase.eq(Phase.VERDICT)
+                m.d.sync += body.phase.eq(Phase.ASKED)
                 with m.If(kept):
                     m.d.sync += self.tagged.eq(body.fields[-8])
+            with m.Case(Phase.ASKED):
+                m.d.sync += body.phase.eq(Phase.VERDICT)
             with m.Case(Phase.VERDICT):
                 m.d.sync += [body.result.eq(self.verdict), kept.eq(1), body.phase.eq(Phase.ANSWER)]
                 with m.If((self.verdict == Result.OK) & ~kept):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.sequencer import Work
 from spikeveil.hdl.spikes import index_bits, rows
 
-SUMS_LATENCY = 3  # cycles from a row's last work to its sums
+SUMS_LATENCY = 4  # cycles from a row's last work to its sums
 
 
 class Scan(data.StructLayout):
@@ -26,7 +26,7 @@ class Scan(data.StructLayout):
 class Fold(wiring.Component):
     """Hands the sums of a row of `lanes` neurons on, `scan` of them at a time, the lowest first.
 
-    `o` says which; its sums are on `part` three cycles after it. With `scan` = `lanes`, `o` is valid in the cycle of the
+    `o` says which; its sums are on `part` `SUMS_LATENCY` cycles after it. With `scan` = `lanes`, `o` is valid in the cycle of the
     `work` that is valid and marked last, and `part` is `sums`. Otherwise the sums are caught in a register when they are
     there, and `o` is valid in the `lanes / scan` cycles that follow that work, in a step's last row only in as many
     as there are neurons for: rows must end at least `lanes / scan` cycles apart. Reset drops the row in hand.

@@ -50,19 +50,20 @@ class Checksum(wiring.Component):
         if self.pace == 8:
             m.d.comb += [crc.valid.eq(self.take), crc.data.eq(self.data), self.ready.eq(1)]
             return m
-        rest, left = Signal(8), Signal(range(8 // self.pace + 1))
-        m.d.comb += [crc.valid.eq(left != 0), crc.data.eq(rest), self.ready.eq(left == 0)]
-        m.d.sync += [rest.eq(rest >> self.pace), left.eq(Mux(left == 0, 0, left - 1))]
+        rest, left, busy = Signal(8), Signal(range(8 // self.pace)), Signal()
+        m.d.comb += [crc.valid.eq(busy), crc.data.eq(rest), self.ready.eq(~busy)]
         with m.If(self.take & self.ready):
-            m.d.sync += [rest.eq(self.data), left.eq(8 // self.pace)]
+            m.d.sync += [rest.eq(self.data), left.eq(8 // self.pace - 1), busy.eq(1)]
+        with m.Elif(busy):
+            m.d.sync += [rest.eq(rest >> self.pace), left.eq(left - 1), busy.eq(left != 0)]
         return m
 
 
 class FrameReceiver(wiring.Component):
     """Bytes off the line to bodies that are whole and right.
 
-    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid three cycles
-    after the frame's zero was taken. Hold `mark` high in the cycle in which a length is taken: what was before is
+    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid four cycles
+    after the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a length is taken: what was before is
     dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's first byte. Bodies wait in a ring of
     512 bytes. What waits there is never pushed out: `i` waits, and a line that cannot wait loses a byte, so that its
     frame is damaged. `damaged` counts frames that did not decode, or had another length or CRC; it stays at 65535.
@@ -100,35 +101,37 @@ class FrameReceiver(wiring.Component):
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.checksum = checksum = Checksum(self.pace)
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
-        size, long, room = Signal(8), Signal(), Signal()
-        place = Signal(RING_BITS)
-        came, ended, right = Signal(), Signal(), Signal()
+        size, long, good = Signal(8), Signal(), Signal()
+        place, room = Signal(RING_BITS, init=1), Signal(init=1)  # of the next byte, and whether nothing is kept there
+        came, judged, right = Signal(), Signal(), Signal()
         payload = decoder.o.payload
         most = MAX_BODY + CRC_BYTES
         m.d.comb += [
-            place.eq(committed + size + 1),
-            room.eq(payload.end | long | (place != kept)),
-            decoder.o.ready.eq(checksum.ready & room),
-            came.eq(decoder.o.valid & decoder.o.ready),
-            ended.eq(came & payload.end),
-            right.eq(payload.good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
+            decoder.o.ready.eq(~judged & checksum.ready & (payload.end | long | room)),
+            came.eq(decoder.o.valid & decoder.o.ready & ~payload.end),
+            right.eq(good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
             checksum.data.eq(payload.data),
-            checksum.take.eq(came & ~payload.end),
-            checksum.start.eq(ended),
-            ring.write_address.eq(Mux(payload.end, committed, place)),
-            ring.write_data.eq(Mux(payload.end, size - CRC_BYTES, payload.data)),
-            ring.write.eq(came & ~long),
+            checksum.take.eq(came),
+            checksum.start.eq(judged),
+            ring.write_address.eq(Mux(judged, committed, place)),
+            ring.write_data.eq(Mux(judged, size - CRC_BYTES, payload.data)),
+            ring.write.eq((came & ~long) | judged),
         ]
-        with m.If(ended):
-            m.d.sync += [size.eq(0), long.eq(0)]
+        m.d.sync += [
+            judged.eq(decoder.o.valid & decoder.o.ready & payload.end),
+            good.eq(payload.good),
+            room.eq(Mux(came, place + 1, place)[:RING_BITS] != kept),
+        ]
+        with m.If(judged):
+            m.d.sync += [size.eq(0), long.eq(0), place.eq(committed + 1)]
             with m.If(right):
-                m.d.sync += committed.eq(committed + size + 1 - CRC_BYTES)
+                m.d.sync += [committed.eq(place - CRC_BYTES), place.eq(place - (CRC_BYTES - 1))]
             with m.Elif(~self.damaged.all()):
                 m.d.sync += self.damaged.eq(self.damaged + 1)
         with m.Elif(came & (size == most)):
             m.d.sync += long.eq(1)
         with m.Elif(came):
-            m.d.sync += size.eq(size + 1)
+            m.d.sync += [size.eq(size + 1), place.eq(place + 1)]
 
     def _read(self, m: Module, ring: Store, committed: Signal) -> Signal:
         """What was committed comes out at `o`; all from the mark on is kept."""
@@ -168,18 +171,24 @@ class FrameSender(wiring.Component):
         m.submodules.encoder = encoder = CobsEncoder()
         wiring.connect(m, encoder.o, wiring.flipped(self.o))
         ending, byte = Signal(), Signal(range(CRC_BYTES))
-        last = byte == CRC_BYTES - 1
+        last, offers, closes = byte == CRC_BYTES - 1, Signal(), Signal()
+        into = encoder.i
         m.d.comb += [
-            encoder.i.payload.data.eq(Mux(ending, checksum.crc.word_select(byte, 8), self.i.payload.data)),
-            encoder.i.payload.last.eq(ending & last),
-            encoder.i.valid.eq(checksum.ready & (ending | self.i.valid)),
-            self.i.ready.eq(checksum.ready & encoder.i.ready & ~ending),
+            closes.eq(into.valid & into.payload.last),
+            self.i.ready.eq(checksum.ready & into.ready & ~ending & ~closes),
+            offers.eq(Mux(ending, checksum.ready, self.i.valid & self.i.ready)),
             checksum.data.eq(self.i.payload.data),
             checksum.take.eq(self.i.valid & self.i.ready),
         ]
+        with m.If(into.ready):
+            m.d.sync += [
+                into.valid.eq(offers),
+                into.payload.data.eq(Mux(ending, checksum.crc.word_select(byte, 8), self.i.payload.data)),
+                into.payload.last.eq(ending & last),
+            ]
         with m.If(checksum.take & self.i.payload.last):
             m.d.sync += ending.eq(1)
-        with m.If(ending & encoder.i.valid & encoder.i.ready):
+        with m.If(ending & offers & into.ready):
             m.d.sync += byte.eq(byte + 1)
             with m.If(last):
                 m.d.sync += ending.eq(0)

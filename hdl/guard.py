@@ -157,8 +157,12 @@ class Guard(wiring.Component):
         """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""
         row, step = Signal(index_bits(self.plan.i_rows)), Signal(16, init=1)
         enters, last, whole = Signal(), Signal(), Signal()
+        room = Signal()  # there was quota for one more step in the cycle before, and it is the same now
+        after = Signal(len(inside) + 1)
+        m.d.comb += after.eq(inside + whole)
+        m.d.sync += room.eq((self.quota != after) & (after < (1 << len(inside)) - 1))
         m.d.comb += [
-            enters.eq(self.open & ~self.start & (self.quota != inside) & ~inside.all()),
+            enters.eq(self.open & ~self.start & room),
             whole.eq(self.i.valid & self.i.ready & last),
             last.eq(row == self.plan.i_rows - 1),
             self.inside_i.valid.eq(self.i.valid & enters),

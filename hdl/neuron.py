@@ -57,7 +57,7 @@ class ScannedRow(data.StructLayout):
 class Neurons(wiring.Component):
     """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
 
-    `o` is valid `LATENCY` cycles after `i` is, whose sums must be on `sums` three cycles after it. The potentials live in
+    `o` is valid `LATENCY` cycles after `i` is, whose sums must be on `sums` `SUMS_LATENCY` cycles after it. The potentials live in
     a memory of one word a row; a row must not be visited again within `DISTANCE` cycles. A row marked fresh takes the
     potentials as zero, so reset need not clear the memory.
 
@@ -94,11 +94,12 @@ class Neurons(wiring.Component):
         for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
 
-        v = Signal(self.lanes * width)
-        m.d.sync += v.eq(read(m, memory, self.i.row))
-        thresholds = self._thresholds(m, stages[2].row)
+        begin = SUMS_LATENCY - 3  # the potentials are read, held and leaked meanwhile
+        v = Signal(self.lanes * width, reset_less=True)
+        m.d.sync += v.eq(read(m, memory, stages[begin].row))
+        thresholds = self._thresholds(m, stages[begin + 2].row)
         for lane in range(self.lanes):
-            place = self._lane(m, lane, v.word_select(lane, width).as_signed(), stages[2].fresh, thresholds[lane])
+            place = self._lane(m, lane, v.word_select(lane, width).as_signed(), stages[begin + 2].fresh, thresholds[lane])
             m.d.sync += self.o.potentials.word_select(lane, width).eq(place)
         m.d.comb += [
             self.o.valid.eq(stages[LATENCY].valid),

@@ -13,7 +13,7 @@ from spikeveil.pysim.spec import LayerSpec
 
 @pytest.mark.parametrize("lanes", [1, 2, 5, 8])
 @pytest.mark.parametrize("extreme", [-128, 127, None])
-def test_sums_three_cycles_after_the_last_work(lanes: int, extreme: int | None) -> None:
+def test_sums_four_cycles_after_the_last_work(lanes: int, extreme: int | None) -> None:
     rng = np.random.default_rng(lanes)
     weights = rng.integers(-128, 128, (7, 9)) if extreme is None else np.full((7, 9), extreme)
     bias = rng.integers(-3000, 3000, 7) if extreme is None else None
@@ -29,14 +29,14 @@ def test_sums_three_cycles_after_the_last_work(lanes: int, extreme: int | None) 
             for row, active in visits
             for place, index in enumerate(active if len(active) else [0])
         ]
-        for cycle, (row, index, first, last, empty, active) in enumerate([*jobs, *[jobs[-1]] * 4]):
+        for cycle, (row, index, first, last, empty, active) in enumerate([*jobs, *[jobs[-1]] * 5]):
             fields = {"valid": 1, "address": row * 9 + int(index), "row": row, "first": first, "last": last}
             for name, value in {**fields, "empty": empty}.items():
                 ctx.set(getattr(dut.work, name), int(value))
             if last and cycle < len(jobs):
                 wanted = weights[row * lanes : (row + 1) * lanes, list(active)].sum(axis=1, dtype=int)
                 wanted = wanted + (0 if bias is None else bias[row * lanes : (row + 1) * lanes])
-                due[cycle + 3] = wanted.tolist()
+                due[cycle + 4] = wanted.tolist()
             if cycle in due:
                 packed = ctx.get(dut.sums)
                 got = [packed >> bits * lane & (1 << bits) - 1 for lane in range(lanes)]

@@ -31,7 +31,7 @@ def plan(flippers: int = 1, *, inputs: int = 20, outputs: int = 5, readout: bool
     shown = LayerSpec(
         np.ones((outputs, 4), int), threshold=None if readout else 3, flip=flip[1], state_bits=5, readout=readout
     )
-    return Plan(NetworkSpec([hidden, shown]), **{"lanes": 2, "unsafe": True, **options})
+    return Plan(NetworkSpec([hidden, shown]), **{"lanes": 2, "schedule": "fast", "unsafe": True, **options})
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ SPEC = NetworkSpec([layer(20, 33), layer(9, 20, flip=None)])
             "output unflipped (epsilon infinite); building it all the same needs `unsafe`",
         ),
         (
-            {"spec": NetworkSpec([layer(4, 10)], cadence=104), "lanes": 4},
-            "network cadence must be 105 cycles or more, the worst case with 4 lanes, not 104",
+            {"spec": NetworkSpec([layer(4, 10)], cadence=105), "lanes": 4},
+            "network cadence must be 106 cycles or more, the worst case with 4 lanes, not 105",
         ),
     ],
 )
@@ -46,16 +46,16 @@ def test_refuses_in_one_sentence(options: dict[str, Any], message: str) -> None:
 def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
     """4 neurons in a row, 10 inputs, 7-bit words 4 a beat: 28 bits a cycle, so 1263 bits of key setup are 46 cycles.
 
-    10 events + 7 between visits + 40 for registers + 46 + 1 beat + 1 row = 105; scanned two by two, 2 cycles and a row
-    more. Without flipper, 100 inputs in 7 rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 7 + 40
+    10 events + 8 between visits + 40 for registers + 46 + 1 beat + 1 row = 106; scanned two by two, 2 cycles and a row
+    more. Without flipper, 100 inputs in 7 rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 8 + 40
     to compute.
     """
-    assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 108
-    assert Plan(NetworkSpec([layer(4, 10)], cadence=105), lanes=4).each == (LayerLanes(4, 4),)
+    assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 109
+    assert Plan(NetworkSpec([layer(4, 10)], cadence=106), lanes=4).each == (LayerLanes(4, 4),)
     assert Plan(NetworkSpec([layer(4, 10)], cadence=999), lanes=4).cadence == 999
     assert Plan(NetworkSpec([layer(4, 10)], cadence=1), lanes=4, schedule="fast").cadence == 1
     assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 161
-    assert Plan(NetworkSpec([layer(4, 100, input_cap=5, flip=None)]), lanes=1, unsafe=True).cadence == 67
+    assert Plan(NetworkSpec([layer(4, 100, input_cap=5, flip=None)]), lanes=1, unsafe=True).cadence == 68
 
 
 def test_sizes_follow_from_lanes() -> None:
