@@ -49,7 +49,7 @@ class Body:
         self.came = Signal()  # one is taken in this cycle
         self.fields = Signal(8 * MOST_FIELD_BYTES)
         self.shifted, self.wanted = (Signal(range(MOST_FIELD_BYTES + 1)) for _ in range(2))
-        self.fresh = Signal()  # a byte was shifted in in the cycle before
+        self.fresh, self.short = Signal(), Signal()  # a byte was shifted in in the cycle before; more are wanted
 
     def whole(self, position: int) -> Value:
         """In one cycle: the field that ends `position` bytes after the tag stands in the top bits."""
@@ -61,7 +61,7 @@ class Commands(wiring.Component):
     each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is
     high between two.
 
-    A body of n bytes takes 2 n + 14 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
+    A body of n bytes takes 2 n + 15 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.
 
     - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
@@ -151,7 +151,7 @@ class Commands(wiring.Component):
             Phase.LENGTH: ~self.busy,
             Phase.KIND: Const(1),
             Phase.TAG: Const(1),
-            Phase.FIELDS: (body.shifted != body.wanted) & ~body.fresh,
+            Phase.FIELDS: body.short & ~body.fresh,
             **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), left != 0),
         }
         m.d.comb += [
@@ -185,7 +185,7 @@ class Commands(wiring.Component):
 
     def _envelope(self, m: Module, body: Body) -> None:
         """Length, kind and tag, and whether they fit."""
-        byte, form = self.i.payload, Signal(Result)
+        byte, form, wanted = self.i.payload, Signal(Result), Signal.like(body.wanted)
         with m.If(body.came), m.Switch(body.phase):
             with m.Case(Phase.LENGTH):
                 m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte)]
@@ -198,13 +198,14 @@ class Commands(wiring.Component):
                 size = FIELD_BYTES[kind] + (self.secret_bytes if kind is Kind.OPEN else 0)
                 fits = body.left >= size if kind in (Kind.LOAD, Kind.INPUT) else body.left == size
                 with m.Case(kind):
-                    m.d.comb += [body.wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, Result.OK, Result.MALFORMED))]
+                    m.d.comb += [wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, Result.OK, Result.MALFORMED))]
                     if not self.image_bytes and kind in (Kind.LOAD, Kind.SEAL):
                         m.d.comb += form.eq(Result.UNKNOWN)
             with m.Default():
                 m.d.comb += form.eq(Result.UNKNOWN)
         with m.If(body.phase == Phase.FORM):
             m.d.sync += [body.result.eq(form), body.phase.eq(Mux(form == Result.OK, Phase.FIELDS, Phase.REST))]
+            m.d.sync += [body.wanted.eq(wanted), body.short.eq(wanted != 0)]
 
     def _fields(self, m: Module, body: Body) -> None:
         m.d.sync += body.fresh.eq(0)
@@ -212,7 +213,9 @@ class Commands(wiring.Component):
             with m.If(body.came):
                 m.d.sync += [body.fields.eq(Cat(body.fields, self.i.payload)[8:]), body.fresh.eq(1)]
                 m.d.sync += body.shifted.eq(body.shifted + 1)
-            with m.Elif(body.shifted == body.wanted):
+            with m.If(body.fresh):
+                m.d.sync += body.short.eq(body.shifted != body.wanted)
+            with m.Elif(~body.short):
                 m.d.sync += body.phase.eq(Phase.JUDGE)
 
     def _judge(self, m: Module, body: Body) -> None:

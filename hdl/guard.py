@@ -59,9 +59,11 @@ class Guard(wiring.Component):
     **Commands**, one cycle each; of several in one cycle only the first in this order counts.
 
     - `close`: ends the lease; a step that has begun to leave leaves whole.
-    - `ask`: judges `offer` and the bytes that `secret` took since the last `rewind`. `result` is, one cycle later,
+    - `ask`: judges `offer`, which must have stood in the cycle before too, and the bytes that `secret` took since the last
+      `rewind`. `result` is, one cycle later,
       the first that holds of MALFORMED (quota or record steps are 0, not exactly `secret_bytes` bytes, or an LFSR's
-      seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above `lease`), OK. Only OK changes
+      seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above `lease`, or the cycle before was an `ask` that
+      was taken), OK. Only OK changes
       anything: the lease before ends at once, `lease` and `session` are the new ones, and `secret` rewinds.
     - `begin`, after an `ask` that was taken and all bytes of the secret once more, now to be kept: opens the lease.
       `result` is, one cycle later, OK; or MALFORMED, and no lease is open.
@@ -101,6 +103,7 @@ class Guard(wiring.Component):
         self.plan = plan
         self.secret_bytes = secret_bytes(plan.source, len(plan.spec.flipped))
         self.granted, self.leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
+        self.number, self.above = Signal(40), Signal()  # offered in the cycle before, and whether above the highest
         self.row = Signal(index_bits(plan.o_rows), name="o_row")  # of that step
         super().__init__(
             {
@@ -121,7 +124,7 @@ class Guard(wiring.Component):
         entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
         m.d.sync += inside.eq(Mux(self.reset, 0, inside + entered - left))
         m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
-        m.d.sync += self.start.eq(0)
+        m.d.sync += [self.start.eq(0), self.number.eq(self.offer.lease), self.above.eq(self.offer.lease > self.lease)]
 
         with m.If(self.close):
             m.d.sync += [self.quota.eq(0), self.open.eq(0), granted.eq(0)]
@@ -129,9 +132,9 @@ class Guard(wiring.Component):
             m.d.sync += self.result.eq(verdict)
             with m.If(verdict == Result.OK):
                 m.d.comb += again.eq(1)
-                m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.offer.lease)]
+                m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.number)]
                 m.d.sync += [self.session.eq(self.offer.session), self.quota.eq(self.offer.quota)]
-                m.d.sync += record_steps.eq(self.offer.record_steps)
+                m.d.sync += [record_steps.eq(self.offer.record_steps), self.above.eq(0)]
         with m.Elif(self.begin):
             m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
             with m.If(granted & sound):
@@ -150,7 +153,7 @@ class Guard(wiring.Component):
     def _judge(self, sound: Value) -> Value:
         offer: Any = self.offer
         whole = sound & (offer.quota != 0) & (offer.record_steps != 0)
-        fresh = Mux(offer.lease > self.lease, Result.OK, Result.STALE)
+        fresh = Mux(self.above, Result.OK, Result.STALE)
         return Mux(whole, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
 
     def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:

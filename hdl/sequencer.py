@@ -158,6 +158,6 @@ class Sequencer(wiring.Component):
     def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""
         beside_memory, beside_register = Signal.like(work), Signal.like(work)
-        index = Signal(index_bits(self.inputs))
+        index = Signal(index_bits(self.inputs), reset_less=True)
         m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(event)]
         m.d.sync += [self.o.eq(beside_register), self.o.address.eq(beside_register.address + index)]

@@ -64,6 +64,7 @@ class Laws(wiring.Component):
             "no number serves twice": ~guard.start | (guard.lease > started),
             "inner: what was granted is above": ~guard.granted | (guard.lease > started),
             "inner: the highest was seen": guard.lease >= started,
+            "inner: what is above is above": ~guard.above | (guard.number > guard.lease),
             "inner: what was granted is not open": ~(guard.granted & (guard.open | guard.leaving)),
             "inner: what was granted has quota": ~guard.granted | (guard.quota != 0),
         }

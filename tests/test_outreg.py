@@ -42,6 +42,27 @@ def test_registers_behind_every_used_output_move_in() -> None:
     assert absorb(design) == 0
 
 
+def wide(**changes: Any) -> dict[str, Any]:
+    """A block RAM that port B reads 36 bits wide: half of them are on port A's pins."""
+    design = module(other=register(15, 25), **changes)
+    pins = design["cells"]["ram"]["connections"]
+    pins.update({"CLKA": ["0"], "CLKB": [1], "OCEB": ["1"], "RSTB": ["0"]})
+    design["cells"]["ram"]["parameters"].update({"CLKBMUX": "CLKB", "DATA_WIDTH_B": f"{36:032b}"})
+    design["cells"]["ram"]["port_directions"].update({"CLKB": "input", "OCEB": "input", "RSTB": "input"})
+    return design
+
+
+def test_a_port_of_36_bits_takes_the_registers_of_both_halves_or_none() -> None:
+    design = wide()
+    assert absorb(design) == 3
+    parameters = design["cells"]["ram"]["parameters"]
+    assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
+    half = wide(high=register(11, 21, CLK=[2]))
+    before = copy.deepcopy(half)
+    assert absorb(half) == 0
+    assert half == before
+
+
 @pytest.mark.parametrize(
     "change",
     [

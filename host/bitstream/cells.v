@@ -56,7 +56,7 @@ module SIM_DP16KD(
     if (RSTB) b <= 0; else if (read_b) b <= now_b;
     if (RSTB) b_out <= 0; else if (OCEB) b_out <= b;
   end
-  assign DOA = (WIDTH_B == 36 ? OUTREG_B : OUTREG_A) ? a_out : a;
+  assign DOA = OUTREG_A ? a_out : a;
   assign DOB = OUTREG_B ? b_out : b;
 
   always @(posedge CLKA) if (CEA & CSA & WEA)

@@ -8,11 +8,14 @@ in every cycle of the port's clock, begins at zero and is never reset: exactly w
 from typing import Any
 
 Cell = dict[str, Any]
-#: block RAM type -> its read ports: (outputs' prefix, suffix of the port's own pins, parameter of the output register)
-PORTS = {
-    "DP16KD": (("DOA", "A", "REGMODE_A"), ("DOB", "B", "REGMODE_B")),
-    "PDPW16KD": (("DO", "R", "REGMODE"),),
+#: block RAM type -> its read ports: (outputs' prefixes, suffix of the port's own pins, parameters of the output register)
+Port = tuple[tuple[str, ...], str, tuple[str, ...]]
+PORTS: dict[str, tuple[Port, ...]] = {
+    "DP16KD": ((("DOA",), "A", ("REGMODE_A",)), (("DOB",), "B", ("REGMODE_B",))),
+    "PDPW16KD": ((("DO",), "R", ("REGMODE",)),),
 }
+#: a DP16KD whose port B reads 36 bits shows them on the pins of both, by port B's clock, through both registers
+WIDE: tuple[Port, ...] = ((("DOA", "DOB"), "B", ("REGMODE_A", "REGMODE_B")),)
 PLAIN = {"CLKMUX": "CLK", "CEMUX": "1", "REGSET": "RESET"}
 
 
@@ -23,21 +26,27 @@ def absorb(module: dict[str, Any]) -> int:
     before = len(cells)
     for name in [name for name, cell in cells.items() if cell["type"] in PORTS]:
         ram = cells[name]
-        for prefix, suffix, parameter in PORTS[ram["type"]]:
-            outputs = {pin: bits[0] for pin, bits in ram["connections"].items() if _is_output(pin, prefix)}
+        for prefixes, suffix, parameters in _ports(ram):
+            outputs = {pin: bits[0] for pin, bits in ram["connections"].items() if _is_output(pin, prefixes)}
             used = {pin: sinks[bit] for pin, bit in outputs.items() if bit in sinks}
             behind = {pin: users[0][0] for pin, users in used.items() if len(users) == 1}
-            if not used or len(behind) != len(used) or ram["parameters"].get(parameter, "NOREG") != "NOREG":
+            taken = any(ram["parameters"].get(parameter, "NOREG") != "NOREG" for parameter in parameters)
+            if not used or len(behind) != len(used) or taken:
                 continue
             if all(_fits(cells, ram, suffix, used[pin][0]) for pin in behind):
                 for pin, register in behind.items():
                     ram["connections"][pin] = cells.pop(register)["connections"]["Q"]
-                ram["parameters"][parameter] = "OUTREG"
+                ram["parameters"].update(dict.fromkeys(parameters, "OUTREG"))
     return before - len(cells)
 
 
-def _is_output(pin: str, prefix: str) -> bool:
-    return pin.startswith(prefix) and pin[len(prefix) :].isdigit()
+def _ports(ram: Cell) -> tuple[Port, ...]:
+    width = str(ram["parameters"].get("DATA_WIDTH_B", ""))
+    return WIDE if ram["type"] == "DP16KD" and width and int(width, 2) == 36 else PORTS[ram["type"]]
+
+
+def _is_output(pin: str, prefixes: tuple[str, ...]) -> bool:
+    return pin.rstrip("0123456789") in prefixes
 
 
 def _sinks(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:

@@ -73,7 +73,7 @@ RECIPES: dict[Family, Recipe] = {
         models=("ice40/cells_sim.v",),
     ),
     "ecp5": Recipe(
-        synthesis="synth_ecp5 -nowidelut -top top",
+        synthesis="synth_ecp5 -top top",
         constraints="lpf",
         placed="config",
         packed="bit",
