@@ -3,7 +3,7 @@
 from math import ceil
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
@@ -14,7 +14,7 @@ SETTLE_SECONDS = 15e-6  # iCE40 block RAMs cannot be read for some microseconds 
 
 
 class BoardDesign(Elaboratable):
-    """`device` (ports `rx`, `tx` and up to three `leds`) on the pins of `board`.
+    """`device` (ports `rx`, `tx`, `reset` and up to three `leds`) on the pins of `board`.
 
     The clock domain `sync` runs at `board.clock_hz`. It is in reset until the PLL has locked and 15 microseconds have
     passed since; when the PLL loses its lock the device is reset again.
@@ -38,7 +38,7 @@ class BoardDesign(Elaboratable):
 
     def _clock(self, m: Module, platform: Any) -> Signal:
         """Make the domain `sync`: the PLL's lock, 1 without one."""
-        m.domains.sync = ClockDomain("sync")
+        m.domains.sync = ClockDomain("sync", reset_less=True)  # one reset, and that the device makes for itself
         pin = platform.request(platform.default_clk, dir="-")
         locked = Signal()
         if self.board.pll == "pad" and isinstance(self.dividers, Ice40Pll):
@@ -54,19 +54,17 @@ class BoardDesign(Elaboratable):
         return locked
 
     def _reset(self, m: Module, locked: Signal) -> None:
-        m.domains.boot = ClockDomain("boot", reset_less=True, local=True)
-        m.d.comb += ClockSignal("boot").eq(ClockSignal("sync"))
         steady = Signal()
-        m.submodules.lock_sync = FFSynchronizer(locked, steady, o_domain="boot")
+        m.submodules.lock_sync = FFSynchronizer(locked, steady)
         wait = ceil(SETTLE_SECONDS * self.board.clock_hz)
         waited, ready = Signal(range(wait + 1)), Signal()
         with m.If(~steady):
-            m.d.boot += [waited.eq(0), ready.eq(0)]
+            m.d.sync += [waited.eq(0), ready.eq(0)]
         with m.Elif(waited == wait):
-            m.d.boot += ready.eq(1)
+            m.d.sync += ready.eq(1)
         with m.Else():
-            m.d.boot += waited.eq(waited + 1)
-        m.d.comb += ResetSignal("sync").eq(~ready)
+            m.d.sync += waited.eq(waited + 1)
+        m.d.comb += self.device.reset.eq(~ready)
 
 
 def ice40(pll: Ice40Pll, clock: Any, locked: Signal, *, core: Any = None, pad: Any = None) -> Instance:

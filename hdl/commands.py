@@ -45,7 +45,7 @@ class Body:
 
     def __init__(self) -> None:
         self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(Result)
-        self.left = Signal(8)  # bytes not taken yet
+        self.left, self.some = Signal(8), Signal()  # bytes not taken yet; whether there are any
         self.came = Signal()  # one is taken in this cycle
         self.fields = Signal(8 * MOST_FIELD_BYTES)
         self.shifted, self.wanted = (Signal(range(MOST_FIELD_BYTES + 1)) for _ in range(2))
@@ -152,7 +152,7 @@ class Commands(wiring.Component):
             Phase.KIND: Const(1),
             Phase.TAG: Const(1),
             Phase.FIELDS: body.short & ~body.fresh,
-            **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), left != 0),
+            **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), body.some),
         }
         m.d.comb += [
             body.came.eq(self.i.valid & self.i.ready),
@@ -164,7 +164,7 @@ class Commands(wiring.Component):
             self.answer.soft.eq((body.kind == Kind.INPUT) & (result == Result.OK)),
         ]
         with m.If(body.came):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), body.some.eq(left != 1)]
         self._envelope(m, body)
         self._fields(m, body)
         self._judge(m, body)
@@ -176,7 +176,7 @@ class Commands(wiring.Component):
         with m.Switch(phase):
             with m.Case(Phase.SEAL):
                 m.d.sync += [phase.eq(Phase.ANSWER), result.eq(Mux(self.loaded, Result.OK, Result.MISMATCH))]
-            with m.Case(Phase.BYTES, Phase.REST), m.If(left == 0):
+            with m.Case(Phase.BYTES, Phase.REST), m.If(~body.some):
                 m.d.sync += phase.eq(Phase.ANSWER)
             with m.Case(Phase.ANSWER):
                 m.d.sync += phase.eq(Phase.LENGTH)
@@ -188,7 +188,7 @@ class Commands(wiring.Component):
         byte, form, wanted = self.i.payload, Signal(Result), Signal.like(body.wanted)
         with m.If(body.came), m.Switch(body.phase):
             with m.Case(Phase.LENGTH):
-                m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte)]
+                m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte), body.some.eq(byte != 0)]
             with m.Case(Phase.KIND):
                 m.d.sync += [body.phase.eq(Phase.TAG), body.kind.eq(Mux(byte[CODE_BITS:].any(), 0, byte))]
             with m.Case(Phase.TAG):
@@ -234,8 +234,10 @@ class Commands(wiring.Component):
             self.confirm.eq(confirms & ours),
             image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position)),
         ]
+        image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
+        m.d.sync += [image_full.eq(left > image_room), input_full.eq(left > self.room)]
         locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
-        load = [locked, (~(at_start | at_image), Result.GAP), (left > image_room, Result.FULL)]
+        load = [locked, (~(at_start | at_image), Result.GAP), (image_full, Result.FULL)]
         self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])
         self._case(m, body, Kind.STATUS, Phase.ANSWER, [])
         self._case(m, body, Kind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
@@ -243,7 +245,7 @@ class Commands(wiring.Component):
         form = [(body.fields[-8:] > TAGGED_FORMAT, Result.MALFORMED)]
         m.d.sync += [self.forget.eq(0), self.close.eq(0)]
         self._case(m, body, Kind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
-        held = [closed, (~at_input, Result.GAP), (left > self.room, Result.FULL)]
+        held = [closed, (~at_input, Result.GAP), (input_full, Result.FULL)]
         self._case(m, body, Kind.INPUT, Phase.COUNT, held)
         self._case(m, body, Kind.TAKE, Phase.ANSWER, [(~ours, Result.CLOSED)], self.again.eq(body.fields[-8]))
         self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], registered=[self.close.eq(1)])
@@ -301,12 +303,12 @@ class Commands(wiring.Component):
         """Pieces of streams: there is room for all that come, as that was looked at before."""
         piece = body.came & (body.phase == Phase.BYTES)
         for kind, sink in ((Kind.INPUT, self.input), (Kind.LOAD, self.image)):
-            m.d.comb += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
+            m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
             m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
 
     def _secret(self, m: Module, body: Body) -> None:
         """The secret twice: the guard looks at it and at the offer, and keeps it when it has taken the offer."""
-        kept, last = Signal(), body.left == 0
+        kept, last = Signal(), ~body.some
         ends = (body.phase == Phase.SECRET) & last
         m.d.comb += self.offer.eq(body.fields[: Offer().size])
         m.d.sync += [
@@ -328,4 +330,5 @@ class Commands(wiring.Component):
                 m.d.sync += [body.result.eq(self.verdict), kept.eq(1), body.phase.eq(Phase.ANSWER)]
                 with m.If((self.verdict == Result.OK) & ~kept):
                     m.d.comb += self.rewind.eq(1)
-                    m.d.sync += [body.left.eq(self.secret_bytes), body.phase.eq(Phase.SECRET)]
+                    m.d.sync += [body.left.eq(self.secret_bytes), body.some.eq(self.secret_bytes != 0)]
+                    m.d.sync += body.phase.eq(Phase.SECRET)

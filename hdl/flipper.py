@@ -46,7 +46,6 @@ class Flipper(wiring.Component):
         decided, decisions = Signal(), Signal(self.per_beat)
         row_ready, taken, row = self._gather(m, decided, decisions, queue.w_rdy)
         m.d.comb += [
-            self.words.ready.eq(~decided | taken),
             queue.w_data.eq(row),
             queue.w_en.eq(row_ready),
             self.added.eq(row_ready & queue.w_rdy & ~self.flush),
@@ -54,15 +53,20 @@ class Flipper(wiring.Component):
             self.masks.payload.eq(queue.r_data),
             queue.r_en.eq(self.masks.ready),
         ]
-        bits = self.flip.bits
-        with m.If(self.words.ready):
-            m.d.sync += decided.eq(self.words.valid)
-            m.d.sync += decisions.eq(
-                Cat(self.words.payload.word_select(n, bits) < self.flip.threshold for n in range(self.per_beat))
-            )
-        with m.If(self.flush):
-            m.d.sync += decided.eq(0)
+        self._decide(m, decided, decisions, ~decided | taken)
         return m
+
+    def _decide(self, m: Module, decided: Signal, decisions: Signal, goes: Value) -> None:
+        """Compare; what cannot go on waits aside, so that `words.ready` comes out of a register."""
+        bits, now, aside, waiting = self.flip.bits, Signal(self.per_beat), Signal(self.per_beat), Signal()
+        words = [self.words.payload.word_select(n, bits) for n in range(self.per_beat)]
+        m.d.comb += [now.eq(Cat(word < self.flip.threshold for word in words)), self.words.ready.eq(~waiting)]
+        with m.If(goes):
+            m.d.sync += [decided.eq(waiting | self.words.valid), decisions.eq(Mux(waiting, aside, now)), waiting.eq(0)]
+        with m.Elif(self.words.valid & ~waiting):
+            m.d.sync += [aside.eq(now), waiting.eq(1)]
+        with m.If(self.flush):
+            m.d.sync += [decided.eq(0), waiting.eq(0)]
 
     def _gather(self, m: Module, decided: Value, decisions: Value, room: Value) -> tuple[Value, Value, Value]:
         """Collect decisions until a row is full: (row is ready, decisions were taken, the row)."""

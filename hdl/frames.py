@@ -102,7 +102,7 @@ class FrameReceiver(wiring.Component):
         m.submodules.checksum = checksum = Checksum(self.pace)
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
         size, long, good = Signal(8), Signal(), Signal()
-        place, room = Signal(RING_BITS, init=1), Signal(init=1)  # of the next byte, and whether nothing is kept there
+        place, room = Signal(RING_BITS, init=1), Signal(init=1)  # of the next byte, and whether it may be written
         came, judged, right = Signal(), Signal(), Signal()
         payload = decoder.o.payload
         most = MAX_BODY + CRC_BYTES
@@ -120,7 +120,7 @@ class FrameReceiver(wiring.Component):
         m.d.sync += [
             judged.eq(decoder.o.valid & decoder.o.ready & payload.end),
             good.eq(payload.good),
-            room.eq(Mux(came, place + 1, place)[:RING_BITS] != kept),
+            room.eq((kept - place)[1:RING_BITS].any()),  # for two bytes, as this one is not counted yet
         ]
         with m.If(judged):
             m.d.sync += [size.eq(0), long.eq(0), place.eq(committed + 1)]

@@ -161,9 +161,8 @@ class Guard(wiring.Component):
         row, step = Signal(index_bits(self.plan.i_rows)), Signal(16, init=1)
         enters, last, whole = Signal(), Signal(), Signal()
         room = Signal()  # there was quota for one more step in the cycle before, and it is the same now
-        after = Signal(len(inside) + 1)
-        m.d.comb += after.eq(inside + whole)
-        m.d.sync += room.eq((self.quota != after) & (after < (1 << len(inside)) - 1))
+        now, then = ((self.quota != inside + more) & (inside + more < (1 << len(inside)) - 1) for more in (0, 1))
+        m.d.sync += room.eq(Mux(whole, then, now))
         m.d.comb += [
             enters.eq(self.open & ~self.start & room),
             whole.eq(self.i.valid & self.i.ready & last),

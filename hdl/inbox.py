@@ -19,7 +19,7 @@ def depth_of(field: str, depth: int) -> int:
 
 
 class Inbox(wiring.Component):
-    """A queue of `depth` bytes, a power of two; `room` says how many more fit.
+    """A queue of `depth` bytes, a power of two; `room` says how many more fitted in the cycle before.
 
     `i` takes a byte a cycle while there is room, `o` gives one in two cycles at most, the first two cycles after it
     came. `clear` (one cycle), like reset, drops everything.
@@ -37,7 +37,7 @@ class Inbox(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
                 "clear": In(1),
-                "room": Out(range(depth + 1)),
+                "room": Out(range(depth + 1), init=depth),
             }
         )
 
@@ -55,8 +55,8 @@ class Inbox(wiring.Component):
         m.d.comb += [
             ring.write_address.eq(written),
             ring.read_address.eq(fetches),
-            self.room.eq(self.depth - (written - fetches)[: len(written)]),
         ]
+        m.d.sync += self.room.eq(self.depth - (written - fetches)[: len(written)])
         m.d.sync += [written.eq(written + ring.write), fetches.eq(fetches + load)]
         m.d.sync += fetched.eq((written != fetches) & ~load)
         with m.If(self.o.ready):
@@ -64,5 +64,5 @@ class Inbox(wiring.Component):
         with m.If(load):
             m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0), self.room.eq(self.depth)]
         return m

@@ -145,11 +145,11 @@ class Layer(wiring.Component):
             row.record_end.eq(flow.record_end),
             queue.w_data.eq(row),
             queue.w_en.eq(flow.valid),
-            self.o.payload.eq(queue.r_data),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
+            queue.r_en.eq(self.o.ready | ~self.o.valid),
         ]
-        return starts.count(m, free, self.o.valid & self.o.ready)
+        with m.If(queue.r_en):
+            m.d.sync += [self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data)]
+        return starts.count(m, free, queue.r_rdy & queue.r_en)
 
 
 class Starts:

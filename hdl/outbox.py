@@ -39,7 +39,7 @@ class Outbox(wiring.Component):
 
     Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position,
     which moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written
-    when `fix` rose; `some` says that there is one. `i` waits while `depth` bytes are not confirmed.
+    when `fix` rose; `some` says, a cycle after it came, that there is one. `i` waits while `depth` bytes are not confirmed.
 
     - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to
       the next byte, four times in all.
@@ -151,7 +151,6 @@ class Outbox(wiring.Component):
             ring.read_address.eq(position),
             following.eq(position + 1),
             load.eq(fetched & ~self.o.valid),
-            self.some.eq(position != written),
             self.o.payload.last.eq(following == goal),
         ]
         with m.If(~self.fix):
@@ -159,6 +158,7 @@ class Outbox(wiring.Component):
         with m.If(ring.write):
             m.d.sync += written.eq(written + 1)
         sent = self.o.valid & self.o.ready
+        m.d.sync += self.some.eq(Mux(sent, following != written, position != written) & ~moves)
         m.d.sync += fetched.eq(self.some & ~sent & ~moves)
         with m.If(load):
             m.d.sync += [self.o.payload.data.eq(ring.read_data), self.o.valid.eq(1)]

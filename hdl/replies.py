@@ -192,16 +192,16 @@ class Replies(wiring.Component):
             self.turn.eq((phase == Phase.PICK) & ~identify & positions),
             self.turn_input.eq((phase == Phase.PICK) & ~identify & input_position),
         ]
-        ours = pick(
-            self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result), at
-        )
+        table = self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result)
+        ours = Signal(8)
+        m.d.sync += ours.eq(pick(table, at))
         told = Mux(positions, self.byte, Mux(input_position, self.input_byte, ours))
         return Mux(identify & (at != At.TAG), read.data, told)
 
     def _table(self, m: Module, phase: Any, kind: Value, tag: Value, result: Value) -> list[Value | None]:
         """The bytes of `At`. `damaged` may count between its two, so the second is kept with the first."""
         state, damaged_high = self.state, Signal(8)
-        with m.If(phase == Phase.PICK):
+        with m.If(phase == Phase.FETCH):
             m.d.sync += damaged_high.eq(state.damaged[8:])
         fields = {
             At.KIND: kind,

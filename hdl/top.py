@@ -75,10 +75,11 @@ class Top(wiring.Component):
     - `leds`: bit 0: a lease is open; bit 1: a frame came less than 1/4 s ago; bit 2: a frame was damaged less than 1/4
       s ago, or a step missed its slot.
 
-    The first `POWER_ON_CYCLES` cycles it holds itself in reset and hears nothing. Reset is power-on: it forgets the
-    lease, the numbers that were seen, and the image.
+    The first `POWER_ON_CYCLES` cycles, and as many after `reset` was high, it holds itself in reset and hears nothing.
+    That, like the domain's own reset, is power-on: it forgets the lease, the numbers that were seen, and the image.
     """
 
+    reset: Signal
     leds: Signal
 
     def __init__(
@@ -97,12 +98,14 @@ class Top(wiring.Component):
         self.identity = identity(plan, clock_hz=clock_hz, window=window, outbox=outbox)
         byte = stream.Signature(8)
         pins = {"i": In(byte), "o": Out(byte)} if port == "bytes" else {"rx": idle(In), "tx": idle(Out)}
-        super().__init__({**pins, "leds": Out(3)})
+        super().__init__({**pins, "reset": In(1), "leds": Out(3)})
 
     def elaborate(self, platform: object) -> Module:
         m, device = Module(), Module()
         up, starting = Signal(range(POWER_ON_CYCLES + 1)), Signal(init=1)
         m.d.sync += [up.eq(Mux(starting, up + 1, up)), starting.eq(starting & (up != POWER_ON_CYCLES))]
+        with m.If(self.reset):
+            m.d.sync += [up.eq(0), starting.eq(1)]
         m.submodules.device = ResetInserter(starting)(device)
         pin, fast = self.port == "uart", self.clock_hz < UNHURRIED_CLOCKS * self.baud
         device.submodules.receiver = receiver = FrameReceiver(

@@ -49,7 +49,7 @@ class Trivium(wiring.Component):
         cycle = Signal(range(self.setup_cycles + 1))  # the number of the setup's cycle to come
         setup, running, step = Signal(), Signal(), Signal()
         m.d.comb += step.eq(setup | (running & (self.o.ready | ~self.o.valid)))
-        keystream = self._registers(m, step, cycle)
+        keystream = self._registers(m, step, setup, cycle)
 
         with m.If(self.start):
             m.d.sync += [cycle.eq(1), setup.eq(1), running.eq(0), self.o.valid.eq(0)]
@@ -61,10 +61,10 @@ class Trivium(wiring.Component):
             m.d.sync += [self.o.payload.eq(keystream), self.o.valid.eq(1)]
         return m
 
-    def _registers(self, m: Module, step: Signal, cycle: Signal) -> Value:
+    def _registers(self, m: Module, step: Signal, setup: Signal, cycle: Signal) -> Value:
         """The three registers, bit 0 the oldest, `width` clocks each `step`; what they add up to is the keystream."""
         a, b, c = (Signal(register.length, name=name) for name, register in (("a", A), ("b", B), ("c", C)))
-        loading = self._loading(m, step, cycle)
+        loading = self._loading(m, setup, cycle)
         from_a, from_b, from_c = (self._given(register, state) for register, state in ((A, a), (B, b), (C, c)))
         for state, register, (linear, product), bits in (
             (a, A, from_c, [self.key[entry_bit(place)] for place in range(KEY_BITS)]),
@@ -82,13 +82,13 @@ class Trivium(wiring.Component):
         near = state[register.length - register.near :][: self.width]
         return near ^ state[: self.width], state[1:][: self.width] & state[2:][: self.width]
 
-    def _loading(self, m: Module, step: Signal, cycle: Signal) -> Value:
+    def _loading(self, m: Module, setup: Signal, cycle: Signal) -> Value:
         """Which of the bits that enter are loaded: all, in the load's last cycle perhaps only the low ones, none."""
         whole, rest = divmod(load_bits(self.width), self.width)
         low, high = Signal(), Signal()
         with m.If(self.start):
             m.d.sync += [low.eq(1), high.eq(1)]
-        with m.Elif(step):
+        with m.Elif(setup):
             with m.If(cycle == whole):
                 m.d.sync += high.eq(0)
             with m.If(cycle == (whole + 1 if rest else whole)):

@@ -48,10 +48,11 @@ class Echo(wiring.Component):
 
     rx: Signal
     tx: Signal
+    reset: Signal
     leds: Signal
 
     def __init__(self) -> None:
-        super().__init__({"rx": In(1), "tx": Out(1), "leds": Out(3)})
+        super().__init__({"rx": In(1), "tx": Out(1), "reset": In(1), "leds": Out(3)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

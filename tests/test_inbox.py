@@ -15,7 +15,7 @@ def test_bytes_come_out_in_order_and_room_counts_them(depth: int) -> None:
 
     async def bench(ctx: Any) -> None:
         held: list[int] = []
-        moved, shown = 0, None
+        moved, shown, free = 0, None, depth  # free: that were so in the cycle before
         for cycle in range(1200):
             busy_end = (cycle // 200) % 2
             offers, takes = rng.random() < (0.9, 0.2)[busy_end], rng.random() < (0.2, 0.9)[busy_end]
@@ -26,13 +26,14 @@ def test_bytes_come_out_in_order_and_room_counts_them(depth: int) -> None:
             clears = cycle == 700
             ctx.set(dut.clear, clears)
             valid, payload, room = ctx.get(dut.o.valid), ctx.get(dut.o.payload), ctx.get(dut.room)
-            assert room == depth - len(held) + valid
+            assert room == free
+            free = depth if clears else depth - len(held) + valid
             assert shown in (None, (valid, payload)), "an offer was withdrawn"
             if valid:
                 assert payload == held[0]
             shown = (valid, payload) if valid and not takes and not clears else None
             if offers and ctx.get(dut.i.ready):
-                assert room > 0
+                assert len(held) < depth + valid
                 held.append(byte)
             if valid and takes:
                 held.pop(0)
