@@ -42,15 +42,15 @@ class Accumulator(wiring.Component):
     `sums` (lane 0 lowest) holds the row's W x + bias four cycles after the `work` marked last, for one cycle.
     The weight memory (`hdl.memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to
     reset: a row starts afresh with its first work. With `load`, the memories start empty and are written through
-    that port, weights as memory 0, biases as memory 1; `spec` then only says how wide everything is.
+    that port, weights as memory 0, biases as memory 1; `spec` then only says how wide everything is. `huge` as in `Banks`.
     """
 
     work: Any
     sums: Signal
     load: Any
 
-    def __init__(self, spec: LayerSpec, *, lanes: int, load: Write | None = None) -> None:
-        self.spec, self.lanes, self.bits, self.layout = spec, lanes, sum_bits(spec), load
+    def __init__(self, spec: LayerSpec, *, lanes: int, load: Write | None = None, huge: bool = False) -> None:
+        self.spec, self.lanes, self.bits, self.layout, self.huge = spec, lanes, sum_bits(spec), load, huge
         self.start_bits = self.bits if load is None else number_bits(spec)
         count = rows(spec.neurons, lanes)
         layout = Work(weights=spec.inputs * count, rows=count)
@@ -67,6 +67,7 @@ class Accumulator(wiring.Component):
             bits=spec.weight_bits,
             init=self._rom(),
             load=self.layout,
+            huge=self.huge,
         )
         first, word = Signal(3), Signal(len(weights.word), reset_less=True)
         m.d.comb += [weights.address.eq(self.work.address), weights.blank.eq(self.work.empty)]

@@ -159,7 +159,7 @@ class Guard(wiring.Component):
     def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
         """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""
         row, step = Signal(index_bits(self.plan.i_rows)), Signal(16, init=1)
-        enters, last, whole = Signal(), Signal(), Signal()
+        enters, last, whole, final = Signal(), Signal(), Signal(), Signal()  # final: the record's last step enters
         room = Signal()  # there was quota for one more step in the cycle before, and it is the same now
         now, then = ((self.quota != inside + more) & (inside + more < (1 << len(inside)) - 1) for more in (0, 1))
         m.d.sync += room.eq(Mux(whole, then, now))
@@ -171,16 +171,16 @@ class Guard(wiring.Component):
             self.i.ready.eq(self.inside_i.ready & enters),
             self.inside_i.payload.bits.eq(self.i.payload.bits),
             self.inside_i.payload.step_end.eq(last),
-            self.inside_i.payload.record_end.eq(last & (step == record_steps)),
+            self.inside_i.payload.record_end.eq(last & final),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += row.eq(row + 1)
-        with m.If(whole):
-            m.d.sync += step.eq(step + 1)
         with m.If(self.reset | whole):
             m.d.sync += row.eq(0)
-        with m.If(self.reset | (whole & (step == record_steps))):
-            m.d.sync += step.eq(1)
+        with m.If(self.reset | (whole & final)):
+            m.d.sync += [step.eq(1), final.eq(record_steps == 1)]
+        with m.Elif(whole):
+            m.d.sync += [step.eq(step + 1), final.eq(step + 1 == record_steps)]
         return whole
 
     def _leave(self, m: Module, leaving: Signal) -> Signal:

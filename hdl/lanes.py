@@ -10,6 +10,7 @@ from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 KEY_SETUP_BITS = 111 + 1152  # Trivium's longest register and its warm-up
 PIPELINE_SLACK = 40  # cycles for every register, queue and handshake between two stages, generously
+PACED_ROW = 5  # cycles in which the pacer hands on an input row, at most
 TOLERATED = 32  # the fewest lanes may take one in so many cycles more than all lanes
 
 
@@ -24,9 +25,9 @@ def compute_cycles(layer: LayerSpec, each: LayerLanes, source: SourceKind, words
     return work + setup + -(-layer.neurons // words) + rows(layer.neurons, each.scan)
 
 
-def encode_cycles(layer: LayerSpec, input_rows: int) -> int:
-    """The most cycles in which one step's input rows become events."""
-    return 3 * input_rows + (layer.input_cap or layer.inputs) + PIPELINE_SLACK
+def encode_cycles(layer: LayerSpec, input_rows: int, a_row: int = 2) -> int:
+    """The most cycles in which one step's input rows, `a_row` cycles each beside their events, become events."""
+    return a_row * input_rows + (layer.input_cap or layer.inputs) + PIPELINE_SLACK
 
 
 def most_words(layer: LayerSpec, each: LayerLanes) -> int:
@@ -38,11 +39,12 @@ def most_words(layer: LayerSpec, each: LayerLanes) -> int:
 
 def stages(spec: NetworkSpec, each: tuple[LayerLanes, ...], source: SourceKind, i_rows: int) -> Iterator[int]:
     """The most cycles of each stage: every layer encodes and computes, and what leaves the last one is taken."""
+    input_rows, a_row = i_rows, PACED_ROW
     for layer, own in zip(spec.layers, each, strict=True):
-        yield encode_cycles(layer, i_rows)
+        yield encode_cycles(layer, input_rows, a_row)
         yield compute_cycles(layer, own, source, most_words(layer, own))
-        i_rows = rows(layer.neurons, own.scan)
-    yield i_rows + PIPELINE_SLACK
+        input_rows, a_row = rows(layer.neurons, own.scan), 2
+    yield input_rows + PIPELINE_SLACK
 
 
 def fewest(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int) -> tuple[LayerLanes, ...]:

@@ -31,7 +31,8 @@ class Layer(wiring.Component):
     record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
     cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
     inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`, weights,
-    biases and thresholds are written through that port, in this order of memories, and reset leaves them.
+    biases and thresholds are written through that port, in this order of memories, and reset leaves them; `huge` as in
+    `hdl.memories.Banks`.
     """
 
     i: stream.Interface
@@ -51,8 +52,9 @@ class Layer(wiring.Component):
         rekey: bool = False,
         buffered_steps: int = 1,
         load: Write | None = None,
+        huge: bool = False,
     ) -> None:
-        self.layout = load
+        self.layout, self.huge = load, huge
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
         self.scan = self.lanes if scan is None else scan
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
@@ -80,7 +82,9 @@ class Layer(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(
             inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold
         )
-        m.submodules.accumulator = accumulator = Accumulator(spec, lanes=self.lanes, load=self.layout)
+        m.submodules.accumulator = accumulator = Accumulator(
+            spec, lanes=self.lanes, load=self.layout, huge=self.huge
+        )
         m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=self.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [

@@ -5,7 +5,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,6 +14,8 @@ from spikeveil.hdl.spikes import index_bits, memory_depth
 
 BLOCK_BITS = 1 << 14  # of an ECP5 block RAM, without its parity bits
 LEAST_DEPTH = 1 << 9
+SPRAM_DEPTH = 1 << 14  # of an iCE40 UltraPlus, in words of SPRAM_WIDTH bits
+SPRAM_WIDTH = 16
 PARITY_FROM = 8  # a block that is so wide has a ninth bit for every eight
 UNCHECKED: dict[str, Any] = {"no_rw_check": 1}  # what is read in the cycle of its writing is undefined
 
@@ -87,6 +89,9 @@ class Banks(wiring.Component):
     `word` is the word at `address` two cycles later, or zero where `blank` came with it. It comes out of registers that
     have neither reset nor enable, so that they may be the block RAMs' own; behind them is only the choice of a
     piece. The words are `init`, or written through `load`, as memory `place` there, while nothing is read.
+
+    `huge`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which have no
+    words at power-on: only with `load`. ValueError where it is too deep.
     """
 
     address: Signal
@@ -103,9 +108,12 @@ class Banks(wiring.Component):
         init: Sequence[int] = (),
         load: Write | None = None,
         place: int = 0,
+        huge: bool = False,
     ) -> None:
+        if huge and (load is None or depth > SPRAM_DEPTH):
+            raise ValueError(f"huge must be False for a memory that is not loaded or of over {SPRAM_DEPTH} words")
         self.depth, self.lanes, self.bits, self.init = memory_depth(depth), lanes, bits, list(init)
-        self.loadable, self.place = load is not None, place
+        self.loadable, self.place, self.huge = load is not None, place, huge
         super().__init__(
             {
                 "address": In(index_bits(self.depth)),
@@ -117,6 +125,9 @@ class Banks(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.huge:
+            m.d.comb += self.word.eq(self._single_port(m))
+            return m
         most = BLOCK_BITS
         while block_width(most) < self.bits:
             most //= 2
@@ -134,6 +145,24 @@ class Banks(wiring.Component):
             parts.append(part & chosen.replicate(len(part)))
         m.d.comb += self.word.eq(reduce(or_, parts))
         return m
+
+    def _single_port(self, m: Module) -> Value:
+        """Whatever is written takes the address."""
+        attrs = {"ram_style": "huge", **UNCHECKED}
+        memory: Memory = Memory(shape=unsigned(len(self.word)), depth=self.depth, init=[], attrs=attrs)
+        m.submodules.words = memory
+        write, where = memory.write_port(), Signal(self.address.shape())
+        writes, near, chosen = self.load.to[self.place], Signal(), Signal()
+        m.d.comb += [
+            where.eq(Mux(writes, self.load.address, self.address)),
+            write.addr.eq(where),
+            write.data.eq(word_of(self.load, len(self.word))),
+            write.en.eq(writes),
+        ]
+        m.d.sync += [near.eq(~self.blank), chosen.eq(near)]
+        held = Signal(len(self.word), reset_less=True)
+        m.d.sync += held.eq(read(m, memory, where))
+        return held & chosen.replicate(len(held))
 
     def _piece(self, m: Module, base: int, size: int, fields: slice) -> Value:
         """The bits `fields` of the word at the last cycle's address, if it is in the `size` words from `base` on."""

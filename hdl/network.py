@@ -88,6 +88,7 @@ class Network(wiring.Component):
             rekey=spec.flip is not None and plan.source == "trivium",
             buffered_steps=2 if plan.schedule == "private" else 1,
             load=plan.layer_write(index) if plan.loadable else None,
+            huge=index in plan.huge,
         )
         m.submodules[f"layer_{index}"] = layer
         if plan.loadable:

@@ -92,12 +92,12 @@ class Pacer(wiring.Component):
             m.d.sync += [emptying.eq(following), busy.eq(admitted), read_place.eq(0)]
             with m.If(busy):
                 m.d.sync += full.bit_select(emptying, 1).eq(0)
-        loaded = Signal()
-        word = read(m, memory, Cat(read_place[:place], emptying))
-        m.d.comb += [
-            read_next.eq(busy & (read_place != self.i_rows) & ~loaded & ~self.inside_i.valid & ~tick),
-        ]
-        m.d.sync += loaded.eq(read_next)
+        fetched, loaded = Signal(), Signal()
+        word = Signal(len(self.i.payload.as_value()), reset_less=True)
+        m.d.sync += word.eq(read(m, memory, Cat(read_place[:place], emptying)))
+        waits = fetched | loaded | self.inside_i.valid
+        m.d.comb += read_next.eq(busy & (read_place != self.i_rows) & ~waits & ~tick)
+        m.d.sync += [fetched.eq(read_next), loaded.eq(fetched)]
         with m.If(read_next):
             m.d.sync += read_place.eq(read_place + 1)
         with m.If(self.inside_i.ready):

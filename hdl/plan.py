@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from spikeveil.hdl import lanes as cycles
-from spikeveil.hdl.memories import Write
+from spikeveil.hdl.memories import SPRAM_DEPTH, SPRAM_WIDTH, Write
 from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
 from spikeveil.hdl.spikes import PotentialRow, SpikeRow, index_bits, rows
 from spikeveil.pysim import checks
@@ -16,6 +16,7 @@ from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 Schedule = Literal["private", "fast"]
 SCHEDULES: tuple[Schedule, ...] = ("private", "fast")
 INPUT_LANES = 16
+SPRAM_WORTH = 1 << 14  # bits: what fits four block RAMs of an iCE40 stays in them
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Plan:
       done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
     - `loadable`: weights, biases and thresholds come as an image (`pysim.image`) after power-on; of those in
       `spec` nothing is built in. Widths are those that any image might need.
+    - `spram`: single-port RAMs (iCE40 UltraPlus) for the weights of a loadable network, the largest layer's first.
 
     ValueError where the network is not private and `unsafe` is not set, where the specified cadence is shorter than
     the worst case of these lanes, or where a loadable network's numbers do not fit an image or its potentials 32 bits.
@@ -40,6 +42,7 @@ class Plan:
     schedule: Schedule = "private"
     unsafe: bool = False
     loadable: bool = False
+    spram: int = 0
 
     def __post_init__(self) -> None:
         checks.integer("lanes", self.lanes, 1, MAX_LANES)
@@ -48,6 +51,8 @@ class Plan:
         self.spec.require_private(unsafe=self.unsafe)
         if checks.flag("loadable", self.loadable):
             images.worst_case(self.spec)
+        if checks.integer("spram", self.spram, 0, 64) and not self.loadable:
+            raise ValueError("spram must be 0 where no weights are loaded: such RAMs are empty after power-on")
         asked = self.spec.cadence
         if self.schedule == "private" and asked is not None and asked < self.worst_case:
             raise ValueError(
@@ -126,6 +131,24 @@ class Plan:
         if self.schedule == "fast":
             return alike(self.spec, self.lanes)
         return cycles.fewest(self.spec, self.lanes, self.source, self.i_rows)
+
+    @cached_property
+    def huge(self) -> frozenset[int]:
+        """The layers whose weights stand in single-port RAM."""
+        left, chosen = self.spram, set()
+        for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
+            needed = self.spram_of(index)
+            if needed and needed <= left:
+                left -= needed
+                chosen.add(index)
+        return frozenset(chosen)
+
+    def spram_of(self, index: int) -> int:
+        """Single-port RAMs that the weights of a layer would take; 0 where they are too deep, or small."""
+        layer, bits = self.layers[index], self.each[index].lanes * self.layers[index].weight_bits
+        deep = self.rows(index) * layer.inputs
+        fits = deep <= SPRAM_DEPTH and deep * bits >= SPRAM_WORTH
+        return -(-bits // SPRAM_WIDTH) if fits else 0
 
     def rows(self, index: int) -> int:
         """Rows of neurons whose sums grow together, of layer `index`."""

@@ -47,15 +47,14 @@ def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
     """4 neurons in a row, 10 inputs, 7-bit words 4 a beat: 28 bits a cycle, so 1263 bits of key setup are 46 cycles.
 
     10 events + 8 between visits + 40 for registers + 46 + 1 beat + 1 row = 106; scanned two by two, 2 cycles and a row
-    more. Without flipper, 100 inputs in 7 rows: 3 * 7 + 100 + 40 to encode; capped at 5, with one lane: 4 * 5 + 8 + 40
-    to compute.
+    more. Without flipper, 100 inputs in 7 rows: 5 * 7 + 100 + 40 to encode; capped at 5: 5 * 7 + 5 + 40.
     """
     assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 109
     assert Plan(NetworkSpec([layer(4, 10)], cadence=106), lanes=4).each == (LayerLanes(4, 4),)
     assert Plan(NetworkSpec([layer(4, 10)], cadence=999), lanes=4).cadence == 999
     assert Plan(NetworkSpec([layer(4, 10)], cadence=1), lanes=4, schedule="fast").cadence == 1
-    assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 161
-    assert Plan(NetworkSpec([layer(4, 100, input_cap=5, flip=None)]), lanes=1, unsafe=True).cadence == 68
+    assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 175
+    assert Plan(NetworkSpec([layer(4, 100, input_cap=5, flip=None)]), lanes=1, unsafe=True).cadence == 80
 
 
 def test_sizes_follow_from_lanes() -> None:

@@ -56,8 +56,9 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
 def blocks(plan: Plan, family: Family) -> int:
     """Block RAMs that the weights of all layers fill, and on iCE40, which has nothing smaller, the potentials."""
     total = 0
-    for layer, each in zip(plan.layers, plan.each, strict=True):
-        total += block_rams(rows(layer.neurons, each.lanes) * layer.inputs, each.lanes * layer.weight_bits, family)
+    for index, (layer, each) in enumerate(zip(plan.layers, plan.each, strict=True)):
+        if index not in plan.huge:
+            total += block_rams(plan.rows(index) * layer.inputs, each.lanes * layer.weight_bits, family)
         deep = rows(layer.neurons, each.scan)
         if family == "ice40" and deep * each.scan * layer.state_bits >= LEAST_BITS:
             total += block_rams(deep, each.scan * layer.state_bits, family)
