@@ -210,7 +210,7 @@ class Commands(wiring.Component):
     def _fields(self, m: Module, body: Body) -> None:
         m.d.sync += body.fresh.eq(0)
         with m.If(body.phase == Phase.FIELDS):
-            with m.If(body.came):
+            with m.If(self.i.valid & body.short & ~body.fresh):
                 m.d.sync += [body.fields.eq(Cat(body.fields, self.i.payload)[8:]), body.fresh.eq(1)]
                 m.d.sync += body.shifted.eq(body.shifted + 1)
             with m.If(body.fresh):

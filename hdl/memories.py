@@ -5,7 +5,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,8 +14,8 @@ from spikeveil.hdl.spikes import index_bits, memory_depth
 
 BLOCK_BITS = 1 << 14  # of an ECP5 block RAM, without its parity bits
 LEAST_DEPTH = 1 << 9
-SPRAM_DEPTH = 1 << 14  # of an iCE40 UltraPlus, in words of SPRAM_WIDTH bits
-SPRAM_WIDTH = 16
+SPRAM_ADDRESS, SPRAM_WIDTH = 14, 16  # bits, of an iCE40 UltraPlus' single-port RAM
+SPRAM_DEPTH = 1 << SPRAM_ADDRESS
 PARITY_FROM = 8  # a block that is so wide has a ninth bit for every eight
 UNCHECKED: dict[str, Any] = {"no_rw_check": 1}  # what is read in the cycle of its writing is undefined
 
@@ -83,6 +83,23 @@ def block_width(depth: int) -> int:
     return width + width // 8 if width >= PARITY_FROM else width
 
 
+def single_port_ram(address: Value, data: Value, writes: Value, word: Signal) -> Instance:
+    """One RAM of an iCE40 UltraPlus: `word` is that at `address` a cycle later, unless it was written."""
+    return Instance(
+        "SB_SPRAM256KA",
+        i_ADDRESS=address,
+        i_DATAIN=data,
+        i_MASKWREN=Const(0b1111),
+        i_WREN=writes,
+        i_CHIPSELECT=Const(1),
+        i_CLOCK=ClockSignal(),
+        i_STANDBY=Const(0),
+        i_SLEEP=Const(0),
+        i_POWEROFF=Const(1),  # low is off
+        o_DATAOUT=word,
+    )
+
+
 class Banks(wiring.Component):
     """A memory of `depth` words of `lanes` fields of `bits` bits, in pieces of one ECP5 block RAM each.
 
@@ -126,7 +143,7 @@ class Banks(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self.huge:
-            m.d.comb += self.word.eq(self._single_port(m))
+            m.d.comb += self.word.eq(self._single_port(m, platform))
             return m
         most = BLOCK_BITS
         while block_width(most) < self.bits:
@@ -146,22 +163,26 @@ class Banks(wiring.Component):
         m.d.comb += self.word.eq(reduce(or_, parts))
         return m
 
-    def _single_port(self, m: Module) -> Value:
-        """Whatever is written takes the address."""
-        attrs = {"ram_style": "huge", **UNCHECKED}
-        memory: Memory = Memory(shape=unsigned(len(self.word)), depth=self.depth, init=[], attrs=attrs)
-        m.submodules.words = memory
-        write, where = memory.write_port(), Signal(self.address.shape())
+    def _single_port(self, m: Module, platform: object) -> Value:
+        """Whatever is written takes the address. Elsewhere than on such a chip a memory stands for the RAMs."""
+        where, data = Signal(SPRAM_ADDRESS), Signal(len(self.word))
         writes, near, chosen = self.load.to[self.place], Signal(), Signal()
         m.d.comb += [
             where.eq(Mux(writes, self.load.address, self.address)),
-            write.addr.eq(where),
-            write.data.eq(word_of(self.load, len(self.word))),
-            write.en.eq(writes),
+            data.eq(word_of(self.load, len(self.word))),
         ]
         m.d.sync += [near.eq(~self.blank), chosen.eq(near)]
         held = Signal(len(self.word), reset_less=True)
-        m.d.sync += held.eq(read(m, memory, where))
+        if str(getattr(platform, "device", "")).startswith("iCE40UP"):
+            for base in range(0, len(data), SPRAM_WIDTH):
+                part = Signal(SPRAM_WIDTH, name=f"part_{base}")
+                m.submodules[f"words_{base}"] = single_port_ram(where, data[base : base + SPRAM_WIDTH], writes, part)
+                m.d.sync += held[base : base + SPRAM_WIDTH].eq(part)
+        else:
+            m.submodules.words = memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=UNCHECKED)
+            write = memory.write_port()
+            m.d.comb += [write.addr.eq(where), write.data.eq(data), write.en.eq(writes)]
+            m.d.sync += held.eq(read(m, memory, where))
         return held & chosen.replicate(len(held))
 
     def _piece(self, m: Module, base: int, size: int, fields: slice) -> Value:

@@ -61,13 +61,14 @@ class Answer(data.StructLayout):
 
 
 class Phase(enum.Enum):
-    """FETCH, PICK and PUT are a byte of the fields each; DATA is the outbox's bytes behind those of an OUTPUT."""
+    """FETCH, HOLD, PICK and PUT are a byte of the fields each; DATA is the outbox's bytes behind those of an OUTPUT."""
 
     IDLE = 0
     FETCH = 1
-    PICK = 2
-    PUT = 3
-    DATA = 4
+    HOLD = 2
+    PICK = 3
+    PUT = 4
+    DATA = 5
 
 
 def pick(values: Sequence[Value | None], index: Value) -> Value:
@@ -81,7 +82,7 @@ def pick(values: Sequence[Value | None], index: Value) -> Value:
 
 
 class Replies(wiring.Component):
-    """Bodies to `o`, one at a time, in three cycles a byte of the fields while `o` is taken, two a byte of output.
+    """Bodies to `o`, one at a time, in four cycles a byte of the fields while `o` is taken, two a byte of output.
 
     `answer`, with `given` (one cycle, while not `busy`), takes the place of one that has not begun to leave, and is
     soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the
@@ -152,6 +153,8 @@ class Replies(wiring.Component):
             m.d.sync += [phase.eq(Phase.FETCH), at.eq(At.KIND)]
         with m.Switch(phase):
             with m.Case(Phase.FETCH):
+                m.d.sync += phase.eq(Phase.HOLD)
+            with m.Case(Phase.HOLD):
                 m.d.sync += phase.eq(Phase.PICK)
             with m.Case(Phase.PICK):
                 m.d.sync += [phase.eq(Phase.PUT), byte.eq(picked)]
@@ -175,7 +178,7 @@ class Replies(wiring.Component):
             m.d.sync += [output.eq(out), answered.eq(~out), pending.eq(pending & out & ~held.soft)]
 
     def _fields(self, m: Module, phase: Any, held: Any, output: Signal, at: Signal, last: Signal) -> Value:
-        """The byte at `at`, two cycles after that became its place."""
+        """The byte at `at`, three cycles after that became its place."""
         said, identify = [0] * At.KIND + list(self.identity.pack(0)), held.identify & ~output
         depth = 1 << (len(said) - 1).bit_length()
         rom: Memory = Memory(shape=unsigned(8), depth=depth, init=said, attrs={"ram_style": "block"})
@@ -193,15 +196,15 @@ class Replies(wiring.Component):
             self.turn_input.eq((phase == Phase.PICK) & ~identify & input_position),
         ]
         table = self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result)
-        ours = Signal(8)
-        m.d.sync += ours.eq(pick(table, at))
+        ours, own = Signal(8), Signal(8)
+        m.d.sync += [ours.eq(pick(table, at)), own.eq(read.data)]
         told = Mux(positions, self.byte, Mux(input_position, self.input_byte, ours))
-        return Mux(identify & (at != At.TAG), read.data, told)
+        return Mux(identify & (at != At.TAG), own, told)
 
     def _table(self, m: Module, phase: Any, kind: Value, tag: Value, result: Value) -> list[Value | None]:
         """The bytes of `At`. `damaged` may count between its two, so the second is kept with the first."""
         state, damaged_high = self.state, Signal(8)
-        with m.If(phase == Phase.FETCH):
+        with m.If(phase == Phase.HOLD):
             m.d.sync += damaged_high.eq(state.damaged[8:])
         fields = {
             At.KIND: kind,
