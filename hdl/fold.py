@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,7 +44,7 @@ class Fold(wiring.Component):
         self.rows, self.scanned_rows = rows(neurons, lanes), rows(neurons, scan)
         super().__init__(
             {
-                "work": In(Work(weights=inputs * self.rows, rows=self.rows)),
+                "work": In(Work(weights=inputs * self.rows)),
                 "sums": In(lanes * bits),
                 "o": Out(Scan(rows=self.scanned_rows)),
                 "part": Out(scan * bits),
@@ -60,14 +60,16 @@ class Fold(wiring.Component):
         m = Module()
         ended = Signal()
         m.d.comb += ended.eq(self.work.valid & self.work.last)
+        with m.If(self.o.valid):
+            m.d.sync += self.o.row.eq(Mux(self.o.step_end, 0, self.o.row + 1))
         if self.fold == 1:
-            m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(ended), self.o.row.eq(self.work.row)]
+            m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(ended)]
             m.d.comb += [self.o[flag].eq(self.work[flag]) for flag in ("fresh", "step_end", "record_end")]
             return m
         self._count(m, ended)
-        done, held = Signal(SUMS_LATENCY), Signal(len(self.sums))
+        done, held = Signal(SUMS_LATENCY), Signal(len(self.sums), reset_less=True)
         m.d.sync += [
-            done.eq(done << 1 | ended),
+            done.eq(Cat(ended, done)),
             held.eq(Mux(done[-1], self.sums, held >> len(self.part))),
         ]
         m.d.comb += self.part.eq(held)
@@ -79,8 +81,7 @@ class Fold(wiring.Component):
         last = left == 0
         m.d.comb += [self.o.step_end.eq(step_end & last), self.o.record_end.eq(record_end & last)]
         with m.If(self.o.valid):
-            m.d.sync += [self.o.row.eq(Mux(self.o.step_end, 0, self.o.row + 1)), left.eq(left - 1)]
-            m.d.sync += self.o.valid.eq(~last)
+            m.d.sync += [left.eq(left - 1), self.o.valid.eq(~last)]
         with m.If(ended):
             m.d.sync += [self.o.valid.eq(1), self.o.fresh.eq(self.work.fresh)]
             m.d.sync += [step_end.eq(self.work.step_end), record_end.eq(self.work.record_end)]

@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl import neuron
-from spikeveil.hdl.accumulator import Accumulator, sum_bits
+from spikeveil.hdl.accumulator import Accumulator
 from spikeveil.hdl.flipper import Flipper
 from spikeveil.hdl.fold import Fold
 from spikeveil.hdl.limiter import FlowRow, Limiter
@@ -76,7 +76,7 @@ class Layer(wiring.Component):
         m = Module()
         spec, lanes = self.spec, self.scan
         fold = Fold(
-            neurons=spec.neurons, inputs=spec.inputs, lanes=self.lanes, scan=self.scan, bits=sum_bits(self.spec)
+            neurons=spec.neurons, inputs=spec.inputs, lanes=self.lanes, scan=self.scan, bits=spec.accumulator_bits
         )
         m.submodules.fold = fold
         m.submodules.sequencer = sequencer = Sequencer(

@@ -103,16 +103,14 @@ def single_port_ram(address: Value, data: Value, writes: Value, word: Signal) ->
 class Banks(wiring.Component):
     """A memory of `depth` words of `lanes` fields of `bits` bits, in pieces of one ECP5 block RAM each.
 
-    `word` is the word at `address` two cycles later, or zero where `blank` came with it. It comes out of registers that
-    have neither reset nor enable, so that they may be the block RAMs' own; behind them is only the choice of a
-    piece. The words are `init`, or written through `load`, as memory `place` there, while nothing is read.
+    `word` is the word at `address` three cycles later. Each piece is read into registers that have neither reset nor
+    enable, so that they may be the block RAM's own; behind them is only the choice of a piece. The words are `init`, or written through `load`, as memory `place` there, while nothing is read.
 
     `huge`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which have no
-    words at power-on: only with `load`. ValueError where it is too deep.
+    words at power-on: only with `load`; `word` then comes straight out of them. ValueError where it is too deep.
     """
 
     address: Signal
-    blank: Signal
     word: Signal
     load: Any
 
@@ -134,7 +132,6 @@ class Banks(wiring.Component):
         super().__init__(
             {
                 "address": In(index_bits(self.depth)),
-                "blank": In(1),
                 "word": Out(lanes * bits),
                 **({} if load is None else {"load": In(load)}),
             }
@@ -151,39 +148,46 @@ class Banks(wiring.Component):
         parts = []
         for base in range(0, self.depth, most):
             size = min(most, 1 << index_bits(self.depth - base))
-            low = size.bit_length() - 1
-            near, chosen = Signal(name=f"near_{base}"), Signal(name=f"chosen_{base}")
-            m.d.sync += [near.eq(~self.blank & (self.address >> low == base >> low)), chosen.eq(near)]
             part = Signal(len(self.word), name=f"part_{base}", reset_less=True)
             step = self.lanes if size <= LEAST_DEPTH else min(self.lanes, block_width(size) // self.bits)
             for lane in range(0, self.lanes, step):
                 fields = slice(lane * self.bits, min(lane + step, self.lanes) * self.bits)
                 m.d.sync += part[fields].eq(self._piece(m, base, size, fields))
-            parts.append(part & chosen.replicate(len(part)))
-        m.d.comb += self.word.eq(reduce(or_, parts))
+            parts.append(self._chosen(m, base, size, part))
+        word = Signal(len(self.word), reset_less=True)
+        m.d.sync += word.eq(reduce(or_, parts))
+        m.d.comb += self.word.eq(word)
         return m
+
+    def _chosen(self, m: Module, base: int, size: int, part: Signal) -> Value:
+        """The piece where it holds the word, or zero; of one piece alone, whatever it holds."""
+        if self.depth <= size:
+            return part
+        low, near, chosen = size.bit_length() - 1, Signal(name=f"near_{base}"), Signal(name=f"chosen_{base}")
+        m.d.sync += [near.eq(self.address >> low == base >> low), chosen.eq(near)]
+        return part & chosen.replicate(len(part))
 
     def _single_port(self, m: Module, platform: object) -> Value:
         """Whatever is written takes the address. Elsewhere than on such a chip a memory stands for the RAMs."""
-        where, data = Signal(SPRAM_ADDRESS), Signal(len(self.word))
-        writes, near, chosen = self.load.to[self.place], Signal(), Signal()
+        before, reads, where, data = (*(Signal(SPRAM_ADDRESS) for _ in range(3)), Signal(len(self.word)))
+        word, writes = Signal(len(self.word)), self.load.to[self.place]
+        m.d.sync += [before.eq(self.address), reads.eq(before)]
         m.d.comb += [
-            where.eq(Mux(writes, self.load.address, self.address)),
+            where.eq(Mux(writes, self.load.address, reads)),
             data.eq(word_of(self.load, len(self.word))),
         ]
-        m.d.sync += [near.eq(~self.blank), chosen.eq(near)]
-        held = Signal(len(self.word), reset_less=True)
         if str(getattr(platform, "device", "")).startswith("iCE40UP"):
             for base in range(0, len(data), SPRAM_WIDTH):
                 part = Signal(SPRAM_WIDTH, name=f"part_{base}")
                 m.submodules[f"words_{base}"] = single_port_ram(where, data[base : base + SPRAM_WIDTH], writes, part)
-                m.d.sync += held[base : base + SPRAM_WIDTH].eq(part)
+                m.d.comb += word[base : base + SPRAM_WIDTH].eq(part)
         else:
-            m.submodules.words = memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=UNCHECKED)
+            memory: Memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=UNCHECKED)
+            m.submodules.words = memory
             write = memory.write_port()
             m.d.comb += [write.addr.eq(where), write.data.eq(data), write.en.eq(writes)]
-            m.d.sync += held.eq(read(m, memory, where))
-        return held & chosen.replicate(len(held))
+            m.d.comb += word.eq(read(m, memory, where))
+        return word
 
     def _piece(self, m: Module, base: int, size: int, fields: slice) -> Value:
         """The bits `fields` of the word at the last cycle's address, if it is in the `size` words from `base` on."""

@@ -15,19 +15,18 @@ QUEUED_STEPS = 4
 
 
 class Work(data.StructLayout):
-    """One cycle's work: add the weights at `address` to the sums of row `row`.
+    """One cycle's work: add the weights at `address` to the sums of the row in hand.
 
     `first` starts the row's sums afresh, `last` completes them, `empty` adds nothing (a step without spikes still
     visits every row once). `fresh`: the first step of a record, so the row's potentials count as zero.
     `step_end` and `record_end` hold for all of the last row of a step, of the last step of a record.
     """
 
-    def __init__(self, *, weights: int, rows: int) -> None:
+    def __init__(self, *, weights: int) -> None:
         flags = ("valid", "first", "last", "empty", "fresh", "step_end", "record_end")
         super().__init__(
             {
                 "address": unsigned(index_bits(weights)),
-                "row": unsigned(index_bits(rows)),
                 **{flag: unsigned(1) for flag in flags},
             }
         )
@@ -63,7 +62,7 @@ class Sequencer(wiring.Component):
                 "started": Out(1),
                 "last_row": Out(1),
                 "final": Out(1),
-                "o": Out(Work(weights=inputs * rows, rows=rows)),
+                "o": Out(Work(weights=inputs * rows)),
             }
         )
 
@@ -102,8 +101,8 @@ class Sequencer(wiring.Component):
         count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal.like(place)
         active, record_end, inside = Signal(), Signal(), Signal()
         fresh = Signal(init=1)
-        row, base = Signal(index_bits(self.rows)), Signal(index_bits(self.inputs * self.rows))
-        work: Any = Signal(Work(weights=self.inputs * self.rows, rows=self.rows))
+        row = Signal(index_bits(self.rows))
+        work: Any = Signal(Work(weights=self.inputs * self.rows))
         issue, empty, step_done = Signal(), Signal(), Signal()
         freed, last_row = Signal(), self.last_row
 
@@ -115,8 +114,6 @@ class Sequencer(wiring.Component):
             self.final.eq(last_row & record_end),
             step_done.eq(issue & (left == 0) & last_row),
             work.valid.eq(issue),
-            work.address.eq(base),
-            work.row.eq(row),
             work.first.eq(~inside),
             work.last.eq(left == 0),
             work.empty.eq(empty),
@@ -129,9 +126,9 @@ class Sequencer(wiring.Component):
         with m.If(issue):
             m.d.sync += [left.eq(left - 1), place.eq(place + ~empty), inside.eq(left != 0)]
             with m.If(left == 0):
-                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1), base.eq(base + self.inputs)]
+                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1)]
         with m.If(step_done):
-            m.d.sync += [row.eq(0), base.eq(0), active.eq(0), fresh.eq(record_end)]
+            m.d.sync += [row.eq(0), active.eq(0), fresh.eq(record_end)]
             m.d.sync += [begin.eq(begin + count), place.eq(begin + count)]
         self._start(m, steps, active, step_done, count, left, record_end)
         self._address(m, event, work)
@@ -158,6 +155,8 @@ class Sequencer(wiring.Component):
     def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""
         beside_memory, beside_register = Signal.like(work), Signal.like(work)
-        index = Signal(index_bits(self.inputs), reset_less=True)
+        index, base = Signal(index_bits(self.inputs), reset_less=True), Signal.like(work.address)
         m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(event)]
-        m.d.sync += [self.o.eq(beside_register), self.o.address.eq(beside_register.address + index)]
+        m.d.sync += [self.o.eq(beside_register), self.o.address.eq(base + index)]
+        with m.If(beside_register.valid & beside_register.last):
+            m.d.sync += base.eq(Mux(beside_register.step_end, 0, base + self.inputs))

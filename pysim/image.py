@@ -53,11 +53,11 @@ def sections(spec: NetworkSpec, each: Sequence[LayerLanes]) -> tuple[Section, ..
 
 
 def _of_layer(index: int, layer: LayerSpec, each: LayerLanes) -> Iterator[Section]:
-    """Weights and biases in rows of lanes; thresholds in rows that are scanned."""
+    """Weights in rows of lanes; biases and thresholds in rows that are scanned."""
     bits, (rows, scans) = number_bits(layer), (-(-layer.neurons // count) for count in (each.lanes, each.scan))
     yield Section(index, "weights", rows * layer.inputs, each.lanes, layer.weight_bits)
     if layer.bias is not None:
-        yield Section(index, "bias", rows, each.lanes, bits)
+        yield Section(index, "bias", scans, each.scan, bits)
     if isinstance(layer.threshold, np.ndarray):
         yield Section(index, "threshold", scans, each.scan, bits)
     elif layer.threshold is not None:
@@ -94,7 +94,8 @@ def worst_case(spec: NetworkSpec) -> NetworkSpec:
 def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
     """All numbers at the end of their range that is further from 0."""
     least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
-    low = layer.state_range[0] + layer.inputs * least_weight + (0 if layer.bias is None else least_number)
+    most = min(layer.input_cap or layer.inputs, layer.inputs)
+    low = layer.state_range[0] + most * least_weight + (0 if layer.bias is None else least_number)
     if signed_bits(low, 0) > MAX_POTENTIAL_BITS:
         raise ValueError(
             f"layer {index} potentials must fit {MAX_POTENTIAL_BITS} bits under any image, and need "

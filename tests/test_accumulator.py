@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from component import run
 
-from spikeveil.hdl.accumulator import Accumulator, by_row, pack, sum_bits
+from spikeveil.hdl.accumulator import Accumulator, by_row, pack
 from spikeveil.hdl.spikes import rows
 from spikeveil.pysim.spec import LayerSpec
 
@@ -16,10 +16,9 @@ from spikeveil.pysim.spec import LayerSpec
 def test_sums_four_cycles_after_the_last_work(lanes: int, extreme: int | None) -> None:
     rng = np.random.default_rng(lanes)
     weights = rng.integers(-128, 128, (7, 9)) if extreme is None else np.full((7, 9), extreme)
-    bias = rng.integers(-3000, 3000, 7) if extreme is None else None
-    spec = LayerSpec(weights, threshold=1, bias=bias)
+    spec = LayerSpec(weights, threshold=1)
     dut: Any = Accumulator(spec, lanes=lanes)
-    count, bits = rows(7, lanes), sum_bits(spec)
+    count, bits = rows(7, lanes), spec.accumulator_bits
     visits = [(row, rng.permutation(9)[: rng.integers(0, 10)] if extreme is None else range(9)) for row in range(count)]
 
     async def bench(ctx: Any) -> None:
@@ -30,12 +29,11 @@ def test_sums_four_cycles_after_the_last_work(lanes: int, extreme: int | None) -
             for place, index in enumerate(active if len(active) else [0])
         ]
         for cycle, (row, index, first, last, empty, active) in enumerate([*jobs, *[jobs[-1]] * 5]):
-            fields = {"valid": 1, "address": row * 9 + int(index), "row": row, "first": first, "last": last}
+            fields = {"valid": 1, "address": row * 9 + int(index), "first": first, "last": last}
             for name, value in {**fields, "empty": empty}.items():
                 ctx.set(getattr(dut.work, name), int(value))
             if last and cycle < len(jobs):
                 wanted = weights[row * lanes : (row + 1) * lanes, list(active)].sum(axis=1, dtype=int)
-                wanted = wanted + (0 if bias is None else bias[row * lanes : (row + 1) * lanes])
                 due[cycle + 4] = wanted.tolist()
             if cycle in due:
                 packed = ctx.get(dut.sums)
@@ -49,10 +47,12 @@ def test_sums_four_cycles_after_the_last_work(lanes: int, extreme: int | None) -
 
 
 def test_sums_are_just_wide_enough() -> None:
-    """Nine weights of -128 need 12 bits, of 127 too; a bias of 1000 beside 1143 makes it 13."""
-    assert sum_bits(LayerSpec(np.full((1, 9), -128), threshold=1)) == 12
-    assert sum_bits(LayerSpec(np.full((1, 9), 127), threshold=1)) == 12
-    assert sum_bits(LayerSpec(np.full((1, 9), 127), threshold=1, bias=[1000])) == 13
+    """Nine weights of -128 need 12 bits, of 127 too; eight of -128, as only eight inputs count, are -1024: 11 bits."""
+    assert LayerSpec(np.full((1, 9), -128), threshold=1).accumulator_bits == 12
+    assert LayerSpec(np.full((1, 9), 127), threshold=1).accumulator_bits == 12
+    assert LayerSpec(np.full((1, 9), -128), threshold=1, input_cap=8).accumulator_bits == 11
+    mixed = LayerSpec([[5, -3, 4, -2, 1]], threshold=1, input_cap=2)
+    assert mixed.current_range == (-5, 9)
 
 
 def test_packing_puts_the_first_value_lowest_and_fills_the_last_row() -> None:

@@ -25,15 +25,16 @@ def work(
     done: list[dict[str, int]] = []
 
     async def bench(ctx: Any) -> None:
-        waiting = list(words)
+        waiting, row = list(words), 0
         for cycle in range(60 + 2 * distance * len(steps) + 4 * rows * (len(words) + 1)):
             ctx.set(dut.i.valid, bool(waiting))
             if waiting:
                 ctx.set(dut.i.payload, waiting[0])
             ctx.set(dut.grant, int(rng.random() < grant))
             if ctx.get(dut.o.valid):
-                fields = ("address", "row", "first", "last", "empty", "fresh", "step_end", "record_end")
-                done.append({"cycle": cycle, **{name: ctx.get(getattr(dut.o, name)) for name in fields}})
+                fields = ("address", "first", "last", "empty", "fresh", "step_end", "record_end")
+                done.append({"cycle": cycle, "row": row, **{name: ctx.get(getattr(dut.o, name)) for name in fields}})
+                row = 0 if done[-1]["last"] and done[-1]["step_end"] else row + done[-1]["last"]
             if waiting and ctx.get(dut.i.ready):
                 waiting.pop(0)
             await ctx.tick()
