@@ -223,7 +223,7 @@ class Commands(wiring.Component):
         top, kind, left = body.fields[-32:], body.kind, body.left
         leased, ours, at_image, at_start = (Signal() for _ in range(4))
         at_input = self._positions(m, body)
-        image_room = Signal(range(max(2, self.image_bytes + 1)))
+        image_room = Signal(range(max(2, self.image_bytes + 1)))  # out of a register, as it is long the same
         with m.If(self.start):
             m.d.sync += leased.eq(1)
         with m.If(body.whole(4)):
@@ -232,8 +232,8 @@ class Commands(wiring.Component):
         confirms = ((kind == Kind.TAKE) & body.whole(8)) | ((kind == Kind.INPUT) & body.whole(12))
         m.d.comb += [
             self.confirm.eq(confirms & ours),
-            image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position)),
         ]
+        m.d.sync += image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position))
         image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
         m.d.sync += [image_full.eq(left > image_room), input_full.eq(left > self.room)]
         locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)

@@ -29,8 +29,8 @@ class Layer(wiring.Component):
     15 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is
     computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
     record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
-    cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps fit
-    inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`, weights,
+    cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps, and of
+    `queued_steps` of any size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`, weights,
     biases and thresholds are written through that port, in this order of memories, and reset leaves them; `huge` as in
     `hdl.memories.Banks`.
     """
@@ -51,10 +51,13 @@ class Layer(wiring.Component):
         per_beat: int = 1,
         rekey: bool = False,
         buffered_steps: int = 1,
+        queued_steps: int = 4,
+        ahead: int | None = None,
         load: Write | None = None,
         huge: bool = False,
     ) -> None:
         self.layout, self.huge = load, huge
+        self.queued_steps, self.ahead = queued_steps, ahead
         self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
         self.scan = self.lanes if scan is None else scan
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
@@ -80,7 +83,7 @@ class Layer(wiring.Component):
         )
         m.submodules.fold = fold
         m.submodules.sequencer = sequencer = Sequencer(
-            inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold
+            inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold, queued=self.queued_steps
         )
         m.submodules.accumulator = accumulator = Accumulator(
             spec, lanes=self.lanes, load=self.layout, huge=self.huge
@@ -120,7 +123,7 @@ class Layer(wiring.Component):
         if self.spec.flip is None:
             return 1, flow.bits
         m.submodules.flipper = flipper = Flipper(
-            self.spec.flip, neurons=self.spec.neurons, lanes=self.scan, per_beat=self.per_beat
+            self.spec.flip, neurons=self.spec.neurons, lanes=self.scan, per_beat=self.per_beat, ahead=self.ahead
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [

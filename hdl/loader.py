@@ -14,7 +14,7 @@ from spikeveil.hdl.spikes import index_bits
 class Loader(wiring.Component):
     """Takes the bytes of an image in order, writes the memories' words through `load`, and says whether all is there.
 
-    - `i`: takes a byte in every cycle. Bytes that come while `locked` is high, or beyond the image's end, are dropped.
+    - `i`: takes a byte in every cycle, or in 8 / `pace` + 1 cycles with a smaller `pace` (`Checksum`). Bytes that come while `locked` is high, or beyond the image's end, are dropped.
     - `clear` (one cycle, not while `locked`, dominant): begin anew; `loaded` falls.
     - `seal` (one cycle, not while `locked`): `loaded` is, from the next cycle on, whether all bytes came, as many as
       `length` says, with the CRC-32 `crc` (that of `zlib`). The last byte must have come before.
@@ -34,8 +34,8 @@ class Loader(wiring.Component):
     loaded: Signal
     load: Any
 
-    def __init__(self, plan: Plan) -> None:
-        self.sections, self.image_bytes = plan.sections, plan.image_bytes
+    def __init__(self, plan: Plan, *, pace: int = 8) -> None:
+        self.sections, self.image_bytes, self.pace = plan.sections, plan.image_bytes, pace
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -52,11 +52,13 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.checksum = checksum = Checksum(pace=8)
+        m.submodules.checksum = checksum = Checksum(self.pace)
         taken, word_ends, clear = Signal(), Signal(), Signal()
+        position, whole = Signal(range(self.image_bytes + 1)), Signal()
+        m.d.comb += [self.position.eq(position), whole.eq(position == self.image_bytes)]
         m.d.comb += [
-            self.i.ready.eq(1),
-            taken.eq(self.i.valid & ~self.locked & (self.position != self.image_bytes)),
+            self.i.ready.eq(checksum.ready),
+            taken.eq(self.i.valid & checksum.ready & ~self.locked & ~whole),
             clear.eq(self.clear & ~self.locked),
             checksum.start.eq(clear),
             checksum.take.eq(taken & ~clear),
@@ -66,15 +68,14 @@ class Loader(wiring.Component):
         m.d.sync += self.load.to.eq(0)
         with m.If(taken):
             m.d.sync += [
-                self.position.eq(self.position + 1),
+                position.eq(position + 1),
                 self.load.data.eq(Cat(self.load.data, self.i.payload)[8:]),
             ]
             m.d.sync += [self.load.address.eq(place), self.load.to.eq(Mux(word_ends, 1 << section, 0))]
         with m.If(self.seal & ~self.locked):
-            whole = (self.position == self.image_bytes) & (self.length == self.image_bytes)
-            m.d.sync += self.loaded.eq(whole & (checksum.crc == self.crc))
+            m.d.sync += self.loaded.eq(whole & (self.length == self.image_bytes) & (checksum.crc == self.crc))
         with m.If(clear):
-            m.d.sync += [self.position.eq(0), self.loaded.eq(0), self.load.to.eq(0)]
+            m.d.sync += [position.eq(0), self.loaded.eq(0), self.load.to.eq(0)]
         return m
 
     def _follow(self, m: Module, taken: Signal, clear: Signal, word_ends: Signal) -> tuple[Signal, Signal]:

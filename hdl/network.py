@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.encoder import Encoder
+from spikeveil.hdl.flipper import MIN_DEPTH
 from spikeveil.hdl.layer import Layer
 from spikeveil.hdl.pacer import Pacer
 from spikeveil.hdl.plan import INPUT_LANES, Plan
@@ -86,7 +87,7 @@ class Network(wiring.Component):
             scan=plan.each[index].scan,
             per_beat=plan.per_beat(index),
             rekey=spec.flip is not None and plan.source == "trivium",
-            buffered_steps=2 if plan.schedule == "private" else 1,
+            **self._buffers(index),
             load=plan.layer_write(index) if plan.loadable else None,
             huge=index in plan.huge,
         )
@@ -106,6 +107,12 @@ class Network(wiring.Component):
                 layer.flush.eq(self.open),
             ]
         return layer
+
+    def _buffers(self, index: int) -> dict[str, int]:
+        """On the fixed cadence three steps are inside a stage at most, and masks have time."""
+        if self.plan.schedule == "fast":
+            return {}
+        return {"buffered_steps": 2, "queued_steps": 3, "ahead": max(MIN_DEPTH, self.plan.each[index].fold)}
 
     def _words(self, m: Module, index: int, width: int) -> LfsrStream | TriviumStream:
         """The word source of layer `index`, with its share of the lease."""

@@ -11,8 +11,6 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.memories import UNCHECKED, read
 from spikeveil.hdl.spikes import Event, index_bits
 
-QUEUED_STEPS = 4
-
 
 class Work(data.StructLayout):
     """One cycle's work: add the weights at `address` to the sums of the row in hand.
@@ -42,7 +40,7 @@ class Sequencer(wiring.Component):
     a record's. `o` follows three
     cycles behind; it has no back-pressure.
 
-    `capacity` events fit inside, which must be at least the most that one step has. Reset drops every event and
+    `capacity` events of `queued` steps fit inside, which must be at least the most that one step has. Reset drops every event and
     starts a new record.
     """
 
@@ -53,8 +51,11 @@ class Sequencer(wiring.Component):
     final: Signal
     o: Any
 
-    def __init__(self, *, inputs: int, rows: int, capacity: int, distance: int, least: int = 1) -> None:
-        self.inputs, self.rows, self.capacity, self.distance, self.least = inputs, rows, capacity, distance, least
+    def __init__(
+        self, *, inputs: int, rows: int, capacity: int, distance: int, least: int = 1, queued: int = 4
+    ) -> None:
+        self.inputs, self.rows, self.capacity = inputs, rows, capacity
+        self.distance, self.least, self.queued = distance, least, queued
         super().__init__(
             {
                 "i": In(stream.Signature(Event(inputs))),
@@ -71,7 +72,7 @@ class Sequencer(wiring.Component):
         depth = 1 << index_bits(self.capacity)
         memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=UNCHECKED)
         m.submodules.events = memory
-        m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=QUEUED_STEPS)
+        m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=self.queued)
         write, place = memory.write_port(), Signal(range(depth))
         event = read(m, memory, place)
         freed = self._play(m, steps, place, event)
