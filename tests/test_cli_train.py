@@ -143,7 +143,7 @@ def test_a_run_that_is_asked_to_stop_can_go_on(config: Path, tmp_path: Path) -> 
     while process.poll() is None and not (out / "checkpoint.npz").exists():
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "of 19160 steps; go on with --resume" in errors
     left, _ = checkpoint.load(out / "checkpoint.npz")
