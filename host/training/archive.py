@@ -28,9 +28,10 @@ class Kind:
     def write(self, path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Write `header`, ready for JSON, and `tensors`, synced to the disk when this returns."""
         text = json.dumps({"format": self.format, "version": self.version, **header}).encode()
-        arrays: dict[str, Any] = {name: value.detach().numpy() for name, value in tensors.items()}
+        arrays: dict[str, Any] = {HEADER: np.frombuffer(text, np.uint8)}
+        arrays |= {name: value.detach().numpy() for name, value in tensors.items()}
         content = io.BytesIO()
-        np.savez(content, **{HEADER: np.frombuffer(text, np.uint8)}, **arrays)
+        np.savez(content, **arrays)
         write_whole(path, content.getvalue())
 
     def read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
