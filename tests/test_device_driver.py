@@ -160,7 +160,7 @@ def test_gateware_of_all_kinds(ledger: Ledger, kind: str, pins: Any) -> None:
     options: dict[str, Any] = {"lease_records": RECORDS if lfsr else 10, "demonstration": lfsr}
     with (
         VirtualBoard(BoardSpec(plan, pins=pins)) as there,
-        Device.open(str(there.port), baud=there.board.baud) as device,
+        Device.open(str(there.port), baud=there.board.baud, timing=QUICK) as device,
     ):
         device.load(spec)
         released = device.run(SPIKES, ledger=ledger, budget="data", secrets=secrets, **options)
