@@ -146,7 +146,8 @@ def _packed(layer: LayerSpec, section: Section) -> bytes:
 def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) -> NetworkSpec:
     """The network that a device of `spec`'s structure is after it took `content`; the inverse of `to_bytes`.
 
-    ValueError where `content` has another length, or a number in it is none that a specification may have.
+    A device checks no number, so thresholds stand in it as they came, those below 1 too, which no specification has.
+    ValueError where `content` has another length.
     """
     if len(content) != size(spec, each):
         raise ValueError(f"image must have {size(spec, each)} bytes, not {len(content)}")
@@ -156,7 +157,21 @@ def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) ->
         part = content[start : start + section.bytes]
         numbers[section.layer][section.name] = _unpacked(spec.layers[section.layer], section, part)
         start += section.bytes
-    return replace_numbers(spec, numbers)
+    return _unchecked(spec, numbers)
+
+
+def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
+    """As `replace_numbers`, but that a threshold may be below 1; every other number of an image is in its range."""
+    thresholds = [values.get("threshold", 1) for values in numbers]
+    allowed = [
+        values | ({"threshold": np.maximum(threshold, 1)} if "threshold" in values else {})
+        for values, threshold in zip(numbers, thresholds, strict=True)
+    ]
+    found = replace_numbers(spec, allowed)
+    for layer, threshold in zip(found.layers, thresholds, strict=True):
+        if np.min(threshold) < 1:
+            object.__setattr__(layer, "threshold", threshold)  # of a layer that nobody else holds yet
+    return found
 
 
 def _unpacked(layer: LayerSpec, section: Section, part: bytes) -> Any:

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 
 from spikeveil.pysim import image, link
 from spikeveil.pysim.core import Run, words
@@ -166,10 +165,8 @@ class Device:
             return Result.LOCKED
         stated, content = (message["length"], message["crc"]), bytes(self._image)
         whole = stated == (self.identity.image, zlib.crc32(content)) and len(content) == self.identity.image
-        self._weights = None
-        with suppress(ValueError):  # numbers that no specification may have; the gateware computes with them
-            self._weights = image.from_bytes(self.spec, self.identity.layers, content) if whole else None
-        return Result.MISMATCH if self._weights is None else Result.OK
+        self._weights = image.from_bytes(self.spec, self.identity.layers, content) if whole else None
+        return Result.OK if whole else Result.MISMATCH
 
     def _open_lease(self, message: Message) -> Result:
         if message["format"] > link.TAGGED_FORMAT:

@@ -1,14 +1,18 @@
 """Transcripts: chunks of bytes sent to a device and the bytes that came back, and the same from the device's twin."""
 
+import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from spikeveil.host.device.frames import Receiver
+from spikeveil.host.device.link import Timing
 from spikeveil.host.device.model import Wire
 from spikeveil.pysim.link import WRAP, Identity, Kind, Message, Result, State, Status, unpack
 from spikeveil.pysim.top import Device
 
+PATIENT = Timing(silence=60.0, stall=600.0, reconnect=600.0)  # no run ends because others use the machine
 Chunk = bytes | None  # None: the device is switched off and on
 
 
@@ -24,6 +28,16 @@ class TwinLine:
             return self.wire.feed(chunk)
         self.wire.power_cycle()
         return b""
+
+
+@contextmanager
+def started(command: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A process that does not outlive the block: a test that fails must not wait for it."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @dataclass

@@ -22,6 +22,7 @@ from spikeveil.host.privacy import RandomizedResponse, Unit
 from spikeveil.host.privacy.ledger import Ledger, Session, Stated, database
 
 WRITERS = 4
+MOST = 40  # times as many moments, where the machine lets hardly anything be written between two
 KEY = bytes.fromhex("8f3a0b5c7d219e4466f0")
 SESSION = Session(RandomizedResponse(1, 2), steps=2, neurons=2, releases=1, delta=Fraction(0))
 
@@ -122,10 +123,10 @@ def main() -> None:
     database.LOG_BYTES = 100_000  # checkpoints every few dozen entries, so that kills hit them too
     dice = random.Random(seed)
     totals = {"moments": 0, "kills": 0, "reported": 0, "entries": 0}
-    while totals["moments"] < moments:
+    while totals["moments"] < moments or (totals["reported"] < moments and totals["moments"] < MOST * moments):
         part = folder / str(totals["moments"])
         part.mkdir()
-        for name, count in run_round(part, min(50, moments - totals["moments"]), dice).items():
+        for name, count in run_round(part, min(50, max(1, moments - totals["moments"])), dice).items():
             totals[name] += count
     print(json.dumps(totals))
 

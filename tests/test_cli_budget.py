@@ -252,7 +252,7 @@ def test_two_processes_share_a_ledger(budget: Run) -> None:
     spend = "spend my.ledger -d digits --source os --delta 0 --stated-epsilon 1 --stated-unit record --stated-by label"
     program = [sys.executable, "-c", "from spikeveil.host.cli import main; main()", "budget", *spend.split()]
     started = [subprocess.Popen(program, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(10)]
-    assert [process.wait(timeout=60) for process in started] == [0] * 10
+    assert [process.wait(timeout=600) for process in started] == [0] * 10
     last = subprocess.run(program, env=os.environ, capture_output=True, text=True, check=False)
     assert last.returncode == 1
     assert "remaining 0, asked 1; nothing was charged" in last.stderr

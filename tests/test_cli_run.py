@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from exchanges import started
 
 from spikeveil.host.cli import main
 from spikeveil.host.device.errors import DeviceError
@@ -29,7 +30,8 @@ SPEC = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 30, flip=FlipSpec
 OTHER = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 31, flip=FlipSpec(1, 2))])
 SPIKES = DICE.random((9, 4, 12)) < 0.4
 RUN = (
-    "run small.snn --port port --data x.npy --ledger my.ledger -d people --lease-records 4 --silence 10 --reconnect 0.5"
+    "run small.snn --port port --data x.npy --ledger my.ledger -d people "
+    "--lease-records 4 --silence 600 --reconnect 0.5"
 )
 
 
@@ -124,6 +126,35 @@ def test_a_run_goes_on_from_what_it_kept(board: TwinBoard, folder: Path) -> None
     assert not Path("out.npz.partial").exists()
 
 
+HOLDER = "import sys; from spikeveil.host.cli import main; main(sys.argv[1:])"
+
+
+def test_two_runs_with_one_output(board: TwinBoard, folder: Path) -> None:
+    """The second is refused whatever it would do; the first one's lock dies with it."""
+    hear, waits, go_on = board.wire.feed, threading.Event(), threading.Event()
+
+    def slow(piece: bytes) -> bytes:
+        waits.set()
+        go_on.wait()
+        return hear(piece)
+
+    board.wire.feed = slow  # type: ignore[method-assign]
+    command = [sys.executable, "-c", HOLDER, *f"{RUN} --budget 1e4 -o out.npz".split()]
+    with started(command, stderr=subprocess.DEVNULL):
+        waits.wait()  # for the first run's first byte
+        sentence = "output out.npz is another run's, which has not ended: name another one"
+        before = sorted(folder.iterdir())
+        fails(f"{RUN} --budget 1e4 -o out.npz", 1, sentence)
+        assert sorted(folder.iterdir()) == before
+        assert {Path("out.npz.lock"), Path("out.npz.partial")} <= set(Path().iterdir())
+    go_on.set()
+    assert Path("out.npz.lock").exists()
+    result = call(f"{RUN} --budget 1e4 -o out.npz")
+    assert result.exit_code == 0, result.output
+    check()
+    assert sorted(path.name for path in Path().iterdir() if path.name.startswith("out")) == ["out.npz"]
+
+
 def test_the_key_of_another_ledger(board: TwinBoard) -> None:
     assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
     board.power_cycle()
@@ -179,14 +210,17 @@ def test_line_failures(board: TwinBoard) -> None:
 
 def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) -> None:
     taken = board.wire.feed
-    count = 0
+    pulled: list[threading.Thread] = []
 
     def until_it_is_pulled(piece: bytes) -> bytes:
-        nonlocal count
-        count += b"\x06" in piece
-        if count == 6:
-            threading.Thread(target=board.unplug).start()
-        return taken(piece)
+        """The second lease is opened and nothing more is heard."""
+        answer = taken(piece)
+        if board.wire.device.status().lease < 2:
+            return answer
+        if not pulled:
+            pulled.append(threading.Thread(target=board.unplug))
+            pulled[0].start()
+        return b""
 
     board.wire.feed = until_it_is_pulled  # type: ignore[method-assign]
     fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back for good within 0.5 s")

@@ -1,7 +1,9 @@
 """`spikeveil train`: what it writes, shows, refuses, and how it is interrupted and resumed."""
 
+import gzip
 import json
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -9,11 +11,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
 from spikeveil.host.cli import main
+from spikeveil.host.data.mnist import FASHION_MNIST
 from spikeveil.host.privacy import DpSgd, Ledger
 from spikeveil.host.training import checkpoint
 from spikeveil.host.training.config import config_of, load_config, preset_names
@@ -134,6 +138,24 @@ def test_the_ledger_is_charged_once(config: Path, tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "other/network.npz").exists()
 
 
+def test_the_preset_of_fashion_mnist_reads_its_files_as_published(tmp_path: Path) -> None:
+    """A few noise images under the names, header and compression of the real ones; two steps of the preset on them."""
+    dice, counts = np.random.default_rng(1), (500, 500, 20, 20)
+    for pinned, count in zip(FASHION_MNIST.files, counts, strict=True):
+        images = "images" in pinned.name
+        shape = (count, 28, 28) if images else (count,)
+        header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+        content = dice.integers(0, 256 if images else 10, shape, np.uint8).tobytes()
+        (tmp_path / pinned.name).write_bytes(gzip.compress(header + content))
+    shown = call("fashion-mnist", "--data", tmp_path, "--epochs", 1, "--out", tmp_path / "run")
+    assert shown.exit_code == 0, shown.output
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    claim = result["claim"]
+    assert (claim["steps"], claim["epsilon_pld"]) == (2, DpSgd(1.0, 250, 500).epsilon(2, 1e-5))
+    network, _ = load_network(tmp_path / "run/network.npz")
+    assert network.architecture == load_config("fashion-mnist").network
+
+
 def test_a_run_that_is_asked_to_stop_can_go_on(config: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace("epochs = 2", "epochs = 4000"))
     out = tmp_path / "run"
@@ -143,7 +165,7 @@ def test_a_run_that_is_asked_to_stop_can_go_on(config: Path, tmp_path: Path) -> 
     while process.poll() is None and not (out / "checkpoint.npz").exists():
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "of 19160 steps; go on with --resume" in errors
     left, _ = checkpoint.load(out / "checkpoint.npz")

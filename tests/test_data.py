@@ -27,7 +27,7 @@ from spikeveil.host.data import (
 )
 from spikeveil.host.data.download import Pinned, cache_folder, fetch
 from spikeveil.host.data.idx import read_idx
-from spikeveil.host.data.mnist import FASHION_FILES, MNIST_FILES, STEMS
+from spikeveil.host.data.mnist import FASHION_MNIST, MNIST, STEMS, Published
 
 RNG = np.random.default_rng(5)
 IMAGES = {"train": RNG.integers(0, 256, (30, 28, 28), np.uint8), "t10k": RNG.integers(0, 256, (12, 28, 28), np.uint8)}
@@ -224,8 +224,8 @@ def test_mnist_is_downloaded_checked_and_read(
     zipped = {f"{stem}.gz": gzip.compress(content, mtime=0) for stem, content in contents().items()}
     for name, content in zipped.items():
         (served / name).write_bytes(content)
-    monkeypatch.setattr(mnist, "MNIST_MIRRORS", (url,))
-    monkeypatch.setattr(mnist, "MNIST_FILES", tuple(pin(name, content) for name, content in zipped.items()))
+    pins = tuple(pin(name, content) for name, content in zipped.items())
+    monkeypatch.setattr(mnist, "MNIST", Published("mnist", pins, (url,)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     check(load_mnist())
     assert cache_folder() == tmp_path / "cache" / "spikeveil" / "data"
@@ -236,7 +236,7 @@ def test_mnist_is_downloaded_checked_and_read(
 
 
 def test_pins_are_of_files_named_as_published() -> None:
-    for files in (MNIST_FILES, FASHION_FILES):
+    for files in (MNIST.files, FASHION_MNIST.files):
         assert [pinned.name for pinned in files] == [f"{stem}.gz" for stem in STEMS]
         assert len({pinned.sha256 for pinned in files}) == 4
         assert all(len(pinned.sha256) == 64 and int(pinned.sha256, 16) for pinned in files)

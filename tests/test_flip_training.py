@@ -13,11 +13,12 @@ import torch
 from spikeveil.host.data import encoder, load_digits, load_iris
 from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.privacy import Unit
-from spikeveil.host.training.export import folded, quantised, relay, specification, tap_flips
+from spikeveil.host.training.export import folded, quantised, relay, specification
 from spikeveil.host.training.flip import Flipper, flippers
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid, QuantLinear
 from spikeveil.host.training.scales import with_output
+from spikeveil.host.training.stages import tap_flips
 from spikeveil.host.training.study import Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.host.training.study_plots import utility_plot
 from spikeveil.host.training.study_utility import (

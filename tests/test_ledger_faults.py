@@ -53,8 +53,7 @@ def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path, soak: bool) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     counts = json.loads(done.stdout)
-    assert counts["moments"] == moments
-    assert counts["kills"] >= moments
+    assert counts["kills"] >= counts["moments"] >= moments
     assert counts["reported"] >= moments  # the writers did write between the kills
     assert counts["entries"] >= counts["reported"]
 

@@ -11,7 +11,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from component import run
-from test_core import Opening, play, unlock
+from test_core import Opening, key_bytes, play, unlock
 
 from spikeveil.hdl.core import Core
 from spikeveil.hdl.loader import Loader
@@ -20,7 +20,12 @@ from spikeveil.pysim import image
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.lanes import LayerLanes, alike
 from spikeveil.pysim.leak import Leak
+from spikeveil.pysim.link import Kind, Result, pack, unpack
+from spikeveil.pysim.pack import unpack as bits
 from spikeveil.pysim.spec import LayerSpec, NetworkSpec
+from spikeveil.pysim.top import Device as Twin
+from spikeveil.pysim.top import describe
+from spikeveil.pysim.unpack import bitmaps
 
 
 def network(seed: int, kind: str) -> NetworkSpec:
@@ -130,6 +135,58 @@ def test_a_device_computes_the_network_that_it_was_given(kind: str, lanes: int, 
             np.testing.assert_array_equal(seen.rows(plan, 2), opening.golden(baked))
 
     run(dut, bench)
+
+
+def odd_image(spec: NetworkSpec, lanes: int) -> bytes:
+    """An image of `spec` whose thresholds are noise: half of them lie below 1, which no specification has."""
+    content, at = bytearray(image.to_bytes(spec, lanes)), 0
+    for section in image.sections(spec, lanes):
+        if section.name == "threshold":
+            content[at : at + section.bytes] = np.random.default_rng(at).bytes(section.bytes)
+        at += section.bytes
+    return bytes(content)
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_numbers_that_no_specification_has(each: bool) -> None:
+    """No device checks them: gateware and twin take the image, and release the same."""
+    rng, lanes = np.random.default_rng(3), 4
+    threshold = np.full(8, 9) if each else 9
+    first = LayerSpec(rng.integers(-8, 8, (8, 20)), threshold, Leak.shift(2), state_bits=6, weight_bits=4)
+    spec = NetworkSpec([first, LayerSpec(rng.integers(-8, 8, (4, 8)), 5, state_bits=5, flip=FlipSpec(1, 3))])
+    plan, content = Plan(spec, lanes=lanes, loadable=True), odd_image(spec, lanes)
+    held = image.from_bytes(spec, lanes, content)
+    lowest = [int(np.min(np.asarray(layer.threshold))) for layer in held.layers]
+    assert min(lowest) < 1
+    dut: Any = Device(plan)
+    opening = Opening(1, rng.random((3, 4, 20)) < 0.4)
+
+    async def bench(ctx: Any) -> None:
+        await pulse(ctx, dut.loader.clear)
+        await feed(ctx, dut.loader, content)
+        assert await seal(ctx, dut.loader, content)
+        await unlock(ctx, dut.core, plan, opening)
+        seen = await play(ctx, dut.core, plan, opening, (12 + plan.slots + 2) * plan.cadence)
+        found = seen.rows(plan, 4)
+        np.testing.assert_array_equal(found, opening.golden(Plan(held, lanes=lanes)))
+        np.testing.assert_array_equal(found, by_the_twin(spec, lanes, content, opening))
+
+    run(dut, bench)
+
+
+def by_the_twin(spec: NetworkSpec, lanes: int, content: bytes, opening: Opening) -> Any:
+    """What the twin of the whole device releases with that image."""
+    device = Twin(spec, describe(spec, lanes=lanes, loadable=True))
+    for at in range(0, len(content), 100):
+        device.receive(pack(Kind.LOAD, 1, content[at : at + 100], position=at))
+    (sealed,) = device.receive(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
+    assert unpack(sealed)["result"] == Result.OK
+    values = {name: getattr(opening.offer, name) for name in ("lease", "session", "quota", "record_steps")}
+    device.receive(pack(Kind.OPEN, 3, key_bytes(opening.key), **values, format=0))
+    data = bitmaps(opening.spikes.reshape(-1, spec.inputs))
+    answers = map(unpack, device.receive(pack(Kind.INPUT, 4, data, session=1, position=0, taken=0)))
+    output = b"".join(one.data for one in answers if one.kind is Kind.OUTPUT)
+    return bits(output, spec.outputs, 1).reshape(*opening.spikes.shape[:2], -1)
 
 
 def test_networks_of_a_kind_differ() -> None:

@@ -16,13 +16,15 @@ from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.data.scikit import load_digits
 from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Pool, Readout
 from spikeveil.host.training.export import quantised, specification
+from spikeveil.host.training.flip import Flipper
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.quantise import Grid, QuantLinear, per_sample_gradients, register
 from spikeveil.host.training.quantised_neurons import QuantNeuron, decay_of
 from spikeveil.host.training.scales import closest_leak, fitting_exponent, integer_layer, quantise_network
-from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, layer
+from spikeveil.host.training.stages import stages
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec, layer
 
 RNG = np.random.default_rng(11)
 
@@ -243,6 +245,69 @@ def test_an_exported_network_spikes_as_the_quantised_one(weight_bits: int, reado
     assert {layer.state_bits for layer in spec.layers} == {9}
 
 
+CONVOLUTIONS = {
+    "means": (Conv(3, 3, padding=1), Pool(2), Conv(4, 2, stride=2, neuron=Neuron(0.5)), Flatten()),
+    "thirds": (Conv(3, 3, padding=1), Pool(3), Conv(2, 2), Flatten(), Dense(9)),
+    "sums, or": (Pool(2, mode="sum"), Conv(5, 2), Pool(2, 1, "max"), Flatten(), Dense(9)),
+    "two poolings": (Conv(3, 1), Pool(2), Pool(2, mode="sum"), Flatten()),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("weight_bits", [3, 8])
+@pytest.mark.parametrize("flips", [(), (-1, 0)], ids=["no flipper", "flippers"])
+@pytest.mark.parametrize("readout", [Readout("counts", 2), Readout("membrane", neuron=Neuron(0.75))])
+def test_an_exported_convolution_spikes_as_the_quantised_one(
+    name: str, weight_bits: int, flips: tuple[int, ...], readout: Readout
+) -> None:
+    """Before and after a step of training on; where flippers stand, the released spikes of torch go on in both."""
+    layers = CONVOLUTIONS[name]
+    places = [place for place in flips if place < 0 or isinstance(layers[place], Conv)]
+    taps = {place: Fixed(FlipSpec(69, 8)) for place in places}
+    network = SpikingNetwork(Architecture((2, 8, 8), 3, 8, layers, readout), seed=1, gain=6.0, taps=taps)
+    x = np.random.default_rng(2).random((20, 8, 2, 8, 8)) < 0.3
+    twin = quantised(network, x.reshape(20, 8, -1), weight_bits=weight_bits, state_bits=12)
+    before = specification(twin)
+    same_spikes(twin, before, x)
+    functional.cross_entropy(twin(torch.from_numpy(x).float()), torch.arange(20) % 3).backward()
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            assert parameter.grad is not None and parameter.grad.any()
+            parameter -= 0.5 * parameter.grad.sign()
+    after = specification(twin)
+    assert after != before
+    same_spikes(twin, after, x)
+
+
+class Fixed(Flipper):
+    """A flipper that draws the same masks each time, so that the model can be given what torch's layers were."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = np.random.default_rng(5).random(tuple(x.shape)) < float(self.flip.probability)
+        return (x - torch.from_numpy(mask).to(x.dtype)).abs()
+
+
+def same_spikes(twin: SpikingNetwork, spec: NetworkSpec, x: Any) -> None:
+    """Layer by layer: each of the specification, given what torch's own was given, spikes as it does."""
+    trace = twin.run(torch.from_numpy(x).float())
+    given = twin._tapped(-1, torch.from_numpy(x).float()).detach().numpy().reshape(20, 8, -1) == 1
+    layers = iter(spec.layers[1:] if -1 in map(int, twin.taps) else spec.layers)
+    firing = iter(zip(trace.spikes, trace.passed, strict=True))
+    for stage in stages(twin):
+        found = layer.run(given, next(layers))
+        if stage.is_or:
+            given = found.raw
+        elif stage.module is twin.readout and twin.architecture.readout.kind == "membrane":
+            scores = trace.scores.detach().numpy() * 8 * 2.0**twin.readout.neuron.exponent
+            np.testing.assert_array_equal(scores, found.potentials[:, -1])
+        else:
+            spikes, passed = (one.detach().numpy().reshape(20, 8, -1) == 1 for one in next(firing))
+            np.testing.assert_array_equal(spikes, found.raw)
+            assert spikes.any() and not spikes.all()
+            given = passed
+    assert next(layers, None) is None
+
+
 def test_float_network_is_the_torch_one() -> None:
     network = small_network(Readout("counts", 2, Neuron(0.75, 1.0, "zero")), bias=False)
     x = np.random.default_rng(0).random((40, 8, 16)) < 0.4
@@ -362,8 +427,8 @@ def test_opacus_takes_the_layer() -> None:
 # refusals ------------------------------------------------------------------------------------------------------------
 
 
-def convolutional() -> SpikingNetwork:
-    return SpikingNetwork(Architecture((1, 4, 4), 2, 3, (Conv(2, 3), Flatten()), Readout("counts")))
+def convolutional(*layers: Any, taps: dict[int, nn.Module] | None = None) -> SpikingNetwork:
+    return SpikingNetwork(Architecture((1, 4, 4), 2, 3, (*layers, Flatten()), Readout("counts")), taps=taps)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +447,13 @@ def convolutional() -> SpikingNetwork:
          "neuron leak must be exact: 16 state bits need 31 bits of significand, and torch.float32 has 24; "
          "use model.double()"),
         (lambda: specification(small_network(Readout("membrane"))), "layer 0 must be quantised first: see `quantised`"),
-        (lambda: quantised(convolutional(), np.zeros((1, 3, 16), bool)), "layer 0 must be dense, not a Firing"),
+        (lambda: specification(convolutional(Conv(2, 3))), "layer 0 must be quantised first: see `quantised`"),
+        (lambda: stages(convolutional(Conv(2, 2), Pool(2, 1))),
+         "layer 1 stride must be at least its kernel, 2, not 1: where squares overlap, weights add up past their bits"),
+        (lambda: stages(convolutional(Pool(2), Pool(2, mode="max"))),
+         "layer 1 must pool raw spikes to be an OR, not what another pooling gave"),
+        (lambda: stages(convolutional(Conv(2, 2), Pool(2, mode="max"), taps={0: Flipper(FlipSpec(69, 8))})),
+         "layer 1 must pool raw spikes to be an OR, not flipped ones, whose bias an OR cannot undo"),
         (lambda: float_network(SpikingNetwork(Architecture((4,), 2, 3, (), coding="direct"))),
          "network coding must be 'spikes', as a chip takes spikes: for one of coding 'direct' say how many planes of "
          "bits a pixel has, and for no other, not None"),

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from exchanges import Chunk, Heard, TwinLine, compare, hear
+from exchanges import PATIENT, Chunk, Heard, TwinLine, compare, hear
 from hostile import HostileHost
 from mischief import FaultyPort, TwinPort
 from test_hostile_host import plans
@@ -55,7 +55,7 @@ def record(port: Port, folder: Path) -> Recording:
     spikes = np.random.default_rng(3).random((RECORDS, STEPS, PLAN.spec.inputs)) < 0.3
     with (
         Ledger(folder / "ledger", state_directory=folder / "state") as ledger,
-        Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.hear)) as device,
+        Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.hear), timing=PATIENT) as device,
     ):
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
         device.load(PLAN.spec)

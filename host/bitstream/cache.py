@@ -1,7 +1,6 @@
 """Where builds are kept, and what one depends on."""
 
 import hashlib
-import os
 from importlib import metadata
 from pathlib import Path
 
@@ -9,16 +8,17 @@ from spikeveil.boards import board as board_module
 from spikeveil.boards.board import Board
 from spikeveil.hdl import plan as plan_module
 from spikeveil.hdl.plan import Plan
+from spikeveil.host import caches
 from spikeveil.host.bitstream import tools
 from spikeveil.pysim import spec as spec_module
 
+KEEP = 64  # builds in the cache
 FLOW_FILES = ("flow.py", "outreg.py", "recipes.py")
 
 
 def build_folder() -> Path:
     """Where builds are kept: `spikeveil/build` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "spikeveil" / "build"
+    return caches.folder("build")
 
 
 def digest(plan: Plan, board: Board) -> str:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from spikeveil.boards.board import Board
 from spikeveil.hdl.plan import Plan
+from spikeveil.host import caches
 from spikeveil.host.bitstream import tools
-from spikeveil.host.bitstream.cache import build_folder, digest
+from spikeveil.host.bitstream.cache import KEEP, build_folder, digest
 from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.outreg import absorb
 from spikeveil.host.bitstream.recipes import RECIPES, Recipe, flip_flops, used
@@ -112,6 +113,7 @@ class Build:
 
     def step(self, name: str, place: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]) -> Step:
         target = self.folder / name
+        caches.touch(self.folder)
         if not (target / STEP_FILE).exists():
             listener.begin(*place)
             seconds = self._make(name, target, work)
@@ -139,6 +141,8 @@ class Build:
             raise type(error)(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        if self.folder.parent == build_folder():
+            caches.evict(build_folder(), KEEP)
         return seconds
 
     def _keep_failed(self, name: str, staging: Path) -> Path:

@@ -1,8 +1,12 @@
 """`spikeveil board`: a device of this network in simulation, behind a pseudo-terminal."""
 
 import json
+import os
+import select
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from spikeveil.host.virtual.build import BoardSpec
     from spikeveil.host.virtual.process import Figures, VirtualBoard
 
+ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+OBEYED = ENDS | {signal.SIGUSR1, signal.SIGUSR2}
 TICK = 0.5  # seconds between two looks at the figures
 DEFAULT_CLOCK = 12_000_000
 DEFAULT_BAUD = 1_000_000  # what `spikeveil run` opens a port with
@@ -48,9 +54,9 @@ def board(network: str, **options: Any) -> None:
     link = Path(options["link"]) if options["link"] else None
     with Console(stderr=True).status("building the board (half a minute, once for each network and its options)"):
         device = VirtualBoard(spec, link=link)
-    with device:
+    with device, _signals() as came:  # before the port is named: whoever reads it may send one
         _announce(device, options["as_json"])
-        last = _serve(device, options["as_json"])
+        last = _serve(device, came, options["as_json"])
     if options["as_json"]:
         click.echo(json.dumps({**asdict(last), "cycles_a_second": round(last.rate)}))
     else:
@@ -97,31 +103,51 @@ def _announce(device: "VirtualBoard", as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _serve(device: "VirtualBoard", as_json: bool) -> "Figures":
+@contextmanager
+def _signals() -> Iterator[Callable[[], int | None]]:
+    """Keep the signals that the command obeys from here on: the next one, or None after a while.
+
+    Handlers and a pipe, not a mask: that is one thread's, and a signal to another, such as NumPy has, would end all.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in OBEYED}
+    woken = signal.set_wakeup_fd(writer)
+
+    def came() -> int | None:
+        ready, _, _ = select.select([reader], [], [], TICK)
+        number = os.read(reader, 1)[0] if ready else None
+        return number if number in OBEYED else None
+
+    try:
+        yield came
+    finally:
+        signal.set_wakeup_fd(woken)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+def _serve(device: "VirtualBoard", came: Callable[[], int | None], as_json: bool) -> "Figures":
     """Obey signals and show figures until one of the signals is the end; the last figures."""
     from rich.console import Console
     from rich.live import Live
 
-    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    wanted = {*ends, signal.SIGUSR1, signal.SIGUSR2}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
     console = Console(stderr=True)
-    try:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            last = device.figures()
-            while (came := signal.sigtimedwait(wanted, TICK)) is None or came.si_signo not in ends:
-                if came is not None and came.si_signo == signal.SIGUSR1:
-                    device.power_cycle()
-                elif came is not None:
-                    click.echo(json.dumps({"terminal": device.replug()}) if as_json else f"port {device.replug()}")
-                    sys.stdout.flush()
-                now = device.figures()
-                if console.is_terminal:
-                    live.update(_words(now, _rate(last, now)), refresh=True)
-                last = now
-            return device.figures()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        last = device.figures()
+        while (number := came()) not in ENDS:
+            if number == signal.SIGUSR1:
+                device.power_cycle()
+            elif number is not None:
+                click.echo(json.dumps({"terminal": device.replug()}) if as_json else f"port {device.replug()}")
+                sys.stdout.flush()
+            now = device.figures()
+            if console.is_terminal:
+                live.update(_words(now, _rate(last, now)), refresh=True)
+            last = now
+        return device.figures()
 
 
 def _rate(before: "Figures", now: "Figures") -> float:

@@ -1,6 +1,7 @@
 """`spikeveil info`: what is in a network file, and what building and releasing it would mean."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +16,12 @@ from spikeveil.host.cli.network_options import (
 from spikeveil.host.cli.privacy_options import json_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from spikeveil.hdl.plan import Plan
     from spikeveil.host.privacy.claim import Claim
 
+LONGEST_NOTE = 200  # characters of one entry
 NO_KEY = "none yet, to be drawn from the operating system's generator"
 
 
@@ -39,11 +43,18 @@ def info(network: str, **options: Any) -> None:
     source, schedule = options["source"], options["schedule"]
     plan = Plan(spec, options["lanes"], source, schedule, unsafe=True)  # looking is safe; building asks
     claim = Claim.of(spec, options["steps"], source=source, schedule=schedule, delta=delta, key_origin=NO_KEY)
-    record = _record(plan, claim, options["steps"])
+    record = _record(plan, claim, options["steps"]) | {"origin": _origin(network)}
     if options["as_json"]:
         click.echo(json.dumps(record, indent=2))
     else:
         _print(network, record, claim)
+
+
+def _origin(network: str) -> dict[str, Any] | None:
+    """The note in the file about where the network is from; the example's word is no file."""
+    from spikeveil.pysim import storage
+
+    return storage.origin(Path(network)) if Path(network).exists() else None
 
 
 def _record(plan: "Plan", claim: "Claim", steps: int) -> dict[str, Any]:
@@ -104,6 +115,15 @@ def _cells(layer: dict[str, Any]) -> list[str]:
     ]
 
 
+def _print_origin(console: "Console", note: dict[str, Any]) -> None:
+    """A line an entry, in ASCII: a file may be anybody's."""
+    console.print("origin, a note that the fingerprint does not cover:")
+    for name, value in note.items():
+        text = json.dumps(value)[1:-1] if isinstance(value, str) else json.dumps(value)
+        shown = text if len(text) <= LONGEST_NOTE else f"{text[:LONGEST_NOTE]}... ({len(text)} characters)"
+        console.print(f"  {json.dumps(name)[1:-1]}: {shown}", markup=False, soft_wrap=True)
+
+
 def _print(name: str, record: dict[str, Any], claim: "Claim") -> None:
     from rich.box import SIMPLE
     from rich.console import Console
@@ -120,6 +140,8 @@ def _print(name: str, record: dict[str, Any], claim: "Claim") -> None:
     console.print(table)
     console.print("bits: of a weight / of a potential; limits: spikes that count, by record, step or step's input")
     console.print(f"fingerprint {record['fingerprint']}", soft_wrap=True)
+    if record["origin"] is not None:
+        _print_origin(console, record["origin"])
     gateware = record["gateware"]
     if gateware["cycles_a_step"] is None:
         timing = f"as soon as a step is done, {gateware['worst_case_cycles_a_step']} cycles at worst"

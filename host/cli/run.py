@@ -11,6 +11,7 @@ import click
 from spikeveil.host.cli.device_options import device_options, timing
 from spikeveil.host.cli.network_options import data_options, load_network, load_records, network_argument, stack
 from spikeveil.host.cli.privacy_options import json_option
+from spikeveil.host.cli.refusals import refusal
 
 if TYPE_CHECKING:
     from spikeveil.host.cli.network_options import Records
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from spikeveil.host.device.keys import Secrets
     from spikeveil.host.device.results import Results
     from spikeveil.host.privacy.ledger import Ledger
+    from spikeveil.pysim.spec import NetworkSpec
 
 EXAMPLE = (
     "Example: spikeveil run digits --port /dev/ttyUSB0 --data digits --ledger my.ledger -d digits --budget 2e5 "
@@ -68,18 +70,37 @@ def run(network: str, **options: Any) -> None:
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
+    output = Path(options["output"])
+    with _alone(output):
+        if output.exists():
+            raise click.UsageError(f"output {output} is there already: a run does not write over a released file")
+        spec = load_network(network)
+        records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
+        released = _released(output, spec, records, options)
+    _print(released, records, options)
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """No other run writes this output, or what is kept beside it, until this one has ended."""
+    from spikeveil.host.locks import alone
+
+    try:
+        with alone(output.with_name(output.name + ".lock")):
+            yield
+    except BlockingIOError:
+        raise refusal(f"output {output} is another run's, which has not ended: name another one", 1) from None
+
+
+def _released(output: Path, spec: "NetworkSpec", records: "Records", options: dict[str, Any]) -> "Released":
+    """What the run released, written."""
     from spikeveil.host.device.results import Results
 
-    output = Path(options["output"])
-    if output.exists():
-        raise click.UsageError(f"output {output} is there already: a run does not write over a released file")
-    spec = load_network(network)
-    records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
     results = Results(spec, records.spikes, output.with_name(output.name + ".partial"))
     with _reported(results), _ledger(options) as ledger:
         released = _run(ledger, records, results, options)
     _write(output, released, results)
-    _print(released, records, options)
+    return released
 
 
 def _run(ledger: "Ledger", records: "Records", results: "Results", options: dict[str, Any]) -> "Released":
@@ -135,7 +156,7 @@ def _ledger(options: dict[str, Any]) -> Iterator["Ledger"]:
 @contextmanager
 def _reported(results: "Results") -> Iterator[None]:
     """Failures with what was received; those of the ledger with an exit code of their own."""
-    from spikeveil.host.cli.refusals import in_words, refusal
+    from spikeveil.host.cli.refusals import in_words
     from spikeveil.host.device.errors import DeviceError
     from spikeveil.host.privacy.budget import BudgetExceeded
     from spikeveil.host.privacy.ledger import LedgerError

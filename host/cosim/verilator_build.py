@@ -15,6 +15,7 @@ from pathlib import Path
 
 from spikeveil.hdl import neuron
 from spikeveil.hdl.plan import Plan
+from spikeveil.host import caches
 from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.pysim import spec as spec_module
 
@@ -30,6 +31,7 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
 SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
 ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
 _FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time for all
+KEEP = 256  # simulators, virtual boards and compiled run-times in the cache; each takes one or two megabytes
 BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
 
 
@@ -70,8 +72,7 @@ def description(plan: Plan) -> str:
 
 def cache_folder() -> Path:
     """Where built simulators are kept: `spikeveil/cosim` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "spikeveil" / "cosim"
+    return caches.folder("cosim")
 
 
 def verilator_root() -> Path:
@@ -92,6 +93,7 @@ def build(program: Program, folder: Path | None = None) -> Path:
     root = verilator_root()
     target = (folder or cache_folder()) / program.digest
     if (target / program.kind).exists():
+        caches.touch(target)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
@@ -107,6 +109,8 @@ def build(program: Program, folder: Path | None = None) -> Path:
         _publish(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    if folder is None:
+        caches.evict(cache_folder(), KEEP)
     return target
 
 
@@ -133,6 +137,7 @@ def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...
         make.append("OBJCACHE=ccache")
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     objects = _runtime_objects(root, program)
+    caches.touch(objects)
     _call(verilate, folder, environment)
     _join(folder)
     with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:

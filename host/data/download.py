@@ -1,7 +1,6 @@
 """Files from the network, kept only where they are the ones that were pinned."""
 
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+from spikeveil.host import caches
 from spikeveil.host.data.dataset import DataMissing
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -29,8 +29,7 @@ class Pinned:
 
 def cache_folder() -> Path:
     """Where downloads are kept: `spikeveil/data` in the user's cache folder. Deleting it costs a download."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "spikeveil" / "data"
+    return caches.folder("data")
 
 
 def fetch(pinned: Pinned, mirrors: Sequence[str], folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """MNIST and Fashion-MNIST: from files that you have, or downloaded and checked."""
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,49 @@ CLASSES, SHAPE = 10, (28, 28)
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
-MNIST_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist",
-    "https://storage.googleapis.com/cvdf-datasets/mnist",
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as it was published: the gzipped IDX files, in the order of `STEMS`, and where they are."""
+
+    name: str
+    files: tuple[Pinned, ...]
+    mirrors: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, sizes: tuple[int, ...], digests: tuple[str, ...], mirrors: tuple[str, ...]) -> "Published":
+        """From the size in bytes and the SHA-256 of each file."""
+        names = (f"{stem}.gz" for stem in STEMS)
+        return cls(name, tuple(map(Pinned, names, sizes, digests)), mirrors)
+
+
+MNIST = Published.of(
+    "mnist",
+    (9912422, 28881, 1648877, 4542),
+    (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+    (
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        "https://storage.googleapis.com/cvdf-datasets/mnist",
+    ),
 )
-MNIST_FILES = (
-    Pinned(f"{STEMS[0]}.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-    Pinned(f"{STEMS[1]}.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-    Pinned(f"{STEMS[2]}.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-    Pinned(f"{STEMS[3]}.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-)
-FASHION_MIRRORS = (
-    "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
-)
-FASHION_FILES = (
-    Pinned(f"{STEMS[0]}.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-    Pinned(f"{STEMS[1]}.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-    Pinned(f"{STEMS[2]}.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-    Pinned(f"{STEMS[3]}.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+FASHION_MNIST = Published.of(
+    "fashion-mnist",
+    (26421880, 29515, 4422102, 5148),
+    (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+    (
+        "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
+    ),
 )
 
 
@@ -45,18 +70,19 @@ def load_mnist(path: Path | None = None) -> Dataset:
     and only ever used with the checksum that is pinned here. Raises DataMissing where there is nothing and no network,
     ValueError for files that are damaged or something else.
     """
-    return _load("mnist", path, MNIST_FILES, MNIST_MIRRORS)
+    return _load(MNIST, path)
 
 
 def load_fashion_mnist(path: Path | None = None) -> Dataset:
     """Ten kinds of clothes in the format of MNIST; see `load_mnist`."""
-    return _load("fashion-mnist", path, FASHION_FILES, FASHION_MIRRORS)
+    return _load(FASHION_MNIST, path)
 
 
-def _load(name: str, path: Path | None, files: tuple[Pinned, ...], mirrors: tuple[str, ...]) -> Dataset:
+def _load(published: Published, path: Path | None) -> Dataset:
+    name = published.name
     if path is None:
         folder = cache_folder() / name
-        paths = [fetch(pinned, mirrors, folder) for pinned in files]
+        paths = [fetch(pinned, published.mirrors, folder) for pinned in published.files]
         return _dataset(name, *(read_idx(file, 1 if "labels" in file.name else 3) for file in paths))
     if path.is_dir():
         return _dataset(name, *(read_idx(_found(path, stem), 1 if "labels" in stem else 3) for stem in STEMS))

@@ -111,7 +111,7 @@ class Campaign:
         stream = Stream(device.link, device.identity, system.randbits(32), data, due)
         received = 0
         try:
-            self._open(lease, stream.session, format, self.secrets.wire(secret))
+            stream.begin(self._open(lease, stream.session, format, self.secrets.wire(secret)))
             self._through(stream, lease)
         except LeaseLost:
             device.holds_image = False
@@ -125,31 +125,42 @@ class Campaign:
         """Where the device stands, once it is known to hold the network on the line that is open."""
         while True:
             self._steady(self.device.ensure_loaded)
-            status: Status = self._steady(self.device.status)
+            status = self._standing()
             if self.device.holds_image:
                 return status
 
-    def _open(self, lease: Lease, session: int, format: int, secret: bytes) -> None:
-        """Open the lease on the device: offered again only while nothing has been sent under it. LeaseLost."""
+    def _open(self, lease: Lease, session: int, format: int, secret: bytes) -> Status:
+        """Open the lease on the device, and where it stands then; offered again only while nothing was sent under it.
+
+        LeaseLost.
+        """
         values = {"lease": lease.number, "session": session, "quota": lease.quota, "record_steps": lease.session.steps}
         for _ in range(OPENINGS):
-            try:
-                answer = self.device.link.ask_once(Kind.OPEN, secret, **values, format=format)
-            except LineLost:
-                self._reconnect()
-                answer = None
-            if self._own(lease, session):
-                return
-            result = None if answer is None else Status.of(answer).result
-            if result not in (None, Result.OK, Result.UNLOADED):
-                raise DeviceRefused(f"the device refused lease {lease.number}: {result.name}")
-            self.device.holds_image &= result is not Result.UNLOADED
+            answer = self._offer(secret, **values, format=format)
+            status = self._standing() if answer is None else answer
+            if self._own(status, lease, session):
+                return status
+            if answer is not None and answer.result not in (Result.OK, Result.UNLOADED):
+                raise DeviceRefused(f"the device refused lease {lease.number}: {answer.result.name}")
+            self.device.holds_image &= answer is None or answer.result is not Result.UNLOADED
             self._steady(self.device.ensure_loaded)
         raise LeaseLost(f"the device did not keep lease {lease.number} in {OPENINGS} attempts")
 
-    def _own(self, lease: Lease, session: int) -> bool:
-        """Whether the device's last lease is this one. An open lease locks loading: the image cannot be another."""
+    def _offer(self, secret: bytes, **values: int) -> Status | None:
+        """Where the device stands after one OPEN, None where its answer did not come."""
+        try:
+            answer = self.device.link.ask_once(Kind.OPEN, secret, **values)
+        except LineLost:
+            self._reconnect()
+            return None
+        return None if answer is None else Status.of(answer)
+
+    def _standing(self) -> Status:
         status: Status = self._steady(self.device.status)
+        return status
+
+    def _own(self, status: Status, lease: Lease, session: int) -> bool:
+        """Whether the device's last lease is this one. An open lease locks loading: the image cannot be another."""
         own = (status.lease, status.session) == (lease.number, session)
         self.device.holds_image |= own and State.OPEN in status.flags
         return own
@@ -176,7 +187,7 @@ class Campaign:
                 return
             except LineLost:
                 self._reconnect()
-                self._own(lease, stream.session)
+                self._own(self._standing(), lease, stream.session)
 
     def _steady(self, action: Callable[[], Found]) -> Found:
         """What `action` gives, begun anew whenever the line was lost and came back."""

@@ -20,6 +20,8 @@ def forward(known: int, wire: int) -> int:
 class Stream:
     """Sends `data` under the session and gathers `due` bytes of output; `run` may be called again after a new line.
 
+    `begin`, at most once and before the first `run`, spares it the question where the device stands.
+
     output: the bytes in order, from position 0. A lease that the device does not hold any more raises LeaseLost,
     with `output` as it came until then.
     """
@@ -35,12 +37,20 @@ class Stream:
         self._moved = link.port.now()
         self._idle = 1  # how many times longer than an answer may take the next message may
         self._closed = 0
+        self._known = False  # where the device stands, before anything was sent
+
+    def begin(self, status: Status) -> None:
+        """`status` is how the device opened the lease."""
+        self._stand(status)
+        self._known = True
 
     def run(self, progress: Callable[[], None] = lambda: None) -> bytes:
         """All the output. LineLost, LeaseLost, DeviceStuck, DeviceSilent, DeviceRefused."""
         self.link.listener = self._hear
         self._moved = self.link.port.now()
-        self._recover()
+        if not self._known:
+            self._recover()
+        self._known = False
         while len(self.output) < self.due:
             self._send()
             self._acknowledge()
@@ -124,6 +134,10 @@ class Stream:
             raise DeviceRefused(f"the device answered a TAKE with {answer.kind.name}")
         status = Status.of(answer)
         self._check(status)
+        self._stand(status)
+
+    def _stand(self, status: Status) -> None:
+        """Go back to what the device has."""
         self._accepted = forward(self._accepted, status.input_position)
         self._limit = self._accepted + status.input_room
         self._next, self._lost = self._accepted, False

@@ -1,22 +1,19 @@
-"""A run's state on the disk: a zip of one JSON header and plain arrays, no pickle, written whole or not at all.
+"""A run's state on the disk (see `archive`).
 
 Under DP-SGD a checkpoint is also a lease: before steps are made they are written down as `spent`. A crash loses what
 these steps did to the weights, and they stay spent: nothing is given back by guess, and no step is made twice.
 """
 
-import io
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeveil.pysim.storage import DAMAGE, write_whole
+from spikeveil.host.training.archive import Kind
 
-FORMAT, VERSION = "spikeveil-training", 1
+FILE = Kind("spikeveil-training", 1, "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -70,24 +67,11 @@ class State:
 
 def save(path: Path, state: State, progress: Progress) -> None:
     """Write the checkpoint, synced to the disk when this returns."""
-    header = json.dumps({"format": FORMAT, "version": VERSION, **asdict(progress)}).encode()
-    arrays: dict[str, Any] = {name: value.detach().numpy() for name, value in state.tensors().items()}
-    content = io.BytesIO()
-    np.savez(content, header=np.frombuffer(header, np.uint8), **arrays)
-    write_whole(path, content.getvalue())
+    FILE.write(path, asdict(progress), state.tensors())
 
 
 def load(path: Path) -> tuple[Progress, dict[str, Tensor]]:
     """Read a file that `save` wrote; ValueError for anything else."""
-    content = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays.pop("header").tobytes())
-        kind, version = header.pop("format"), header.pop("version")
-        progress = Progress(**{**header, "log": tuple(header["log"])})
-    except DAMAGE as error:
-        raise ValueError(f"checkpoint {path.name} must be a whole file of ours, not a damaged one") from error
-    if kind != FORMAT or version != VERSION:
-        raise ValueError(f"checkpoint {path.name} must be of version {VERSION}, not {version!r}")
-    return progress, {name: torch.from_numpy(array) for name, array in arrays.items()}
+    header, tensors = FILE.read(path)
+    with FILE.whole(path):
+        return Progress(**{**header, "log": tuple(header["log"])}), tensors

@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
-from spikeveil.host.training.flip import Flipper
-from spikeveil.host.training.layers import Firing, Flattened, Membrane
-from spikeveil.host.training.lowering import float_network
+from spikeveil.host.training.layers import Firing, Flattened, Pooled, TimeConv2d
+from spikeveil.host.training.lowering import float_network, matrix
 from spikeveil.host.training.network import SpikingNetwork
-from spikeveil.host.training.quantise import Grid, QuantLinear
+from spikeveil.host.training.quantise import Grid, QuantConv2d, QuantLinear
 from spikeveil.host.training.quantised_neurons import SIGNIFICAND, QuantMembrane, QuantNeuron
 from spikeveil.host.training.scales import MAX_EXPONENT, quantise_network
+from spikeveil.host.training.stages import Stage, stages
 from spikeveil.pysim import LayerSpec, NetworkSpec
 from spikeveil.pysim.flipper import FlipSpec
 from spikeveil.pysim.spec import signed_bits
@@ -52,17 +54,22 @@ def quantised(
     """A copy of `network` that computes with the specification's integers; train it on, then `specification` it.
 
     Scales are those that `quantise_network` finds on input spikes (records, steps, inputs), the flippers' biases folded
-    in, made finer where the threshold is no multiple of one. Raises ValueError as that and `float_network` do.
+    in, made finer where the threshold is no multiple of one. Poolings by mean become sums whose count the next weights
+    are divided by. `weight_bits`: one, or one a layer of the chain, in which a pooling by maximum is a layer. Raises
+    ValueError as that, `stages` and `float_network` do.
     """
-    flips = tap_flips(network)
-    plain = folded(float_network(network), flips)
+    chain = stages(network)
+    plain = folded(float_network(network), [chain[0].before, *(stage.after for stage in chain)])
     found = quantise_network(plain, spikes, weight_bits=weight_bits, state_bits=state_bits)
     twin = copy.deepcopy(network)
-    for index, module in enumerate(weighted_layers(twin)):
-        layer = found.spec.layers[index]
-        exponent = _holding(int(found.exponents[index]), 1.0 if layer.readout else module.neuron.threshold)
-        grid = Grid(exponent, layer.weight_bits, flips[index])
-        module.weights = QuantLinear.of(module.weights, grid)
+    for stage, layer, scale in zip(stages(twin), found.spec.layers, found.exponents, strict=True):
+        module = stage.module
+        if stage.is_or:
+            continue
+        exponent = _holding(int(scale), 1.0 if layer.readout else module.neuron.threshold)
+        module.weights = _with_grid(module.weights, stage.grid(exponent, layer.weight_bits))
+        for pool in stage.pools:
+            pool.layer = replace(pool.layer, mode="sum")
         if isinstance(module, Firing):
             module.neuron = QuantNeuron.of(module.neuron, exponent, layer.leak, state_bits)
         else:
@@ -74,17 +81,17 @@ def quantised(
 def specification(network: SpikingNetwork, **last: Any) -> NetworkSpec:
     """The specification that a quantised network computes, spike for spike; its flippers become the layers' own.
 
-    A flipper at the input becomes that of a `relay`, a layer put in front. `last`: further fields of the last layer.
+    A flipper at the input becomes that of a `relay`, a layer put in front. A convolution becomes a dense layer, a
+    pooling by maximum an OR. `last`: further fields of the last layer.
     Raises ValueError for a network that `quantised` did not make, or one whose sums its floats could not hold exactly.
     """
-    flips = tap_flips(network)
-    layers = [] if flips[0] is None else [relay(network.architecture.shape[0], flips[0])]
-    modules = weighted_layers(network)
-    for index, module in enumerate(modules):
-        if not isinstance(module.weights, QuantLinear):
-            raise ValueError(f"layer {index} must be quantised first: see `quantised`")
-        layer = _layer(module, flips[index + 1], last if index == len(modules) - 1 else {})
-        _require_exact(layer, index, module.weights.weight.dtype)
+    chain = stages(network)
+    flip = chain[0].before
+    layers = [] if flip is None else [relay(prod(network.architecture.shape), flip)]
+    for stage in chain:
+        layer = _or(stage) if stage.is_or else _layer(stage, last if stage is chain[-1] else {})
+        if not stage.is_or:
+            _require_exact(layer, stage.index, stage.module.weights.weight.dtype)
         layers.append(layer)
     return NetworkSpec(layers)
 
@@ -94,38 +101,6 @@ def relay(neurons: int, flip: FlipSpec) -> LayerSpec:
     return LayerSpec(np.eye(neurons, dtype=np.int64), 1, weight_bits=2, state_bits=2, flip=flip)
 
 
-def tap_flips(network: SpikingNetwork) -> list[FlipSpec | None]:
-    """The flipper at the input and after each weighted layer, None where there is none."""
-    places = [-1, *(index for index, module in enumerate((*network.layers, network.readout)) if _weighted(module))]
-    return [_flip(network.taps[str(place)], place) if str(place) in network.taps else None for place in places]
-
-
-def weighted_layers(network: SpikingNetwork) -> list[Any]:
-    """The modules with weights and neurons, readout last. ValueError for a network that is not dense."""
-    if network.architecture.coding != "spikes":
-        raise ValueError("network coding must be 'spikes': a chip takes spikes, not intensities")
-    found = []
-    for index, module in enumerate((*network.layers, network.readout)):
-        if isinstance(module, Flattened):
-            continue
-        if not _weighted(module) or not isinstance(module.weights, nn.Linear):
-            raise ValueError(f"layer {index} must be dense, not a {type(module).__name__}")
-        if isinstance(module, Firing) and not module.neuron.exportable:
-            raise ValueError(f"layer {index} neurons must compare 'ge' and reset immediately")
-        found.append(module)
-    return found
-
-
-def _flip(tap: nn.Module, place: int) -> FlipSpec:
-    if not isinstance(tap, Flipper):
-        raise ValueError(f"tap at {place} must be a Flipper, not a {type(tap).__name__}")
-    return tap.flip
-
-
-def _weighted(module: nn.Module) -> bool:
-    return isinstance(module, Firing | Membrane | QuantMembrane)
-
-
 def _holding(exponent: int, threshold: float) -> int:
     """The smallest exponent from this one on of which the threshold is a multiple."""
     while exponent < MAX_EXPONENT and not (threshold * 2.0**exponent).is_integer():
@@ -133,10 +108,20 @@ def _holding(exponent: int, threshold: float) -> int:
     return exponent
 
 
-def _layer(module: Any, flip: FlipSpec | None, extra: dict[str, Any]) -> LayerSpec:
+def _with_grid(weights: nn.Module, grid: Grid) -> nn.Module:
+    if isinstance(weights, TimeConv2d):
+        return QuantConv2d.of(weights, grid)
+    if isinstance(weights, nn.Linear):
+        return QuantLinear.of(weights, grid)
+    raise ValueError(f"weights must be those of a Linear or a TimeConv2d, not of a {type(weights).__name__}")
+
+
+def _layer(stage: Stage, extra: dict[str, Any]) -> LayerSpec:
+    module = stage.module
+    if not isinstance(module.weights, QuantLinear | QuantConv2d):
+        raise ValueError(f"layer {stage.index} must be quantised first: see `quantised`")
     neuron: QuantNeuron = module.neuron
-    with torch.no_grad():
-        weights, bias = (_integers(values, neuron.exponent) for values in module.weights.rounded())
+    weights, bias = _dense(stage, neuron.exponent)
     firing = isinstance(module, Firing)
     values: dict[str, Any] = {
         "threshold": round(neuron.threshold * 2.0**neuron.exponent) if firing else None,
@@ -145,10 +130,35 @@ def _layer(module: Any, flip: FlipSpec | None, extra: dict[str, Any]) -> LayerSp
         "bias": bias if bias.any() else None,
         "state_bits": neuron.state_bits,
         "weight_bits": module.weights.grid.weight_bits,
-        "flip": flip,
+        "flip": stage.after,
         "readout": not firing,
     }
     return LayerSpec(weights, **(values | extra))
+
+
+def _dense(stage: Stage, exponent: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Weights (neurons, inputs) and biases (neurons,) of the dense layer that the stage is, as integers."""
+    held = stage.module.weights
+    with torch.no_grad():
+        if isinstance(held, QuantLinear):
+            weights, bias = held.rounded()
+            linear: nn.Module = nn.Linear(held.in_features, held.out_features, bias=False)
+        else:
+            height, width = stage.pooled[1:]
+            weights, bias = held.rounded(height, width)
+            sizes = (held.in_channels, held.out_channels, held.kernel_size, held.stride, held.padding)
+            linear = TimeConv2d(*sizes, bias=False)
+        linear.weight = nn.Parameter(torch.from_numpy(_integers(weights, exponent)).float())
+    chain = [*stage.pools, *([Flattened()] if isinstance(held, QuantLinear) and len(stage.shape) > 1 else []), linear]
+    dense = matrix(chain, stage.shape, stage.index)
+    return np.rint(dense).astype(np.int64), _integers(bias, exponent).ravel()
+
+
+def _or(stage: Stage) -> LayerSpec:
+    """A neuron for each square that fires where one of its spikes does, and carries nothing over."""
+    pool = Pooled(replace(stage.module.layer, mode="sum"))
+    weights = np.rint(matrix([pool], stage.shape, stage.index)).astype(np.int64)
+    return LayerSpec(weights, 1, weight_bits=2, state_bits=2)
 
 
 def _require_exact(layer: LayerSpec, index: int, dtype: torch.dtype) -> None:

@@ -47,7 +47,7 @@ class Pooled(nn.Module):  # type: ignore[misc]
         if self.layer.mode == "max":
             y = functional.max_pool2d(maps, size, step)
         else:
-            y = functional.avg_pool2d(maps, size, step) * (size * size if self.layer.mode == "sum" else 1)
+            y = functional.avg_pool2d(maps, size, step, divisor_override=1 if self.layer.mode == "sum" else None)
         return y.unflatten(0, x.shape[:2])
 
 

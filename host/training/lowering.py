@@ -64,7 +64,7 @@ def _layer(module: Any, pending: Sequence[nn.Module], shape: Shape, index: int) 
     membrane = isinstance(module, Membrane)
     if not membrane and not module.neuron.exportable:
         raise ValueError(f"layer {index} neurons must compare 'ge' and reset immediately")
-    weights = _matrix([*pending, module.weights], shape, index)
+    weights = matrix([*pending, module.weights], shape, index)
     bare = module.weights.bias
     bias = np.zeros(len(weights), np.float32)
     if bare is not None:
@@ -87,11 +87,11 @@ def _or(module: Pooled, pending: Sequence[nn.Module], shape: Shape, index: int) 
         raise ValueError(f"layer {index} must pool spikes to be an OR, not what another pooling gave")
     mean = copy.deepcopy(module)
     mean.layer = type(module.layer)(module.layer.kernel, module.layer.stride, "sum")
-    weights = _matrix([*pending, mean], shape, index)
+    weights = matrix([*pending, mean], shape, index)
     return FloatLayer(np.rint(weights), np.zeros(len(weights), np.float32), 1.0, "zero", 1.0)
 
 
-def _matrix(modules: Sequence[nn.Module], shape: Shape, index: int) -> NDArray[np.float32]:
+def matrix(modules: Sequence[nn.Module], shape: Shape, index: int) -> NDArray[np.float32]:
     """What linear modules, biases left out, do to inputs of `shape`: (outputs, inputs)."""
     last = modules[-1]
     if isinstance(last, nn.Linear) and all(isinstance(module, Flattened) for module in modules[:-1]):

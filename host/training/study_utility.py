@@ -12,11 +12,12 @@ from spikeveil.host.data.decoder import accuracy, classify
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.architecture import Architecture, Dense, Readout
-from spikeveil.host.training.export import quantised, specification, tap_flips
+from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.flip import Flipper
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.scales import with_output
+from spikeveil.host.training.stages import tap_flips
 from spikeveil.host.training.study import Encoder, Recipe, fit, released_accuracies
 from spikeveil.host.training.surrogates import FastSigmoid
 from spikeveil.pysim import Network, NetworkSpec, TriviumSource, checks

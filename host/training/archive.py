@@ -1,0 +1,55 @@
+"""Files of training: a zip of one JSON header and plain arrays, no pickle, written whole or not at all."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeveil.pysim.storage import DAMAGE, write_whole
+
+HEADER = "header"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: the `format` and `version` of its header, and its `name` in sentences."""
+
+    format: str
+    version: int
+    name: str
+
+    def write(self, path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write `header`, ready for JSON, and `tensors`, synced to the disk when this returns."""
+        text = json.dumps({"format": self.format, "version": self.version, **header}).encode()
+        arrays: dict[str, Any] = {HEADER: np.frombuffer(text, np.uint8)}
+        arrays |= {name: value.detach().numpy() for name, value in tensors.items()}
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        write_whole(path, content.getvalue())
+
+    def read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What `write` wrote; ValueError for anything else, OSError where it cannot be read."""
+        content = path.read_bytes()
+        with self.whole(path):
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                tensors = {name: torch.from_numpy(file[name]) for name in file.files if name != HEADER}
+                header = json.loads(file[HEADER].tobytes())
+            found, version = header.pop("format"), header.pop("version")
+        if found != self.format or version != self.version:
+            raise ValueError(f"{self.name} {path.name} must be of version {self.version}, not {version!r}")
+        return header, tensors
+
+    @contextmanager
+    def whole(self, path: Path) -> Iterator[None]:
+        """Whatever a part of the file that is not there, or is something else, raises in here is one ValueError."""
+        try:
+            yield
+        except DAMAGE as error:
+            raise ValueError(f"{self.name} {path.name} must be a whole file of ours, not a damaged one") from error
