@@ -3,11 +3,12 @@
     python scripts/boards.py [--only BOARD ...] [--jobs 2] [--out out]
 
 Each row is `spikeveil build`, then `spikeveil check` for its levels, two rows side by side. Finished steps are in the
-cache: a run that was stopped goes on there. boards.json and boards.txt are written anew after each row. The exit code is
-1 where a build fails or misses its clock, or a spike differs from the golden model's.
+cache: a run that was stopped goes on there. boards.json and boards.txt are written anew after each row. The exit code
+is 1 where a build fails or misses its clock, or a spike differs from the golden model's.
 """
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,9 @@ from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.storage import write_whole
 
 
+@cache
 def digits_4() -> NetworkSpec:
-    """The digits network with 4-bit weights and 12-bit potentials, for chips with little block RAM; else as `digits`."""
+    """The digits network with 4-bit weights and 12-bit potentials, for chips with little block RAM."""
     rounded = quantise_network(load_float(), encode(load_digits().train_images), weight_bits=4, state_bits=12).spec
     pairs = zip(rounded.layers, load_network().layers, strict=True)
     return NetworkSpec([replace(layer, flip=of.flip, input_cap=of.input_cap) for layer, of in pairs])
@@ -163,10 +166,9 @@ def write(out: Path, records: list[dict[str, Any]], seconds: float) -> None:
     """boards.json and boards.txt, whole."""
     content = json.dumps({"seconds": round(seconds), "boards": records}, indent=1) + "\n"
     write_whole(out / "boards.json", content.encode())
-    console = Console(width=160, record=True, file=sys.stderr, quiet=True)
-    with console.capture() as text:
-        console.print(tabulate(records))
-    write_whole(out / "boards.txt", text.get().encode())
+    text = io.StringIO()
+    Console(file=text, width=160).print(tabulate(records))
+    write_whole(out / "boards.txt", text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -133,8 +133,11 @@ def run(tool: Tool, arguments: list[str], folder: Path, log: str, output: str | 
     """
     start = time.monotonic()
     command = [str(require(tool)), *arguments]
-    with _turn(tool), (folder / log).open("wb") as said, (folder / (output or log)).open("ab") as written:
-        done = subprocess.run(command, check=False, cwd=folder, stdout=written if output else said, stderr=said)
+    with ExitStack() as stack:
+        stack.enter_context(_turn(tool))
+        said = stack.enter_context((folder / log).open("wb"))
+        written = stack.enter_context((folder / output).open("wb")) if output else said
+        done = subprocess.run(command, check=False, cwd=folder, stdout=written, stderr=said)
     if done.returncode:
         reason = what_matters((folder / log).read_text(errors="replace"))
         raise BuildError(f"{tool.name} failed with exit code {done.returncode}:\n{reason}\nlog: {folder / log}")
