@@ -12,7 +12,7 @@ from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.flow import NOBODY, Build, Listener
 from spikeveil.host.bitstream.models import models
-from spikeveil.host.bitstream.netlist_board import NetlistBoard, board_of
+from spikeveil.host.bitstream.netlist_board import NetlistBoard, board_of, clock_port
 
 #: cells of a routed design that icebox_vlog finds again in the bitstream
 FOUND = {"ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_PLL", "SB_IO", "SB_GB"}
@@ -40,12 +40,16 @@ def _make(build: Build, seed: int, folder: Path) -> None:
     _, _, package = build.board.chip.options
     options = ["-s", "-n", "netlist", "-p", "top.pcf", "-d", package.partition(":")[0], "top.asc"]
     tools.run(tools.ICEBOX, options, folder, "vlog.log", output="chip.v")
-    (folder / "netlist.v").write_text(models(build.recipe.models, MODELS) + plain((folder / "chip.v").read_text()))
+    text = plain((folder / "chip.v").read_text(), clock_port(build.board))
+    (folder / "netlist.v").write_text(models(build.recipe.models, MODELS) + text)
 
 
-def plain(text: str) -> str:
-    """icebox_vlog's Verilog with the PLL a wire (the simulator makes the clock itself) and each port declared once."""
-    text = PLL.sub("SIM_PLL ", text).replace(".PACKAGEPIN(", ".REFERENCECLK(")
+def plain(text: str, clock: str) -> str:
+    """icebox_vlog's Verilog with the PLL a wire (the simulator makes the clock itself) and each port declared once.
+
+    icebox_vlog leaves a PLL's own pad without its port's name: what comes in there is the port `clock`.
+    """
+    text = re.sub(r"\.PACKAGEPIN\(\w+\)", f".REFERENCECLK({clock})", PLL.sub("SIM_PLL ", text))
     header = HEADER.search(text)
     ports = set(PORT.findall(header[0])) if header else set()
 

@@ -30,7 +30,7 @@ LEVELS = ("synthesised", "routed", "bitstream")
 SHOWN = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_compared", "different", "cycles")
 
 
-@click.command(epilog="Example: spikeveil check digits --board hx8k --lanes 4 --data digits --records 20")
+@click.command(epilog="Example: spikeveil check digits --board ulx3s-12f --lanes 8 --data digits --records 20")
 @network_argument
 @click.option(
     "--level",
