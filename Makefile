@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: demo test bench lint soak setup lock clean
+.PHONY: demo test bench boards lint soak setup lock clean
 
 demo: $(READY) ## the main job: trained network, real images, golden model = gateware, with its epsilon
 	$(BIN)/spikeveil demo
@@ -17,6 +17,9 @@ soak: $(VENV)/.ready-train ## the suite again with the full counts (kills, rando
 
 bench: $(VENV)/.ready-bench ## ratios against named baselines, table and JSON
 	$(BIN)/python scripts/bench.py --json out/bench.json
+
+boards: $(READY) ## a bitstream for every board, its netlist simulated; table and JSON in out/
+	$(BIN)/python scripts/boards.py --jobs $(JOBS)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

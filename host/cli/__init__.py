@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "boards": "spikeveil.host.cli.boards",
     "budget": "spikeveil.host.cli.budget",
     "build": "spikeveil.host.cli.build",
+    "check": "spikeveil.host.cli.check",
     "compare": "spikeveil.host.cli.compare",
     "demo": "spikeveil.host.cli.demo",
     "devices": "spikeveil.host.cli.devices",

@@ -43,6 +43,9 @@ loadable_option = click.option(
     "--loadable", is_flag=True, help="Weights come over the link after power-on instead of being built in."
 )
 target_options = stack(board_option, lanes_option, loadable_option, source_option, schedule_option, unsafe_option)
+seed_option = click.option(
+    "--seed", type=click.IntRange(1), default=1, show_default=True, help="Seed of place and route."
+)
 
 
 @click.command(epilog="Example: spikeveil build digits --board ulx3s-85f --lanes 16 -o out/digits")
@@ -50,7 +53,7 @@ target_options = stack(board_option, lanes_option, loadable_option, source_optio
 @target_options
 @clock_option
 @baud_option
-@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Seed of place and route.")
+@seed_option
 @click.option("--seeds", type=click.IntRange(2, 99), help="Sweep seeds 1 to N and keep the fastest.")
 @workload_options
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Copy the bitstream and report.json here.")
@@ -107,21 +110,20 @@ def plan_of(spec: "NetworkSpec", options: dict[str, Any], lanes: int) -> "Plan":
 def _start(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
     """The build, its netlist made; with no lanes asked for, the most that fit."""
     from spikeveil.host.bitstream.flow import Build
-    from spikeveil.host.bitstream.lanes import most_lanes
 
     if options["lanes"] is None:
-        widest = max(layer.neurons for layer in spec.layers)
-        return most_lanes(
-            lambda lanes: plan_of(spec, options, lanes),
-            widest,
-            board,
-            1 if options["seeds"] else options["seed"],
-            screen,
-            screen.say,
-        )
+        return widest(spec, board, options, 1 if options["seeds"] else options["seed"], screen)
     built = Build.of(plan_of(spec, options, options["lanes"]), board)
     built.synthesise(screen, total=3 + 2 * (options["seeds"] or 1))
     return built
+
+
+def widest(spec: "NetworkSpec", board: "Board", options: dict[str, Any], seed: int, screen: "Screen") -> "Build":
+    """The build with the most lanes that fit and meet the clock, placed with `seed`."""
+    from spikeveil.host.bitstream.lanes import most_lanes
+
+    neurons = max(layer.neurons for layer in spec.layers)
+    return most_lanes(lambda lanes: plan_of(spec, options, lanes), neurons, board, seed, screen, screen.say)
 
 
 def _place(built: "Build", options: dict[str, Any], workload: "Workload", screen: "Screen") -> list[dict[str, Any]]:

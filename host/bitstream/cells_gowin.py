@@ -1,0 +1,117 @@
+"""Gowin: what the models of its cells cannot know, after synthesis."""
+
+from typing import Any
+
+from spikeveil.host.bitstream.errors import BuildError
+from spikeveil.host.bitstream.netlist import Cell, Handler, Netlist
+
+SINGLE = {"SP": 8, "SPX9": 9}  # block RAMs by the bits of their bytes: one port
+SEPARATE = {"SDPB": 8, "SDPX9B": 9}  # port A writes, port B reads
+DOUBLE = {"DPB": 8, "DPX9B": 9}
+ROWS, ROW_BYTES = 64, 32
+
+
+def _low(netlist: Netlist, name: str) -> None:
+    netlist.join(netlist.bit(netlist.cells.pop(name), "G"), "0")
+
+
+def _high(netlist: Netlist, name: str) -> None:
+    netlist.join(netlist.bit(netlist.cells.pop(name), "V"), "1")
+
+
+def _drop_input(netlist: Netlist, name: str) -> None:
+    netlist.pad(netlist.cells.pop(name), "I", "O", "")
+
+
+def _drop_output(netlist: Netlist, name: str) -> None:
+    netlist.pad(netlist.cells.pop(name), "O", "", "I")
+
+
+def _block_ram(netlist: Netlist, name: str) -> None:
+    """A block RAM of any kind as the one in `cells.v`: two ports that read and write, each up to 36 bits wide."""
+    cell = netlist.cells[name]
+    kind, parameters = cell["type"], cell["parameters"]
+    if kind in SINGLE:
+        sides = {"A": _side(netlist, cell, "", "WRE"), "B": _idle(netlist)}
+        numbers = _numbers(parameters, "A", "")
+    elif kind in SEPARATE:
+        sides = {"A": _side(netlist, cell, "A", "", writes="1"), "B": _side(netlist, cell, "B", "", writes="0")}
+        numbers = _numbers(parameters, "A", "_0") | _numbers(parameters, "B", "_1")
+    else:
+        sides = {side: _side(netlist, cell, side, "WRE" + side) for side in "AB"}
+        numbers = _numbers(parameters, "A", "_0", "0") | _numbers(parameters, "B", "_1", "1")
+    _require_plain(netlist, name, cell)
+    byte = (SINGLE | SEPARATE | DOUBLE)[kind]
+    pins = {pin + side: bits for side, found in sides.items() for pin, bits in found.items()}
+    netlist.cells[name] = {
+        **cell,
+        "type": "SIM_BSRAM",
+        "parameters": {key: format(value, "032b") for key, value in (numbers | {"BYTE": byte}).items()}
+        | {"INIT": _content(parameters, byte)},
+        "port_directions": {pin: "output" if pin.startswith("DO") else "input" for pin in pins},
+        "connections": pins,
+    }
+
+
+def _side(netlist: Netlist, cell: Cell, side: str, write: str, *, writes: str = "") -> dict[str, list[Any]]:
+    """One port. A port that only reads or writes has no pin for it; both its halves share buses without a letter."""
+    bits = cell["connections"]
+
+    def bus(name: str, width: int, spare: Any) -> list[Any]:
+        found = bits.get(name + side) or bits.get(name) or []
+        return [*found, *(spare() for _ in range(width - len(found)))]
+
+    return {
+        "CLK": bits["CLK" + side],
+        "CE": bits["CE" + side],
+        "RST": bits["RESET" + side],
+        "OCE": bits.get("OCE" + side) or bits.get("OCE") or ["1"],
+        "WE": bits[write] if write else [writes],
+        "AD": bus("AD", 14, lambda: "0"),
+        "DI": bus("DI", 36, lambda: "0"),
+        "DO": bus("DO", 36, netlist.fresh) if writes != "1" else [netlist.fresh() for _ in range(36)],
+    }
+
+
+def _idle(netlist: Netlist) -> dict[str, list[Any]]:
+    """A port that is not there."""
+    pins: dict[str, list[Any]] = {pin: ["0"] for pin in ("CLK", "CE", "RST", "OCE", "WE")}
+    return pins | {"AD": ["0"] * 14, "DI": ["0"] * 36, "DO": [netlist.fresh() for _ in range(36)]}
+
+
+def _numbers(parameters: dict[str, Any], side: str, place: str, mode: str = "") -> dict[str, int]:
+    """Width, write mode and output register of a port; its names end in `place` or `mode`."""
+    return {
+        f"WIDTH_{side}": int(parameters[f"BIT_WIDTH{place}"], 2),
+        f"MODE_{side}": int(parameters.get(f"WRITE_MODE{mode}", "0"), 2),
+        f"OUTREG_{side}": int(parameters.get(f"READ_MODE{mode}", "0"), 2),
+    }
+
+
+def _require_plain(netlist: Netlist, name: str, cell: Cell) -> None:
+    """BuildError where a block RAM is selected by an address, or reset without a clock."""
+    for pin, bits in cell["connections"].items():
+        tied = all(netlist.value(bit) == "0" for bit in bits)
+        if pin.startswith("BLKSEL") and not tied:
+            raise BuildError(f"block RAM {name} has a block select that is not tied: no model of that")
+        if pin.startswith("RESET") and cell["parameters"]["RESET_MODE"].strip() == "ASYNC" and not tied:
+            raise BuildError(f"block RAM {name} is reset without a clock: no model of that")
+
+
+def _content(parameters: dict[str, Any], byte: int) -> str:
+    """The bytes of a block RAM, as 9 bits each, highest first."""
+    found = []
+    for index in range(ROWS):
+        row = parameters.get(f"INIT_RAM_{index:02X}", "0").replace("x", "0").zfill(ROW_BYTES * byte)
+        found += [row[at : at + byte].zfill(9) for at in reversed(range(0, ROW_BYTES * byte, byte))]
+    return "".join(reversed(found))
+
+
+HANDLERS: dict[str, Handler] = {
+    "GND": _low,  # the constants first: block RAMs want to know them
+    "VCC": _high,
+    "IBUF": _drop_input,
+    "OBUF": _drop_output,
+    "TBUF": _drop_output,
+    **dict.fromkeys((*SINGLE, *SEPARATE, *DOUBLE), _block_ram),
+}

@@ -1,0 +1,80 @@
+"""iCE40: what the models of its cells cannot know, after synthesis (SB_...) and after routing (ICESTORM_...)."""
+
+from spikeveil.host.bitstream.netlist import Handler, Netlist
+
+PULLED_UP = frozenset({"CEN", "RCLKE", "WCLKE"})  # of a routed cell, when open; the other pins are pulled down
+
+
+def _drop_pad(netlist: Netlist, name: str) -> None:
+    netlist.pad(netlist.cells.pop(name), "PACKAGE_PIN", "D_IN_0", "D_OUT_0")
+
+
+def _feed_buffer(netlist: Netlist, name: str) -> None:
+    """A global buffer that the clock's pad or the PLL feeds by wires of its own, which nextpnr does not write."""
+    connections = netlist.cells[name]["connections"]
+    if not connections["USER_SIGNAL_TO_GLOBAL_BUFFER"]:
+        connections["USER_SIGNAL_TO_GLOBAL_BUFFER"] = [netlist.clock]
+
+
+def _drop_clock_pad(netlist: Netlist, name: str) -> None:
+    """A pad with a global buffer of its own, as Yosys leaves it."""
+    netlist.pad(netlist.cells.pop(name), "PACKAGE_PIN", "GLOBAL_BUFFER_OUTPUT", "D_OUT_0")
+
+
+def _lock_pll(netlist: Netlist, name: str) -> None:
+    """The simulator makes the clock itself. After routing the PLL's output is not written: see `_feed_buffer`."""
+    cell = netlist.cells.pop(name)
+    for port in netlist.ports.values():
+        if port["bits"] == [netlist.bit(cell, "PACKAGEPIN")]:
+            port["direction"] = "input"
+    netlist.join(netlist.bit(cell, "PLLOUTGLOBAL"), netlist.clock)
+    netlist.join(netlist.bit(cell, "LOCK"), "1")
+
+
+def _tie(netlist: Netlist, name: str) -> None:
+    netlist.tie(name, PULLED_UP)
+
+
+def _split_logic_cell(netlist: Netlist, name: str) -> None:
+    """A logic cell as two, its carry and the rest: some feed their LUT's output back into an input that only the carry
+    looks at, which a simulator would take for a loop."""
+    _tie(netlist, name)
+    cell = netlist.cells[name]
+    if int(cell["parameters"]["CARRY_ENABLE"], 2):
+        pins = {pin: bits for pin, bits in cell["connections"].items() if pin not in ("O", "LO")}
+        parameters = {**cell["parameters"], "LUT_INIT": "0" * 16, "DFF_ENABLE": "0"}
+        netlist.cells[f"{name}$carry"] = {**cell, "parameters": parameters, "connections": {**pins, "CLK": ["0"]}}
+        cell["parameters"]["CARRY_ENABLE"] = "0"
+        cell["connections"].pop("COUT", None)
+        cell["connections"]["CIN"] = ["0"]
+    table = cell["parameters"]["LUT_INIT"].zfill(16)
+    for index in range(4):
+        if all(table[15 - at] == table[15 - (at ^ 1 << index)] for at in range(16)):
+            cell["connections"][f"I{index}"] = ["0"]
+
+
+def _name_spram(netlist: Netlist, name: str) -> None:
+    """A routed SPRAM has a pin for every bit; the model has buses."""
+    _tie(netlist, name)
+    cell, buses = netlist.cells[name], {"ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "DATAOUT": 16}
+    pins = {pin: bits for pin, bits in cell["connections"].items() if pin.rpartition("_")[0] not in buses}
+    for bus, width in buses.items():
+        found = [netlist.bit(cell, f"{bus}_{index}") for index in range(width)]
+        spare = netlist.fresh if bus == "DATAOUT" else lambda: "0"
+        pins[bus] = [spare() if bit is None else bit for bit in found]
+    directions = {pin: "output" if pin == "DATAOUT" else "input" for pin in pins}
+    netlist.cells[name] = {**cell, "type": "SB_SPRAM256KA", "parameters": {}, "connections": pins}
+    netlist.cells[name]["port_directions"] = directions
+
+
+HANDLERS: dict[str, Handler] = {
+    "SB_IO": _drop_pad,
+    "SB_GB_IO": _drop_clock_pad,
+    "SB_PLL40_CORE": _lock_pll,
+    "SB_PLL40_PAD": _lock_pll,
+    "SB_GB": _feed_buffer,
+    "ICESTORM_PLL": _lock_pll,
+    "ICESTORM_LC": _split_logic_cell,
+    "ICESTORM_RAM": _tie,
+    "ICESTORM_SPRAM": _name_spram,
+}
