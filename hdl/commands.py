@@ -233,9 +233,11 @@ class Commands(wiring.Component):
         m.d.comb += [
             self.confirm.eq(confirms & ours),
         ]
-        m.d.sync += image_room.eq(self.image_bytes - Mux(at_start, 0, self.image_position))
+        m.d.sync += image_room.eq(self.image_bytes - self.image_position)
         image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
-        m.d.sync += [image_full.eq(left > image_room), input_full.eq(left > self.room)]
+        over = ~image_room[len(left) :].any() & (left > image_room[: len(left)])
+        m.d.sync += image_full.eq(Mux(at_start, left > self.image_bytes, over))
+        m.d.sync += input_full.eq(left > self.room)
         locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
         load = [locked, (~(at_start | at_image), Result.GAP), (image_full, Result.FULL)]
         self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])

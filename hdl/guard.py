@@ -158,10 +158,12 @@ class Guard(wiring.Component):
 
     def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
         """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""
-        row, step = Signal(index_bits(self.plan.i_rows)), Signal(16, init=1)
+        row, left = Signal(index_bits(self.plan.i_rows)), Signal(16)  # left: steps of the record that do not enter yet
         enters, last, whole, final = Signal(), Signal(), Signal(), Signal()  # final: the record's last step enters
         room = Signal()  # there was quota for one more step in the cycle before, and it is the same now
-        now, then = ((self.quota != inside + more) & (inside + more < (1 << len(inside)) - 1) for more in (0, 1))
+        low, high = self.quota[: len(inside)], self.quota[len(inside) :].any()
+        after = [(inside + more)[: len(inside)] for more in (0, 1)]
+        now, then = ((high | (low != count)) & ~count.all() for count in after)
         m.d.sync += room.eq(Mux(whole, then, now))
         m.d.comb += [
             enters.eq(self.open & ~self.start & room),
@@ -178,9 +180,9 @@ class Guard(wiring.Component):
         with m.If(self.reset | whole):
             m.d.sync += row.eq(0)
         with m.If(self.reset | (whole & final)):
-            m.d.sync += [step.eq(1), final.eq(record_steps == 1)]
+            m.d.sync += [left.eq(record_steps), final.eq(record_steps == 1)]
         with m.Elif(whole):
-            m.d.sync += [step.eq(step + 1), final.eq(step + 1 == record_steps)]
+            m.d.sync += [left.eq(left - 1), final.eq(left == 2)]
         return whole
 
     def _leave(self, m: Module, leaving: Signal) -> Signal:

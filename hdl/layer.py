@@ -86,7 +86,7 @@ class Layer(wiring.Component):
             inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold, queued=self.queued_steps
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            spec, lanes=self.lanes, load=self.layout, huge=self.huge
+            spec, lanes=self.lanes, load=self.layout, huge=self.huge, spaced=fold.fold > 1
         )
         m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=self.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)

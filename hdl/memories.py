@@ -5,17 +5,17 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl import ultraplus
 from spikeveil.hdl.spikes import index_bits, memory_depth
+from spikeveil.hdl.ultraplus import SPRAM_ADDRESS, SPRAM_DEPTH, SPRAM_WIDTH
 
 BLOCK_BITS = 1 << 14  # of an ECP5 block RAM, without its parity bits
 LEAST_DEPTH = 1 << 9
-SPRAM_ADDRESS, SPRAM_WIDTH = 14, 16  # bits, of an iCE40 UltraPlus' single-port RAM
-SPRAM_DEPTH = 1 << SPRAM_ADDRESS
 PARITY_FROM = 8  # a block that is so wide has a ninth bit for every eight
 UNCHECKED: dict[str, Any] = {"no_rw_check": 1}  # what is read in the cycle of its writing is undefined
 
@@ -81,23 +81,6 @@ def block_width(depth: int) -> int:
     """Bits of a word in one ECP5 block RAM of `depth` words, a power of two."""
     width = BLOCK_BITS // max(LEAST_DEPTH, depth)
     return width + width // 8 if width >= PARITY_FROM else width
-
-
-def single_port_ram(address: Value, data: Value, writes: Value, word: Signal) -> Instance:
-    """One RAM of an iCE40 UltraPlus: `word` is that at `address` a cycle later, unless it was written."""
-    return Instance(
-        "SB_SPRAM256KA",
-        i_ADDRESS=address,
-        i_DATAIN=data,
-        i_MASKWREN=Const(0b1111),
-        i_WREN=writes,
-        i_CHIPSELECT=Const(1),
-        i_CLOCK=ClockSignal(),
-        i_STANDBY=Const(0),
-        i_SLEEP=Const(0),
-        i_POWEROFF=Const(1),  # low is off
-        o_DATAOUT=word,
-    )
 
 
 class Banks(wiring.Component):
@@ -176,10 +159,11 @@ class Banks(wiring.Component):
             where.eq(Mux(writes, self.load.address, reads)),
             data.eq(word_of(self.load, len(self.word))),
         ]
-        if str(getattr(platform, "device", "")).startswith("iCE40UP"):
+        if ultraplus.present(platform):
             for base in range(0, len(data), SPRAM_WIDTH):
                 part = Signal(SPRAM_WIDTH, name=f"part_{base}")
-                m.submodules[f"words_{base}"] = single_port_ram(where, data[base : base + SPRAM_WIDTH], writes, part)
+                fields = data[base : base + SPRAM_WIDTH]
+                m.submodules[f"words_{base}"] = ultraplus.single_port_ram(where, fields, writes, part)
                 m.d.comb += word[base : base + SPRAM_WIDTH].eq(part)
         else:
             memory: Memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=UNCHECKED)

@@ -7,13 +7,15 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.encoder import Encoder
-from spikeveil.hdl.flipper import MIN_DEPTH
 from spikeveil.hdl.layer import Layer
 from spikeveil.hdl.pacer import Pacer
 from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.source import SEED_BITS, LfsrStream, TriviumStream
 from spikeveil.hdl.spikes import SpikeRow
 from spikeveil.pysim.spec import LayerSpec
+
+
+LEAST_AHEAD = 4  # rows of masks
 
 
 class Network(wiring.Component):
@@ -72,14 +74,14 @@ class Network(wiring.Component):
         for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
             m.submodules[f"encoder_{index}"] = encoder
-            layer = self._layer(m, index, spec)
+            layer = self._layer(m, index, spec, at_once=str(getattr(platform, "device", "")).startswith("iCE40"))
             wiring.connect(m, head, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
             head, lanes = layer.o, layer.scan
         wiring.connect(m, head, tail)
         return m
 
-    def _layer(self, m: Module, index: int, spec: LayerSpec) -> Layer:
+    def _layer(self, m: Module, index: int, spec: LayerSpec, *, at_once: bool) -> Layer:
         plan = self.plan
         layer = Layer(
             spec,
@@ -99,7 +101,9 @@ class Network(wiring.Component):
                 layer.load.data.eq(self.load.data),
             ]
         if spec.flip is not None:
-            m.submodules[f"words_{index}"] = words = self._words(m, index, plan.per_beat(index) * spec.flip.bits)
+            m.submodules[f"words_{index}"] = words = self._words(
+                m, index, plan.per_beat(index) * spec.flip.bits, at_once
+            )
             wiring.connect(m, words.o, layer.words)
             m.d.comb += [
                 words.open.eq(self.open),
@@ -109,17 +113,17 @@ class Network(wiring.Component):
         return layer
 
     def _buffers(self, index: int) -> dict[str, int]:
-        """On the fixed cadence three steps are inside a stage at most, and masks have time."""
+        """On the fixed cadence two steps are inside a stage at most, and masks have time."""
         if self.plan.schedule == "fast":
             return {}
-        return {"buffered_steps": 2, "queued_steps": 3, "ahead": max(MIN_DEPTH, self.plan.each[index].fold)}
+        return {"buffered_steps": 2, "queued_steps": 2, "ahead": max(LEAST_AHEAD, self.plan.each[index].fold)}
 
-    def _words(self, m: Module, index: int, width: int) -> LfsrStream | TriviumStream:
+    def _words(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
         """The word source of layer `index`, with its share of the lease."""
         if self.plan.source == "lfsr":
             lfsr = LfsrStream(width)
             m.d.comb += lfsr.seed.eq(self.seeds.word_select(self.plan.spec.flipped.index(index), SEED_BITS))
             return lfsr
-        trivium = TriviumStream(width, layer=index)
+        trivium = TriviumStream(width, layer=index, at_once=at_once)
         m.d.comb += [trivium.key.eq(self.key), trivium.lease.eq(self.lease), trivium.record.eq(self.record)]
         return trivium

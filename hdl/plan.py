@@ -5,9 +5,10 @@ from functools import cached_property
 from typing import Literal
 
 from spikeveil.hdl import lanes as cycles
-from spikeveil.hdl.memories import SPRAM_DEPTH, SPRAM_WIDTH, Write
+from spikeveil.hdl.memories import Write
 from spikeveil.hdl.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
 from spikeveil.hdl.spikes import PotentialRow, SpikeRow, index_bits, rows
+from spikeveil.hdl.ultraplus import SPRAM_DEPTH, SPRAM_WIDTH
 from spikeveil.pysim import checks
 from spikeveil.pysim import image as images
 from spikeveil.pysim.lanes import MAX_LANES, LayerLanes, alike

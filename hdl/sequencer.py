@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -34,7 +34,7 @@ class Sequencer(wiring.Component):
     """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
 
     A step of s events takes rows * max(least, s) cycles, then one to start the next and as many idle ones as bring a
-    row's visits at least `distance` cycles apart. A row with fewer than `least` events begins with empty work. Meanwhile the events of later steps are taken in, up to the
+    row's visits at least `distance` cycles apart. A row with fewer than `least` events ends with empty work. Meanwhile the events of later steps are taken in, up to the
     buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, and from there
     to its last event the row never pauses. `last_row`: the row that starts, or is under way, is a step's last; `final`:
     a record's. `o` follows three
@@ -72,14 +72,14 @@ class Sequencer(wiring.Component):
         depth = 1 << index_bits(self.capacity)
         memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=UNCHECKED)
         m.submodules.events = memory
-        m.submodules.steps = steps = SyncFIFOBuffered(width=1 + depth.bit_length(), depth=self.queued)
+        m.submodules.steps = steps = SyncFIFO(width=1 + depth.bit_length(), depth=self.queued)
         write, place = memory.write_port(), Signal(range(depth))
         event = read(m, memory, place)
         freed = self._play(m, steps, place, event)
         self._collect(m, steps, write, freed, depth)
         return m
 
-    def _collect(self, m: Module, steps: SyncFIFOBuffered, write: Any, freed: Any, depth: int) -> None:
+    def _collect(self, m: Module, steps: SyncFIFO, write: Any, freed: Any, depth: int) -> None:
         """Events into the circular buffer; at the end of a step, its length into the queue of steps."""
         count, used = Signal(range(depth + 1)), Signal(range(depth + 1))
         stored = Signal()
@@ -97,7 +97,7 @@ class Sequencer(wiring.Component):
         with m.Elif(stored):
             m.d.sync += count.eq(count + 1)
 
-    def _play(self, m: Module, steps: SyncFIFOBuffered, place: Signal, event: Signal) -> Signal:
+    def _play(self, m: Module, steps: SyncFIFO, place: Signal, event: Signal) -> Signal:
         """The rows of the step in hand; returns whether an event has been played for the last time."""
         count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal.like(place)
         active, record_end, inside = Signal(), Signal(), Signal()
@@ -106,10 +106,11 @@ class Sequencer(wiring.Component):
         work: Any = Signal(Work(weights=self.inputs * self.rows))
         issue, empty, step_done = Signal(), Signal(), Signal()
         freed, last_row = Signal(), self.last_row
+        spare = Signal(range(self.least + 1))  # cycles of a row without an event
 
         m.d.comb += [
             last_row.eq(row == self.rows - 1),
-            empty.eq((count == 0) if self.least == 1 else (left >= count)),
+            empty.eq((count == 0) if self.least == 1 else (left < spare)),
             issue.eq(active & (inside | self.grant)),
             self.started.eq(issue & ~inside),
             self.final.eq(last_row & record_end),
@@ -131,7 +132,7 @@ class Sequencer(wiring.Component):
         with m.If(step_done):
             m.d.sync += [row.eq(0), active.eq(0), fresh.eq(record_end)]
             m.d.sync += [begin.eq(begin + count), place.eq(begin + count)]
-        self._start(m, steps, active, step_done, count, left, record_end)
+        self._start(m, steps, active, step_done, count, left, spare, record_end)
         self._address(m, event, work)
         return freed
 
@@ -139,7 +140,9 @@ class Sequencer(wiring.Component):
         """Cycles of a row with `count` events, less one."""
         return Mux(count < self.least, self.least - 1, count - 1)
 
-    def _start(self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, end: Any) -> None:
+    def _start(
+        self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, spare: Any, end: Any
+    ) -> None:
         """Take the next step from the queue, not before its rows' potentials are written."""
         idle = max(0, self.distance - self.rows * self.least - 1)
         rested = Signal()
@@ -152,6 +155,8 @@ class Sequencer(wiring.Component):
             length = steps.r_data[:-1]
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
             m.d.sync += left.eq(self._longest(length))
+            if self.least > 1:
+                m.d.sync += spare.eq(Mux(length < self.least, self.least - length, 0))
 
     def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""

@@ -42,7 +42,7 @@ class TriviumStream(wiring.Component):
 
     `open` (one cycle) starts record `record` of `lease`; `next_record` (one cycle) drops what is left of the
     stream and starts the next record's; after record 2^32 - 1, the last that an IV can name, no word comes until the
-    next `open`. `key` and `lease` must stay as they are while the lease is open.
+    next `open`. `key` and `lease` must stay as they are while the lease is open. `at_once` as in `Trivium`.
     """
 
     open: Signal
@@ -52,8 +52,8 @@ class TriviumStream(wiring.Component):
     next_record: Signal
     o: stream.Interface
 
-    def __init__(self, width: int, *, layer: int) -> None:
-        self.width, self.layer = width, layer
+    def __init__(self, width: int, *, layer: int, at_once: bool = False) -> None:
+        self.width, self.layer, self.at_once = width, layer, at_once
         super().__init__(
             {
                 "open": In(1),
@@ -67,7 +67,7 @@ class TriviumStream(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.trivium = trivium = Trivium(self.width)
+        m.submodules.trivium = trivium = Trivium(self.width, at_once=self.at_once)
         record, start, ended = Signal(RECORD_BITS), Signal(), Signal()
         with m.If(self.open):
             m.d.sync += [record.eq(self.record), ended.eq(0)]

@@ -21,7 +21,7 @@ class Trivium(wiring.Component):
     - `start` (one cycle, dominant) loads `key` and `iv`, which must stay as they are until `o` is valid. They are the
       numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.trivium.number`). The payload that `o` offered
       is withdrawn.
-    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2) after `start` and offers a payload a cycle from
+    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2, or 1152 / width + 2) after `start` and offers a payload a cycle from
       then on, out of a register. Before the first `start`, after reset and during key setup it is not valid.
 
     Starting twice with one key and IV gives the same keystream twice: whoever starts must never do so.
@@ -30,6 +30,9 @@ class Trivium(wiring.Component):
     zeros before them as make load and warm-up together a whole number of cycles; in a cycle that is both, the low
     bits are loaded and the high ones computed. That is exact for every width: no computed bit depends on one that
     entered less than 66 clocks before.
+
+    `at_once`: load key and IV in one cycle instead, where `width` divides the warm-up. That is a choice before each bit of
+    the state: free where a flip-flop has a table of its own to spare (iCE40), and dear where it has none.
     """
 
     key: Signal
@@ -37,9 +40,10 @@ class Trivium(wiring.Component):
     start: Signal
     o: stream.Interface
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, at_once: bool = False) -> None:
         self.width = checks.integer("Trivium width", width, 1, MAX_WIDTH)
-        self.setup_cycles = (load_bits(self.width) + WARM_UP) // self.width
+        self.at_once = at_once and WARM_UP % self.width == 0
+        self.setup_cycles = ((0 if self.at_once else load_bits(self.width)) + WARM_UP) // self.width
         super().__init__(
             {"key": In(KEY_BITS), "iv": In(KEY_BITS), "start": In(1), "o": Out(stream.Signature(self.width))}
         )
@@ -64,7 +68,7 @@ class Trivium(wiring.Component):
     def _registers(self, m: Module, step: Signal, setup: Signal, cycle: Signal) -> Value:
         """The three registers, bit 0 the oldest, `width` clocks each `step`; what they add up to is the keystream."""
         a, b, c = (Signal(register.length, name=name) for name, register in (("a", A), ("b", B), ("c", C)))
-        loading = self._loading(m, setup, cycle)
+        loading = Const(0, self.width) if self.at_once else self._loading(m, setup, cycle)
         from_a, from_b, from_c = (self._given(register, state) for register, state in ((A, a), (B, b), (C, c)))
         for state, register, (linear, product), bits in (
             (a, A, from_c, [self.key[entry_bit(place)] for place in range(KEY_BITS)]),
@@ -72,9 +76,14 @@ class Trivium(wiring.Component):
             (c, C, from_b, list(Const(ONES, C.length))),
         ):
             own = state[register.length - register.own :][: self.width]
-            entering = (loading & self._chunk(m, cycle, bits)) | (~loading & (linear ^ product ^ own))
+            entering = linear ^ product ^ own
+            if not self.at_once:
+                entering = (loading & self._chunk(m, cycle, bits)) | (~loading & entering)
             with m.If(step):
                 m.d.sync += state.eq(Cat(state, entering)[self.width :])
+            if self.at_once:
+                with m.If(self.start):
+                    m.d.sync += state.eq(Cat(Const(0, register.length - len(bits)), bits))
         return from_a[0] ^ from_b[0] ^ from_c[0]
 
     def _given(self, register: Register, state: Signal) -> tuple[Value, Value]:

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_a_device_computes_the_network_that_it_was_given(kind: str, lanes: int, 
     run(dut, bench)
 
 
-def odd_image(spec: NetworkSpec, lanes: int) -> bytes:
+def odd_image(spec: NetworkSpec, lanes: Sequence[LayerLanes]) -> bytes:
     """An image of `spec` whose thresholds are noise: half of them lie below 1, which no specification has."""
     content, at = bytearray(image.to_bytes(spec, lanes)), 0
     for section in image.sections(spec, lanes):
@@ -154,8 +155,9 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
     threshold = np.full(8, 9) if each else 9
     first = LayerSpec(rng.integers(-8, 8, (8, 20)), threshold, Leak.shift(2), state_bits=6, weight_bits=4)
     spec = NetworkSpec([first, LayerSpec(rng.integers(-8, 8, (4, 8)), 5, state_bits=5, flip=FlipSpec(1, 3))])
-    plan, content = Plan(spec, lanes=lanes, loadable=True), odd_image(spec, lanes)
-    held = image.from_bytes(spec, lanes, content)
+    plan = Plan(spec, lanes=lanes, loadable=True)
+    content = odd_image(spec, plan.each)
+    held = image.from_bytes(spec, plan.each, content)
     lowest = [int(np.min(np.asarray(layer.threshold))) for layer in held.layers]
     assert min(lowest) < 1
     dut: Any = Device(plan)
@@ -169,14 +171,14 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
         seen = await play(ctx, dut.core, plan, opening, (12 + plan.slots + 2) * plan.cadence)
         found = seen.rows(plan, 4)
         np.testing.assert_array_equal(found, opening.golden(Plan(held, lanes=lanes)))
-        np.testing.assert_array_equal(found, by_the_twin(spec, lanes, content, opening))
+        np.testing.assert_array_equal(found, by_the_twin(spec, plan.each, content, opening))
 
     run(dut, bench)
 
 
-def by_the_twin(spec: NetworkSpec, lanes: int, content: bytes, opening: Opening) -> Any:
+def by_the_twin(spec: NetworkSpec, each: tuple[LayerLanes, ...], content: bytes, opening: Opening) -> Any:
     """What the twin of the whole device releases with that image."""
-    device = Twin(spec, describe(spec, lanes=lanes, loadable=True))
+    device = Twin(spec, describe(spec, layers=each, loadable=True))
     for at in range(0, len(content), 100):
         device.receive(pack(Kind.LOAD, 1, content[at : at + 100], position=at))
     (sealed,) = device.receive(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))

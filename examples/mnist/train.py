@@ -33,7 +33,7 @@ from spikeveil.pysim.storage import write_whole
 
 STEPS, HIDDEN, GROUP = 16, 256, 4
 EPSILON, FLIP_BITS, DELTA = 1.0, 8, 1e-5
-WEIGHT_BITS = (8, 4)
+WEIGHT_BITS, STATE_BITS = (8, 4), 12
 RARELY = 1e-3  # an input cap may bind in at most this share of the training steps
 BLOCK = 1000  # records that are evaluated at once
 
@@ -48,7 +48,7 @@ def train(data: Dataset, recipe: Recipe) -> SpikingNetwork:
 def integers(network: SpikingNetwork, data: Dataset, bits: int, recipe: Recipe) -> NetworkSpec:
     """The network trained on with weights of `bits` bits, its input caps and its output flipper set."""
     encode = encoder("rate", STEPS, data.maximum)
-    twin = quantised(network, encode(data.train_images[:CALIBRATION]), weight_bits=bits)
+    twin = quantised(network, encode(data.train_images[:CALIBRATION]), weight_bits=bits, state_bits=STATE_BITS)
     _follow(twin, data, recipe, f"{bits} bits")
     spec = specification(twin, flip=FlipSpec.for_epsilon(EPSILON, FLIP_BITS))
     x = encode(data.train_images[: 2 * BLOCK])
