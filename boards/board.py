@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from spikeveil.boards.chips import Chip, chip
 from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
+from spikeveil.hdl.plan import Plan
 from spikeveil.pysim import checks
+from spikeveil.pysim.unpack import events
 
 PLLS = ("none", "core", "pad")
 CLOCKS_A_BIT = 4  # of the UART, at least
@@ -60,6 +62,17 @@ class Board:
     def input_hz(self) -> int:
         """The frequency of the clock that the board supplies."""
         return int(self.platform().default_clk_frequency)
+
+    def suited(self, plan: Plan) -> Plan:
+        """The plan as this board builds it: single-port RAMs for loaded weights where the chip has them, and no engine
+        for input indices where steps of one length are bitmaps in any case.
+        """
+        private = plan.schedule == "private"
+        return replace(
+            plan,
+            spram=self.chip.spram if plan.loadable else 0,
+            tagged=plan.tagged and not (private and events(plan.spec) is None),
+        )
 
     def dividers(self) -> Ice40Pll | Ecp5Pll | None:
         """The PLL's settings; None without one. ValueError where the clock cannot be had."""

@@ -8,9 +8,7 @@ from spikeveil.boards.board import Board
 def platform() -> Any:
     from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-    board = ICEBreakerPlatform()
-    board.add_resources(board.break_off_pmod[:1])  # a third light, on the section that can be broken off
-    return board
+    return ICEBreakerPlatform()
 
 
 BOARD = Board(
@@ -20,6 +18,7 @@ BOARD = Board(
     clock_hz=24_000_000,
     pll="pad",
     baud=3_000_000,
+    leds=1,  # the others would take cells that a large network needs
     buffer=512,
     loader=("iceprog", "-S", "{}"),
     flasher=("iceprog", "{}"),

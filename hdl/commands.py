@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.guard import Offer
 from spikeveil.hdl.replies import Answer
 from spikeveil.hdl.turning import BYTES, Turning
-from spikeveil.pysim.link import TAGGED_FORMAT, Kind, Result, header_bytes
+from spikeveil.pysim.link import Kind, Result, header_bytes
 
 CODE_BITS = 4
 COMMANDS = [kind for kind in Kind if kind < 1 << CODE_BITS]
@@ -68,7 +68,7 @@ class Commands(wiring.Component):
       `session`, `start` as there. Nothing else is told to it, and all of it out of registers.
     - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
       nothing can be loaded.
-    - Inbox: `input` and `room`. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
+    - Inbox: `input` and `room`. Of the input formats the first `formats` are taken. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
       `Turning` does. `tagged`: the lease's format is 1.
     - Outbox: `turn`, `claim`, `confirm` and `again` as there.
 
@@ -110,8 +110,8 @@ class Commands(wiring.Component):
     confirm: Signal
     again: Signal
 
-    def __init__(self, *, secret_bytes: int, image_bytes: int, window: int) -> None:
-        self.secret_bytes, self.image_bytes = secret_bytes, image_bytes
+    def __init__(self, *, secret_bytes: int, image_bytes: int, window: int, formats: int = 2) -> None:
+        self.secret_bytes, self.image_bytes, self.formats = secret_bytes, image_bytes, formats
         byte = stream.Signature(8)
         guard = {
             "offer": Out(Offer()),
@@ -244,7 +244,7 @@ class Commands(wiring.Component):
         self._case(m, body, Kind.STATUS, Phase.ANSWER, [])
         self._case(m, body, Kind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
         self._case(m, body, Kind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
-        form = [(body.fields[-8:] > TAGGED_FORMAT, Result.MALFORMED)]
+        form = [(body.fields[-8:] >= self.formats, Result.MALFORMED)]
         m.d.sync += [self.forget.eq(0), self.close.eq(0)]
         self._case(m, body, Kind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
         held = [closed, (~at_input, Result.GAP), (input_full, Result.FULL)]

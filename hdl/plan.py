@@ -32,6 +32,7 @@ class Plan:
     - `loadable`: weights, biases and thresholds come as an image (`pysim.image`) after power-on; of those in
       `spec` nothing is built in. Widths are those that any image might need.
     - `spram`: single-port RAMs (iCE40 UltraPlus) for the weights of a loadable network, the largest layer's first.
+    - `tagged`: input steps may come as format 1 (docs/protocol.md), which takes a bitmap and an engine of its own.
 
     ValueError where the network is not private and `unsafe` is not set, where the specified cadence is shorter than
     the worst case of these lanes, or where a loadable network's numbers do not fit an image or its potentials 32 bits.
@@ -44,6 +45,7 @@ class Plan:
     unsafe: bool = False
     loadable: bool = False
     spram: int = 0
+    tagged: bool = True
 
     def __post_init__(self) -> None:
         checks.integer("lanes", self.lanes, 1, MAX_LANES)
@@ -54,6 +56,7 @@ class Plan:
             images.worst_case(self.spec)
         if checks.integer("spram", self.spram, 0, 64) and not self.loadable:
             raise ValueError("spram must be 0 where no weights are loaded: such RAMs are empty after power-on")
+        checks.flag("tagged", self.tagged)
         asked = self.spec.cadence
         if self.schedule == "private" and asked is not None and asked < self.worst_case:
             raise ValueError(

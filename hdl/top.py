@@ -47,6 +47,7 @@ def identity(plan: Plan, *, clock_hz: int, window: int = DEFAULT_BUFFER, outbox:
         Trait.PRIVATE: private,
         Trait.LFSR: plan.source == "lfsr",
         Trait.POTENTIALS: last.readout,
+        Trait.BITMAPS: not plan.tagged,
     }
     return Identity(
         fingerprint=bytes.fromhex(plan.spec.fingerprint),
@@ -148,6 +149,7 @@ class Top(wiring.Component):
             secret_bytes=secret_bytes(self.plan.source, len(self.plan.spec.flipped)),
             image_bytes=self.identity.image,
             window=self.identity.window,
+            formats=2 if self.plan.tagged else 1,
         )
         wiring.connect(m, receiver.o, commands.i)
         wiring.connect(m, replies.o, sender.i)

@@ -38,7 +38,7 @@ class Unpacker(wiring.Component):
     `record_end` never.
 
     `clear` (one cycle, dominant) and reset drop what is inside; the next byte begins a step. `tagged` must stay as
-    it is from then on. ValueError where a step has more inputs than an index of two bytes can name.
+    it is from then on, and low where the plan is not `tagged`. ValueError where a step has more inputs than an index of two bytes can name.
     """
 
     i: stream.Interface
@@ -48,6 +48,7 @@ class Unpacker(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.inputs = checks.integer("inputs of a device", plan.spec.inputs, 1, MOST_INPUTS)
+        self.any_format = plan.tagged
         self.rows = plan.i_rows
         super().__init__(
             {
@@ -83,7 +84,8 @@ class Unpacker(wiring.Component):
                     with m.If(whole):
                         self._show(m, Mux(half, Cat(low, self.i.payload), self.i.payload), last)
                         m.d.sync += [place.eq(after), phase.eq(Mux(last, Phase.COUNT, Phase.BITMAP))]
-        self._indices(m, phase, place, after, low, half)
+        if self.any_format:
+            self._indices(m, phase, place, after, low, half)
         with m.If(self.clear):
             m.d.sync += [phase.eq(Phase.COUNT), place.eq(0), half.eq(0), self.o.valid.eq(0)]
         return m

@@ -57,6 +57,7 @@ class Trait(IntFlag):
     PRIVATE = 2
     LFSR = 4
     POTENTIALS = 8
+    BITMAPS = 16
 
 
 class State(IntFlag):

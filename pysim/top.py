@@ -27,6 +27,7 @@ def describe(
     clock: int = 12_000_000,
     cadence: int = 0,
     layers: tuple[LayerLanes, ...] | None = None,
+    tagged: bool = True,
 ) -> Identity:
     """The identity of a device built from `spec`; without `layers`, all have `lanes` lanes."""
     readout = spec.layers[-1].readout
@@ -36,6 +37,7 @@ def describe(
         Trait.PRIVATE: private,
         Trait.LFSR: source == "lfsr",
         Trait.POTENTIALS: readout,
+        Trait.BITMAPS: not tagged,
     }
     return Identity(
         fingerprint=bytes.fromhex(spec.fingerprint),
@@ -169,7 +171,7 @@ class Device:
         return Result.OK if whole else Result.MISMATCH
 
     def _open_lease(self, message: Message) -> Result:
-        if message["format"] > link.TAGGED_FORMAT:
+        if message["format"] > (link.FIXED_FORMAT if Trait.BITMAPS in self.identity.flags else link.TAGGED_FORMAT):
             return Result.MALFORMED
         offer = Offer(*(message[name] for name in ("lease", "session", "quota", "record_steps")))
         result = self._guard.open_lease(offer, message.data, loaded=self._weights is not None)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from spikeveil.pysim import checks
 from spikeveil.pysim.link import BITMAP, FIXED_FORMAT, TAGGED_FORMAT
+from spikeveil.pysim.spec import NetworkSpec
 
 MAX_EVENTS = BITMAP - 1
 
@@ -100,3 +101,10 @@ def shortest(steps: NDArray[np.bool_]) -> bytes:
         count = int(step.sum())
         parts.append(padded(step[None], count) if count <= most and inputs < 1 << 16 else b"\xff" + bitmaps(step[None]))
     return b"".join(parts)
+
+def events(spec: NetworkSpec) -> int | None:
+    """The indices that a private step of format 1 has; None where a bitmap is as short."""
+    cap = spec.layers[0].input_cap
+    if cap is None or cap > MAX_EVENTS or spec.inputs >= 1 << 16:
+        return None
+    return cap if 1 + cap * index_bytes(spec.inputs) < bitmap_bytes(spec.inputs) else None

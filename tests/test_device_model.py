@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikeveil.host.device.encoding import encode, events
+from spikeveil.host.device.encoding import encode
+from spikeveil.pysim.unpack import events
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, LfsrSource, Network, NetworkSpec, TriviumSource, image
 from spikeveil.pysim import pack as packing
 from spikeveil.pysim import unpack as steps_of

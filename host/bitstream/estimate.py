@@ -75,7 +75,7 @@ def estimate(plan: Plan, board: Board) -> Estimate:
     family = board.chip.family
     if family not in FITS:
         raise ValueError(f"board {board.name} cannot be estimated: no build of {family} is in the calibration")
-    fit = FITS[family]
+    fit, plan = FITS[family], board.suited(plan)
     resources = {
         name: Figure(round(float(np.dot(fit[name]["weights"], values))), float(fit[name]["error"]))
         for name, values in features(plan, family).items()

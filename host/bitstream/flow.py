@@ -73,6 +73,7 @@ class Build:
         """The build of a plan on a board, under `base` or the cache folder. BuildError where a tool is missing."""
         for tool in tools.of_family(board.chip.family):
             tools.require(tool)
+        plan = board.suited(plan)
         return cls(plan, board, (base or build_folder()) / digest(plan, board))
 
     @property

@@ -106,7 +106,8 @@ class Campaign:
         lease = self.payment.lease(len(pending), secret, f"{device.identity.lanes} lanes, {device.name}"[:200])
         self.granted.append(lease)
         self.results.sending(pending)
-        format, data = encode(self.records[pending], self.results.spec, private=device.private_schedule)
+        how = {"private": device.private_schedule, "bitmaps_only": device.bitmaps_only}
+        format, data = encode(self.records[pending], self.results.spec, **how)
         due = len(pending) * steps * device.identity.output_bytes
         stream = Stream(device.link, device.identity, system.randbits(32), data, due)
         received = 0

@@ -75,6 +75,11 @@ class Device:
         """Whether steps leave on a fixed cadence."""
         return Trait.PRIVATE in self.identity.flags
 
+    @property
+    def bitmaps_only(self) -> bool:
+        """Whether input steps may come as bitmaps alone."""
+        return Trait.BITMAPS in self.identity.flags
+
     def identify(self) -> Identity:
         """What the device says it is, asked again. DeviceOther where it is not what it was."""
         found = self._identify()

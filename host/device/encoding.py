@@ -6,17 +6,22 @@ from numpy.typing import NDArray
 from spikeveil.pysim.layer import cap_inputs
 from spikeveil.pysim.link import FIXED_FORMAT, TAGGED_FORMAT
 from spikeveil.pysim.spec import NetworkSpec
-from spikeveil.pysim.unpack import MAX_EVENTS, bitmap_bytes, bitmaps, index_bytes, padded, shortest
+from spikeveil.pysim.unpack import bitmaps, events, padded, shortest
 
 
-def encode(spikes: NDArray[np.bool_], spec: NetworkSpec, *, private: bool) -> tuple[int, bytes]:
+def encode(
+    spikes: NDArray[np.bool_], spec: NetworkSpec, *, private: bool, bitmaps_only: bool = False
+) -> tuple[int, bytes]:
     """The format and the bytes of the records (records, steps, inputs).
 
     private: bitmaps, or as many indices as the first layer's `input_cap`, padded, where those are shorter: the choice
     depends on the specification alone. The spikes beyond the cap, which the core would drop, are left out. Otherwise
-    the shorter of all bitmaps and, step by step, the shorter of indices and bitmap.
+    the shorter of all bitmaps and, step by step, the shorter of indices and bitmap. bitmaps_only: the device takes no
+    other.
     """
     steps = spikes.reshape(-1, spec.inputs)
+    if bitmaps_only:
+        return FIXED_FORMAT, bitmaps(steps)
     if private:
         cap = events(spec)
         if cap is None:
@@ -25,10 +30,3 @@ def encode(spikes: NDArray[np.bool_], spec: NetworkSpec, *, private: bool) -> tu
     fixed, tagged = bitmaps(steps), shortest(steps)
     return (TAGGED_FORMAT, tagged) if len(tagged) < len(fixed) else (FIXED_FORMAT, fixed)
 
-
-def events(spec: NetworkSpec) -> int | None:
-    """The indices that a private step of format 1 has; None where a bitmap is as short."""
-    cap = spec.layers[0].input_cap
-    if cap is None or cap > MAX_EVENTS or spec.inputs >= 1 << 16:
-        return None
-    return cap if 1 + cap * index_bytes(spec.inputs) < bitmap_bytes(spec.inputs) else None
