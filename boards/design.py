@@ -79,7 +79,7 @@ def ice40(pll: Ice40Pll, clock: Any, locked: Signal, *, core: Any = None, pad: A
         p_FILTER_RANGE=Const(pll.filter_range, 3),
         i_RESETB=Const(1),
         i_BYPASS=Const(0),
-        o_PLLOUTGLOBAL=clock,
+        o_PLLOUTCORE=clock,  # to any global buffer: the own one of PLLOUTGLOBAL is one of the four that resets can use
         o_LOCK=locked,
         **source,
     )

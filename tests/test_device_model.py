@@ -264,7 +264,7 @@ def test_strange_bodies_get_their_result(body: bytes, result: Result) -> None:
 def test_an_image_is_loaded_in_order_and_sealed() -> None:
     other = NetworkSpec([replace(HIDDEN, weights=-HIDDEN.weights + 1), LAST])
     device = Device(SPEC, describe(SPEC, loadable=True))
-    host, content = Host(device), image.to_bytes(other, 16)
+    host, content = Host(device), image.to_bytes(other, device.identity.layers)
     assert device.identity.image == len(content)
     assert host.open() is Result.UNLOADED
     crc = zlib.crc32(content)

@@ -26,7 +26,7 @@ READOUT = NetworkSpec(
     ]
 )
 CLOCK = 12_000_000
-ANSWERED = 400  # cycles in which any answer begins to leave
+ANSWERED = 900
 KEY = bytes(range(60, 70))
 
 

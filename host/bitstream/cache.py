@@ -13,7 +13,7 @@ from spikeveil.host.bitstream import tools
 from spikeveil.pysim import spec as spec_module
 
 KEEP = 64  # builds in the cache
-FLOW_FILES = ("flow.py", "outreg.py", "recipes.py")
+FLOW_FILES = ("flow.py", "outreg.py", "recipes.py", "roles.py")
 
 
 def build_folder() -> Path:

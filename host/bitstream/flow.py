@@ -19,6 +19,7 @@ from spikeveil.host.bitstream.cache import KEEP, build_folder, digest
 from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.outreg import absorb
 from spikeveil.host.bitstream.recipes import RECIPES, Recipe, flip_flops, used
+from spikeveil.host.bitstream.roles import part
 
 FULL = ("no BELs remaining", "nable to place", "failed to place")  # what nextpnr says of a full chip
 STEP_FILE = "step.json"
@@ -167,9 +168,10 @@ class Build:
         ]
         (folder / "synth.ys").write_text("\n".join([*lines, ""]))
         tools.run(tools.YOSYS, ["-q", "-l", "yosys.log", "synth.ys"], folder, "synth.log")
-        if self.board.chip.family == "ecp5":
+        change = {"ecp5": absorb, "ice40": part}.get(self.board.chip.family)
+        if change is not None:
             netlist = json.loads((folder / "top.json").read_text())
-            absorb(netlist["modules"]["top"])
+            change(netlist["modules"]["top"])
             (folder / "top.json").write_text(json.dumps(netlist))
 
     def _count(self, folder: Path) -> None:
