@@ -31,10 +31,10 @@ def by_row(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, Any]
 class Accumulator(wiring.Component):
     """Adds one weight to each of `lanes` sums a cycle, exactly.
 
-    `sums` (lane 0 lowest) holds the row's W x four cycles after the `work` marked last, for one cycle. The weight memory
-    (`hdl.memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to reset: a row starts
-    afresh with its first work. With `load`, the memory starts empty and is written through that port, as memory 0;
-    `spec` then only says how wide everything is. `huge` as in `Banks`.
+    `sums` (lane 0 lowest) holds the row's W x four cycles after the `work` marked last, for one cycle. The weight
+    memory (`hdl.memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to reset: a
+    row starts afresh with its first work. With `load`, the memory starts empty and is written through that port, as
+    memory 0; `spec` then only says how wide everything is. `huge` as in `Banks`.
 
     `spaced` promises that a row whose first work is empty has more of it, and no other: on an iCE40 UltraPlus the sums
     of a `huge` layer then grow in its multipliers, where they fit.

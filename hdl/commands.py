@@ -68,8 +68,8 @@ class Commands(wiring.Component):
       `session`, `start` as there. Nothing else is told to it, and all of it out of registers.
     - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
       nothing can be loaded.
-    - Inbox: `input` and `room`. Of the input formats the first `formats` are taken. `input_byte` and `turn_input` tell the position, the bytes taken since `start`, as
-      `Turning` does. `tagged`: the lease's format is 1.
+    - Inbox: `input` and `room`. Of the input formats the first `formats` are taken. `input_byte` and `turn_input` tell
+      the position, the bytes taken since `start`, as `Turning` does. `tagged`: the lease's format is 1.
     - Outbox: `turn`, `claim`, `confirm` and `again` as there.
 
     Reset drops the body in hand.
@@ -287,8 +287,8 @@ class Commands(wiring.Component):
         *done: Any,
         registered: Sequence[Any] = (),
     ) -> None:
-        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`; what is
-        `registered` happens a cycle later.
+        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`;
+        what is `registered` happens a cycle later.
         """
         if kind in (Kind.LOAD, Kind.SEAL) and not self.image_bytes:
             return

@@ -16,11 +16,11 @@ MIN_DEPTH = 16  # rows of masks kept ready
 class Flipper(wiring.Component):
     """Compares the words of `words` with the flip threshold and lines up the results as rows of masks.
 
-    A beat of `words` is `per_beat` words of `flip.bits` bits, the first one lowest; word j decides draw j, and a
-    step of `neurons` draws fills ceil(neurons / lanes) rows, the last one partly. Masks are made ahead, up to one
-    step or 16 rows (or `ahead` rows), at `per_beat` draws a cycle; the first row is ready four cycles after its last word. Words
-    that `flush` (one cycle, dominant) or reset finds inside are lost, and the next word is draw 0 of a step.
-    `added` is high for each row that enters the queue behind `masks`.
+    A beat of `words` is `per_beat` words of `flip.bits` bits, the first one lowest; word j decides draw j, and a step
+    of `neurons` draws fills ceil(neurons / lanes) rows, the last one partly. Masks are made ahead, up to one step or 16
+    rows (or `ahead` rows), at `per_beat` draws a cycle; the first row is ready four cycles after its last word. Words
+    that `flush` (one cycle, dominant) or reset finds inside are lost, and the next word is draw 0 of a step. `added` is
+    high for each row that enters the queue behind `masks`.
     """
 
     words: stream.Interface
@@ -28,9 +28,7 @@ class Flipper(wiring.Component):
     flush: Signal
     added: Signal
 
-    def __init__(
-        self, flip: FlipSpec, *, neurons: int, lanes: int, per_beat: int, ahead: int | None = None
-    ) -> None:
+    def __init__(self, flip: FlipSpec, *, neurons: int, lanes: int, per_beat: int, ahead: int | None = None) -> None:
         self.flip, self.neurons, self.lanes, self.per_beat = flip, neurons, lanes, per_beat
         self.depth = max(MIN_DEPTH, rows(neurons, lanes)) if ahead is None else ahead
         super().__init__(

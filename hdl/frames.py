@@ -62,12 +62,13 @@ class Checksum(wiring.Component):
 class FrameReceiver(wiring.Component):
     """Bytes off the line to bodies that are whole and right.
 
-    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid four cycles
-    after the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a length is taken: what was before is
-    dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's first byte. Bodies wait in a ring of
-    512 bytes. What waits there is never pushed out: `i` waits, and a line that cannot wait loses a byte, so that its
-    frame is damaged. `damaged` counts frames that did not decode, or had another length or CRC; it stays at 65535.
-    `pace` as in `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets every frame and the count.
+    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid four cycles after
+    the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a
+    length is taken: what was before is dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's
+    first byte. Bodies wait in a ring of 512 bytes. What waits there is never pushed out: `i` waits, and a line that
+    cannot wait loses a byte, so that its frame is damaged. `damaged` counts frames that did not decode, or had another
+    length or CRC; it stays at 65535. `pace` as in `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets
+    every frame and the count.
     """
 
     i: stream.Interface

@@ -59,12 +59,11 @@ class Guard(wiring.Component):
     **Commands**, one cycle each; of several in one cycle only the first in this order counts.
 
     - `close`: ends the lease; a step that has begun to leave leaves whole.
-    - `ask`: judges `offer`, which must have stood in the cycle before too, and the bytes that `secret` took since the last
-      `rewind`. `result` is, one cycle later,
-      the first that holds of MALFORMED (quota or record steps are 0, not exactly `secret_bytes` bytes, or an LFSR's
-      seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above `lease`, or the cycle before was an `ask` that
-      was taken), OK. Only OK changes
-      anything: the lease before ends at once, `lease` and `session` are the new ones, and `secret` rewinds.
+    - `ask`: judges `offer`, which must have stood in the cycle before too, and the bytes that `secret` took since the
+      last `rewind`. `result` is, one cycle later, the first that holds of MALFORMED (quota or record steps are 0, not
+      exactly `secret_bytes` bytes, or an LFSR's seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above
+      `lease`, or the cycle before was an `ask` that was taken), OK. Only OK changes anything: the lease before ends at
+      once, `lease` and `session` are the new ones, and `secret` rewinds.
     - `begin`, after an `ask` that was taken and all bytes of the secret once more, now to be kept: opens the lease.
       `result` is, one cycle later, OK; or MALFORMED, and no lease is open.
     - `rewind`, before an offer: forgets the bytes that `secret` took, and an `ask` that was taken.

@@ -37,7 +37,7 @@ class Inbox(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
                 "clear": In(1),
-                "room": Out(range(depth + 1), init=depth),
+                "room": Out(range(depth + 1)),
             }
         )
 
@@ -56,7 +56,9 @@ class Inbox(wiring.Component):
             ring.write_address.eq(written),
             ring.read_address.eq(fetches),
         ]
-        m.d.sync += self.room.eq(self.depth - (written - fetches)[: len(written)])
+        room = Signal.like(self.room, init=self.depth)
+        m.d.comb += self.room.eq(room)
+        m.d.sync += room.eq(self.depth - (written - fetches)[: len(written)])
         m.d.sync += [written.eq(written + ring.write), fetches.eq(fetches + load)]
         m.d.sync += fetched.eq((written != fetches) & ~load)
         with m.If(self.o.ready):
@@ -64,5 +66,5 @@ class Inbox(wiring.Component):
         with m.If(load):
             m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0), self.room.eq(self.depth)]
+            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0), room.eq(self.depth)]
         return m

@@ -26,13 +26,14 @@ class Layer(wiring.Component):
 
     Throughput: a step of s input spikes takes R * max(lanes / scan, s) + 1 cycles for R = ceil(neurons / lanes), and at
     least `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is on `o` some
-    15 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without losing anything, for room at `o` and for masks: with a flipper, nothing is
-    computed before `words` delivers. With `rekey`, the words of each record are a stream of their own: after a
-    record's last row, `next_record` is high for one cycle, and words offered before it are dropped. `flush` (one
-    cycle, only while no step is inside) drops the masks made ahead. Events of `buffered_steps` full steps, and of
-    `queued_steps` of any size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`, weights,
-    biases and thresholds are written through that port, in this order of memories, and reset leaves them; `huge` as in
-    `hdl.memories.Banks`.
+    15 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without losing
+    anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With `rekey`,
+    the words of each record are a stream of their own: after a record's last row, `next_record` is high for one cycle,
+    and words offered before it are dropped. `flush` (one cycle, only while no step is inside) drops the masks made
+    ahead, `ahead` rows of them as in `Flipper`. Events of `buffered_steps` full steps, and of `queued_steps` of any
+    size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`,
+    weights, biases and thresholds are written through that port, in this order of memories, and reset leaves them;
+    `huge` as in `hdl.memories.Banks`.
     """
 
     i: stream.Interface
@@ -83,7 +84,12 @@ class Layer(wiring.Component):
         )
         m.submodules.fold = fold
         m.submodules.sequencer = sequencer = Sequencer(
-            inputs=spec.inputs, rows=fold.rows, capacity=self.capacity, distance=neuron.DISTANCE, least=fold.fold, queued=self.queued_steps
+            inputs=spec.inputs,
+            rows=fold.rows,
+            capacity=self.capacity,
+            distance=neuron.DISTANCE,
+            least=fold.fold,
+            queued=self.queued_steps,
         )
         m.submodules.accumulator = accumulator = Accumulator(
             spec, lanes=self.lanes, load=self.layout, huge=self.huge, spaced=fold.fold > 1
@@ -171,7 +177,7 @@ class Starts:
         """Count `free`, which `none` sets to 0. Whether there is enough for the next row, out of registers of their
         own: what starts a row waits for it.
         """
-        enough = self._enough(m, free, more, self.fold, none)
+        enough: Value = self._enough(m, free, more, self.fold, none)
         less: Value = Const(self.fold)
         if self.last_fold != self.fold:
             enough = Mux(self.last_row, self._enough(m, free, more, self.last_fold, none), enough)

@@ -14,7 +14,8 @@ from spikeveil.hdl.spikes import index_bits
 class Loader(wiring.Component):
     """Takes the bytes of an image in order, writes the memories' words through `load`, and says whether all is there.
 
-    - `i`: takes a byte in every cycle, or in 8 / `pace` + 1 cycles with a smaller `pace` (`Checksum`). Bytes that come while `locked` is high, or beyond the image's end, are dropped.
+    - `i`: takes a byte in every cycle, or in 8 / `pace` + 1 cycles with a smaller `pace` (`Checksum`). Bytes that come
+      while `locked` is high, or beyond the image's end, are dropped.
     - `clear` (one cycle, not while `locked`, dominant): begin anew; `loaded` falls.
     - `seal` (one cycle, not while `locked`): `loaded` is, from the next cycle on, whether all bytes came, as many as
       `length` says, with the CRC-32 `crc` (that of `zlib`). The last byte must have come before.

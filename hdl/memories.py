@@ -87,7 +87,8 @@ class Banks(wiring.Component):
     """A memory of `depth` words of `lanes` fields of `bits` bits, in pieces of one ECP5 block RAM each.
 
     `word` is the word at `address` three cycles later. Each piece is read into registers that have neither reset nor
-    enable, so that they may be the block RAM's own; behind them is only the choice of a piece. The words are `init`, or written through `load`, as memory `place` there, while nothing is read.
+    enable, so that they may be the block RAM's own; behind them is only the choice of a piece. The words are `init`, or
+    written through `load`, as memory `place` there, while nothing is read.
 
     `huge`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which have no
     words at power-on: only with `load`; `word` then comes straight out of them. ValueError where it is too deep.

@@ -14,7 +14,6 @@ from spikeveil.hdl.source import SEED_BITS, LfsrStream, TriviumStream
 from spikeveil.hdl.spikes import SpikeRow
 from spikeveil.pysim.spec import LayerSpec
 
-
 LEAST_AHEAD = 4  # rows of masks
 
 

@@ -58,12 +58,12 @@ class ScannedRow(data.StructLayout):
 class Neurons(wiring.Component):
     """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
 
-    `o` is valid `LATENCY` cycles after `i` is, whose sums W x must be on `sums` `SUMS_LATENCY` cycles after it. Rows come in
-    order, from 0 in each step. The potentials live in a memory of one word a row; a row must not be visited again within
-    `DISTANCE` cycles. A row marked fresh takes the potentials as zero, so reset need not clear the memory.
+    `o` is valid `LATENCY` cycles after `i` is, whose sums W x must be on `sums` `SUMS_LATENCY` cycles after it. Rows
+    come in order, from 0 in each step. The potentials live in a memory of one word a row; a row must not be visited
+    again within `DISTANCE` cycles. A row marked fresh takes the potentials as zero, so reset need not clear the memory.
 
-    With `load`, biases and thresholds are written through that port, as its last memories, and stay over a reset; `spec`
-    then only says how wide everything is.
+    With `load`, biases and thresholds are written through that port, as its last memories, and stay over a reset;
+    `spec` then only says how wide everything is.
     """
 
     i: Any
@@ -95,7 +95,7 @@ class Neurons(wiring.Component):
         m.d.comb += flags[0].eq(Cat(self.i.valid, self.i.step_end, self.i.record_end, self.i.fresh))
         for before, after in pairwise(flags):
             m.d.sync += after.eq(before)
-        self._at = [self.i.row]  # the row in each of the first stages
+        self._at: list[Signal] = [self.i.row]  # the row in each of the first stages
 
         begin = SUMS_LATENCY - (3 if self.spec.bias is None else 4)  # read, held, leaked, and biased meanwhile
         v = Signal(self.lanes * width, reset_less=True)
@@ -114,7 +114,7 @@ class Neurons(wiring.Component):
             m.d.sync += write.addr.eq(Mux(self.o.step_end, 0, write.addr + 1))
         return m
 
-    def _row(self, m: Module, stage: int) -> Value:
+    def _row(self, m: Module, stage: int) -> Signal:
         """The row, so many cycles after it was at `i`."""
         while len(self._at) <= stage:
             after = Signal.like(self.i.row, name=f"row_{len(self._at)}")
@@ -122,11 +122,9 @@ class Neurons(wiring.Component):
             self._at.append(after)
         return self._at[stage]
 
-    def _lane(
-        self, m: Module, lane: int, v: Value, fresh: Value, bias: Value | None, threshold: Value | None
-    ) -> Value:
-        """u = leak(v) + bias + sum, then u - threshold, then the choice: a register after each addition. Drives the spike
-        of the lane.
+    def _lane(self, m: Module, lane: int, v: Value, fresh: Value, bias: Value | None, threshold: Value | None) -> Value:
+        """u = leak(v) + bias + sum, then u - threshold, then the choice: a register after each addition. Drives the
+        spike of the lane.
         """
         spec = self.spec
         leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
@@ -158,7 +156,8 @@ class Neurons(wiring.Component):
         return self._each(m, "biases", stage, bits, init=[pack(line, bits) for line in by_row(bias, self.lanes)])
 
     def _thresholds(self, m: Module, stage: int) -> Sequence[Value | None]:
-        """The threshold of each lane, ready two cycles after `stage`. Lanes without a neuron stay at potential 0, which is
+        """The threshold of each lane, ready two cycles after `stage`. Lanes without a neuron stay at potential 0, which
+        is
         below every threshold.
         """
         threshold = self.spec.threshold

@@ -39,7 +39,8 @@ class Outbox(wiring.Component):
 
     Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position,
     which moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written
-    when `fix` rose; `some` says, a cycle after it came, that there is one. `i` waits while `depth` bytes are not confirmed.
+    when `fix` rose; `some` says, a cycle after it came, that there is one. `i` waits while `depth` bytes are not
+    confirmed.
 
     - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to
       the next byte, four times in all.

@@ -34,14 +34,14 @@ class Sequencer(wiring.Component):
     """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
 
     A step of s events takes rows * max(least, s) cycles, then one to start the next and as many idle ones as bring a
-    row's visits at least `distance` cycles apart. A row with fewer than `least` events ends with empty work. Meanwhile the events of later steps are taken in, up to the
-    buffer's depth. A row starts only in a cycle where `grant` is high; `started` tells so in that cycle, and from there
-    to its last event the row never pauses. `last_row`: the row that starts, or is under way, is a step's last; `final`:
-    a record's. `o` follows three
-    cycles behind; it has no back-pressure.
+    row's visits at least `distance` cycles apart. A row with fewer than `least` events ends with empty work. Meanwhile
+    the events of later steps are taken in, up to the buffer's depth. A row starts only in a cycle where `grant` is
+    high; `started` tells so in that cycle, and from there to its last event the row never pauses. `last_row`: the row
+    that starts, or is under way, is a step's last; `final`: a record's. `o` follows three cycles behind; it has no
+    back-pressure.
 
-    `capacity` events of `queued` steps fit inside, which must be at least the most that one step has. Reset drops every event and
-    starts a new record.
+    `capacity` events of `queued` steps fit inside, which must be at least the most that one step has. Reset drops every
+    event and starts a new record.
     """
 
     i: stream.Interface

@@ -21,8 +21,9 @@ class Trivium(wiring.Component):
     - `start` (one cycle, dominant) loads `key` and `iv`, which must stay as they are until `o` is valid. They are the
       numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.trivium.number`). The payload that `o` offered
       is withdrawn.
-    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2, or 1152 / width + 2) after `start` and offers a payload a cycle from
-      then on, out of a register. Before the first `start`, after reset and during key setup it is not valid.
+    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2, or 1152 / width + 2) after `start` and offers a
+      payload a cycle from then on, out of a register. Before the first `start`, after reset and during key setup it is
+      not valid.
 
     Starting twice with one key and IV gives the same keystream twice: whoever starts must never do so.
 
@@ -31,8 +32,8 @@ class Trivium(wiring.Component):
     bits are loaded and the high ones computed. That is exact for every width: no computed bit depends on one that
     entered less than 66 clocks before.
 
-    `at_once`: load key and IV in one cycle instead, where `width` divides the warm-up. That is a choice before each bit of
-    the state: free where a flip-flop has a table of its own to spare (iCE40), and dear where it has none.
+    `at_once`: load key and IV in one cycle instead, where `width` divides the warm-up. That is a choice before each bit
+    of the state: free where a flip-flop has a table of its own to spare (iCE40), and dear where it has none.
     """
 
     key: Signal

@@ -1,4 +1,5 @@
-"""What an iCE40 UltraPlus has beside its logic cells: single-port RAMs, and multipliers whose accumulators are used here.
+"""What an iCE40 UltraPlus has beside its logic cells: single-port RAMs, and multipliers whose accumulators are used
+here.
 
 Lattice TN1314 (SPRAM) and TN1295 (DSP). Yosys ships simulation models of both, and `tests/test_ultraplus.py` holds the
 Instances to what is said here.

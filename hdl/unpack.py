@@ -37,8 +37,9 @@ class Unpacker(wiring.Component):
     on when its bytes came and on n, and not on which inputs spike. `step_end` is set on a step's last row,
     `record_end` never.
 
-    `clear` (one cycle, dominant) and reset drop what is inside; the next byte begins a step. `tagged` must stay as
-    it is from then on, and low where the plan is not `tagged`. ValueError where a step has more inputs than an index of two bytes can name.
+    `clear` (one cycle, dominant) and reset drop what is inside; the next byte begins a step. `tagged` must stay as it
+    is from then on, and low where the plan is not `tagged`. ValueError where a step has more inputs than an index of
+    two bytes can name.
     """
 
     i: stream.Interface

@@ -221,7 +221,9 @@ class Identity:
         """The IDENTITY that carries it."""
         fields = asdict(self) | {"flags": self.flags}
         del fields["layers"]
-        return pack(Kind.IDENTITY, tag, bytes(count for each in self.layers for count in (each.lanes, each.scan)), **fields)
+        return pack(
+            Kind.IDENTITY, tag, bytes(count for each in self.layers for count in (each.lanes, each.scan)), **fields
+        )
 
     @property
     def secret_bytes(self) -> int:

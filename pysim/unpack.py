@@ -102,6 +102,7 @@ def shortest(steps: NDArray[np.bool_]) -> bytes:
         parts.append(padded(step[None], count) if count <= most and inputs < 1 << 16 else b"\xff" + bitmaps(step[None]))
     return b"".join(parts)
 
+
 def events(spec: NetworkSpec) -> int | None:
     """The indices that a private step of format 1 has; None where a bitmap is as short."""
     cap = spec.layers[0].input_cap

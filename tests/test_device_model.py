@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from spikeveil.host.device.encoding import encode
-from spikeveil.pysim.unpack import events
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, LfsrSource, Network, NetworkSpec, TriviumSource, image
 from spikeveil.pysim import pack as packing
 from spikeveil.pysim import unpack as steps_of
 from spikeveil.pysim.layer import cap_inputs
 from spikeveil.pysim.link import Kind, Message, Result, State, Status, pack, turned, unpack
 from spikeveil.pysim.top import Device, describe
+from spikeveil.pysim.unpack import events
 
 KEY = bytes(range(60, 70))
 STEPS = 5

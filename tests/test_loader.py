@@ -277,7 +277,9 @@ def test_the_bytes_by_hand() -> None:
 
 def test_thresholds_stand_in_rows_of_neurons_that_are_scanned_at_once() -> None:
     """Four lanes, scanned two by two: the five thresholds are three words of two, the weights two words of four."""
-    spec = NetworkSpec([LayerSpec(np.ones((5, 1), int), [5, 6, 7, 8, 9], weight_bits=2, state_bits=7, flip=FlipSpec(1))])
+    spec = NetworkSpec(
+        [LayerSpec(np.ones((5, 1), int), [5, 6, 7, 8, 9], weight_bits=2, state_bits=7, flip=FlipSpec(1))]
+    )
     content = image.to_bytes(spec, [LayerLanes(4, 2)])
     assert content[:2] == bytes([0b01_01_01_01, 0b01])
     assert content[2:] == bytes([5, 6, 7, 8, 9, 1])

@@ -8,8 +8,8 @@ in every cycle of the port's clock, begins at zero and is never reset: exactly w
 from typing import Any
 
 Cell = dict[str, Any]
-#: block RAM type -> its read ports: (outputs' prefixes, suffix of the port's own pins, parameters of the output register)
 Port = tuple[tuple[str, ...], str, tuple[str, ...]]
+#: block RAM type -> its read ports: (outputs' prefixes, suffix of the port's pins, parameters of the output register)
 PORTS: dict[str, tuple[Port, ...]] = {
     "DP16KD": ((("DOA",), "A", ("REGMODE_A",)), (("DOB",), "B", ("REGMODE_B",))),
     "PDPW16KD": ((("DO",), "R", ("REGMODE",)),),

@@ -1,7 +1,7 @@
 """iCE40: a net that enables some flip-flops and resets others gets a buffer for the smaller of its two roles.
 
-A global network of the chip carries resets or enables, not both. nextpnr 0.11.1 promotes such a net by its fan-out all the
-same, finds no buffer that may drive it, and calls the chip full.
+A global network of the chip carries resets or enables, not both. nextpnr 0.11.1 promotes such a net by its fan-out all
+the same, finds no buffer that may drive it, and calls the chip full.
 """
 
 from collections import Counter

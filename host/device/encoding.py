@@ -29,4 +29,3 @@ def encode(
         return TAGGED_FORMAT, padded(cap_inputs(steps, spec.layers[0]), cap)
     fixed, tagged = bitmaps(steps), shortest(steps)
     return (TAGGED_FORMAT, tagged) if len(tagged) < len(fixed) else (FIXED_FORMAT, fixed)
-
