@@ -62,7 +62,7 @@ class Checksum(wiring.Component):
 class FrameReceiver(wiring.Component):
     """Bytes off the line to bodies that are whole and right.
 
-    `o`: of each body its length, then its bytes, one every second cycle at most; the length is valid four cycles after
+    `o`: of each body its length, then its bytes, one every third cycle at most; the length is valid five cycles after
     the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a
     length is taken: what was before is dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's
     first byte. Bodies wait in a ring of 512 bytes. What waits there is never pushed out: `i` waits, and a line that
@@ -137,13 +137,15 @@ class FrameReceiver(wiring.Component):
     def _read(self, m: Module, ring: Store, committed: Signal) -> Signal:
         """What was committed comes out at `o`; all from the mark on is kept."""
         at, begin = Signal(RING_BITS), Signal(RING_BITS)
-        fetched, load = Signal(), Signal()
-        m.d.comb += [ring.read_address.eq(at), load.eq(fetched & ~self.o.valid)]
-        m.d.sync += fetched.eq((at != committed) & ~load & ~self.rewind)
+        fetched, held, load = Signal(), Signal(), Signal()
+        word = Signal(8, reset_less=True)
+        m.d.comb += [ring.read_address.eq(at), load.eq(held & ~self.o.valid)]
+        m.d.sync += [fetched.eq((at != committed) & ~load & ~self.rewind), held.eq(fetched & ~load & ~self.rewind)]
+        m.d.sync += word.eq(ring.read_data)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
-            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1), at.eq(at + 1)]
+            m.d.sync += [self.o.payload.eq(word), self.o.valid.eq(1), at.eq(at + 1)]
         with m.If(self.mark):
             m.d.sync += begin.eq(at)
         with m.If(self.rewind):

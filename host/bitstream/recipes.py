@@ -52,12 +52,22 @@ class Recipe:
         return ["--json", "../synth/top.json", *options.get(chip.family, ("--vopt", f"cst={constraints}"))]
 
 
+#: an enable or a reset that fewer than four flip-flops share goes into their tables: eight flip-flops that lie side by
+#: side share both, and on a full chip so many small groups could not be placed
+ICE40_SYNTHESIS = "\n".join(
+    (
+        "synth_ice40 -top top -run begin:map_ffs",
+        "dfflegalize -mince 4 -minsrst 4 -cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 "
+        "-cell $_SDFF_?P?_ 0 -cell $_SDFFCE_?P?P_ 0 -cell $_DLATCH_?_ x",
+        "synth_ice40 -top top -run map_ffs:",
+    )
+)
 _SET = ("", "R", "S", "SR", "SS")
 _GOWIN_SET = ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")
 
 RECIPES: dict[Family, Recipe] = {
     "ice40": Recipe(
-        synthesis="synth_ice40 -top top",
+        synthesis=ICE40_SYNTHESIS,
         constraints="pcf",
         placed="asc",
         packed="bin",
