@@ -16,8 +16,8 @@ SETTLE_SECONDS = 15e-6  # iCE40 block RAMs cannot be read for some microseconds 
 class BoardDesign(Elaboratable):
     """`device` (ports `rx`, `tx`, `reset` and up to three `leds`) on the pins of `board`.
 
-    The clock domain `sync` runs at `board.clock_hz`. It is in reset until the PLL has locked and 15 microseconds have
-    passed since; when the PLL loses its lock the device is reset again.
+    The clock domain `sync` runs at `board.clock_hz` and has no reset. The device is held in reset until the PLL has
+    locked and 15 microseconds have passed since; when the PLL loses its lock the device is reset again.
     """
 
     def __init__(self, board: Board, device: Any) -> None:

@@ -24,8 +24,8 @@ class Layer(wiring.Component):
     """The neurons of one layer: sums of `lanes` grow at a time, and `scan` of them are updated at a time, all lanes
     if it is not given.
 
-    Throughput: a step of s input spikes takes R * max(lanes / scan, s) + 1 cycles for R = ceil(neurons / lanes), and at
-    least `neuron.DISTANCE`; later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is on `o` some
+    Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.DISTANCE` - R * f) cycles for f = lanes /
+    scan and R = ceil(neurons / lanes); later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is on `o` some
     15 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without losing
     anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With `rekey`,
     the words of each record are a stream of their own: after a record's last row, `next_record` is high for one cycle,

@@ -91,7 +91,8 @@ class Banks(wiring.Component):
     written through `load`, as memory `place` there, while nothing is read.
 
     `huge`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which have no
-    words at power-on: only with `load`; `word` then comes straight out of them. ValueError where it is too deep.
+    words at power-on: only with `load`. `word` then comes straight out of them, and the address waits two cycles.
+    ValueError where it is too deep.
     """
 
     address: Signal

@@ -111,7 +111,7 @@ class Pacer(wiring.Component):
         m.submodules.queue = queue = SyncFIFOBuffered(
             width=len(self.o.payload.as_value()), depth=(self.slots + 1) * self.o_rows
         )
-        under_way, left = Signal(self.slots), Signal(range(self.o_rows + 1))
+        under_way, left, some = Signal(self.slots), Signal(range(self.o_rows + 1)), Signal()  # some: left is not 0
         whole = Signal(range(self.slots + 2))  # steps that stand whole in the queue
         arrived, due = Signal(), Signal()
         m.d.comb += [
@@ -121,8 +121,8 @@ class Pacer(wiring.Component):
             arrived.eq(self.inside_o.valid & queue.w_rdy & self.inside_o.payload.step_end),
             due.eq(tick & under_way[-1]),
             self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # a row's arrival here tells when it was computed
-            self.o.valid.eq((left != 0) & queue.r_rdy),
-            queue.r_en.eq((left != 0) & self.o.ready),
+            self.o.valid.eq(some & queue.r_rdy),
+            queue.r_en.eq(some & self.o.ready),
         ]
         with m.If(tick):
             m.d.sync += under_way.eq(Cat(admitted, under_way))
@@ -130,7 +130,7 @@ class Pacer(wiring.Component):
         with m.If(due & (whole == 0)):
             m.d.sync += self.late.eq(1)
         with m.Elif(due & ~self.late):
-            m.d.sync += left.eq(self.o_rows)
+            m.d.sync += [left.eq(self.o_rows), some.eq(1)]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += left.eq(left - 1)
-        return left != 0
+            m.d.sync += [left.eq(left - 1), some.eq(left != 1)]
+        return some

@@ -24,8 +24,8 @@ SPRAM_WORTH = 1 << 14  # bits: what fits four block RAMs of an iCE40 stays in th
 class Plan:
     """A specification and how to build it.
 
-    - `lanes`: neurons of a layer computed in parallel, 1 to 64, or as many as it has. On the private schedule that
-      holds for the layer that sets the pace, and others get the fewest that keep it (`hdl.lanes.fewest`).
+    - `lanes`: neurons of a layer computed in parallel, 1 to 64, or as many as it has. On the private schedule that is
+      the most, and each layer gets the fewest with which the cadence stays (`hdl.lanes.fewest`).
     - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
     - `schedule`: `private` releases steps on a fixed cadence (`hdl.pacer`); `fast` releases each as soon as it is
       done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.

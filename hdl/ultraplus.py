@@ -1,8 +1,7 @@
-"""What an iCE40 UltraPlus has beside its logic cells: single-port RAMs, and multipliers whose accumulators are used
-here.
+"""What an iCE40 UltraPlus has beside its logic cells: single-port RAMs, and multipliers whose accumulators are used.
 
-Lattice TN1314 (SPRAM) and TN1295 (DSP). Yosys ships simulation models of both, and `tests/test_ultraplus.py` holds the
-Instances to what is said here.
+Sources: the simulation models of SB_SPRAM256KA and SB_MAC16 that Yosys ships. Elsewhere, and in simulation, block RAM
+and logic stand for both; `spikeveil check --board icebreaker` holds a netlist with them to the golden model.
 """
 
 from typing import Any

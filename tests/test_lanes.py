@@ -24,7 +24,7 @@ def chain(*sizes: int, caps: tuple[int | None, ...] = (), **options: Any) -> Net
 
 
 def test_mnist_on_sixteen_lanes_by_hand() -> None:
-    """784-256-40, caps 239 and 22. All 16 lanes: 16 rows x 239 events + 8 + 40 = 3872 cycles, and a thirty-second of it.
+    """784-256-40, caps 239 and 22. All 16 lanes: 16 rows x 239 events + 8 + 40 = 3872 cycles, and a 32nd of it.
 
     One neuron at a time: 16 cycles more, 3888. The output layer with one lane: 40 x 22 + 48 + setup 158 + 80: far less.
     """
