@@ -28,9 +28,9 @@ class Fold(wiring.Component):
 
     `o` says which; its sums are on `part` `SUMS_LATENCY` cycles after it. With `scan` = `lanes`, `o` is valid in the
     cycle of the `work` that is valid and marked last, and `part` is `sums`. Otherwise the sums are caught in a register
-    when they are there, and `o` is valid in the `lanes / scan` cycles that follow that work, in a step's last row only in as
-    many as there are neurons for: rows must end at least `lanes / scan` cycles apart. Reset drops the row in hand.
-    ValueError where `scan` does not divide `lanes`.
+    when they are there, and `o` is valid in the `lanes / scan` cycles that follow that work, in a step's last row only
+    in as many as there are neurons for: rows must end at least `lanes / scan` cycles apart. Reset drops the row in
+    hand. ValueError where `scan` does not divide `lanes`.
     """
 
     work: Any

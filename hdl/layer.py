@@ -27,13 +27,13 @@ class Layer(wiring.Component):
     Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.DISTANCE` - R * f) cycles for f = lanes /
     scan and R = ceil(neurons / lanes); later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is
     on `o` some 16 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without
-    losing anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With `rekey`,
-    the words of each record are a stream of their own: after a record's last row, `next_record` is high for one cycle,
-    and words offered before it are dropped. `flush` (one cycle, only while no step is inside) drops the masks made
-    ahead, `ahead` rows of them as in `Flipper`. Events of `buffered_steps` full steps, and of `queued_steps` of any
-    size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With `load`,
-    weights, biases and thresholds are written through that port, in this order of memories, and reset leaves them;
-    `huge` as in `hdl.memories.Banks`.
+    losing anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With
+    `rekey`, the words of each record are a stream of their own: after a record's last row, `next_record` is high for
+    one cycle, and words offered before it are dropped. `flush` (one cycle, only while no step is inside) drops the
+    masks made ahead, `ahead` rows of them as in `Flipper`. Events of `buffered_steps` full steps, and of `queued_steps`
+    of any size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With
+    `load`, weights, biases and thresholds are written through that port, in this order of memories, and reset leaves
+    them; `huge` as in `hdl.memories.Banks`.
     """
 
     i: stream.Interface
