@@ -22,12 +22,13 @@ def _drop_clock_pad(netlist: Netlist, name: str) -> None:
 
 
 def _lock_pll(netlist: Netlist, name: str) -> None:
-    """The simulator makes the clock itself. After routing the PLL's output is not written: see `_feed_buffer`."""
+    """The simulator makes the clock itself. After routing a global output of the PLL is not written: `_feed_buffer`."""
     cell = netlist.cells.pop(name)
     for port in netlist.ports.values():
         if port["bits"] == [netlist.bit(cell, "PACKAGEPIN")]:
             port["direction"] = "input"
-    netlist.join(netlist.bit(cell, "PLLOUTGLOBAL"), netlist.clock)
+    for output in ("PLLOUTGLOBAL", "PLLOUTCORE", "PLLOUT_A"):
+        netlist.join(netlist.bit(cell, output), netlist.clock)
     netlist.join(netlist.bit(cell, "LOCK"), "1")
 
 
@@ -54,17 +55,26 @@ def _split_logic_cell(netlist: Netlist, name: str) -> None:
 
 
 def _name_spram(netlist: Netlist, name: str) -> None:
-    """A routed SPRAM has a pin for every bit; the model has buses."""
+    _name_buses(netlist, name, "SB_SPRAM256KA", {"ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "DATAOUT": 16}, "DATAOUT")
+    netlist.cells[name]["parameters"] = {}
+
+
+def _name_multiplier(netlist: Netlist, name: str) -> None:
+    _name_buses(netlist, name, "SB_MAC16", {**dict.fromkeys("ABCD", 16), "O": 32}, "O")
+
+
+def _name_buses(netlist: Netlist, name: str, model: str, buses: dict[str, int], output: str) -> None:
+    """A routed block has a pin for every bit; its model has buses."""
     _tie(netlist, name)
-    cell, buses = netlist.cells[name], {"ADDRESS": 14, "DATAIN": 16, "MASKWREN": 4, "DATAOUT": 16}
+    cell = netlist.cells[name]
     pins = {pin: bits for pin, bits in cell["connections"].items() if pin.rpartition("_")[0] not in buses}
+    directions = {pin: cell["port_directions"][pin] for pin in pins}
     for bus, width in buses.items():
         found = [netlist.bit(cell, f"{bus}_{index}") for index in range(width)]
-        spare = netlist.fresh if bus == "DATAOUT" else lambda: "0"
+        spare = netlist.fresh if bus == output else lambda: "0"
         pins[bus] = [spare() if bit is None else bit for bit in found]
-    directions = {pin: "output" if pin == "DATAOUT" else "input" for pin in pins}
-    netlist.cells[name] = {**cell, "type": "SB_SPRAM256KA", "parameters": {}, "connections": pins}
-    netlist.cells[name]["port_directions"] = directions
+        directions[bus] = "output" if bus == output else "input"
+    netlist.cells[name] = {**cell, "type": model, "connections": pins, "port_directions": directions}
 
 
 HANDLERS: dict[str, Handler] = {
@@ -77,4 +87,5 @@ HANDLERS: dict[str, Handler] = {
     "ICESTORM_LC": _split_logic_cell,
     "ICESTORM_RAM": _tie,
     "ICESTORM_SPRAM": _name_spram,
+    "ICESTORM_DSP": _name_multiplier,
 }
