@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from spikeveil.boards.catalogue import find
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.plan import SCHEDULES, Plan, Schedule
 from spikeveil.hdl.source import SOURCES, SourceKind
 from spikeveil.host.bitstream.flow import Build
 from spikeveil.host.bitstream.report import packed_parts
@@ -22,9 +22,10 @@ from spikeveil.pysim.spec import NetworkSpec
 PRIVATE = ("source", "flippers", "guard")
 
 
-def measure(spec: NetworkSpec, board: str, source: SourceKind, lanes: int) -> dict[str, Any]:
+def measure(spec: NetworkSpec, board: str, source: SourceKind, lanes: int, schedule: Schedule) -> dict[str, Any]:
     """LUTs of each part of one build, and what privacy adds to the core, as a share."""
-    build = Build.of(Plan(spec, lanes=lanes, source=source), find(board))
+    fast = schedule == "fast"
+    build = Build.of(Plan(spec, lanes=lanes, source=source, schedule=schedule, unsafe=fast), find(board))
     build.synthesise()
     luts = {name: counts["lut"] for name, counts in packed_parts(build).items()}
     added = sum(luts[name] for name in PRIVATE)
@@ -36,14 +37,28 @@ def main() -> None:
     parser.add_argument("network", nargs="?", default="digits", help="a network file, or digits")
     parser.add_argument("--board", default="ulx3s-85f")
     parser.add_argument("--lanes", type=int, nargs="+", default=[4, 16, 32])
+    parser.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="private",
+        help="fast: a neuron unit for every lane, where the private schedule has the fewest that keep its cadence",
+    )
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
     spec = load_network(options.network)
-    shown = table(f"{options.network} on {options.board}, LUTs", "source", "lanes", "core", *PRIVATE, "added", "share")
+    shown = table(
+        f"{options.network} on {options.board}, {options.schedule} schedule, LUTs",
+        "source",
+        "lanes",
+        "core",
+        *PRIVATE,
+        "added",
+        "share",
+    )
     rows = []
     for source in SOURCES:
         for lanes in options.lanes:
-            row = measure(spec, options.board, source, lanes)
+            row = measure(spec, options.board, source, lanes, options.schedule)
             rows.append(row)
             luts = row["luts"]
             figures = (lanes, luts["core"], *(luts[name] for name in PRIVATE), row["added"], f"{row['share']:.0%}")
