@@ -14,8 +14,7 @@ from spikeveil.hdl.spikes import index_bits
 class Loader(wiring.Component):
     """Takes the bytes of an image in order, writes the memories' words through `load`, and says whether all is there.
 
-    - `i`: takes a byte in every cycle, or in 8 / `pace` + 1 cycles with a smaller `pace` (`Checksum`). Bytes that come
-      while `locked` is high, or beyond the image's end, are dropped.
+    - `i`: takes a byte in every cycle. Bytes that come while `locked` is high, or beyond the image's end, are dropped.
     - `clear` (one cycle, not while `locked`, dominant): begin anew; `loaded` falls.
     - `seal` (one cycle, not while `locked`): `loaded` is, from the next cycle on, whether all bytes came, as many as
       `length` says, with the CRC-32 `crc` (that of `zlib`). The last byte must have come before.
@@ -35,8 +34,8 @@ class Loader(wiring.Component):
     loaded: Signal
     load: Any
 
-    def __init__(self, plan: Plan, *, pace: int = 8) -> None:
-        self.sections, self.image_bytes, self.pace = plan.sections, plan.image_bytes, pace
+    def __init__(self, plan: Plan) -> None:
+        self.sections, self.image_bytes = plan.sections, plan.image_bytes
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -53,13 +52,13 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.checksum = checksum = Checksum(self.pace)
+        m.submodules.checksum = checksum = Checksum(pace=8)
         taken, word_ends, clear = Signal(), Signal(), Signal()
         position, whole = Signal(range(self.image_bytes + 1)), Signal()
         m.d.comb += [self.position.eq(position), whole.eq(position == self.image_bytes)]
         m.d.comb += [
-            self.i.ready.eq(checksum.ready),
-            taken.eq(self.i.valid & checksum.ready & ~self.locked & ~whole),
+            self.i.ready.eq(1),
+            taken.eq(self.i.valid & ~self.locked & ~whole),
             clear.eq(self.clear & ~self.locked),
             checksum.start.eq(clear),
             checksum.take.eq(taken & ~clear),

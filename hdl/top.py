@@ -205,8 +205,7 @@ class Top(wiring.Component):
         if not self.identity.image:
             m.d.comb += [commands.loaded.eq(1), commands.image.ready.eq(1)]
             return
-        pin = self.port == "uart"
-        m.submodules.loader = loader = Loader(self.plan, pace=1 if pin else 8)  # a pin has 40 cycles a byte at least
+        m.submodules.loader = loader = Loader(self.plan)
         wiring.connect(m, commands.image, loader.i)
         names = ("clear", "seal", "length", "crc")
         m.d.comb += [getattr(loader, name).eq(getattr(commands, name)) for name in names]

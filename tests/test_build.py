@@ -71,7 +71,7 @@ def outputs(**changes: Any) -> dict[str, str]:
         "critical_paths": PATHS,
     }
     return {
-        "top.json": "{}",
+        "top.json": json.dumps({"modules": {"top": {"cells": {}, "ports": {}}}}),
         "stat.json": json.dumps({"design": {"num_cells_by_type": {"SB_LUT4": 1000, "SB_DFFE": 70, "SB_DFF": 7}}}),
         "report.json": json.dumps({**written, **changes}),
         "routed.json": json.dumps({"modules": {"top": {"cells": cells}}}),

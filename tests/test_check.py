@@ -50,7 +50,13 @@ def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
     def play(board: BoardSpec, chunks: Iterable[bytes]) -> tuple[list[bytes], Figures]:
         plan, made = board.plan, spec or board.plan.spec
         identity = describe(
-            made, lanes=plan.lanes, source=plan.source, loadable=plan.loadable, window=256, outbox=outbox
+            made,
+            lanes=plan.lanes,
+            source=plan.source,
+            loadable=plan.loadable,
+            window=256,
+            outbox=outbox,
+            layers=plan.each,
         )
         wire = Wire(Device(made, identity))
         return [wire.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)

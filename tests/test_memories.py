@@ -1,5 +1,6 @@
 """Memories in pieces: every word where it belongs, whether built in or written."""
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,20 @@ def test_a_block_has_as_many_bits_at_every_depth() -> None:
     assert block_width(2) == 36
 
 
-@pytest.mark.parametrize("loadable", [False, True])
+@pytest.mark.parametrize(("loadable", "huge"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize(
     ("depth", "lanes", "bits"), [(1, 1, 2), (48, 16, 4), (1000, 5, 4), (2049, 2, 8), (4097, 3, 3), (9000, 2, 4)]
 )
-def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loadable: bool) -> None:
-    """At the ends of every piece, and in between; two cycles later; zero where it is blank."""
+def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loadable: bool, huge: bool) -> None:
+    """At the ends of every piece, and in between; three cycles later."""
     rng = np.random.default_rng(depth)
     words = [int.from_bytes(rng.bytes(8), "little") % (1 << lanes * bits) for _ in range(depth)]
     layout = Write(memories=3, address_bits=14, data_bits=80) if loadable else None
-    dut: Any = Banks(depth=depth, lanes=lanes, bits=bits, init=[] if loadable else words, load=layout, place=1)
+    dut: Any = Banks(
+        depth=depth, lanes=lanes, bits=bits, init=[] if loadable else words, load=layout, place=1, huge=huge
+    )
     ends = [place for base in range(0, depth + 1, 1024) for place in (base - 1, base) if 0 <= place < depth]
     asked = [*ends, depth - 1, *(int(place) for place in rng.integers(0, depth, 100))]
-    blanks = rng.random(len(asked)) < 0.2
 
     async def bench(ctx: Any) -> None:
         if loadable:
@@ -41,11 +43,21 @@ def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loada
                     await ctx.tick()
             ctx.set(dut.load.to, 0)
         shown = []
-        for place, blank in [*zip(asked, blanks, strict=True), (0, 0), (0, 0)]:
+        for place in [*asked, 0, 0, 0]:
             ctx.set(dut.address, place)
-            ctx.set(dut.blank, int(blank))
             shown.append(ctx.get(dut.word))
             await ctx.tick()
-        assert shown[2:] == [0 if blank else words[place] for place, blank in zip(asked, blanks, strict=True)]
+        assert shown[3:] == [words[place] for place in asked]
 
     run(dut, bench)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize(("depth", "loadable"), [(100, False), ((1 << 14) + 1, True)])
+def test_single_port_ram_is_loaded_and_not_too_deep(depth: int, loadable: bool) -> None:
+    layout = Write(memories=1, address_bits=15, data_bits=8) if loadable else None
+    with pytest.raises(ValueError) as error:
+        Banks(depth=depth, lanes=1, bits=4, load=layout, huge=True)
+    assert str(error.value) == "huge must be False for a memory that is not loaded or of over 16384 words"
+    del error
+    gc.collect()  # the refused component warns here, where it is expected, that nobody elaborated it

@@ -39,11 +39,13 @@ FEW = [
     Bug("fires above the threshold only", "neuron", "fires = ~over[-1]", "fires = ~over[-1] & over.any()"),
     Bug("potentials wrap", "neuron", "return Mux(fits, kept, Cat(", "return Mux(1, kept, Cat("),
     Bug("leak rounds towards zero", "neuron", "return (v - (v >> decay.shift_by))", "return (v - (v + v[-1] >> decay.shift_by))"),
-    Bug("bias forgotten", "accumulator", "Mux(first[1], start.as_signed(),", "Mux(first[1], 0,"),
+    Bug("bias forgotten", "neuron", "based.eq(leaked + bias)", "based.eq(leaked)"),
+    Bug("a row begins with the one before", "accumulator", "Mux(first[-1], weight, total + weight)", "total + weight"),
+    Bug("a row without events keeps the one before", "accumulator", "total.eq(0)", "total.eq(total)"),
     Bug("cap lets one more pass", "network", "cap=spec.input_cap)", "cap=spec.input_cap and spec.input_cap + 1)"),
     Bug("limit lets one more pass", "limiter", "before[lane] < room", "before[lane] <= room"),
     Bug("limit counts from the highest lane", "limiter", "counted.bits & passes", "counted.bits & passes[::-1]"),
-    Bug("flips at the threshold too", "flipper", "< self.flip.threshold for n", "<= self.flip.threshold for n"),
+    Bug("flips at the threshold too", "flipper", "word < self.flip.threshold for", "word <= self.flip.threshold for"),
     Bug("masks of the old record kept", "layer", "flipper.flush.eq(self.flush | self.next_record)", "flipper.flush.eq(self.flush)"),
     Bug("IV without its record", "source", "Cat(record, self.lease,", "Cat(self.record, self.lease,"),
     Bug("IV without its layer", "source", "Const(self.layer, unsigned", "Const(0, unsigned"),
@@ -82,7 +84,7 @@ MORE = [
 
 TELLTALES = [
     Bug("rows seen before their tick", "pacer", "Mux(self.o.valid, queue.r_data, 0)", "queue.r_data"),
-    Bug("rows offered before their tick", "pacer", "self.o.valid.eq((left != 0) & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
+    Bug("rows offered before their tick", "pacer", "self.o.valid.eq(some & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
     Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.inside_o.valid) & ~leaving)"),
     Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.inside_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
 ]  # fmt: skip
