@@ -230,9 +230,7 @@ class Commands(wiring.Component):
             m.d.sync += [ours.eq((top == self.session) & leased), at_start.eq(top == 0)]
             m.d.sync += at_image.eq(top == self.image_position)
         confirms = ((kind == Kind.TAKE) & body.whole(8)) | ((kind == Kind.INPUT) & body.whole(12))
-        m.d.comb += [
-            self.confirm.eq(confirms & ours),
-        ]
+        m.d.comb += self.confirm.eq(confirms & ours)
         m.d.sync += image_room.eq(self.image_bytes - self.image_position)
         image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
         over = ~image_room[len(left) :].any() & (left > image_room[: len(left)])

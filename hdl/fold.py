@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.sequencer import Work
 from spikeveil.hdl.spikes import index_bits, rows
+from spikeveil.pysim.lanes import LayerLanes
 
 SUMS_LATENCY = 4  # cycles from a row's last work to its sums
 
@@ -24,13 +25,13 @@ class Scan(data.StructLayout):
 
 
 class Fold(wiring.Component):
-    """Hands the sums of a row of `lanes` neurons on, `scan` of them at a time, the lowest first.
+    """Hands the sums of a row of `each.lanes` neurons on, `each.scan` of them at a time, the lowest first.
 
     `o` says which; its sums are on `part` `SUMS_LATENCY` cycles after it. With `scan` = `lanes`, `o` is valid in the
     cycle of the `work` that is valid and marked last, and `part` is `sums`. Otherwise the sums are caught in a register
     when they are there, and `o` is valid in the `lanes / scan` cycles that follow that work, in a step's last row only
     in as many as there are neurons for: rows must end at least `lanes / scan` cycles apart. Reset drops the row in
-    hand. ValueError where `scan` does not divide `lanes`.
+    hand.
     """
 
     work: Any
@@ -38,17 +39,15 @@ class Fold(wiring.Component):
     o: Any
     part: Signal
 
-    def __init__(self, *, neurons: int, inputs: int, lanes: int, scan: int, bits: int) -> None:
-        if lanes % scan:
-            raise ValueError(f"scan must divide the {lanes} lanes, not {scan}")
-        self.lanes, self.scan, self.bits, self.fold = lanes, scan, bits, lanes // scan
-        self.rows, self.scanned_rows = rows(neurons, lanes), rows(neurons, scan)
+    def __init__(self, *, neurons: int, inputs: int, each: LayerLanes, bits: int) -> None:
+        self.fold = each.fold
+        self.rows, self.scanned_rows = rows(neurons, each.lanes), rows(neurons, each.scan)
         super().__init__(
             {
                 "work": In(Work(weights=inputs * self.rows)),
-                "sums": In(lanes * bits),
+                "sums": In(each.lanes * bits),
                 "o": Out(Scan(rows=self.scanned_rows)),
-                "part": Out(scan * bits),
+                "part": Out(each.scan * bits),
             }
         )
 

@@ -49,8 +49,8 @@ def stages(spec: NetworkSpec, each: tuple[LayerLanes, ...], source: SourceKind, 
 
 def fewest(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int) -> tuple[LayerLanes, ...]:
     """Lanes for a cadence that is fixed: in each layer those with the fewest bits in registers, up to `lanes`, with
-    which
-    no stage takes longer than the network's slowest would with all lanes in every layer, and a thirty-second of that.
+    which no stage takes longer than the network's slowest would with all lanes in every layer, and a thirty-second of
+    that.
 
     Where the specification asks for a longer cadence, that is the limit instead.
     """

@@ -15,14 +15,14 @@ from spikeveil.hdl.limiter import FlowRow, Limiter
 from spikeveil.hdl.memories import Write
 from spikeveil.hdl.sequencer import Sequencer
 from spikeveil.hdl.spikes import Event, PotentialRow, SpikeRow, rows
+from spikeveil.pysim.lanes import LayerLanes
 from spikeveil.pysim.spec import LayerSpec
 
 MIN_QUEUED_ROWS = 16
 
 
 class Layer(wiring.Component):
-    """The neurons of one layer: sums of `lanes` grow at a time, and `scan` of them are updated at a time, all lanes
-    if it is not given.
+    """The neurons of one layer: sums of `each.lanes` grow at a time, and `each.scan` of them are updated at a time.
 
     Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.DISTANCE` - R * f) cycles for f = lanes /
     scan and R = ceil(neurons / lanes); later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is
@@ -47,8 +47,7 @@ class Layer(wiring.Component):
         self,
         spec: LayerSpec,
         *,
-        lanes: int,
-        scan: int | None = None,
+        each: LayerLanes,
         per_beat: int = 1,
         rekey: bool = False,
         buffered_steps: int = 1,
@@ -59,11 +58,10 @@ class Layer(wiring.Component):
     ) -> None:
         self.layout, self.huge = load, huge
         self.queued_steps, self.ahead = queued_steps, ahead
-        self.spec, self.lanes, self.per_beat, self.rekey = spec, min(lanes, spec.neurons), per_beat, rekey
-        self.scan = self.lanes if scan is None else scan
+        self.spec, self.each, self.per_beat, self.rekey = spec, each, per_beat, rekey
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
-        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, self.scan))
-        row = PotentialRow(self.scan, spec.state_bits) if spec.readout else SpikeRow(self.scan)
+        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, each.scan))
+        row = PotentialRow(each.scan, spec.state_bits) if spec.readout else SpikeRow(each.scan)
         ports: dict[str, Any] = {
             "i": In(stream.Signature(Event(spec.inputs))),
             "o": Out(stream.Signature(row)),
@@ -78,23 +76,20 @@ class Layer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, lanes = self.spec, self.scan
-        fold = Fold(
-            neurons=spec.neurons, inputs=spec.inputs, lanes=self.lanes, scan=self.scan, bits=spec.accumulator_bits
-        )
-        m.submodules.fold = fold
+        spec, each = self.spec, self.each
+        m.submodules.fold = fold = Fold(neurons=spec.neurons, inputs=spec.inputs, each=each, bits=spec.accumulator_bits)
         m.submodules.sequencer = sequencer = Sequencer(
             inputs=spec.inputs,
             rows=fold.rows,
             capacity=self.capacity,
             distance=neuron.DISTANCE,
-            least=fold.fold,
+            least=each.fold,
             queued=self.queued_steps,
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            spec, lanes=self.lanes, load=self.layout, huge=self.huge, spaced=fold.fold > 1
+            spec, lanes=each.lanes, load=self.layout, huge=self.huge, spaced=each.fold > 1
         )
-        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=self.scan, load=self.layout)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=each.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [
             accumulator.work.eq(sequencer.o),
@@ -105,31 +100,35 @@ class Layer(wiring.Component):
         ]
         if self.layout is not None:
             m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
-        flow: Any = Signal(FlowRow(lanes))
-        m.d.comb += [
-            flow.valid.eq(neurons.o.valid),
-            flow.bits.eq(neurons.o.spikes),
-            flow.step_end.eq(neurons.o.step_end),
-            flow.record_end.eq(neurons.o.record_end),
-        ]
-        if spec.spike_limit is not None or spec.step_spike_limit is not None:
-            m.submodules.limiter = bound = Limiter(
-                lanes=lanes, per_record=spec.spike_limit, per_step=spec.step_spike_limit
-            )
-            m.d.comb += bound.i.eq(flow)
-            flow = bound.o
-        starts = Starts(sequencer.started, sequencer.last_row, fold.fold, fold.last_fold)
+        flow = self._limit(m, neurons.o)
+        starts = Starts(sequencer.started, sequencer.last_row, each.fold, fold.last_fold)
         masks_ready, released = self._flip(m, flow, sequencer, starts)
         room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, starts)
         m.d.comb += sequencer.grant.eq(masks_ready & room)
         return m
+
+    def _limit(self, m: Module, scanned: Any) -> Any:
+        """The rows of spikes, with no more of them than the layer's limits let pass."""
+        spec, lanes = self.spec, self.each.scan
+        flow: Any = Signal(FlowRow(lanes))
+        m.d.comb += [
+            flow.valid.eq(scanned.valid),
+            flow.bits.eq(scanned.spikes),
+            flow.step_end.eq(scanned.step_end),
+            flow.record_end.eq(scanned.record_end),
+        ]
+        if spec.spike_limit is None and spec.step_spike_limit is None:
+            return flow
+        m.submodules.limiter = bound = Limiter(lanes=lanes, per_record=spec.spike_limit, per_step=spec.step_spike_limit)
+        m.d.comb += bound.i.eq(flow)
+        return bound.o
 
     def _flip(self, m: Module, flow: Any, sequencer: Sequencer, starts: "Starts") -> tuple[Any, Any]:
         """Flip the rows: (whether there are masks for all that starts next, the released spikes)."""
         if self.spec.flip is None:
             return 1, flow.bits
         m.submodules.flipper = flipper = Flipper(
-            self.spec.flip, neurons=self.spec.neurons, lanes=self.scan, per_beat=self.per_beat, ahead=self.ahead
+            self.spec.flip, neurons=self.spec.neurons, lanes=self.each.scan, per_beat=self.per_beat, ahead=self.ahead
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [

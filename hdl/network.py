@@ -12,6 +12,7 @@ from spikeveil.hdl.pacer import Pacer
 from spikeveil.hdl.plan import INPUT_LANES, Plan
 from spikeveil.hdl.source import SEED_BITS, LfsrStream, TriviumStream
 from spikeveil.hdl.spikes import SpikeRow
+from spikeveil.hdl.ultraplus import is_chip
 from spikeveil.pysim.spec import LayerSpec
 
 LEAST_AHEAD = 4  # rows of masks
@@ -73,10 +74,10 @@ class Network(wiring.Component):
         for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
             m.submodules[f"encoder_{index}"] = encoder
-            layer = self._layer(m, index, spec, at_once=str(getattr(platform, "device", "")).startswith("iCE40"))
+            layer = self._layer(m, index, spec, at_once=is_chip(platform, "iCE40"))
             wiring.connect(m, head, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
-            head, lanes = layer.o, layer.scan
+            head, lanes = layer.o, layer.each.scan
         wiring.connect(m, head, tail)
         return m
 
@@ -84,8 +85,7 @@ class Network(wiring.Component):
         plan = self.plan
         layer = Layer(
             spec,
-            lanes=plan.each[index].lanes,
-            scan=plan.each[index].scan,
+            each=plan.each[index],
             per_beat=plan.per_beat(index),
             rekey=spec.flip is not None and plan.source == "trivium",
             **self._buffers(index),

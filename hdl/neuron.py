@@ -157,8 +157,7 @@ class Neurons(wiring.Component):
 
     def _thresholds(self, m: Module, stage: int) -> Sequence[Value | None]:
         """The threshold of each lane, ready two cycles after `stage`. Lanes without a neuron stay at potential 0, which
-        is
-        below every threshold.
+        is below every threshold.
         """
         threshold = self.spec.threshold
         if threshold is None:

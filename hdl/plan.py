@@ -141,13 +141,13 @@ class Plan:
         """The layers whose weights stand in single-port RAM."""
         left, chosen = self.spram, set()
         for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
-            needed = self.spram_of(index)
+            needed = self._spram_of(index)
             if needed and needed <= left:
                 left -= needed
                 chosen.add(index)
         return frozenset(chosen)
 
-    def spram_of(self, index: int) -> int:
+    def _spram_of(self, index: int) -> int:
         """Single-port RAMs that the weights of a layer would take; 0 where they are too deep, or small."""
         layer, bits = self.layers[index], self.each[index].lanes * self.layers[index].weight_bits
         deep = self.rows(index) * layer.inputs

@@ -3,10 +3,7 @@
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-
-def rows(neurons: int, lanes: int) -> int:
-    """Rows of `lanes` bits that one step of `neurons` spikes takes; the last row may be partly empty."""
-    return -(-neurons // lanes)
+from spikeveil.pysim.lanes import rows as rows
 
 
 def index_bits(count: int) -> int:

@@ -13,9 +13,14 @@ SPRAM_DEPTH = 1 << SPRAM_ADDRESS
 MULTIPLIERS, SUM_BITS = 8, 16  # each has two accumulators of so many bits
 
 
+def is_chip(platform: object, name: str) -> bool:
+    """Whether the design is for a chip whose name begins so; a simulation's is for none."""
+    return str(getattr(platform, "device", "")).startswith(name)
+
+
 def present(platform: object) -> bool:
-    """Whether the design is for such a chip."""
-    return str(getattr(platform, "device", "")).startswith("iCE40UP")
+    """Whether the design is for an iCE40 UltraPlus."""
+    return is_chip(platform, "iCE40UP")
 
 
 def single_port_ram(address: Value, data: Value, writes: Value, word: Signal) -> Instance:

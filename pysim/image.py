@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim import checks, storage
-from spikeveil.pysim.lanes import LayerLanes
+from spikeveil.pysim.lanes import LayerLanes, rows
 from spikeveil.pysim.spec import MAX_POTENTIAL_BITS, LayerSpec, NetworkSpec, signed_bits
 
 
@@ -54,8 +54,8 @@ def sections(spec: NetworkSpec, each: Sequence[LayerLanes]) -> tuple[Section, ..
 
 def _of_layer(index: int, layer: LayerSpec, each: LayerLanes) -> Iterator[Section]:
     """Weights in rows of lanes; biases and thresholds in rows that are scanned."""
-    bits, (rows, scans) = number_bits(layer), (-(-layer.neurons // count) for count in (each.lanes, each.scan))
-    yield Section(index, "weights", rows * layer.inputs, each.lanes, layer.weight_bits)
+    bits, scans = number_bits(layer), rows(layer.neurons, each.scan)
+    yield Section(index, "weights", rows(layer.neurons, each.lanes) * layer.inputs, each.lanes, layer.weight_bits)
     if layer.bias is not None:
         yield Section(index, "bias", scans, each.scan, bits)
     if isinstance(layer.threshold, np.ndarray):
@@ -135,10 +135,10 @@ def to_bytes(spec: NetworkSpec, each: Sequence[LayerLanes]) -> bytes:
 def _packed(layer: LayerSpec, section: Section) -> bytes:
     values = np.atleast_1d(np.asarray(getattr(layer, section.name), np.int64))
     fill = 1 if section.name == "threshold" else 0  # lanes without a neuron never fire
-    rows = -(-len(values) // section.fields)
-    padded = np.full((rows * section.fields, *values.shape[1:]), fill, np.int64)
+    count = rows(len(values), section.fields)
+    padded = np.full((count * section.fields, *values.shape[1:]), fill, np.int64)
     padded[: len(values)] = values
-    words = padded.reshape(rows, section.fields, -1).swapaxes(1, 2).reshape(section.words, section.fields, 1)
+    words = padded.reshape(count, section.fields, -1).swapaxes(1, 2).reshape(section.words, section.fields, 1)
     planes = (words >> np.arange(section.bits)) & 1
     return np.packbits(planes.reshape(section.words, -1).astype(np.uint8), axis=1, bitorder="little").tobytes()
 

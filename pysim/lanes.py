@@ -37,5 +37,5 @@ def alike(spec: NetworkSpec, lanes: int) -> tuple[LayerLanes, ...]:
 
 
 def rows(neurons: int, lanes: int) -> int:
-    """Rows of `lanes` that `neurons` fill, the last one perhaps partly."""
+    """Rows of `lanes` that `neurons` fill; the last one may be partly empty."""
     return -(-neurons // lanes)

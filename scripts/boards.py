@@ -84,7 +84,6 @@ def main() -> None:
     rows = [row for row in ROWS if not options.only or row.board in options.only]
     networks = {name: network_file(name, options.out) for name in {row.network for row in rows}}
     start, found = time.monotonic(), dict[Row, dict[str, Any]]()
-    chance(options.out)
     with ThreadPoolExecutor(options.jobs) as pool:
         jobs = {pool.submit(run, row, networks[row.network], options.out): row for row in rows}
         for job in as_completed(jobs):
@@ -118,7 +117,7 @@ def run(row: Row, network: str, out: Path) -> dict[str, Any]:
     start = time.monotonic()
     record: dict[str, Any] = {"board": row.board, "network": row.network, "lanes": row.lanes, "checks": []}
     target = [network, "--board", row.board, "--lanes", str(row.lanes), "--json", *["--loadable"] * row.loadable]
-    data = str(out / "chance.npz") if row.network == "mnist" else "digits"
+    data = str(chance(out)) if row.network == "mnist" and row.levels else "digits"
     report, error = command("build", *target)
     record |= {"error": error if report is None else None, "report": report}
     record["build_seconds"] = round(time.monotonic() - start, 1)

@@ -1,6 +1,5 @@
 """Sums of a row handed on some at a time: which, when, and no more than there are neurons."""
 
-import gc
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from component import run
 
 from spikeveil.hdl.fold import SUMS_LATENCY, Fold
+from spikeveil.pysim.lanes import LayerLanes
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from spikeveil.hdl.fold import SUMS_LATENCY, Fold
 def test_parts_follow_in_order_each_with_its_sums(neurons: int, lanes: int, scan: int, gap: int) -> None:
     """Two steps; rows end as close to each other as they may, or `gap` cycles further apart."""
     bits, fold = 6, lanes // scan
-    dut: Any = Fold(neurons=neurons, inputs=3, lanes=lanes, scan=scan, bits=bits)
+    dut: Any = Fold(neurons=neurons, inputs=3, each=LayerLanes(lanes, scan), bits=bits)
     rows, parts = -(-neurons // lanes), -(-neurons // scan)
     rng = np.random.default_rng(neurons * scan)
     sums = rng.integers(0, 1 << bits, (2, rows, lanes))
@@ -53,12 +53,3 @@ def test_parts_follow_in_order_each_with_its_sums(neurons: int, lanes: int, scan
         cycles = [cycle for cycle, *_ in shown[step * parts : (step + 1) * parts]]
         got = np.array([taken[cycle] for cycle in cycles]).reshape(-1)[:neurons]
         np.testing.assert_array_equal(got, sums[step].reshape(-1)[:neurons])
-
-
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
-def test_refuses_a_scan_that_does_not_divide_the_lanes() -> None:
-    with pytest.raises(ValueError) as error:
-        Fold(neurons=6, inputs=1, lanes=6, scan=4, bits=3)
-    assert str(error.value) == "scan must divide the 6 lanes, not 4"
-    del error
-    gc.collect()  # the refused component warns here, where it is expected, that nobody elaborated it
