@@ -83,8 +83,7 @@ class CobsEncoder(wiring.Component):
         m = Module()
         m.submodules.buffer = buffer = Store(width=8, depth=256)
         place, link = Signal(8, init=1), Signal(8)  # of the next byte, of the last zero
-        sent, fetched = Signal(8), Signal(2)  # fetched: 2 when the byte at `sent` is in `word`
-        word = Signal(8, reset_less=True)
+        sent, fetched = Signal(8), Signal(2)  # fetched: 2 when the buffer shows the byte at `sent`
         zero, closing = Signal(), Signal()  # a code is written now; the last one, for the end of the message
         m.d.comb += [
             zero.eq((self.i.payload.data == 0) | closing),
@@ -92,7 +91,6 @@ class CobsEncoder(wiring.Component):
             buffer.write_data.eq(Mux(zero, place - link, self.i.payload.data)),
             buffer.read_address.eq(sent),
         ]
-        m.d.sync += word.eq(buffer.read_data)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM():
@@ -108,7 +106,7 @@ class CobsEncoder(wiring.Component):
             with m.State("send"), m.If(self.o.ready | ~self.o.valid):
                 m.d.sync += [self.o.valid.eq(fetched == 2), fetched.eq(Mux(fetched == 2, 0, fetched + 1))]
                 with m.If(fetched == 2):
-                    m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, word)), sent.eq(sent + 1)]
+                    m.d.sync += [self.o.payload.eq(Mux(sent == place, 0, buffer.read_data)), sent.eq(sent + 1)]
                     with m.If(sent == place):
                         m.d.sync += [sent.eq(0), place.eq(1)]
                         m.next = "fill"

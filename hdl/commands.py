@@ -46,7 +46,7 @@ class Body:
     def __init__(self) -> None:
         self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(Result)
         self.left, self.some = Signal(8), Signal()  # bytes not taken yet; whether there are any
-        self.came = Signal()  # one is taken in this cycle
+        self.came, self.shifts = Signal(), Signal()  # one is taken in this cycle; and shifted into the fields
         self.fields = Signal(8 * MOST_FIELD_BYTES)
         self.shifted, self.wanted = (Signal(range(MOST_FIELD_BYTES + 1)) for _ in range(2))
         self.fresh, self.short = Signal(), Signal()  # a byte was shifted in in the cycle before; more are wanted
@@ -58,10 +58,11 @@ class Body:
 
 class Commands(wiring.Component):
     """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries
-    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body; `free` is
-    high between two.
+    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body. Between two
+    bodies `free` is high in every other cycle, and one is begun only in those between: what begins with `free` has until
+    the next cycle to show as `busy`.
 
-    A body of n bytes takes 2 n + 15 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
+    A body of n bytes takes 2 n + 16 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.
 
     - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
@@ -147,17 +148,20 @@ class Commands(wiring.Component):
         m = Module()
         body = Body()
         phase, left, result = body.phase, body.left, body.result
+        even = Signal()
+        m.d.sync += even.eq(~even)
         takes = {
-            Phase.LENGTH: ~self.busy,
+            Phase.LENGTH: ~self.busy & ~even,
             Phase.KIND: Const(1),
             Phase.TAG: Const(1),
-            Phase.FIELDS: body.short & ~body.fresh,
+            Phase.FIELDS: body.shifts,
             **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), body.some),
         }
         m.d.comb += [
             body.came.eq(self.i.valid & self.i.ready),
+            body.shifts.eq(self.i.valid & body.short & ~body.fresh & (phase == Phase.FIELDS)),
             self.mark.eq(body.came & (phase != Phase.SECRET)),
-            self.free.eq(phase == Phase.LENGTH),
+            self.free.eq((phase == Phase.LENGTH) & even),
             self.given.eq(phase == Phase.ANSWER),
             self.answer.result.eq(result),
             self.answer.identify.eq((body.kind == Kind.IDENTIFY) & (result == Result.OK)),
@@ -210,7 +214,7 @@ class Commands(wiring.Component):
     def _fields(self, m: Module, body: Body) -> None:
         m.d.sync += body.fresh.eq(0)
         with m.If(body.phase == Phase.FIELDS):
-            with m.If(self.i.valid & body.short & ~body.fresh):
+            with m.If(body.shifts):
                 m.d.sync += [body.fields.eq(Cat(body.fields, self.i.payload)[8:]), body.fresh.eq(1)]
                 m.d.sync += body.shifted.eq(body.shifted + 1)
             with m.If(body.fresh):
@@ -256,7 +260,7 @@ class Commands(wiring.Component):
         m.submodules.position = position = Turning()
         same, heard, claims = Signal(), Signal(), Signal()
         words = body.shifted[2:]
-        hears, counts = (body.phase == Phase.FIELDS) & body.came, body.phase == Phase.COUNT
+        hears, counts = body.shifts, body.phase == Phase.COUNT
         of_input = body.kind == Kind.INPUT
         m.d.comb += [
             heard.eq(hears & of_input & (words == 1)),

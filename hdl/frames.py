@@ -116,7 +116,7 @@ class FrameReceiver(wiring.Component):
             checksum.start.eq(judged),
             ring.write_address.eq(Mux(judged, committed, place)),
             ring.write_data.eq(Mux(judged, size - CRC_BYTES, payload.data)),
-            ring.write.eq((came & ~long) | judged),
+            ring.write.eq(room | judged),  # also before a byte is there: nobody looks at `place`
         ]
         m.d.sync += [
             judged.eq(decoder.o.valid & decoder.o.ready & payload.end),
@@ -138,14 +138,12 @@ class FrameReceiver(wiring.Component):
         """What was committed comes out at `o`; all from the mark on is kept."""
         at, begin = Signal(RING_BITS), Signal(RING_BITS)
         fetched, held, load = Signal(), Signal(), Signal()
-        word = Signal(8, reset_less=True)
         m.d.comb += [ring.read_address.eq(at), load.eq(held & ~self.o.valid)]
         m.d.sync += [fetched.eq((at != committed) & ~load & ~self.rewind), held.eq(fetched & ~load & ~self.rewind)]
-        m.d.sync += word.eq(ring.read_data)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
-            m.d.sync += [self.o.payload.eq(word), self.o.valid.eq(1), at.eq(at + 1)]
+            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1), at.eq(at + 1)]
         with m.If(self.mark):
             m.d.sync += begin.eq(at)
         with m.If(self.rewind):

@@ -103,6 +103,7 @@ class Guard(wiring.Component):
         self.secret_bytes = secret_bytes(plan.source, len(plan.spec.flipped))
         self.granted, self.leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
         self.number, self.above = Signal(40), Signal()  # offered in the cycle before, and whether above the highest
+        self.filled = Signal()  # neither the quota nor the record that was offered in the cycle before was 0
         self.row = Signal(index_bits(plan.o_rows), name="o_row")  # of that step
         super().__init__(
             {
@@ -121,9 +122,13 @@ class Guard(wiring.Component):
         sound = self._secret(m, granted, again)
         inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
         entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
-        m.d.sync += inside.eq(Mux(self.reset, 0, inside + entered - left))
+        with m.If(entered ^ left):
+            m.d.sync += inside.eq(Mux(left, inside - 1, inside + 1))
+        with m.If(self.reset):
+            m.d.sync += inside.eq(0)
         m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
         m.d.sync += [self.start.eq(0), self.number.eq(self.offer.lease), self.above.eq(self.offer.lease > self.lease)]
+        m.d.sync += self.filled.eq((self.offer.quota != 0) & (self.offer.record_steps != 0))
 
         with m.If(self.close):
             m.d.sync += [self.quota.eq(0), self.open.eq(0), granted.eq(0)]
@@ -136,7 +141,7 @@ class Guard(wiring.Component):
                 m.d.sync += [record_steps.eq(self.offer.record_steps), self.above.eq(0)]
         with m.Elif(self.begin):
             m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
-            with m.If(granted & sound):
+            with m.If(granted & sound & (self.quota != 0)):  # whatever stood in the cycle before
                 m.d.sync += [self.result.eq(Result.OK), self.open.eq(1), self.start.eq(1)]
             with m.Elif(~self.open):
                 m.d.sync += self.quota.eq(0)
@@ -150,10 +155,8 @@ class Guard(wiring.Component):
         return m
 
     def _judge(self, sound: Value) -> Value:
-        offer: Any = self.offer
-        whole = sound & (offer.quota != 0) & (offer.record_steps != 0)
         fresh = Mux(self.above, Result.OK, Result.STALE)
-        return Mux(whole, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
+        return Mux(sound & self.filled, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
 
     def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
         """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""

@@ -21,7 +21,7 @@ def depth_of(field: str, depth: int) -> int:
 class Inbox(wiring.Component):
     """A queue of `depth` bytes, a power of two; `room` says how many more fitted in the cycle before.
 
-    `i` takes a byte a cycle while there is room, `o` gives one in two cycles at most, the first two cycles after it
+    `i` takes a byte a cycle while there is room, `o` gives one in three cycles at most, the first four cycles after it
     came. `clear` (one cycle), like reset, drops everything.
     """
 
@@ -45,12 +45,12 @@ class Inbox(wiring.Component):
         m = Module()
         m.submodules.ring = ring = Store(width=8, depth=self.depth)
         written, fetches = (Signal(self.depth.bit_length()) for _ in range(2))  # one bit more than an address
-        fetched, load = Signal(), Signal()
+        fetched, held, load = Signal(), Signal(), Signal()  # held: the ring shows the byte at `fetches`
         m.d.comb += [
             self.i.ready.eq((written ^ fetches) != self.depth),
             ring.write_data.eq(self.i.payload),
-            ring.write.eq(self.i.valid & self.i.ready),
-            load.eq(fetched & ~self.o.valid),
+            ring.write.eq(self.i.ready),  # also before a byte is there: nobody looks at `written`
+            load.eq(held & ~self.o.valid),
         ]
         m.d.comb += [
             ring.write_address.eq(written),
@@ -59,12 +59,12 @@ class Inbox(wiring.Component):
         room = Signal.like(self.room, init=self.depth)
         m.d.comb += self.room.eq(room)
         m.d.sync += room.eq(self.depth - (written - fetches)[: len(written)])
-        m.d.sync += [written.eq(written + ring.write), fetches.eq(fetches + load)]
-        m.d.sync += fetched.eq((written != fetches) & ~load)
+        m.d.sync += [written.eq(written + (self.i.valid & self.i.ready)), fetches.eq(fetches + load)]
+        m.d.sync += [fetched.eq((written != fetches) & ~load), held.eq(fetched & ~load)]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
             m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), self.o.valid.eq(0), room.eq(self.depth)]
+            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), held.eq(0), self.o.valid.eq(0), room.eq(self.depth)]
         return m

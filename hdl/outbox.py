@@ -38,7 +38,7 @@ class Outbox(wiring.Component):
     """A ring of `depth` bytes, a power of two, that keeps what came in at `i` until it is confirmed.
 
     Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position,
-    which moves on as bytes are taken there, one in two cycles at most. `last` marks the one before what was written
+    which moves on as bytes are taken there, one in three cycles at most. `last` marks the one before what was written
     when `fix` rose; `some` says, a cycle after it came, that there is one. `i` waits while `depth` bytes are not
     confirmed.
 
@@ -143,24 +143,25 @@ class Outbox(wiring.Component):
 
     def _ring(self, m: Module, written: Signal, position: Signal, taken: Signal, reached: Signal, moves: Value) -> None:
         m.submodules.ring = ring = Store(width=8, depth=self.depth)
-        fetched, load, goal, following = Signal(), Signal(), Signal(self.bits), Signal(self.bits)
+        fetched, held, load = Signal(), Signal(), Signal()  # held: the ring shows the byte at the position
+        goal, following = Signal(self.bits), Signal(self.bits)
         m.d.comb += [
             self.i.ready.eq((written ^ taken) != self.depth),
             ring.write_address.eq(written),
             ring.write_data.eq(self.i.payload),
-            ring.write.eq(self.i.valid & self.i.ready),
+            ring.write.eq(self.i.ready),  # also before a byte is there: nobody looks at `written`
             ring.read_address.eq(position),
             following.eq(position + 1),
-            load.eq(fetched & ~self.o.valid),
+            load.eq(held & ~self.o.valid),
             self.o.payload.last.eq(following == goal),
         ]
         with m.If(~self.fix):
             m.d.sync += goal.eq(written)
-        with m.If(ring.write):
+        with m.If(self.i.valid & self.i.ready):
             m.d.sync += written.eq(written + 1)
         sent = self.o.valid & self.o.ready
         m.d.sync += self.some.eq(Mux(sent, following != written, position != written) & ~moves)
-        m.d.sync += fetched.eq(self.some & ~sent & ~moves)
+        m.d.sync += [fetched.eq(self.some & ~sent & ~moves), held.eq(fetched & ~sent & ~moves)]
         with m.If(load):
             m.d.sync += [self.o.payload.data.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(sent):

@@ -79,7 +79,7 @@ class Pacer(wiring.Component):
             stored.eq(self.i.valid & self.i.ready),
             write.addr.eq(Cat(next_place, filling)),
             write.data.eq(row),
-            write.en.eq(stored),
+            write.en.eq(self.i.ready),  # also before a row is there: it is written over
         ]
         with m.If(stored):
             m.d.sync += next_place.eq(next_place + 1)

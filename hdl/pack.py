@@ -32,13 +32,13 @@ class Packer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, left = Signal(self.row_bits), Signal(range(self.row_bits + 1))
+        row, left = Signal(self.row_bits), Signal(range(max(3, self.row_bits + 1)))
         ending = Signal()  # the row in hand is its step's last
-        filled, room, filling = Signal(3), Signal(), Signal()  # bits of the byte in hand
+        filled, room = Signal(3), Signal()  # bits of the byte in hand
+        filling = Signal()  # there are bits to move: of a row, or zeros to the end of its step's last byte
         payload: Any = self.i.payload
         m.d.comb += [
             room.eq(self.o.ready | ~self.o.valid),
-            filling.eq((left != 0) | (ending & (filled != 0))),
             self.i.ready.eq(~filling),
         ]
         with m.If(room):
@@ -46,9 +46,10 @@ class Packer(wiring.Component):
             with m.If(filling):
                 m.d.sync += [self.o.payload.eq(Cat(self.o.payload, row[0] & (left != 0))[1:]), filled.eq(filled + 1)]
                 m.d.sync += [row.eq(row >> 1), left.eq(left - (left != 0))]
+                m.d.sync += filling.eq((left > 1) | (ending & (filled != 7)))
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [row.eq(payload.bits), ending.eq(payload.step_end)]
+            m.d.sync += [row.eq(payload.bits), ending.eq(payload.step_end), filling.eq(1)]
             m.d.sync += left.eq(Mux(payload.step_end, self.last_bits, self.row_bits))
         with m.If(self.clear):
-            m.d.sync += [left.eq(0), ending.eq(0), filled.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [filling.eq(0), filled.eq(0), self.o.valid.eq(0)]
         return m

@@ -82,13 +82,13 @@ def pick(values: Sequence[Value | None], index: Value) -> Value:
 
 
 class Replies(wiring.Component):
-    """Bodies to `o`, one at a time, in four cycles a byte of the fields while `o` is taken, two a byte of output.
+    """Bodies to `o`, one at a time, in four cycles a byte of the fields while `o` is taken, three a byte of output.
 
-    `answer`, with `given` (one cycle, while not `busy`), takes the place of one that has not begun to leave, and is
-    soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the
+    `answer`, with `given` (one cycle, while neither `free` nor `under_way`), takes the place of one that has not begun
+    to leave, and is soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the
     outbox has `some` bytes and the answer is soft, or there is none, or the last body was an answer; else the answer.
-    An OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `busy` is high
-    from that cycle until the body has left, `under_way` from the next one.
+    An OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `under_way` is
+    high from the next cycle until the body has left.
 
     Positions are told by `tell`, `turn` and `byte` of the outbox, and the input's by `turn_input` and `input_byte`.
     While `hold` is high they and `state` must stay as they are, but for `damaged`. Reset forgets the answer and the
@@ -107,7 +107,6 @@ class Replies(wiring.Component):
     answer: Any
     given: Signal
     free: Signal
-    busy: Signal
     under_way: Signal
     hold: Signal
 
@@ -122,7 +121,7 @@ class Replies(wiring.Component):
                 "state": In(State()),
                 "answer": In(Answer()),
                 **dict.fromkeys(("some", "given", "free"), In(1)),
-                **dict.fromkeys(("turn", "turn_input", "busy", "under_way", "hold"), Out(1)),
+                **dict.fromkeys(("turn", "turn_input", "under_way", "hold"), Out(1)),
             }
         )
 
@@ -133,9 +132,6 @@ class Replies(wiring.Component):
         begin, last = Signal(), Signal()  # last: this byte is the last of its body's fields
         from_outbox, more = phase == Phase.DATA, self.o.valid & self.o.ready
         m.d.comb += [
-            self.under_way.eq(phase != Phase.IDLE),
-            self.busy.eq(begin | self.under_way),
-            self.hold.eq(self.under_way & ~from_outbox),
             self.o.valid.eq((phase == Phase.PUT) | (from_outbox & self.outbox.valid)),
             self.o.payload.data.eq(Mux(from_outbox, self.outbox.payload.data, byte)),
             self.o.payload.last.eq(Mux(from_outbox, self.outbox.payload.last | (at == OUTPUT_END), last & ~output)),
@@ -150,7 +146,7 @@ class Replies(wiring.Component):
             with m.If((at == ROOM_END) & ~held.identify & ~output):
                 m.d.sync += at.eq(At.WRITTEN)
         with m.If(begin):
-            m.d.sync += [phase.eq(Phase.FETCH), at.eq(At.KIND)]
+            m.d.sync += [phase.eq(Phase.FETCH), at.eq(At.KIND), self.under_way.eq(1), self.hold.eq(1)]
         with m.Switch(phase):
             with m.Case(Phase.FETCH):
                 m.d.sync += phase.eq(Phase.HOLD)
@@ -160,8 +156,9 @@ class Replies(wiring.Component):
                 m.d.sync += [phase.eq(Phase.PUT), byte.eq(picked)]
             with m.Case(Phase.PUT), m.If(more):
                 m.d.sync += phase.eq(Mux(last, Mux(output, Phase.DATA, Phase.IDLE), Phase.FETCH))
+                m.d.sync += [self.hold.eq(~last), self.under_way.eq(output | ~last)]
             with m.Case(Phase.DATA), m.If(more & self.o.payload.last):
-                m.d.sync += phase.eq(Phase.IDLE)
+                m.d.sync += [phase.eq(Phase.IDLE), self.under_way.eq(0)]
         return m
 
     def _choose(self, m: Module, may: Value, begin: Signal, output: Signal, held: Any) -> None:
@@ -196,7 +193,7 @@ class Replies(wiring.Component):
             self.turn_input.eq((phase == Phase.PICK) & ~identify & input_position),
         ]
         table = self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result)
-        ours, own = Signal(8), Signal(8)
+        ours, own = Signal(8), Signal(8, reset_less=True)  # own may be the block RAM's register
         m.d.sync += [ours.eq(pick(table, at)), own.eq(read.data)]
         told = Mux(positions, self.byte, Mux(input_position, self.input_byte, ours))
         return Mux(identify & (at != At.TAG), own, told)

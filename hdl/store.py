@@ -10,7 +10,8 @@ from spikeveil.hdl.spikes import memory_depth
 
 
 class Store(wiring.Component):
-    """`depth` words of `width` bits, not reset. `read_data` is the word at `read_address` of the cycle before.
+    """`depth` words of `width` bits, not reset. `read_data` is the word at `read_address` of two cycles before: a block
+    RAM takes most of a fast cycle to show a word, so that a register stands behind it (an ECP5's has its own).
 
     Never look at a word that is read in the cycle in which it is written: that is not defined in the netlist. With that
     promise (`no_rw_check`) synthesis leaves out the comparator, multiplexer and registers that would define it.
@@ -45,6 +46,8 @@ class Store(wiring.Component):
             write.en.eq(self.write),
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
-            self.read_data.eq(read(m, memory, self.read_address)),
         ]
+        shown = Signal(self.width, reset_less=True)
+        m.d.sync += shown.eq(read(m, memory, self.read_address))
+        m.d.comb += self.read_data.eq(shown)
         return m

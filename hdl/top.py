@@ -158,7 +158,7 @@ class Top(wiring.Component):
             receiver.rewind.eq(commands.rewind),
             replies.answer.eq(commands.answer),
             replies.given.eq(commands.given),
-            commands.busy.eq(replies.busy),
+            commands.busy.eq(replies.under_way),
             replies.state.damaged.eq(receiver.damaged),
         ]
         return commands, replies

@@ -66,7 +66,6 @@ class Laws(wiring.Component):
             "inner: the highest was seen": guard.lease >= started,
             "inner: what is above is above": ~guard.above | (guard.number > guard.lease),
             "inner: what was granted is not open": ~(guard.granted & (guard.open | guard.leaving)),
-            "inner: what was granted has quota": ~guard.granted | (guard.quota != 0),
         }
         for name in self.plan.lease_ports:
             port = getattr(guard, name)
@@ -128,7 +127,7 @@ class Trusting(Guard):
     """Takes any number again."""
 
     def _judge(self, sound: Value) -> Value:
-        return Mux(sound & (self.offer.quota != 0), Result.OK, Result.MALFORMED)
+        return Mux(sound & self.filled, Result.OK, Result.MALFORMED)
 
 
 class Generous(Guard):

@@ -90,7 +90,7 @@ def replies(
             fakes.show(ctx, dut)
             ctx.set(dut.o.ready, cycle % ready == 0)
             ctx.set(dut.given, 0)
-            if waiting and waiting[0][0] <= cycle and not ctx.get(dut.busy):
+            if waiting and waiting[0][0] <= cycle and not ctx.get(dut.under_way):
                 _, tag, result, identify, soft = waiting.pop(0)
                 for name, value in {"tag": tag, "result": result, "identify": identify, "soft": soft}.items():
                     ctx.set(dut.answer[name], value)
