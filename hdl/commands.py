@@ -237,9 +237,9 @@ class Commands(wiring.Component):
         m.d.comb += self.confirm.eq(confirms & ours)
         m.d.sync += image_room.eq(self.image_bytes - self.image_position)
         image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
-        over = ~image_room[len(left) :].any() & (left > image_room[: len(left)])
+        over = ~image_room[len(left) :].any() & (image_room[: len(left)] < left)
         m.d.sync += image_full.eq(Mux(at_start, left > self.image_bytes, over))
-        m.d.sync += input_full.eq(left > self.room)
+        m.d.sync += input_full.eq(self.room < left)
         locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
         load = [locked, (~(at_start | at_image), Result.GAP), (image_full, Result.FULL)]
         self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])

@@ -105,6 +105,7 @@ class Guard(wiring.Component):
         self.number, self.above = Signal(40), Signal()  # offered in the cycle before, and whether above the highest
         self.filled = Signal()  # neither the quota nor the record that was offered in the cycle before was 0
         self.row = Signal(index_bits(plan.o_rows), name="o_row")  # of that step
+        self.final = Signal()  # quota is 1, while a lease is open
         super().__init__(
             {
                 **outer_ports(plan),
@@ -123,33 +124,38 @@ class Guard(wiring.Component):
         inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
         entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
         with m.If(entered ^ left):
-            m.d.sync += inside.eq(Mux(left, inside - 1, inside + 1))
+            m.d.sync += inside.eq(inside + Cat(1, left.replicate(len(inside) - 1)))
         with m.If(self.reset):
             m.d.sync += inside.eq(0)
         m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
-        m.d.sync += [self.start.eq(0), self.number.eq(self.offer.lease), self.above.eq(self.offer.lease > self.lease)]
+        m.d.sync += [self.start.eq(0), self.number.eq(self.offer.lease), self.above.eq(self.lease < self.offer.lease)]
         m.d.sync += self.filled.eq((self.offer.quota != 0) & (self.offer.record_steps != 0))
 
+        grants, ends = Signal(), Signal()  # the quota is what was offered; it is nothing
+        with m.If(grants | left):
+            m.d.sync += self.quota.eq(Mux(grants, self.offer.quota, self.quota - 1))
+        with m.If(ends):
+            m.d.sync += self.quota.eq(0)
         with m.If(self.close):
-            m.d.sync += [self.quota.eq(0), self.open.eq(0), granted.eq(0)]
+            m.d.comb += ends.eq(1)
+            m.d.sync += [self.open.eq(0), granted.eq(0)]
         with m.Elif(self.ask):
             m.d.sync += self.result.eq(verdict)
             with m.If(verdict == Result.OK):
-                m.d.comb += again.eq(1)
+                m.d.comb += [again.eq(1), grants.eq(1)]
                 m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.number)]
-                m.d.sync += [self.session.eq(self.offer.session), self.quota.eq(self.offer.quota)]
-                m.d.sync += [record_steps.eq(self.offer.record_steps), self.above.eq(0)]
+                m.d.sync += [self.session.eq(self.offer.session), record_steps.eq(self.offer.record_steps)]
+                m.d.sync += self.above.eq(0)
         with m.Elif(self.begin):
             m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
             with m.If(granted & sound & (self.quota != 0)):  # whatever stood in the cycle before
                 m.d.sync += [self.result.eq(Result.OK), self.open.eq(1), self.start.eq(1)]
-            with m.Elif(~self.open):
-                m.d.sync += self.quota.eq(0)
+            with m.Else():
+                m.d.comb += ends.eq(~self.open)
         with m.Elif(self.rewind):
             m.d.comb += again.eq(1)
+            m.d.comb += ends.eq(~self.open)
             m.d.sync += granted.eq(0)
-            with m.If(~self.open):
-                m.d.sync += self.quota.eq(0)
         sane = (self.quota != 0) & ~granted
         m.d.sync += Assert(~self.open | sane, Format("a lease is open with {} steps to leave", self.quota))
         return m
@@ -190,6 +196,7 @@ class Guard(wiring.Component):
     def _leave(self, m: Module, leaving: Signal) -> Signal:
         """Rows out: a step's first row only while a lease is open, its others always. Whether a first one has left."""
         row, last, first = self.row, Signal(), Signal()
+        m.d.sync += self.final.eq(self.quota == Mux(first, 2, 1))
         m.d.comb += [
             first.eq(self.o.valid & self.o.ready & ~leaving),
             last.eq(row == self.plan.o_rows - 1),
@@ -207,7 +214,7 @@ class Guard(wiring.Component):
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [row.eq(Mux(last, 0, row + 1)), leaving.eq(~last)]
         with m.If(first):
-            m.d.sync += [self.quota.eq(self.quota - 1), self.open.eq(self.quota != 1)]
+            m.d.sync += self.open.eq(~self.final)
         return first
 
     def _secret(self, m: Module, granted: Signal, again: Signal) -> Value:

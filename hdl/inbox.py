@@ -58,7 +58,7 @@ class Inbox(wiring.Component):
         ]
         room = Signal.like(self.room, init=self.depth)
         m.d.comb += self.room.eq(room)
-        m.d.sync += room.eq(self.depth - (written - fetches)[: len(written)])
+        m.d.sync += room.eq((fetches - written)[: len(written)] ^ self.depth)  # modulo twice the depth: a sum
         m.d.sync += [written.eq(written + (self.i.valid & self.i.ready)), fetches.eq(fetches + load)]
         m.d.sync += [fetched.eq((written != fetches) & ~load), held.eq(fetched & ~load)]
         with m.If(self.o.ready):

@@ -95,6 +95,7 @@ class Outbox(wiring.Component):
             with m.Default():
                 told = (phase == Phase.REST) & (self.tell == Number.WRITTEN)
                 m.d.comb += base.eq(Mux(told, written, position))
+        exceeds = ahead < more
         plausible, place = self._turn(m, ahead, claimed, phase)
 
         m.d.comb += self.busy.eq((phase != Phase.REST) | again)
@@ -108,9 +109,9 @@ class Outbox(wiring.Component):
             with m.Case(Phase.BOUND):
                 m.d.sync += [more.eq(ahead), phase.eq(Phase.BEHIND)]
             with m.Case(Phase.BEHIND):
-                m.d.sync += phase.eq(Mux(more <= ahead, Phase.READY, Phase.REST))
+                m.d.sync += phase.eq(Mux(exceeds, Phase.REST, Phase.READY))
             with m.Case(Phase.READY):
-                m.d.sync += [phase.eq(Phase.ADD), again.eq(again | self.again | (more > ahead))]
+                m.d.sync += [phase.eq(Phase.ADD), again.eq(again | self.again | exceeds)]
             with m.Case(Phase.ADD), m.If(place == BYTES - 1):
                 m.d.sync += [phase.eq(Phase.REST), taken.eq(claimed)]
             with m.Case(Phase.MOVE):

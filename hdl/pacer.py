@@ -1,6 +1,6 @@
 """The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -108,17 +108,18 @@ class Pacer(wiring.Component):
 
     def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:
         """Rows wait in a queue until the tick of their step; whether the step let out last still has rows there."""
-        m.submodules.queue = queue = SyncFIFOBuffered(
-            width=len(self.o.payload.as_value()), depth=(self.slots + 1) * self.o_rows
-        )
+        depth = (self.slots + 1) * self.o_rows
+        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
+        room = Signal(init=1)  # for a row, in this cycle, whatever came in the one before
+        m.d.sync += [room.eq(queue.level < depth), Assert(~room | queue.w_rdy, "a row of output was lost")]
         under_way, left, some = Signal(self.slots), Signal(range(self.o_rows + 1)), Signal()  # some: left is not 0
         whole = Signal(range(self.slots + 2))  # steps that stand whole in the queue
         arrived, due = Signal(), Signal()
         m.d.comb += [
             queue.w_data.eq(self.inside_o.payload),
-            queue.w_en.eq(self.inside_o.valid),
-            self.inside_o.ready.eq(queue.w_rdy),
-            arrived.eq(self.inside_o.valid & queue.w_rdy & self.inside_o.payload.step_end),
+            queue.w_en.eq(self.inside_o.valid & room),
+            self.inside_o.ready.eq(room),
+            arrived.eq(self.inside_o.valid & room & self.inside_o.payload.step_end),
             due.eq(tick & under_way[-1]),
             self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # a row's arrival here tells when it was computed
             self.o.valid.eq(some & queue.r_rdy),

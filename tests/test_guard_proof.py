@@ -65,6 +65,7 @@ class Laws(wiring.Component):
             "inner: what was granted is above": ~guard.granted | (guard.lease > started),
             "inner: the highest was seen": guard.lease >= started,
             "inner: what is above is above": ~guard.above | (guard.number > guard.lease),
+            "inner: the last step is known": ~guard.open | (guard.final == (guard.quota == 1)),
             "inner: what was granted is not open": ~(guard.granted & (guard.open | guard.leaving)),
         }
         for name in self.plan.lease_ports:
