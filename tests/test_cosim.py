@@ -1,15 +1,22 @@
 """The gateware of random plans against the golden model: every released bit and every potential equal."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from backends import Backend, amaranth_sim, golden, traced, verilator
+from cocotb_tools import config
 from hypothesis import HealthCheck, Phase, event, given, settings
 from strategies import Case, cases
 
+from spikeveil.hdl.plan import Plan
+from spikeveil.host.cosim import verilator_engine
+from spikeveil.host.cosim.job import Lease
 from spikeveil.pysim import neuron
 from spikeveil.pysim.layer import cap_inputs
+from spikeveil.pysim.spec import LayerSpec, NetworkSpec
 
 WANTED = {
     *("saturates low", "saturates high", "spike limit cuts", "input cap cuts"),
@@ -105,3 +112,18 @@ def test_random_plans_in_amaranths_simulator(most_layers: int, soak: bool) -> No
 def test_random_plans_in_verilator(soak: bool) -> None:
     seen = compare(verilator, 60 if soak else 4, soak=soak, most_layers=4)
     assert {"lfsr", "trivium", "fast", "private"} <= seen
+
+
+@pytest.mark.verilator
+def test_a_simulator_of_an_environment_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two environments share a cache, and the one that built first is removed: what it built runs no more."""
+    spec = NetworkSpec([LayerSpec(np.eye(3, 5, dtype=int), threshold=1)])
+    plan, spikes = Plan(spec, unsafe=True), np.ones((1, 2, 5), bool)
+    gone, cache = tmp_path / "libs", tmp_path / "cache"
+    shutil.copytree(config.libs_dir, gone)
+    with monkeypatch.context() as patch:
+        patch.setattr(config, "libs_dir", gone)
+        verilator_engine.build(plan, 2, folder=cache)
+    shutil.rmtree(gone)
+    outcome = verilator_engine.run(plan, spikes, Lease(), folder=cache)
+    np.testing.assert_array_equal(outcome.rows, golden(plan, spikes, Lease()))

