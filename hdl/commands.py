@@ -58,9 +58,9 @@ class Body:
 
 class Commands(wiring.Component):
     """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries
-    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body. Between two
-    bodies `free` is high in every other cycle, and one is begun only in those between: what begins with `free` has until
-    the next cycle to show as `busy`.
+    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body. Between
+    two bodies `free` is high in every other cycle, and one is begun only in those between: what begins with `free` has
+    until the next cycle to show as `busy`.
 
     A body of n bytes takes 2 n + 16 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
     the bytes of `i`. So commands never block, whatever stands in the buffers.

@@ -62,7 +62,7 @@ class Checksum(wiring.Component):
 class FrameReceiver(wiring.Component):
     """Bytes off the line to bodies that are whole and right.
 
-    `o`: of each body its length, then its bytes, one every third cycle at most; the length is valid five cycles after
+    `o`: of each body its length, then its bytes, one every third cycle at most; the length is valid six cycles after
     the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a
     length is taken: what was before is dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's
     first byte. Bodies wait in a ring of 512 bytes. What waits there is never pushed out: `i` waits, and a line that
@@ -104,26 +104,27 @@ class FrameReceiver(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
         size, long, good = Signal(8), Signal(), Signal()
         place, room = Signal(RING_BITS, init=1), Signal(init=1)  # of the next byte, and whether it may be written
-        came, judged, right = Signal(), Signal(), Signal()
+        came, judged, settled, right = (Signal() for _ in range(4))  # judged, then settled: a frame has ended
         payload = decoder.o.payload
         most = MAX_BODY + CRC_BYTES
         m.d.comb += [
-            decoder.o.ready.eq(~judged & checksum.ready & (payload.end | long | room)),
+            decoder.o.ready.eq(~judged & ~settled & checksum.ready & (payload.end | long | room)),
             came.eq(decoder.o.valid & decoder.o.ready & ~payload.end),
-            right.eq(good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
             checksum.data.eq(payload.data),
             checksum.take.eq(came),
             checksum.start.eq(judged),
-            ring.write_address.eq(Mux(judged, committed, place)),
-            ring.write_data.eq(Mux(judged, size - CRC_BYTES, payload.data)),
-            ring.write.eq(room | judged),  # also before a byte is there: nobody looks at `place`
+            ring.write_address.eq(Mux(settled, committed, place)),
+            ring.write_data.eq(Mux(settled, size - CRC_BYTES, payload.data)),
+            ring.write.eq(room | settled),  # also before a byte is there: nobody looks at `place`
         ]
         m.d.sync += [
             judged.eq(decoder.o.valid & decoder.o.ready & payload.end),
             good.eq(payload.good),
+            right.eq(good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
+            settled.eq(judged),
             room.eq((kept - place)[1:RING_BITS].any()),  # for two bytes, as this one is not counted yet
         ]
-        with m.If(judged):
+        with m.If(settled):
             m.d.sync += [size.eq(0), long.eq(0), place.eq(committed + 1)]
             with m.If(right):
                 m.d.sync += [committed.eq(place - CRC_BYTES), place.eq(place - (CRC_BYTES - 1))]

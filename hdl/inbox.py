@@ -66,5 +66,6 @@ class Inbox(wiring.Component):
         with m.If(load):
             m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [written.eq(0), fetches.eq(0), fetched.eq(0), held.eq(0), self.o.valid.eq(0), room.eq(self.depth)]
+            m.d.sync += [count.eq(0) for count in (written, fetches, fetched, held, self.o.valid)]
+            m.d.sync += room.eq(self.depth)
         return m

@@ -33,8 +33,9 @@ class Network(wiring.Component):
     - `load`, where the plan is loadable: the words of an image, only while no step is inside; reset leaves them.
 
     On the private schedule a step leaves `plan.slots` slots of `plan.cadence` cycles after it came in, whatever its
-    spikes. On the fast one each layer takes R * max(1, s) + max(1, 8 - R) cycles for s spikes and R rows of lanes, and
-    the layers work on different steps at once. Reset forgets the lease, every step inside and all potentials.
+    spikes. On the fast one each layer takes R * max(f, s) + max(1, 8 - R * f) cycles for s spikes and R rows of lanes,
+    each updated in f cycles, and the layers work on different steps at once. Reset forgets the lease, every step inside
+    and all potentials.
     """
 
     i: stream.Interface

@@ -40,7 +40,7 @@ class Outbox(wiring.Component):
     Positions count bytes since `clear`, modulo 2^32: taken <= position <= written. `o` gives the byte at the position,
     which moves on as bytes are taken there, one in three cycles at most. `last` marks the one before what was written
     when `fix` rose; `some` says, a cycle after it came, that there is one. `i` waits while `depth` bytes are not
-    confirmed.
+    confirmed; what a confirmation frees shows there a cycle after `busy`.
 
     - `tell`: `byte` shows that position, the lowest byte first, from the cycle after on; `turn` (a cycle) goes on to
       the next byte, four times in all.
@@ -144,10 +144,11 @@ class Outbox(wiring.Component):
 
     def _ring(self, m: Module, written: Signal, position: Signal, taken: Signal, reached: Signal, moves: Value) -> None:
         m.submodules.ring = ring = Store(width=8, depth=self.depth)
+        room = Signal(init=1)  # for a byte: as it was in the cycle before, and one may have come
         fetched, held, load = Signal(), Signal(), Signal()  # held: the ring shows the byte at the position
         goal, following = Signal(self.bits), Signal(self.bits)
         m.d.comb += [
-            self.i.ready.eq((written ^ taken) != self.depth),
+            self.i.ready.eq(room),
             ring.write_address.eq(written),
             ring.write_data.eq(self.i.payload),
             ring.write.eq(self.i.ready),  # also before a byte is there: nobody looks at `written`
@@ -156,10 +157,13 @@ class Outbox(wiring.Component):
             load.eq(held & ~self.o.valid),
             self.o.payload.last.eq(following == goal),
         ]
+        came = self.i.valid & self.i.ready
+        after = (written + 1)[: self.bits]
+        m.d.sync += room.eq(Mux(came, (after ^ taken) != self.depth, (written ^ taken) != self.depth) | self.clear)
         with m.If(~self.fix):
             m.d.sync += goal.eq(written)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += written.eq(written + 1)
+        with m.If(came):
+            m.d.sync += written.eq(after)
         sent = self.o.valid & self.o.ready
         m.d.sync += self.some.eq(Mux(sent, following != written, position != written) & ~moves)
         m.d.sync += [fetched.eq(self.some & ~sent & ~moves), held.eq(fetched & ~sent & ~moves)]

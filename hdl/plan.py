@@ -29,6 +29,9 @@ class Plan:
     - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
     - `schedule`: `private` releases steps on a fixed cadence (`hdl.pacer`); `fast` releases each as soon as it is
       done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
+    - `fold`: on the fast schedule, cycles in which the neurons of a row of lanes may be scanned, 1 to 64: with more
+      there are fewer neuron units, and a step of fewer input spikes than that takes longer. The private schedule folds
+      each layer as far as its cadence allows, and leaves it at 1.
     - `loadable`: weights, biases and thresholds come as an image (`pysim.image`) after power-on; of those in
       `spec` nothing is built in. Widths are those that any image might need.
     - `spram`: single-port RAMs (iCE40 UltraPlus) for the weights of a loadable network, the largest layer's first.
@@ -46,6 +49,7 @@ class Plan:
     loadable: bool = False
     spram: int = 0
     tagged: bool = True
+    fold: int = 1
 
     def __post_init__(self) -> None:
         checks.integer("lanes", self.lanes, 1, MAX_LANES)
@@ -57,6 +61,11 @@ class Plan:
         if checks.integer("spram", self.spram, 0, 64) and not self.loadable:
             raise ValueError("spram must be 0 where no weights are loaded: such RAMs are empty after power-on")
         checks.flag("tagged", self.tagged)
+        if checks.integer("fold", self.fold, 1, MAX_LANES) != 1 and self.schedule == "private":
+            raise ValueError(
+                f"fold must be 1 on the private schedule, which folds each layer as far as its cadence allows, "
+                f"not {self.fold}"
+            )
         asked = self.spec.cadence
         if self.schedule == "private" and asked is not None and asked < self.worst_case:
             raise ValueError(
@@ -133,7 +142,7 @@ class Plan:
     def each(self) -> tuple[LayerLanes, ...]:
         """Lanes and neurons scanned at once, of each layer."""
         if self.schedule == "fast":
-            return alike(self.spec, self.lanes)
+            return alike(self.spec, self.lanes, self.fold)
         return cycles.fewest(self.spec, self.lanes, self.source, self.i_rows)
 
     @cached_property
@@ -161,15 +170,15 @@ class Plan:
     def per_beat(self, index: int) -> int:
         """Words that one beat of the source of layer `index` carries; 1 where it has no flipper.
 
-        The most that fit on the fast schedule. On the private one the fewest that are enough within the cadence: a
-        source of fewer bits a cycle is smaller.
+        On the fast schedule one for each neuron that is scanned at once, or the most that fit. On the private one the
+        fewest that are enough within the cadence: a source of fewer bits a cycle is smaller.
         """
         if self.spec.layers[index].flip is None:
             return 1
         layer, each = self.spec.layers[index], self.each[index]
         most = cycles.most_words(layer, each)
         if self.schedule == "fast":
-            return most
+            return min(most, each.scan)
         time = max(self.cadence, self.worst_case)
         enough = (words for words in range(1, most) if cycles.compute_cycles(layer, each, self.source, words) <= time)
         return next(enough, most)

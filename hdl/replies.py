@@ -85,10 +85,10 @@ class Replies(wiring.Component):
     """Bodies to `o`, one at a time, in four cycles a byte of the fields while `o` is taken, three a byte of output.
 
     `answer`, with `given` (one cycle, while neither `free` nor `under_way`), takes the place of one that has not begun
-    to leave, and is soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an OUTPUT where the
-    outbox has `some` bytes and the answer is soft, or there is none, or the last body was an answer; else the answer.
-    An OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one. `under_way` is
-    high from the next cycle until the body has left.
+    to leave, and is soft only if that one was. A body begins in a cycle in which `free` and `o.ready` are high: an
+    OUTPUT where the outbox has `some` bytes and the answer is soft, or there is none, or the last body was an answer;
+    else the answer. An OUTPUT drops a soft answer. It carries the bytes of `outbox`, at most 234, up to the `last` one.
+    `under_way` is high from the next cycle until the body has left.
 
     Positions are told by `tell`, `turn` and `byte` of the outbox, and the input's by `turn_input` and `input_byte`.
     While `hold` is high they and `state` must stay as they are, but for `damaged`. Reset forgets the answer and the

@@ -99,25 +99,26 @@ class Sequencer(wiring.Component):
 
     def _play(self, m: Module, steps: SyncFIFO, place: Signal, event: Signal) -> Signal:
         """The rows of the step in hand; returns whether an event has been played for the last time."""
-        count, left, begin = Signal(steps.width - 1), Signal(steps.width - 1), Signal.like(place)
+        count, begin = Signal(steps.width - 1), Signal.like(place)
+        left = Signal(max(len(count), (self.least - 1).bit_length()))  # cycles of the row after this one
         active, record_end, inside = Signal(), Signal(), Signal()
-        fresh = Signal(init=1)
+        last, single, empty, none = (Signal() for _ in range(4))  # out of registers: left is 0, and so it begins;
+        fresh, final_row = Signal(init=1), Signal(init=self.rows == 1)  # this cycle has no event, and the step none
         row = Signal(index_bits(self.rows))
         work: Any = Signal(Work(weights=self.inputs * self.rows))
-        issue, empty, step_done = Signal(), Signal(), Signal()
+        issue, step_done = Signal(), Signal()
         freed, last_row = Signal(), self.last_row
         spare = Signal(range(self.least + 1))  # cycles of a row without an event
 
         m.d.comb += [
-            last_row.eq(row == self.rows - 1),
-            empty.eq((count == 0) if self.least == 1 else (left < spare)),
+            last_row.eq(final_row),
             issue.eq(active & (inside | self.grant)),
             self.started.eq(issue & ~inside),
             self.final.eq(last_row & record_end),
-            step_done.eq(issue & (left == 0) & last_row),
+            step_done.eq(issue & last & last_row),
             work.valid.eq(issue),
             work.first.eq(~inside),
-            work.last.eq(left == 0),
+            work.last.eq(last),
             work.empty.eq(empty),
             work.fresh.eq(fresh),
             work.step_end.eq(last_row),
@@ -126,13 +127,17 @@ class Sequencer(wiring.Component):
         m.d.sync += freed.eq(issue & last_row & ~empty)
         longest = self._longest(count)
         with m.If(issue):
-            m.d.sync += [left.eq(left - 1), place.eq(place + ~empty), inside.eq(left != 0)]
-            with m.If(left == 0):
-                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1)]
+            m.d.sync += [left.eq(left - 1), place.eq(place + ~empty), inside.eq(~last)]
+            m.d.sync += [last.eq(Mux(last, single, left == 1)), empty.eq(Mux(last, none, spare >= left))]
+            with m.If(last):
+                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1), final_row.eq(row == self.rows - 2)]
         with m.If(step_done):
-            m.d.sync += [row.eq(0), active.eq(0), fresh.eq(record_end)]
+            m.d.sync += [row.eq(0), final_row.eq(self.rows == 1), active.eq(0), fresh.eq(record_end)]
             m.d.sync += [begin.eq(begin + count), place.eq(begin + count)]
-        self._start(m, steps, active, step_done, count, left, spare, record_end)
+        with m.If(self._start(m, steps, active, step_done, count, left, spare, record_end)):
+            length = steps.r_data[:-1]
+            m.d.sync += [none.eq(length == 0), empty.eq(length == 0)]
+            m.d.sync += [part.eq(self._longest(length) == 0) for part in (single, last)]
         self._address(m, event, work)
         return freed
 
@@ -142,8 +147,8 @@ class Sequencer(wiring.Component):
 
     def _start(
         self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, spare: Any, end: Any
-    ) -> None:
-        """Take the next step from the queue, not before its rows' potentials are written."""
+    ) -> Value:
+        """Take the next step from the queue, not before its rows' potentials are written. Whether one is taken."""
         idle = max(0, self.distance - self.rows * self.least - 1)
         rested = Signal()
         m.d.comb += [rested.eq(1), steps.r_en.eq(~active & rested)]
@@ -151,12 +156,14 @@ class Sequencer(wiring.Component):
             pause = Signal(range(idle + 1))
             m.d.comb += rested.eq(pause == 0)
             m.d.sync += pause.eq(Mux(step_done, idle, Mux(rested, 0, pause - 1)))
-        with m.If(steps.r_en & steps.r_rdy):
+        taken = steps.r_en & steps.r_rdy
+        with m.If(taken):
             length = steps.r_data[:-1]
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
             m.d.sync += left.eq(self._longest(length))
             if self.least > 1:
                 m.d.sync += spare.eq(Mux(length < self.least, self.least - length, 0))
+        return taken
 
     def _address(self, m: Module, event: Signal, work: Any) -> None:
         """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""

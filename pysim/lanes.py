@@ -30,10 +30,17 @@ class LayerLanes:
         return self.lanes // self.scan
 
 
-def alike(spec: NetworkSpec, lanes: int) -> tuple[LayerLanes, ...]:
-    """`lanes` lanes in every layer, or as many as it has neurons, all scanned at once. ValueError outside 1 to 64."""
+def alike(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLanes, ...]:
+    """`lanes` lanes in every layer, or as many as it has neurons, scanned in up to `fold` cycles. ValueError where one
+    of them is outside 1 to 64.
+    """
     checks.integer("lanes", lanes, 1, MAX_LANES)
-    return tuple(LayerLanes(count, count) for count in (min(lanes, layer.neurons) for layer in spec.layers))
+    checks.integer("fold", fold, 1, MAX_LANES)
+    return tuple(_folded(min(lanes, layer.neurons), fold) for layer in spec.layers)
+
+
+def _folded(lanes: int, fold: int) -> LayerLanes:
+    return next(LayerLanes(lanes, scan) for scan in range(1, lanes + 1) if lanes % scan == 0 and lanes <= fold * scan)
 
 
 def rows(neurons: int, lanes: int) -> int:

@@ -116,12 +116,14 @@ def networks(draw: Any, most_layers: int = 4) -> NetworkSpec:
 def cases(draw: Any, most_layers: int = 4) -> Case:
     """A random network, laid out at random, with random records under a random lease and random stalls."""
     spec = draw(networks(most_layers))
+    schedule = draw(st.sampled_from(SCHEDULES))
     plan = Plan(
         spec,
         lanes=draw(st.sampled_from([1, 16, 64]) | st.integers(1, 64)),
         source=draw(st.sampled_from(SOURCES)),
-        schedule=draw(st.sampled_from(SCHEDULES)),
+        schedule=schedule,
         unsafe=True,
+        fold=draw(st.sampled_from([1, 8]) | st.integers(1, 64)) if schedule == "fast" else 1,
     )
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     records, steps = draw(st.integers(1, 3)), draw(st.integers(1, 4))

@@ -23,6 +23,7 @@ WANTED = {
     *("bias", "thresholds", "readout", "flips twice", "k = 1", "k = half", "reset zero", "reset subtract"),
     *("leak none", "leak shift", "leak scale", "lfsr", "trivium", "fast", "private"),
     *("stalls in", "stalls out", "first record above 0", "records back to back", "partly filled row", "1 lane"),
+    *("private folded", "fast folded"),
 }
 
 
@@ -57,7 +58,7 @@ def features(case: Case) -> Iterator[str]:
         yield from (["thresholds"] if np.ndim(layer.threshold) else [])
         yield from (["partly filled row"] if layer.neurons % plan.each[index].lanes else [])
         yield from (["partly filled scan"] if layer.neurons % plan.each[index].scan else [])
-        yield from (["folded"] if plan.each[index].scan < plan.each[index].lanes else [])
+        yield from ([f"{plan.schedule} folded"] if plan.each[index].fold > 1 else [])
         yield from (["readout"] if layer.readout else [f"reset {layer.reset}"])
     yield from (["flips twice"] if len(plan.spec.flipped) > 1 else [])
     yield from (["stalls in"] if case.stalls.i else [])

@@ -25,6 +25,11 @@ SPEC = NetworkSpec([layer(20, 33), layer(9, 20, flip=None)])
         ({"lanes": 65}, "lanes must be 1 to 64, not 65"),
         ({"lanes": True}, "lanes must be an integer, not True"),
         ({"source": "pcg"}, "source must be one of 'trivium', 'lfsr', not 'pcg'"),
+        ({"fold": 0, "schedule": "fast"}, "fold must be 1 to 64, not 0"),
+        (
+            {"fold": 2},
+            "fold must be 1 on the private schedule, which folds each layer as far as its cadence allows, not 2",
+        ),
         ({"schedule": "slow"}, "schedule must be one of 'private', 'fast', not 'slow'"),
         (
             {"spec": NetworkSpec([layer(2, 2, flip=None)])},
@@ -64,6 +69,8 @@ def test_sizes_follow_from_lanes() -> None:
     assert [plan.per_beat(index) for index in (0, 1)] == [8, 1]
     fast = Plan(SPEC, lanes=8, schedule="fast")
     assert (fast.each, fast.o_rows, fast.o_lanes) == ((LayerLanes(8, 8), LayerLanes(8, 8)), 2, 8)
+    folded = Plan(SPEC, lanes=8, schedule="fast", fold=3)  # 8 in 2 cycles of 4: 3 does not divide 8
+    assert (folded.each, folded.per_beat(0)) == ((LayerLanes(8, 4), LayerLanes(8, 4)), 4)
     whole = Plan(SPEC, lanes=64, schedule="fast")
     assert (whole.each, whole.per_beat(0)) == ((LayerLanes(20, 20), LayerLanes(9, 9)), 9)
     assert plan.lease_ports == {"key": 80, "lease": 40, "record": 32}

@@ -30,6 +30,8 @@ def test_mnist_on_sixteen_lanes_by_hand() -> None:
     """
     spec = chain(784, 256, 40, caps=(239, 22))
     assert Plan(spec, schedule="fast", unsafe=True).each == (LayerLanes(16, 16), LayerLanes(16, 16))
+    folded = Plan(spec, schedule="fast", unsafe=True, fold=8)
+    assert folded.each == (LayerLanes(16, 2), LayerLanes(16, 2))
     assert max(stages(spec, alike(spec, 16), "trivium", 49)) == 3872
     assert Plan(spec).each == (LayerLanes(16, 1), LayerLanes(1, 1))
     assert Plan(spec).cadence == 3888

@@ -103,6 +103,7 @@ class Driver:
                 break
             assert cycle < 10
             await self.ctx.tick()
+        await self.ctx.tick()  # then what is free shows
 
     async def tell(self) -> None:
         """All three positions, as STATUS and OUTPUT say them."""

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import NO_STALLS, Stalls, golden, leaving_rows, observe, traced
+from backends import NO_STALLS, Stalls, amaranth_sim, golden, leaving_rows, observe, traced
 from strategies import EVERY_OTHER
 
+from spikeveil.hdl import neuron
 from spikeveil.hdl.plan import Plan
 from spikeveil.host.cosim.job import Lease
 from spikeveil.pysim.flipper import FlipSpec
@@ -104,3 +105,26 @@ def test_a_seed_of_zero_releases_nothing(schedule: Any) -> None:
     plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=8, source="lfsr", schedule=schedule)
     pins = observe(plan, np.ones((2, 2, 6), np.bool_), Lease(seeds=(0,)), cycles=9 * plan.cadence)
     assert not pins.o_valid.any()
+
+
+@pytest.mark.parametrize(
+    ("neurons", "lanes", "fold", "cap"), [(16, 8, 4, None), (66, 64, 64, 1), (12, 4, 2, 1), (5, 5, 5, 7)]
+)
+@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
+def test_a_folded_row_takes_its_events_or_its_scan(
+    neurons: int, lanes: int, fold: int, cap: int | None, rate: float
+) -> None:
+    """Whichever is longer, also where the scan is longer than the buffer of events; and a pipeline's length at most,
+    where the queue of rows is no deeper than a step.
+    """
+    plan = Plan(NetworkSpec([eager(neurons, 8, input_cap=cap)]), lanes, schedule="fast", unsafe=True, fold=fold)
+    spikes = np.zeros((1, 6, 8), np.bool_)
+    spikes[:, :, : round(rate * 8)] = True
+    np.testing.assert_array_equal(amaranth_sim(plan, spikes, LEASE), golden(plan, spikes, LEASE))
+    count, own, events = plan.rows(0), plan.each[0].fold, min(round(rate * 8), cap or 8)
+    assert own == fold
+    cycles = count * max(own, events) + max(1, neuron.DISTANCE - count * own)
+    pins = observe(plan, spikes, LEASE, cycles=8 * (cycles + 100))
+    step_ends = np.flatnonzero(pins.o_taken)[plan.o_rows - 1 :: plan.o_rows]
+    assert len(step_ends) == 6
+    assert set(np.diff(step_ends)[2:]) <= set(range(cycles, cycles + 17))

@@ -25,7 +25,7 @@ def digest(plan: Plan, board: Board) -> str:
     """What a bitstream depends on, but for the seed: plan, board, the generators' own source text, and the tools."""
     chip = board.chip
     fields = [plan.spec.fingerprint, plan.source, plan.schedule, str(plan.lanes), str(plan.unsafe)]
-    fields += [str(plan.loadable), str(plan.spram), str(plan.tagged)]
+    fields += [str(plan.loadable), str(plan.spram), str(plan.tagged), str(plan.fold)]
     fields += [
         board.name,
         board.pll,

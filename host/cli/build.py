@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeveil.host.cli.network_options import (
+    fold_option,
     load_network,
     make_plan,
     network_argument,
@@ -42,7 +43,9 @@ workload_options = stack(
 loadable_option = click.option(
     "--loadable", is_flag=True, help="Weights come over the link after power-on instead of being built in."
 )
-target_options = stack(board_option, lanes_option, loadable_option, source_option, schedule_option, unsafe_option)
+target_options = stack(
+    board_option, lanes_option, loadable_option, source_option, schedule_option, fold_option, unsafe_option
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(1), default=1, show_default=True, help="Seed of place and route."
 )

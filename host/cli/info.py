@@ -9,6 +9,7 @@ import click
 from spikeveil.host.cli.network_options import (
     delta_option,
     load_network,
+    make_plan,
     network_argument,
     plan_options,
     read_delta,
@@ -36,12 +37,11 @@ def info(network: str, **options: Any) -> None:
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from spikeveil.hdl.plan import Plan
     from spikeveil.host.privacy.claim import Claim
 
     spec, delta = load_network(network), read_delta(options["delta"])
     source, schedule = options["source"], options["schedule"]
-    plan = Plan(spec, options["lanes"], source, schedule, unsafe=True)  # looking is safe; building asks
+    plan = make_plan(spec, {**options, "unsafe": True})  # looking is safe; building asks
     claim = Claim.of(spec, options["steps"], source=source, schedule=schedule, delta=delta, key_origin=NO_KEY)
     record = _record(plan, claim, options["steps"]) | {"origin": _origin(network)}
     if options["as_json"]:

@@ -56,6 +56,13 @@ schedule_option = click.option(
     show_default=True,
     help="private: steps leave on a fixed cadence; fast: once done, which tells how many spikes went in.",
 )
+fold_option = click.option(
+    "--fold",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Cycles for updating a row of neurons on the fast schedule: more are smaller.",
+)
 data_options = stack(
     click.option(
         "--data",
@@ -74,7 +81,7 @@ key_options = stack(
         "--first-record", type=click.IntRange(0), default=0, show_default=True, help="Number of its first record."
     ),
 )
-plan_options = stack(lanes_option, schedule_option, source_option, unsafe_option)
+plan_options = stack(lanes_option, schedule_option, fold_option, source_option, unsafe_option)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def make_plan(spec: "NetworkSpec", options: dict[str, Any]) -> "Plan":
     """The plan that the options ask for."""
     from spikeveil.hdl.plan import Plan
 
-    names = ("lanes", "source", "schedule", "unsafe")
+    names = ("lanes", "source", "schedule", "fold", "unsafe")
     return Plan(spec, **{name: options[name] for name in names})
 
 

@@ -1,0 +1,110 @@
+"""Synaptic operations a second on real images: clock cycles counted in the simulated gateware, on both schedules.
+
+    python scripts/real_images.py NETWORK [--data MNIST] [--images 20] [--lanes 16 32] [--mhz 120] [--json FILE]
+
+NETWORK takes MNIST images, encoded by rate. Each core is simulated in Verilator with all images one behind the other,
+its spikes compared with the golden model's, and the cycles from the first image's end to the last one's are counted. An
+operation is an input spike that counts (not cut by a cap) times a neuron that it reaches. The clock is given: what a
+board reaches, `spikeveil build` says.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from spikeveil.hdl.plan import Plan, Schedule
+from spikeveil.host.bitstream.show import table
+from spikeveil.host.cli.demo_run import operations
+from spikeveil.host.cli.network_options import load_network
+from spikeveil.host.cosim import verilator_engine
+from spikeveil.host.cosim.job import Lease
+from spikeveil.host.data import encoder, load_mnist
+from spikeveil.pysim import Network, TriviumSource
+from spikeveil.pysim.spec import NetworkSpec
+
+KEY = 0x0F62B5085BAE0154A7FA  # of the eSTREAM vectors: nothing here is secret
+
+
+def measure(spec: NetworkSpec, spikes: NDArray[np.bool_], lanes: int, schedule: Schedule, fold: int) -> dict[str, Any]:
+    """One core: its exact cycles and operations a step, behind the first image. ValueError where a spike differs."""
+    plan = Plan(spec, lanes=lanes, schedule=schedule, unsafe=schedule == "fast", fold=fold)
+    model = Network(spec, TriviumSource(KEY.to_bytes(10, "big"))).run(spikes, lease=1)
+    outcome = verilator_engine.run(plan, spikes, Lease(number=1, key=KEY))
+    if not np.array_equal(outcome.rows, model.released):
+        raise ValueError(f"{lanes} lanes, {schedule} schedule: the gateware differs from the golden model")
+    counted = replace(model, sent=tuple(sent[1:] for sent in model.sent))
+    done = sum(operations(spec, spikes[1:], counted))
+    steps = (len(spikes) - 1) * spikes.shape[1]
+    cycles = int(outcome.stamps[-1] - outcome.stamps[0])
+    return {
+        "lanes": lanes,
+        "schedule": schedule,
+        "fold": fold,
+        "images": len(spikes),
+        "released_spikes_compared": int(outcome.rows.size),
+        "cycles_a_step": cycles / steps,
+        "operations_a_step": done / steps,
+        "operations_a_cycle": done / cycles,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network")
+    parser.add_argument("--data", type=Path, help="MNIST as files; without, it is downloaded")
+    parser.add_argument("--images", type=int, default=20, help="the first so many test images")
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--lanes", type=int, nargs="+", default=[16, 32])
+    parser.add_argument("--fold", type=int, default=8, help="of the fast schedule's second row")
+    parser.add_argument("--mhz", type=float, default=120.0, help="the clock, for the figures a second")
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    options = parser.parse_args()
+    if options.images < 2:
+        parser.error(f"--images must be at least 2, not {options.images}")
+    spec, data = load_network(options.network), load_mnist(options.data)
+    spikes = encoder("rate", options.steps, data.maximum)(data.test_images[: options.images])
+    shown = table(
+        f"{options.network}, {len(spikes)} MNIST images, at {options.mhz:g} MHz",
+        *(
+            "lanes",
+            "schedule",
+            "fold",
+            "cycles a step",
+            "operations a step",
+            "a cycle",
+            "G a second",
+            "images a second",
+        ),
+    )
+    rows, cores = [], (("private", 1), ("fast", 1), ("fast", options.fold))
+    for lanes in options.lanes:
+        for schedule, fold in cores:
+            row = measure(spec, spikes, lanes, schedule, fold)
+            row["operations_a_second"] = row["operations_a_cycle"] * options.mhz * 1e6
+            row["images_a_second"] = options.mhz * 1e6 / (row["cycles_a_step"] * options.steps)
+            rows.append(row)
+            figures = (row["cycles_a_step"], row["operations_a_step"])
+            shown.add_row(
+                str(lanes),
+                schedule,
+                str(fold) if schedule == "fast" else "",
+                *(f"{figure:,.1f}" for figure in figures),
+                f"{row['operations_a_cycle']:.2f}",
+                f"{row['operations_a_second'] / 1e9:.3f}",
+                f"{row['images_a_second']:,.0f}",
+            )
+    Console().print(shown)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
