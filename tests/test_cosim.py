@@ -111,7 +111,7 @@ def test_random_plans_in_amaranths_simulator(most_layers: int, soak: bool) -> No
 
 @pytest.mark.verilator
 def test_random_plans_in_verilator(soak: bool) -> None:
-    seen = compare(verilator, 60 if soak else 4, soak=soak, most_layers=4)
+    seen = compare(verilator, 60 if soak else 6, soak=soak, most_layers=4)
     assert {"lfsr", "trivium", "fast", "private"} <= seen
 
 

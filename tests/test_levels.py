@@ -28,6 +28,10 @@ LARGER = NetworkSpec(
         LayerSpec(DICE.integers(-6, 8, (5, 8)), threshold=7, state_bits=8, weight_bits=4, flip=FlipSpec(40, 8)),
     ]
 )
+#: four lanes of 8-bit weights: a block RAM of ECP5 with 36 bits a word
+WIDE = NetworkSpec(
+    [LayerSpec(DICE.integers(-90, 128, (8, 16)), threshold=120, weight_bits=8, state_bits=12, flip=FlipSpec(69, 8))]
+)
 LADDER: tuple[tuple[levels.Level, str], ...] = (
     ("synthesised", "hx8k"),
     ("routed", "hx8k"),
@@ -59,6 +63,13 @@ def release_the_same(spec: NetworkSpec, lanes: int, level: levels.Level, board: 
 def test_a_small_routed_ice40_releases_the_golden_models_spikes() -> None:
     """From nothing, the first run of Yosys included, two to three minutes."""
     release_the_same(SMALL, 1, "routed", "hx8k")
+
+
+@pytest.mark.slow
+@pytest.mark.verilator
+def test_a_small_routed_ecp5_releases_the_golden_models_spikes() -> None:
+    """Pairs of pairs of LUTs and a block RAM of 36 bits among its cells."""
+    release_the_same(WIDE, 4, "routed", "ulx3s-12f")
 
 
 @pytest.mark.slow

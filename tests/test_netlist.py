@@ -140,6 +140,16 @@ def test_an_ecp5_flip_flop_takes_the_input_that_is_used() -> None:
     assert found["parameters"] == {"LSRMUX": "LSR", "CEMUX": "1 "}  # the model knows nothing of SD
 
 
+def test_an_ecp5_place_that_joins_two_pairs_is_told_so() -> None:
+    """nextpnr writes no IS_Z1: without it the model would join the place's own LUT and nothing."""
+    pair = cell("TRELLIS_COMB", {"A": [1], "M": [2], "F1": [3]}, {"F": [4], "OFX": [5]}, INITVAL="10")
+    pairs = cell("TRELLIS_COMB", {"A": [1], "M": [2], "FXA": [5], "FXB": [6]}, {"F": [7], "OFX": [8]}, INITVAL="10")
+    design = module(pair=pair, pairs=pairs)
+    prepare(design, ECP5, "clk")
+    found = {name: design["cells"][name]["parameters"].get("IS_Z1") for name in ("pair", "pairs")}
+    assert found == {"pair": None, "pairs": "1"}
+
+
 def gowin_ram(kind: str, **parameters: str) -> dict[str, Any]:
     pins: dict[str, list[Any]] = {"CLK": [1], "CE": [18], "OCE": [18], "RESET": [17], "WRE": [21], "BLKSEL": [17] * 3}
     pins |= {"AD": [17, 17, 17, *range(40, 51)], "DI": list(range(60, 68))}

@@ -28,7 +28,7 @@ module SIM_DP16KD(
   integer i;
   initial for (i = 0; i < 2048; i = i + 1) memory[i] = INIT[9 * i +: 9];
 
-  // the low 18 bits at an address; a port 36 wide shows its high half on the other port's pins
+  // 18 bits at an address; port B 36 wide shows the low ones on port A's pins, as Yosys' brams_map_16kd.v connects them
   function [17:0] look(input [5:0] width, input [13:0] at, input high);
     case (width)
       36: look = high ? {memory[{at[13:5], 2'd3}], memory[{at[13:5], 2'd2}]}
@@ -41,8 +41,8 @@ module SIM_DP16KD(
     endcase
   endfunction
 
-  wire [17:0] now_a = WIDTH_B == 36 ? look(36, ADB, 1) : look(WIDTH_A, ADA, 0);
-  wire [17:0] now_b = look(WIDTH_B, ADB, 0);
+  wire [17:0] now_a = WIDTH_B == 36 ? look(36, ADB, 0) : look(WIDTH_A, ADA, 0);
+  wire [17:0] now_b = look(WIDTH_B, ADB, 1);
   reg [17:0] a = 0, b = 0, a_out = 0, b_out = 0;
   // with WIDTH_B = 36 both halves leave on port B's clock and enables
   wire clk_a = WIDTH_B == 36 ? CLKB : CLKA;

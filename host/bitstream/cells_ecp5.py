@@ -26,7 +26,11 @@ def _clock_buffer(netlist: Netlist, name: str) -> None:
 
 
 def _comb(netlist: Netlist, name: str) -> None:
-    """Open inputs of an ECP5 LUT are high; inputs that the table does not look at are tied, lest a loop be seen."""
+    """Open inputs of an ECP5 LUT are high; inputs that the table does not look at are tied, lest a loop be seen.
+
+    The place of odd number joins two pairs of LUTs (L6MUX21) where the even one joins one pair (PFUMX). The model is
+    told by IS_Z1, which nextpnr does not write: a pair of pairs is known by its inputs FXA and FXB.
+    """
     cell = netlist.cells[name]
     connections, parameters = cell["connections"], dict(cell["parameters"])
     known(cell, COMB_PARAMETERS)
@@ -36,6 +40,8 @@ def _comb(netlist: Netlist, name: str) -> None:
     for pin, normal in (("WCKMUX", "WCK"), ("WREMUX", "WRE")):
         if parameters.get(pin, normal).strip() not in (normal, "1"):
             raise BuildError(f"cell {name} has {pin} {parameters[pin]!r}: no model of that")
+    if connections.get("FXA") or connections.get("FXB"):
+        cell["parameters"]["IS_Z1"] = "1"
     for pin, bits in list(connections.items()):
         if not bits and pin in COMB_INPUTS:
             connections[pin] = ["1" if pin in "ABCD" else "0"]
