@@ -43,10 +43,10 @@ class Lfsr(wiring.Component):
         with m.If(self.start):
             m.d.sync += [cycle.eq(0), loading.eq(1), some.eq(0), self.zero.eq(0), self.o.valid.eq(0)]
         with m.Elif(loading):
-            m.d.sync += [state.eq(shifted), cycle.eq(cycle + 1), some.eq(some | chunk.any())]
+            m.d.sync += [cycle.eq(cycle + 1), some.eq(some | chunk.any())]
             with m.If(cycle == self.load_cycles - 1):
                 m.d.sync += [loading.eq(0), self.o.valid.eq(some | chunk.any()), self.zero.eq(~(some | chunk.any()))]
-        with m.Elif(self.o.valid & self.o.ready):
+        with m.If(~self.start & (loading | (self.o.valid & self.o.ready))):
             m.d.sync += state.eq(shifted)
 
         m.d.comb += self.o.payload.eq(state[: self.width])
