@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=20, help="the first so many test images")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--lanes", type=int, nargs="+", default=[16, 32])
-    parser.add_argument("--fold", type=int, default=8, help="of the fast schedule's second row")
+    parser.add_argument("--fold", type=int, default=16, help="of the fast schedule's second row")
     parser.add_argument("--mhz", type=float, default=120.0, help="the clock, for the figures a second")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
