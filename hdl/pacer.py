@@ -1,5 +1,7 @@
 """The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
 
+from typing import Any
+
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -109,7 +111,8 @@ class Pacer(wiring.Component):
     def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:
         """Rows wait in a queue until the tick of their step; whether the step let out last still has rows there."""
         depth = (self.slots + 1) * self.o_rows
-        m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
+        queue: Any = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
+        m.submodules.queue = queue
         room = Signal(init=1)  # for a row, in this cycle, whatever came in the one before
         m.d.sync += [room.eq(queue.level < depth), Assert(~room | queue.w_rdy, "a row of output was lost")]
         under_way, left, some = Signal(self.slots), Signal(range(self.o_rows + 1)), Signal()  # some: left is not 0

@@ -156,7 +156,7 @@ class Sequencer(wiring.Component):
             pause = Signal(range(idle + 1))
             m.d.comb += rested.eq(pause == 0)
             m.d.sync += pause.eq(Mux(step_done, idle, Mux(rested, 0, pause - 1)))
-        taken = steps.r_en & steps.r_rdy
+        taken = Value.cast(steps.r_en & steps.r_rdy)
         with m.If(taken):
             length = steps.r_data[:-1]
             m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
