@@ -12,11 +12,11 @@ EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
 BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once: more would leave the caches
 
 
-def cap_inputs(spikes: NDArray[np.bool_], spec: LayerSpec) -> NDArray[np.bool_]:
-    """The input spikes (..., inputs) that count: in each step the first `input_cap` by index."""
-    if spec.input_cap is None:
+def cap_inputs(spikes: NDArray[np.bool_], cap: int | None) -> NDArray[np.bool_]:
+    """The input spikes (..., inputs) that count: in each step the first `cap` by index, all of them without a cap."""
+    if cap is None:
         return spikes
-    return spikes & (np.cumsum(spikes, axis=-1, dtype=np.int32) <= spec.input_cap)
+    return spikes & (np.cumsum(spikes, axis=-1, dtype=np.int32) <= cap)
 
 
 def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
@@ -94,4 +94,4 @@ def _currents(spikes: NDArray[np.bool_], spec: LayerSpec) -> Iterator[neuron.Int
     records, steps, inputs = spikes.shape
     block = max(1, BLOCK_BYTES // max(1, 4 * records * (inputs + spec.neurons)))
     for start in range(0, steps, block):
-        yield from current(cap_inputs(np.moveaxis(spikes[:, start : start + block], 1, 0), spec), spec)
+        yield from current(cap_inputs(np.moveaxis(spikes[:, start : start + block], 1, 0), spec.input_cap), spec)

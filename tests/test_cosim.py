@@ -34,7 +34,7 @@ def features(case: Case) -> Iterator[str]:
     yield plan.source
     yield plan.schedule
     for index, layer in enumerate(plan.spec.layers):
-        capped = cap_inputs(x, layer)
+        capped = cap_inputs(x, layer.input_cap)
         yield from (["input cap cuts"] if (capped != x).any() else [])
         v, low_and_high = np.zeros((len(x), layer.neurons), np.int64), np.array(layer.state_range)
         for current in np.moveaxis(capped.astype(np.int64) @ layer.weights.T.astype(np.int64), 1, 0):

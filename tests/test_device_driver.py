@@ -35,7 +35,7 @@ from spikeveil.host.device.errors import (
 )
 from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.line import SerialPort
-from spikeveil.host.device.link import Timing
+from spikeveil.host.device.link import Link, Timing
 from spikeveil.host.device.model import TwinBoard, Wire
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.ledger import BudgetRefused, Ledger, LedgerError, LedgerLocked, LedgerRolledBack
@@ -485,6 +485,19 @@ def test_a_slow_line_is_not_a_bad_one(ledger: Ledger, rate: float, latency: floa
         line = device.link.received - before
     check(released)
     assert line < 1.5 * (RECORDS * STEPS * 2) + 20 * 50  # the output hardly ever twice, and some answers
+
+
+@pytest.mark.parametrize(("answer", "attempts"), [(b"", 20), (b"\1" * 9 + b"\0", 241)])
+def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> None:
+    """Every 0.25 s where a damaged frame comes; else 0.25, 0.5, 1, 2 and then a sixteenth of the silence apart."""
+    wire = Mute(Twin(SPEC))
+    wire.answer = answer
+    link = Link(DirectPort(wire), Timing(silence=60.0))
+    link.open()
+    before = link.sent
+    with pytest.raises(DeviceSilent):
+        link.ask(Kind.IDENTIFY)
+    assert link.sent - before == attempts * len(frames.encode(pack(Kind.IDENTIFY, 1)))
 
 
 def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:

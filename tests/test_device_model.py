@@ -340,7 +340,7 @@ def test_a_private_host_gives_every_step_one_length(inputs: int, cap: int | None
     format, data = encode(steps, spec, private=True)
     assert format == (count is not None)
     got = steps_of.Unpacker(inputs, format).take(data, 100)
-    wanted = cap_inputs(steps, spec.layers[0]) if count else steps
+    wanted = cap_inputs(steps, spec.layers[0].input_cap) if count else steps
     np.testing.assert_array_equal(got, wanted.reshape(-1, inputs))
 
 

@@ -106,7 +106,8 @@ def write_wave(plan: Plan, spikes: NDArray[bool_], path: Path, opening: keys.Ope
 def operations(spec: NetworkSpec, spikes: NDArray[bool_], model: Result) -> list[int]:
     """Useful synaptic operations of each layer: an input spike that counts, times a neuron that it reaches."""
     inputs = [spikes, *model.sent[:-1]]
-    return [int(cap_inputs(x, layer).sum()) * layer.neurons for x, layer in zip(inputs, spec.layers, strict=True)]
+    pairs = zip(inputs, spec.layers, strict=True)
+    return [int(cap_inputs(x, layer.input_cap).sum()) * layer.neurons for x, layer in pairs]
 
 
 def utilisation(verdict: Verdict, spikes: NDArray[bool_]) -> list[float]:

@@ -26,6 +26,6 @@ def encode(
         cap = events(spec)
         if cap is None:
             return FIXED_FORMAT, bitmaps(steps)
-        return TAGGED_FORMAT, padded(cap_inputs(steps, spec.layers[0]), cap)
+        return TAGGED_FORMAT, padded(cap_inputs(steps, spec.layers[0].input_cap), cap)
     fixed, tagged = bitmaps(steps), shortest(steps)
     return (TAGGED_FORMAT, tagged) if len(tagged) < len(fixed) else (FIXED_FORMAT, fixed)

@@ -33,7 +33,7 @@ class Timing:
 
 
 class Pace:
-    """How long an answer may take: four smoothed round trips, twice as long after each that did not come."""
+    """How long an answer may take: four smoothed round trips, twice as long after each that was missed."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing, self._round, self._backoff = timing, 0.0, 1
@@ -140,9 +140,10 @@ class Link:
     ) -> Message | None:
         """Send a message once more; the answer to this or an earlier one of `attempts`, tag and time of each.
 
-        The wait begins anew with each message that comes: a busy line is slow and not dead.
+        The wait begins anew with each message that comes: a busy line is slow and not dead. Where a damaged frame came
+        the line is bad and not slow, and the next wait is no longer than this one.
         """
-        begun = self.port.now()
+        begun, damaged = self.port.now(), self.damaged
         attempts[self.send(kind, data, **values)] = begun
         until = begun + self.pace.patience
         while (left := until - self.port.now()) > 0:
@@ -156,7 +157,8 @@ class Link:
                 return answers[0]
             if messages:
                 until = min(self.port.now() + self.pace.patience, begun + self.timing.silence)
-        self.pace.missed()
+        if self.damaged == damaged:
+            self.pace.missed()
         return None
 
     def check_silence(self) -> None:

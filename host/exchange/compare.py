@@ -61,7 +61,7 @@ def run_integers(name: str, spec: NetworkSpec, inputs: NDArray[Any]) -> Run:
         spec = plain.layers[index]
         before = result.potentials[index][record, step - 1] if step else np.zeros(spec.neurons, np.int64)
         given = (result.sent[index - 1] if index else x)[record, step]
-        total = layer.current(layer.cap_inputs(given[None], spec), spec)[0]
+        total = layer.current(layer.cap_inputs(given[None], spec.input_cap), spec)[0]
         u = int((neuron.leak(before.astype(np.int64), spec.leak) + total)[place])
         return f"u = {u}, threshold {_at(spec.threshold, place)}"
 

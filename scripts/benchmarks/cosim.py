@@ -77,4 +77,4 @@ def utilisation(name: str, layer: LayerSpec, spikes: NDArray[np.bool_]) -> Row:
 
 def operations(layer: LayerSpec, spikes: NDArray[np.bool_]) -> int:
     """Useful synaptic operations: one input spike that counts, at one neuron."""
-    return int(cap_inputs(spikes, layer).sum()) * layer.neurons
+    return int(cap_inputs(spikes, layer.input_cap).sum()) * layer.neurons
