@@ -13,8 +13,12 @@ from spikeveil.host.privacy import RandomizedResponse
 from spikeveil.pysim import FlipSpec, Leak, NetworkSpec
 
 ROOT = Path(__file__).parents[1]
-FIGURES: dict[str, Any] = json.loads((ROOT / "examples/mnist/figures.json").read_text())
-NETWORK = NetworkSpec.load(ROOT / "examples/mnist/mnist.snn")
+FOLDER = ROOT / "examples/mnist"
+MADE = {  # network and figures of one run of train.py
+    cap: (NetworkSpec.load(FOLDER / f"mnist{name}.snn"), json.loads((FOLDER / f"figures{name}.json").read_text()))
+    for cap, name in ((None, ""), (120, "-cap120"))
+}
+made = pytest.mark.parametrize(("network", "figures"), MADE.values(), ids=["no cap", "cap 120"])
 
 
 def script(name: str) -> ModuleType:
@@ -26,16 +30,24 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def test_the_network_is_that_of_the_first_seed() -> None:
-    first = FIGURES["seeds"][0]
+@made
+def test_the_network_is_that_of_the_first_seed(network: NetworkSpec, figures: dict[str, Any]) -> None:
+    first = figures["seeds"][0]
     assert first["seed"] == 0
-    assert NETWORK.fingerprint == first["4_bits"]["fingerprint"]
-    assert [layer.input_cap for layer in NETWORK.layers] == first["4_bits"]["input_caps"]
-    assert [layer.threshold for layer in NETWORK.layers] == first["4_bits"]["thresholds"]
+    assert network.fingerprint == first["4_bits"]["fingerprint"]
+    assert [layer.input_cap for layer in network.layers] == first["4_bits"]["input_caps"]
+    assert [layer.threshold for layer in network.layers] == first["4_bits"]["thresholds"]
 
 
-def test_the_network_fits_the_memory_of_a_small_fpga() -> None:
-    hidden, output = NETWORK.layers
+def test_a_cap_that_is_asked_for_is_the_first_layers() -> None:
+    for cap, (network, figures) in MADE.items():
+        assert figures.get("input_cap") == cap
+        assert cap in (None, network.layers[0].input_cap)
+
+
+@made
+def test_the_network_fits_the_memory_of_a_small_fpga(network: NetworkSpec, figures: dict[str, Any]) -> None:
+    hidden, output = network.layers
     assert (hidden.inputs, hidden.neurons, output.neurons) == (784, 256, 40)
     assert {hidden.weight_bits, output.weight_bits} == {4}
     assert hidden.weights.size * 4 == 802_816 <= 4 * 256 * 1024  # four blocks of 256 kbit
@@ -43,20 +55,22 @@ def test_the_network_fits_the_memory_of_a_small_fpga() -> None:
     assert np.abs(hidden.weights).max() == 8
 
 
-def test_what_was_promised_was_measured() -> None:
+@made
+def test_what_was_promised_was_measured(network: NetworkSpec, figures: dict[str, Any]) -> None:
     """Integers of 8 bits within 0.3 points of the floats, of 4 within 1; 93 % and more from released spikes."""
-    for row in FIGURES["seeds"]:
+    for row in figures["seeds"]:
         for bits, loss in ((8, 0.003), (4, 0.01)):
             found = row[f"{bits}_bits"]
             assert row["float_accuracy"] - found["integer_accuracy"] <= loss
             assert min(found["released_accuracy"]) >= 0.93
-    record = FIGURES["seeds"][0]["4_bits"]["record"]
+    record = figures["seeds"][0]["4_bits"]["record"]
     assert record["epsilon"] == RandomizedResponse(69, 8).epsilon_composed(640, record["delta"])
 
 
-def test_the_readme_states_the_figures() -> None:
-    text = (ROOT / "examples/mnist/README.md").read_text()
-    for row in FIGURES["seeds"]:
+@made
+def test_the_readme_states_the_figures(network: NetworkSpec, figures: dict[str, Any]) -> None:
+    text = (FOLDER / "README.md").read_text()
+    for row in figures["seeds"]:
         eight, four = row["8_bits"], row["4_bits"]
         values = (row["float_accuracy"], eight["integer_accuracy"], np.mean(eight["released_accuracy"]),
                   four["integer_accuracy"], np.mean(four["released_accuracy"]))  # fmt: skip

@@ -1,8 +1,10 @@
 """Train the MNIST network (784-256-40), make it integers of 8 and of 4 bits, put the output flipper in, and measure.
 
-    python examples/mnist/train.py --out FOLDER [--data mnist.npz] [--seeds 3] [--epochs 3]
+    python examples/mnist/train.py --out FOLDER [--data mnist.npz] [--seeds 3] [--epochs 3] [--cap SPIKES]
 
-Needs `pip install 'spikeveil[train]'` and three minutes of one core a seed. Writes `mnist.snn` (4-bit weights, for a
+Under --cap only the first so many input spikes of a step count, on the chip and in training: a private core takes the
+cap's time for every step, so a lower one makes it faster. Needs `pip install 'spikeveil[train]'` and three minutes of
+one core a seed. Writes `mnist.snn` (4-bit weights, for a
 small FPGA), `mnist-8bit.snn`, the float network and `figures.json` into the folder. The files are those of the FIRST
 seed: none is chosen by what it does on the test images.
 """
@@ -11,6 +13,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +32,7 @@ from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.study import Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.host.training.study_utility import CALIBRATION, chip_architecture, claim_of
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.layer import cap_inputs
 from spikeveil.pysim.storage import write_whole
 
 STEPS, HIDDEN, GROUP = 16, 256, 4
@@ -38,18 +42,26 @@ RARELY = 1e-3  # an input cap may bind in at most this share of the training ste
 BLOCK = 1000  # records that are evaluated at once
 
 
-def train(data: Dataset, recipe: Recipe) -> SpikingNetwork:
+Encode = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
+
+
+def encoding(data: Dataset, cap: int | None) -> Encode:
+    """By rate; of these spikes those that count under an input cap."""
+    encode = encoder("rate", STEPS, data.maximum)
+    return lambda images: cap_inputs(encode(images), cap)
+
+
+def train(data: Dataset, encode: Encode, recipe: Recipe) -> SpikingNetwork:
     """The float network: every output neuron learns to fire at every step for its own class alone."""
     network = SpikingNetwork(chip_architecture(data.features, HIDDEN, data.classes, STEPS, GROUP), seed=recipe.seed)
-    _follow(network, data, recipe, "float")
+    _follow(network, data, encode, recipe, "float")
     return network
 
 
-def integers(network: SpikingNetwork, data: Dataset, bits: int, recipe: Recipe) -> NetworkSpec:
+def integers(network: SpikingNetwork, data: Dataset, encode: Encode, bits: int, recipe: Recipe) -> NetworkSpec:
     """The network trained on with weights of `bits` bits, its input caps and its output flipper set."""
-    encode = encoder("rate", STEPS, data.maximum)
     twin = quantised(network, encode(data.train_images[:CALIBRATION]), weight_bits=bits, state_bits=STATE_BITS)
-    _follow(twin, data, recipe, f"{bits} bits")
+    _follow(twin, data, encode, recipe, f"{bits} bits")
     spec = specification(twin, flip=FlipSpec.for_epsilon(EPSILON, FLIP_BITS))
     x = encode(data.train_images[: 2 * BLOCK])
     fired = Network(spec, TriviumSource.generate()).run(x, lease=0).raw
@@ -93,16 +105,16 @@ def measured(
 
 
 def one_seed(
-    data: Dataset, x: NDArray[np.bool_], recipe: Recipe, tuning: Recipe, out: Path, leases: int
+    data: Dataset, encode: Encode, x: NDArray[np.bool_], recipe: Recipe, tuning: Recipe, out: Path, leases: int
 ) -> dict[str, Any]:
     """Train and measure; the files of this seed go to `out`."""
     start, labels = time.process_time(), data.test_labels
-    network = train(data, recipe)
+    network = train(data, encode, recipe)
     floats = float_network(network)
     floats.save(out / "mnist_float.npz")
     found: dict[str, Any] = {"seed": recipe.seed, "float_accuracy": float_accuracy(floats, x, labels, data.classes)}
     for bits in WEIGHT_BITS:
-        spec = integers(network, data, bits, tuning)
+        spec = integers(network, data, encode, bits, tuning)
         spec.save(out / ("mnist.snn" if bits == 4 else f"mnist-{bits}bit.snn"))
         found[f"{bits}_bits"] = measured(spec, x, labels, data.classes, leases)
         print(
@@ -116,8 +128,7 @@ def _short(found: dict[str, Any], bits: int) -> str:
     return f"integers {told['integer_accuracy']:.4f}, released {np.mean(told['released_accuracy']):.4f}"
 
 
-def _follow(network: SpikingNetwork, data: Dataset, recipe: Recipe, what: str) -> None:
-    encode = encoder("rate", STEPS, data.maximum)
+def _follow(network: SpikingNetwork, data: Dataset, encode: Encode, recipe: Recipe, what: str) -> None:
     for epoch, loss in enumerate(fit(network, data.train_images, data.train_labels, encode, recipe), 1):
         print(f"seed {recipe.seed}, {what}: epoch {epoch} of {recipe.epochs}, loss {loss:.5f}", flush=True)
 
@@ -132,12 +143,14 @@ def main() -> None:
         "--epochs", type=int, default=3, help="in float (default 3); a third as many follow as integers"
     )
     parser.add_argument("--leases", type=int, default=2, help="of fresh flips for every test image (default 2)")
+    parser.add_argument("--cap", type=int, help="input spikes of a step that count, at most")
     options = parser.parse_args()
+    if options.cap is not None and options.cap < 1:
+        parser.error(f"--cap must be 1 or more, not {options.cap}")
     torch.set_num_threads(1)
     data = load_mnist(options.data)
-    x = np.concatenate(
-        [encoder("rate", STEPS)(data.test_images[i : i + BLOCK]) for i in range(0, len(data.test_images), BLOCK)]
-    )
+    encode = encoding(data, options.cap)
+    x = np.concatenate([encode(data.test_images[i : i + BLOCK]) for i in range(0, len(data.test_images), BLOCK)])
     recipe = Recipe(options.epochs, batch=128, rate=5e-3)
     tuning = replace(recipe, epochs=-(-options.epochs // 3), rate=1e-3)
     rows = []
@@ -145,7 +158,7 @@ def main() -> None:
         folder = options.out if seed == 0 else options.out / f"seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         here, then = (replace(one, seed=seed) for one in (recipe, tuning))
-        rows.append(one_seed(data, x, here, then, folder, options.leases))
+        rows.append(one_seed(data, encode, x, here, then, folder, options.leases))
         flip = FlipSpec.for_epsilon(EPSILON, FLIP_BITS)
         record = {
             "data": {"name": data.name, "sha256": data.digest, "test_images": len(x)},
@@ -153,6 +166,7 @@ def main() -> None:
             | {"python": platform.python_version()},
             "network": [data.features, HIDDEN, GROUP * data.classes],
             "steps": STEPS,
+            "input_cap": options.cap,
             "flip": {"threshold": flip.threshold, "bits": flip.bits, "epsilon_of_one_spike": flip.epsilon},
             "float_recipe": vars(recipe),
             "integer_recipe": vars(tuning),
