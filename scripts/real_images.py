@@ -126,7 +126,7 @@ def main() -> int:
     for row in rows:
         row["operations_a_second"] = row["operations_a_cycle"] * options.mhz * 1e6
         row["images_a_second"] = options.mhz * 1e6 / (row["cycles_a_step"] * options.steps)
-    Console().print(tabulate(options.network, options.mhz, rows))
+    Console(width=110).print(tabulate(options.network, options.mhz, rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0
