@@ -10,6 +10,7 @@ from watch import Counts, Watch
 
 from spikeveil.hdl.plan import Plan
 from spikeveil.hdl.top import identity
+from spikeveil.host.device.frames import encode
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import play
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec, link
@@ -101,6 +102,23 @@ def test_no_order_of_commands_gets_more(campaign: Campaign, soak: bool, capsys: 
     assert total.steps > left
     assert total.exhausted > left / 100
     assert total.resent > left / 100
+
+
+@pytest.mark.verilator
+def test_a_full_ring_is_answered_before_the_board_counts_as_quiet() -> None:
+    """Leases and long messages that wait behind one another, of which only some are answered: the last one always."""
+    lease = {"quota": 200, "record_steps": 2, "format": 1}
+    tagged = bytes.fromhex("ff4963 05040506070c ff5b5b 050000010508 ff4c74")
+    step = link.pack(Kind.INPUT, 2, tagged, session=1, position=0, taken=0)
+    bodies = [
+        link.pack(Kind.OPEN, 1, bytes(range(10)), lease=1, session=1, **lease),
+        step,
+        link.pack(Kind.OPEN, 3, bytes(range(10)), lease=2, session=2, **lease),
+        *(link.pack(Kind.LOAD, tag, bytes(244), position=0) for tag in (4, 5)),
+    ]
+    burst = b"".join(map(encode, bodies)) + b"\0" + encode(link.pack(Kind.STATUS, 6))
+    (answer,), _ = play(BoardSpec(plans()["trivium"], pins="bytes"), [burst])
+    assert hear(answer).statuses[-1][0] == 6
 
 
 class Cheat(Device):

@@ -15,7 +15,7 @@ MOST = (1 << 32) - 1  # Hz, and bits a second
 BITS_A_BYTE = 10  # start, eight data, stop
 LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
 
-FRAME_CYCLES = {"bytes": 1024, "uart": 8192}  # a UART's gateware checks a bit a cycle
+FRAME_CYCLES = {"bytes": 3072, "uart": 8192}  # a ring of frames read, three cycles a byte; a UART checks a bit a cycle
 
 ALLOWED_WARNINGS = ("-Wno-CASEINCOMPLETE",)  # Amaranth gives every value before it chooses, so a case may be left out
 
