@@ -138,13 +138,14 @@ FIRST = LayerSpec(
 SECOND = LayerSpec(RNG.integers(-4, 8, (17, 5)), threshold=4, leak=Leak.scale(5, 3), state_bits=6, flip=FlipSpec(1, 1))
 THIRD = LayerSpec(RNG.integers(-8, 8, (3, 17)), leak=Leak.shift(2), state_bits=7, readout=True)
 WIDE = LayerSpec(RNG.integers(-3, 8, (6, 35)), threshold=8, flip=FlipSpec(5, 6))
-JOBS = [  # layers, lanes, source, schedule or cycles in which the fast one scans a row, (records, steps), rate, stalls
-    ([FIRST], 2, "trivium", "fast", (3, 5), 0.5, Stalls()),
-    ([FIRST, SECOND], 4, "lfsr", "fast", (2, 4), 0.7, Stalls(o=0x7FFF_FFFF_FFFF_FFFF)),
-    ([SECOND, THIRD], 5, "trivium", "fast", (2, 3), 0.4, Stalls()),
-    ([WIDE], 1, "trivium", "private", (2, 2), 0.3, Stalls()),
-    ([WIDE, LayerSpec(np.ones((2, 6), int), threshold=2, bias=[2, 0], flip=FlipSpec(1, 1))], 6, "trivium", "fast", (3, 1), 0.1, Stalls()),
-    ([WIDE], 4, "trivium", 4, (2, 4), 0.03, Stalls()),
+FAST, PRIVATE, FOLDED = {"schedule": "fast"}, {"schedule": "private"}, {"schedule": "fast", "fold": 4}
+JOBS = [  # layers, lanes, source, schedule, (records, steps), rate, stalls
+    ([FIRST], 2, "trivium", FAST, (3, 5), 0.5, Stalls()),
+    ([FIRST, SECOND], 4, "lfsr", FAST, (2, 4), 0.7, Stalls(o=0x7FFF_FFFF_FFFF_FFFF)),
+    ([SECOND, THIRD], 5, "trivium", FAST, (2, 3), 0.4, Stalls()),
+    ([WIDE], 1, "trivium", PRIVATE, (2, 2), 0.3, Stalls()),
+    ([WIDE, LayerSpec(np.ones((2, 6), int), threshold=2, bias=[2, 0], flip=FlipSpec(1, 1))], 6, "trivium", FAST, (3, 1), 0.1, Stalls()),
+    ([WIDE], 4, "trivium", FOLDED, (2, 4), 0.03, Stalls()),
 ]  # fmt: skip
 
 
@@ -153,8 +154,7 @@ def agrees(load: Callable[[str], ModuleType]) -> bool:
     plans, engine = load("spikeveil.hdl.plan"), load("spikeveil.host.cosim.amaranth_engine")
     engine.PATIENCE = PATIENCE
     for number, (layers, lanes, source, schedule, shape, rate, stalls) in enumerate(JOBS):
-        how = {"schedule": schedule} if isinstance(schedule, str) else {"schedule": "fast", "fold": schedule}
-        plan = plans.Plan(NetworkSpec(layers), lanes=lanes, source=source, **how)
+        plan = plans.Plan(NetworkSpec(layers), lanes=lanes, source=source, **schedule)
         seeds = tuple((1 << 127) // (3 + index) for index in range(len(plan.spec.flipped)))
         lease = Lease(number=5, record=6, key=0xFEDC_BA98_7654_3210_0123, seeds=seeds)
         spikes = np.random.default_rng(number).random((*shape, plan.spec.inputs)) < rate

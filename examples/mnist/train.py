@@ -3,8 +3,9 @@
     python examples/mnist/train.py --out FOLDER [--data mnist.npz] [--seeds 3] [--epochs 3] [--cap SPIKES]
 
 Under --cap only the first so many input spikes of a step count, on the chip and in training: a private core takes the
-cap's time for every step, so a lower one makes it faster. Needs `pip install 'spikeveil[train]'` and three minutes of
-one core a seed. Writes `mnist.snn` (4-bit weights, for a
+cap's time for every step, so a lower one makes it faster.
+
+Needs `pip install 'spikeveil[train]'` and three minutes of one core a seed. Writes `mnist.snn` (4-bit weights, for a
 small FPGA), `mnist-8bit.snn`, the float network and `figures.json` into the folder. The files are those of the FIRST
 seed: none is chosen by what it does on the test images.
 """
@@ -13,7 +14,6 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,7 @@ from spikeveil.host.privacy import Unit
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
-from spikeveil.host.training.study import Recipe, fit, raw_accuracy, released_accuracies
+from spikeveil.host.training.study import Encoder, Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.host.training.study_utility import CALIBRATION, chip_architecture, claim_of
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.layer import cap_inputs
@@ -42,23 +42,20 @@ RARELY = 1e-3  # an input cap may bind in at most this share of the training ste
 BLOCK = 1000  # records that are evaluated at once
 
 
-Encode = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]
-
-
-def encoding(data: Dataset, cap: int | None) -> Encode:
+def encoding(data: Dataset, cap: int | None) -> Encoder:
     """By rate; of these spikes those that count under an input cap."""
     encode = encoder("rate", STEPS, data.maximum)
     return lambda images: cap_inputs(encode(images), cap)
 
 
-def train(data: Dataset, encode: Encode, recipe: Recipe) -> SpikingNetwork:
+def train(data: Dataset, encode: Encoder, recipe: Recipe) -> SpikingNetwork:
     """The float network: every output neuron learns to fire at every step for its own class alone."""
     network = SpikingNetwork(chip_architecture(data.features, HIDDEN, data.classes, STEPS, GROUP), seed=recipe.seed)
     _follow(network, data, encode, recipe, "float")
     return network
 
 
-def integers(network: SpikingNetwork, data: Dataset, encode: Encode, bits: int, recipe: Recipe) -> NetworkSpec:
+def integers(network: SpikingNetwork, data: Dataset, encode: Encoder, bits: int, recipe: Recipe) -> NetworkSpec:
     """The network trained on with weights of `bits` bits, its input caps and its output flipper set."""
     twin = quantised(network, encode(data.train_images[:CALIBRATION]), weight_bits=bits, state_bits=STATE_BITS)
     _follow(twin, data, encode, recipe, f"{bits} bits")
@@ -105,7 +102,7 @@ def measured(
 
 
 def one_seed(
-    data: Dataset, encode: Encode, x: NDArray[np.bool_], recipe: Recipe, tuning: Recipe, out: Path, leases: int
+    data: Dataset, encode: Encoder, x: NDArray[np.bool_], recipe: Recipe, tuning: Recipe, out: Path, leases: int
 ) -> dict[str, Any]:
     """Train and measure; the files of this seed go to `out`."""
     start, labels = time.process_time(), data.test_labels
@@ -128,7 +125,7 @@ def _short(found: dict[str, Any], bits: int) -> str:
     return f"integers {told['integer_accuracy']:.4f}, released {np.mean(told['released_accuracy']):.4f}"
 
 
-def _follow(network: SpikingNetwork, data: Dataset, encode: Encode, recipe: Recipe, what: str) -> None:
+def _follow(network: SpikingNetwork, data: Dataset, encode: Encoder, recipe: Recipe, what: str) -> None:
     for epoch, loss in enumerate(fit(network, data.train_images, data.train_labels, encode, recipe), 1):
         print(f"seed {recipe.seed}, {what}: epoch {epoch} of {recipe.epochs}, loss {loss:.5f}", flush=True)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from spikeveil.hdl.frames import RING_BITS
 from spikeveil.hdl.plan import Plan
 from spikeveil.host.cosim import verilator_build
 from spikeveil.pysim import checks
@@ -15,7 +16,7 @@ MOST = (1 << 32) - 1  # Hz, and bits a second
 BITS_A_BYTE = 10  # start, eight data, stop
 LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
 
-FRAME_CYCLES = {"bytes": 3072, "uart": 8192}  # a ring of frames read, three cycles a byte; a UART checks a bit a cycle
+FRAME_CYCLES = {"bytes": 2 * 3 << RING_BITS, "uart": 8192}  # a ring read, a byte in three cycles; a UART checks by bits
 
 ALLOWED_WARNINGS = ("-Wno-CASEINCOMPLETE",)  # Amaranth gives every value before it chooses, so a case may be left out
 
@@ -45,7 +46,7 @@ class BoardSpec:
     @property
     def quiet(self) -> int:
         """Clock cycles without a byte on the line after which nothing moves by itself any more: a step's way from one
-        end to the other, and a long frame's checks and coding, with something to spare.
+        end to the other, and a ring of frames read, checked and answered, with something to spare.
         """
         plan, last = self.plan, self.plan.spec.layers[-1]
         bits = last.neurons * (last.state_bits if last.readout else 1)
