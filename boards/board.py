@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from spikeveil.boards.chips import Chip, chip
 from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
-from spikeveil.hdl.plan import Plan
-from spikeveil.pysim import checks
-from spikeveil.pysim.unpack import events
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.pysim.device.unpack import events
+from spikeveil.pysim.model import checks
 
 PLLS = ("none", "core", "pad")
 CLOCKS_A_BIT = 4  # of the UART, at least

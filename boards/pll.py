@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NoReturn
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 MHZ = 1_000_000
 

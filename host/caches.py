@@ -9,6 +9,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 GRACE = 24 * 3600.0  # seconds after its last use in which nothing goes: whoever found it may not have opened it yet
 
@@ -17,6 +18,12 @@ def folder(name: str) -> Path:
     """`spikeveil/NAME` in the user's cache folder, `$XDG_CACHE_HOME` or `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "spikeveil" / name
+
+
+def package_sources(*packages: ModuleType) -> list[Path]:
+    """The Python files of these packages and their sub-packages, in a fixed order: what a digest of a design covers."""
+    roots = [Path(root) for package in packages for root in package.__path__]
+    return [path for root in roots for path in sorted(root.rglob("*.py"))]
 
 
 def touch(entry: Path) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from spikeveil.host.data import Dataset, accuracy, classify, encoder, load_digits
+from spikeveil.host.networks.scales import quantise_network
+from spikeveil.host.training.accuracy_study import CALIBRATION, Setting, float_trained
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network
-from spikeveil.host.training.scales import quantise_network
-from spikeveil.host.training.study import Recipe, fit, raw_accuracy
-from spikeveil.host.training.study_utility import CALIBRATION, Setting, float_trained
-from spikeveil.pysim.storage import write_whole
+from spikeveil.host.training.recipe import Recipe, fit, raw_accuracy
+from spikeveil.pysim.model.storage import write_whole
 
 STEPS, BITS = 16, (8, 6, 5, 4, 3, 2)
 RECIPE, TUNING = Recipe(epochs=40), Recipe(epochs=8, rate=1e-3)

@@ -24,12 +24,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.bitstream.show import table
+from spikeveil.host.cli.screens.build_report import table
 from spikeveil.host.data import load_digits
-from spikeveil.host.data.digits_example import encode, load_float, load_network
-from spikeveil.host.training.scales import quantise_network
+from spikeveil.host.networks.digits_example import encode, load_float, load_network
+from spikeveil.host.networks.scales import quantise_network
 from spikeveil.pysim import NetworkSpec
-from spikeveil.pysim.storage import write_whole
+from spikeveil.pysim.model.storage import write_whole
 
 
 @cache

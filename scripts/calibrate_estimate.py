@@ -16,13 +16,13 @@ from scipy.optimize import nnls
 
 from spikeveil.boards.catalogue import find
 from spikeveil.boards.chips import Family
-from spikeveil.hdl.plan import Plan
-from spikeveil.hdl.source import SourceKind
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.hdl.engine.source import SourceKind
 from spikeveil.host.bitstream.errors import FitError
 from spikeveil.host.bitstream.estimate import FITTED, FIXED, features
 from spikeveil.host.bitstream.flow import Build
-from spikeveil.pysim.flipper import FlipSpec
-from spikeveil.pysim.spec import LayerSpec, NetworkSpec
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 TABLE = Path(__file__).parent.parent / "host" / "bitstream" / "calibration.py"
 BOARDS: dict[Family, str] = {"ice40": "hx8k", "ecp5": "ulx3s-85f", "gowin": "tang-nano-9k"}

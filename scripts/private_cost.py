@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from spikeveil.boards.catalogue import find
-from spikeveil.hdl.plan import SCHEDULES, Plan, Schedule
-from spikeveil.hdl.source import SOURCES, SourceKind
+from spikeveil.hdl.engine.plan import SCHEDULES, Plan, Schedule
+from spikeveil.hdl.engine.source import SOURCES, SourceKind
 from spikeveil.host.bitstream.flow import Build
 from spikeveil.host.bitstream.report import packed_parts
-from spikeveil.host.bitstream.show import table
-from spikeveil.host.cli.network_options import load_network
-from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.host.cli.screens.build_report import table
+from spikeveil.host.networks.catalogue import load as load_network
+from spikeveil.pysim.model.spec import NetworkSpec
 
 PRIVATE = ("source", "flippers", "guard")
 

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.hdl.plan import Plan, Schedule
-from spikeveil.host.bitstream.show import table
+from spikeveil.hdl.engine.plan import Plan, Schedule
 from spikeveil.host.cli.demo_run import operations
-from spikeveil.host.cli.network_options import load_network
+from spikeveil.host.cli.screens.build_report import table
 from spikeveil.host.cosim import verilator_engine
 from spikeveil.host.cosim.job import Lease
 from spikeveil.host.data import encoder, load_mnist
+from spikeveil.host.networks.catalogue import load as load_network
 from spikeveil.pysim import Network, TriviumSource
-from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.pysim.model.spec import NetworkSpec
 
 BLOCK = 1000  # images that the golden model runs at once
 KEY = 0x0F62B5085BAE0154A7FA  # of the eSTREAM vectors: nothing here is secret

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from spikeveil.host.data import Dataset, encoder, load_dataset
-from spikeveil.host.training.study import Recipe
-from spikeveil.host.training.study_plots import label, utility_plot
-from spikeveil.host.training.study_utility import Point, Setting, output_study, study
+from spikeveil.host.training.accuracy_plots import label, utility_plot
+from spikeveil.host.training.accuracy_study import Point, Setting, output_study, study
+from spikeveil.host.training.recipe import Recipe
 from spikeveil.pysim import FlipSpec, NetworkSpec
-from spikeveil.pysim.storage import write_whole
+from spikeveil.pysim.model.storage import write_whole
 
 STEPS, BITS, DELTA = 16, 8, 1e-5
 EPSILONS = (0.25, 0.5, 1.0, 2.0, 3.0)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from spikeveil.host.data import accuracy, classify
-from spikeveil.host.data.digits_example import CLASSES, held_out, load_network
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.keys import Secrets
-from spikeveil.host.device.model import TwinBoard
+from spikeveil.host.device.twin_board import TwinBoard
+from spikeveil.host.networks.digits_example import CLASSES, held_out, load_network
 from spikeveil.host.privacy import Ledger
 from spikeveil.pysim import Network, TriviumSource
-from spikeveil.pysim.top import Device as Twin
+from spikeveil.pysim.device.top import Device as Twin
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikeveil.host.data import accuracy, classify, load_digits
-from spikeveil.host.data.digits_example import CLASSES, DEMO_KEY, FLOAT, NETWORK, STEPS, encode
-from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
+from spikeveil.host.networks.digits_example import CLASSES, DEMO_KEY, FLOAT, NETWORK, STEPS, encode
+from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.privacy import RandomizedResponse, Unit
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec, TriviumSource
 

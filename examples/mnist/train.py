@@ -24,16 +24,16 @@ import torch
 from numpy.typing import NDArray
 
 from spikeveil.host.data import Dataset, accuracy, classify, encoder, load_mnist
-from spikeveil.host.data.float_model import FloatNetwork
+from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.host.privacy import Unit
+from spikeveil.host.training.accuracy_study import CALIBRATION, chip_architecture, claim_of
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
-from spikeveil.host.training.study import Encoder, Recipe, fit, raw_accuracy, released_accuracies
-from spikeveil.host.training.study_utility import CALIBRATION, chip_architecture, claim_of
+from spikeveil.host.training.recipe import Encoder, Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec, TriviumSource
-from spikeveil.pysim.layer import cap_inputs
-from spikeveil.pysim.storage import write_whole
+from spikeveil.pysim.model.layer import cap_inputs
+from spikeveil.pysim.model.storage import write_whole
 
 STEPS, HIDDEN, GROUP = 16, 256, 4
 EPSILON, FLIP_BITS, DELTA = 1.0, 8, 1e-5

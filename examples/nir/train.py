@@ -18,7 +18,7 @@ from snntorch.export_nir import export_to_nir
 from torch import Tensor, nn
 
 from spikeveil.host.data import accuracy, classify, load_digits
-from spikeveil.host.data.digits_example import encode
+from spikeveil.host.networks.digits_example import encode
 
 CHANNELS, CLASSES, BETA = 8, 10, 0.875
 BATCH, RATE = 64, 5e-3

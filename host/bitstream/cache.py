@@ -4,16 +4,16 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from spikeveil.boards import board as board_module
+import spikeveil.boards
+import spikeveil.hdl
+import spikeveil.pysim
 from spikeveil.boards.board import Board
-from spikeveil.hdl import plan as plan_module
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches
 from spikeveil.host.bitstream import tools
-from spikeveil.pysim import spec as spec_module
 
 KEEP = 64  # builds in the cache
-FLOW_FILES = ("flow.py", "outreg.py", "recipes.py", "roles.py")
+FLOW_FILES = ("flow.py", "output_registers.py", "recipes.py", "control_sets.py")
 
 
 def build_folder() -> Path:
@@ -35,8 +35,7 @@ def digest(plan: Plan, board: Board) -> str:
     ]
     fields += [f"{name} {metadata.version(name)}" for name in ("amaranth", "amaranth-boards")]
     fields += [*(tools.version(tool) for tool in tools.of_family(chip.family))]
-    folders = {Path(module.__file__ or "").parent for module in (plan_module, spec_module, board_module)}
-    sources = [path for folder in sorted(folders) for path in sorted(folder.glob("*.py"))]
+    sources = caches.package_sources(spikeveil.hdl, spikeveil.pysim, spikeveil.boards)
     sources += [Path(__file__).parent / name for name in FLOW_FILES]
     code = getattr(board.platform, "__code__", None)
     if code is not None and Path(code.co_filename) not in sources and Path(code.co_filename).is_file():

@@ -10,9 +10,9 @@ import numpy as np
 
 from spikeveil.boards.board import Board
 from spikeveil.boards.chips import Family
-from spikeveil.hdl.plan import Plan
-from spikeveil.hdl.spikes import rows
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.calibration import FITS
+from spikeveil.pysim.model.lanes import rows
 
 FITTED = ("lut", "ff", "bram")
 FIXED = {"bram": 1}  # of a resource's features, so many from the front count as they are: their weight is 1

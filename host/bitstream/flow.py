@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spikeveil.boards.board import Board
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.cache import KEEP, build_folder, digest
+from spikeveil.host.bitstream.control_sets import part
 from spikeveil.host.bitstream.errors import BuildError, FitError
-from spikeveil.host.bitstream.outreg import absorb
+from spikeveil.host.bitstream.output_registers import absorb
 from spikeveil.host.bitstream.recipes import RECIPES, Recipe, flip_flops, used
-from spikeveil.host.bitstream.roles import part
 
 FULL = ("no BELs remaining", "nable to place", "failed to place")  # what nextpnr says of a full chip
 STEP_FILE = "step.json"
@@ -194,7 +194,7 @@ class Build:
 def design_files(plan: Plan, board: Board) -> dict[str, str]:
     """What Amaranth writes for a plan on a board: file name to text, the same on every machine."""
     from spikeveil.boards.design import BoardDesign
-    from spikeveil.hdl.top import Top
+    from spikeveil.hdl.device.top import Top
 
     device = Top(plan, clock_hz=board.clock_hz, baud=board.baud, window=board.buffer, outbox=board.buffer)
     files: dict[str, Any] = board.platform().prepare(BoardDesign(board, device), "top", debug_verilog=False).files

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from spikeveil.boards.chips import Family
 from spikeveil.host.bitstream import cells_ecp5, cells_gowin, cells_ice40, tools
+from spikeveil.host.bitstream.cell_models import models
 from spikeveil.host.bitstream.flow import Build, Listener
-from spikeveil.host.bitstream.models import models
 from spikeveil.host.bitstream.netlist import Handler, prepare
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.virtual.build import MAIN, BoardSpec
@@ -28,7 +28,7 @@ HANDLERS: Mapping[Family, Mapping[str, Handler]] = {
 }
 QUIET_WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style")  # the netlist is the tools', not ours to style
 QUICKLY = ("-CFLAGS", "-O1")  # compiled in a third of -O2's time, and as fast: the code is one long list of assignments
-SOURCES = ("cells*", "models.py", "netlist*.py", "synthesised.py", "routed.py", "unpacked.py")
+SOURCES = ("cells*", "cell_models.py", "netlist*.py", "synthesised.py", "routed.py", "unpacked.py")
 SCRIPT = """read_verilog -DNO_ICE40_DEFAULT_ASSIGNMENTS cells.v
 read_json prepared.json
 hierarchy -check -top top

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.cell_models import models
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.flow import NOBODY, Build, Listener
-from spikeveil.host.bitstream.models import models
 from spikeveil.host.bitstream.netlist_board import NetlistBoard, board_of, clock_port
 
 #: cells of a routed design that icebox_vlog finds again in the bitstream

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from spikeveil.hdl.plan import Plan
-from spikeveil.pysim.spec import LayerSpec
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.pysim.model.spec import LayerSpec
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from typing import Any
 from numpy import bool_
 from numpy.typing import NDArray
 
-from spikeveil.hdl.plan import Plan
-from spikeveil.host.cli import keys
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.cli.options import keys
 from spikeveil.host.cosim import verilator_engine
 from spikeveil.host.cosim.compare import Difference, first_difference
 from spikeveil.host.cosim.job import Outcome
 from spikeveil.pysim import Network
-from spikeveil.pysim.layer import cap_inputs
-from spikeveil.pysim.network import Result
-from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.pysim.model.layer import cap_inputs
+from spikeveil.pysim.model.network import Result
+from spikeveil.pysim.model.spec import NetworkSpec
 
 WORKERS = 2
 Heard = Callable[[int | None], None]  # None: building; else the records done

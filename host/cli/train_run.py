@@ -12,18 +12,18 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from spikeveil.host.cli.commands.train import dump
 from spikeveil.host.cli.refusals import refusals
-from spikeveil.host.cli.train import dump
-from spikeveil.host.cli.train_plots import draw
-from spikeveil.host.cli.train_screen import closing, header
+from spikeveil.host.cli.screens.train import closing, header
+from spikeveil.host.cli.screens.train_plots import draw
 from spikeveil.host.data.dataset import Dataset
-from spikeveil.host.training.charge import charge, charge_text
 from spikeveil.host.training.claim import TrainingClaim
 from spikeveil.host.training.config import Config
+from spikeveil.host.training.ledger_charge import charge, charge_text
 from spikeveil.host.training.loop import Outcome, Run
 from spikeveil.host.training.toml_text import toml_text
 from spikeveil.host.training.weights import save_network
-from spikeveil.pysim.storage import write_whole
+from spikeveil.pysim.model.storage import write_whole
 
 LIBRARIES = ("torch", "opacus", "numpy", "dp-accounting", "spikeveil")
 

@@ -7,8 +7,8 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from spikeveil.hdl.plan import Plan
-from spikeveil.hdl.player import Player
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.hdl.engine.player import Player
 from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus
 
 PATIENCE = 1 << 20  # cycles without a record before the simulation counts as hung

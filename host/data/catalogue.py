@@ -11,7 +11,7 @@ from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.data.encoders import direct, latency, rate
 from spikeveil.host.data.mnist import load_fashion_mnist, load_mnist
 from spikeveil.host.data.scikit import load_breast_cancer, load_digits, load_iris
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 BUNDLED: dict[str, Callable[[], Dataset]] = {
     "digits": load_digits,

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 
 class DataMissing(ImportError):  # noqa: N818, named for what it is

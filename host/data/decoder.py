@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 
 def class_counts(spikes: ArrayLike, classes: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 
 def rate(images: ArrayLike, steps: int, maximum: int = 255) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from spikeveil.host.device.results import Results
 from spikeveil.host.device.stream import Stream
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger import Lease
-from spikeveil.pysim.link import Kind, Result, State, Status
+from spikeveil.pysim.device.messages import Kind, Result, State, Status
 
 if TYPE_CHECKING:
     from spikeveil.host.device.driver import Device

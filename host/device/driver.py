@@ -17,9 +17,9 @@ from spikeveil.host.device.payment import Payment
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim, Wall
 from spikeveil.host.privacy.ledger import Ledger, probability
-from spikeveil.pysim import checks, image
-from spikeveil.pysim.link import Identity, Kind, Message, Result, State, Status, Trait, room
-from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.pysim.device.messages import Identity, Kind, Message, Result, State, Status, Trait, room
+from spikeveil.pysim.model import checks, image
+from spikeveil.pysim.model.spec import NetworkSpec
 
 LOAD_TRIES = 3
 PAUSE = 0.05  # seconds before a port that vanished again is looked for

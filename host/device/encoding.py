@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.layer import cap_inputs
-from spikeveil.pysim.link import FIXED_FORMAT, TAGGED_FORMAT
-from spikeveil.pysim.spec import NetworkSpec
-from spikeveil.pysim.unpack import bitmaps, events, padded, shortest
+from spikeveil.pysim.device.messages import FIXED_FORMAT, TAGGED_FORMAT
+from spikeveil.pysim.device.unpack import bitmaps, events, padded, shortest
+from spikeveil.pysim.model.layer import cap_inputs
+from spikeveil.pysim.model.spec import NetworkSpec
 
 
 def encode(

@@ -4,7 +4,7 @@ import zlib
 
 from cobs import cobs
 
-from spikeveil.pysim.link import MAX_BODY
+from spikeveil.pysim.device.messages import MAX_BODY
 
 END = b"\0"
 MIN_BODY = 2

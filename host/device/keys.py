@@ -5,7 +5,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from spikeveil.pysim.link import KEY_BYTES, SEED_BYTES, turned
+from spikeveil.pysim.device.messages import KEY_BYTES, SEED_BYTES, turned
 
 MAX_SEED = (1 << 127) - 1  # an LFSR takes the lower 127 bits of its 16 bytes
 
@@ -63,7 +63,7 @@ class Secrets:
     @property
     def public(self) -> bool:
         """Whether anybody can look the key up: it is the one of the examples."""
-        from spikeveil.host.data.digits_example import DEMO_KEY
+        from spikeveil.host.networks.digits_example import DEMO_KEY
 
         return not self._lfsr and self._key == DEMO_KEY
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from spikeveil.host.device.errors import LineBusy, LineLost
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 DEFAULT_BAUD = 1_000_000
 MAX_BAUD = 4_000_000

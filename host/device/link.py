@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from spikeveil.host.device import frames
 from spikeveil.host.device.errors import DeviceOther, DeviceSilent, LineLost
 from spikeveil.host.device.line import Line, Port
-from spikeveil.pysim.link import VERSION, Kind, Message, pack, unpack
+from spikeveil.pysim.device.messages import VERSION, Kind, Message, pack, unpack
 
 Listener = Callable[[Message], None]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.pack import unpack
-from spikeveil.pysim.spec import NetworkSpec
-from spikeveil.pysim.storage import write_whole
+from spikeveil.pysim.device.pack import unpack
+from spikeveil.pysim.model.spec import NetworkSpec
+from spikeveil.pysim.model.storage import write_whole
 
 OWNER_ONLY = 0o600  # the file holds a digest of the private input
 ARRAYS = ("rows", "received", "leases", "places", "sent")

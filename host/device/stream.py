@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost
 from spikeveil.host.device.link import Link
-from spikeveil.pysim.link import WRAP, Identity, Kind, Message, Result, State, Status
+from spikeveil.pysim.device.messages import WRAP, Identity, Kind, Message, Result, State, Status
 
 FULL_PIECE = 224  # bytes of input at once: as many bytes of output, and a step more, still fit one frame
 MAX_IDLE = 16

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from spikeveil.host.exchange.nodes import Node
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 WORDS: dict[str, tuple[str, ...]] = {
     "decay": ("euler", "exp"),

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.host.data.float_model import FloatNetwork
 from spikeveil.host.exchange.exporting import without_flippers
 from spikeveil.host.exchange.importing import binary
 from spikeveil.host.exchange.reference import FloatGraph
-from spikeveil.pysim import LayerSpec, Network, NetworkSpec, layer, neuron
+from spikeveil.host.networks.float_model import FloatNetwork
+from spikeveil.pysim import LayerSpec, Network, NetworkSpec
+from spikeveil.pysim.model import layer, neuron
 
 Spikes = NDArray[np.bool_]
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from spikeveil.host.exchange.nodes import NOTE, NirFile, Node
-from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec, storage
-from spikeveil.pysim.spec import MAX_INT32
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.model import storage
+from spikeveil.pysim.model.spec import MAX_INT32
 
 UNITS = {"dt": 1, "decay": "euler", "reset_timing": "immediate", "compare": "ge", "potential": "integers of the core"}
 OUTSIDE = ("spike_limit", "step_spike_limit", "input_cap")

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.host.data.float_model import FloatLayer
-from spikeveil.host.exchange.lower import Lowered, lower
+from spikeveil.host.exchange.lowering import Lowered, lower
 from spikeveil.host.exchange.reference import FloatGraph
-from spikeveil.host.training import scales
-from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec, checks
+from spikeveil.host.networks import scales
+from spikeveil.host.networks.float_model import FloatLayer
+from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec
+from spikeveil.pysim.model import checks
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 LAYOUTS = ("records-first", "steps-first")
 

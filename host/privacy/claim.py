@@ -9,9 +9,9 @@ from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.plan import UnitCost, accuracy_ceiling, unit_costs
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import AGAINST, Raster, mechanism_text, up
-from spikeveil.pysim import checks
-from spikeveil.pysim.source import LfsrSource, TriviumSource
-from spikeveil.pysim.spec import NetworkSpec
+from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.source import LfsrSource, TriviumSource
+from spikeveil.pysim.model.spec import NetworkSpec
 
 ASSURANCE = {source.name: source.assurance for source in (TriviumSource, LfsrSource)}
 

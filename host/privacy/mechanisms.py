@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from spikeveil.pysim.flipper import MAX_BITS, FlipSpec
+from spikeveil.pysim.model.flipper import MAX_BITS, FlipSpec
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -10,7 +10,7 @@ from spikeveil.host.privacy.budget import exact_amount
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import Raster
-from spikeveil.pysim.flipper import MAX_BITS
+from spikeveil.pysim.model.flipper import MAX_BITS
 
 
 @dataclass(frozen=True)

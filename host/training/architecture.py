@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.surrogates import surrogate_of, surrogate_record
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 LARGEST = 1 << 20
 Shape = tuple[int, ...]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeveil.pysim.storage import DAMAGE, write_whole
+from spikeveil.pysim.model.storage import DAMAGE, write_whole
 
 HEADER = "header"
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from spikeveil.host.data.catalogue import ENCODERS, NAMES
 from spikeveil.host.privacy.dpsgd import DpSgd
 from spikeveil.host.training.architecture import Architecture, architecture_of, built
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 PRESETS = Path(__file__).with_name("presets")
 

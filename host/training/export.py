@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
+from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
+from spikeveil.host.networks.scales import MAX_EXPONENT, quantise_network
+from spikeveil.host.training.layer_chain import Stage, stages
 from spikeveil.host.training.layers import Firing, Flattened, Pooled, TimeConv2d
 from spikeveil.host.training.lowering import float_network, matrix
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid, QuantConv2d, QuantLinear
 from spikeveil.host.training.quantised_neurons import SIGNIFICAND, QuantMembrane, QuantNeuron
-from spikeveil.host.training.scales import MAX_EXPONENT, quantise_network
-from spikeveil.host.training.stages import Stage, stages
 from spikeveil.pysim import LayerSpec, NetworkSpec
-from spikeveil.pysim.flipper import FlipSpec
-from spikeveil.pysim.spec import signed_bits
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import signed_bits
 
 
 def folded(network: FloatNetwork, flips: Sequence[FlipSpec | None]) -> FloatNetwork:

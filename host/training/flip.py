@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeveil.pysim import checks
-from spikeveil.pysim.flipper import FlipSpec
+from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.flipper import FlipSpec
 
 
 class Flipper(nn.Module):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spikeveil.host.data.encoders import spread
-from spikeveil.host.data.float_model import FloatLayer, FloatNetwork
+from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.training.layers import Firing, Flattened, Membrane, Pooled
 from spikeveil.host.training.network import SpikingNetwork
 
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 def float_network(network: SpikingNetwork, planes: int | None = None) -> FloatNetwork:
-    """The network that NumPy runs (`host.data.float_model`), flippers left out and NOT folded in.
+    """The network that NumPy runs (`host.networks.float_model`), flippers left out and NOT folded in.
 
     A convolution, a pooling that is a mean or a sum, and whatever stands between two layers of neurons become one
     matrix: every weight that they share is stored for each place. A pooling that takes the largest becomes a layer of

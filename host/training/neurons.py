@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spikeveil.host.training.surrogates import FastSigmoid, Surrogate
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 RESETS = ("zero", "subtract")
 

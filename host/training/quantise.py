@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikeveil.host.networks.scales import MAX_EXPONENT, MIN_EXPONENT, weight_range
 from spikeveil.host.training.layers import TimeConv2d
-from spikeveil.host.training.scales import MAX_EXPONENT, MIN_EXPONENT, weight_range
-from spikeveil.pysim import checks
-from spikeveil.pysim.flipper import FlipSpec
-from spikeveil.pysim.spec import MAX_INT32
+from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import MAX_INT32
 
 
 @dataclass(frozen=True)

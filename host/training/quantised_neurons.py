@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeveil.host.networks.scales import MAX_EXPONENT, MIN_EXPONENT
 from spikeveil.host.training.neurons import Neuron
-from spikeveil.host.training.scales import MAX_EXPONENT, MIN_EXPONENT
-from spikeveil.pysim import Leak, checks
+from spikeveil.pysim import Leak
+from spikeveil.pysim.model import checks
 
 SIGNIFICAND = {torch.float32: 24, torch.float64: 53}
 
@@ -20,9 +21,9 @@ class QuantNeuron(Neuron):
         u = leak(v) + I;   s = (u >= threshold);   v' = saturate(reset(u) if s else u)
 
     `leak` rounds towards minus infinity and `state_bits` (2 to 32) saturate, in units of 2^-exponent, as
-    `spikeveil.pysim.neuron` does. The backward pass takes the leak for a product with `decay`, which must be the leak's
-    own, and passes nothing through a potential that saturated. Dialects of other simulators are refused, and so is a
-    threshold that is no multiple of 2^-exponent: ValueError.
+    `spikeveil.pysim.model.neuron` does. The backward pass takes the leak for a product with `decay`, which must be the
+    leak's own, and passes nothing through a potential that saturated. Dialects of other simulators are refused, and so
+    is a threshold that is no multiple of 2^-exponent: ValueError.
     """
 
     exponent: int = 0

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 TERMS = 4  # Gaussians summed for one where `secure` is asked for
 MANTISSA = (1 << 53) - 1

@@ -1,13 +1,13 @@
-"""Builds the virtual board of a plan: `hdl.top.Top` in Verilator with a C++ program of its own around it."""
+"""Builds the virtual board of a plan: `hdl.device.top.Top` in Verilator with a C++ program of its own around it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from spikeveil.hdl.frames import RING_BITS
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.device.frames import RING_BITS
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_build
-from spikeveil.pysim import checks
+from spikeveil.pysim.model import checks
 
 MAIN = Path(__file__).with_name("board.cpp")
 BENCH = Path(__file__).with_name("bench.py")
@@ -70,7 +70,7 @@ def verilog(board: BoardSpec) -> dict[str, str]:
     """The Verilog of the top level: file name to text."""
     from amaranth.back import verilog as back
 
-    from spikeveil.hdl.top import Top
+    from spikeveil.hdl.device.top import Top
     from spikeveil.host.virtual.bench import ByteBench
 
     top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)

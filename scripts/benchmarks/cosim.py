@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import Row
-from spikeveil.hdl.plan import Plan
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import amaranth_engine, verilator_engine
 from spikeveil.host.cosim.job import Lease, Outcome
-from spikeveil.host.data.digits_example import held_out, load_network
-from spikeveil.pysim.layer import cap_inputs
-from spikeveil.pysim.spec import LayerSpec, Leak, NetworkSpec
+from spikeveil.host.networks.digits_example import held_out, load_network
+from spikeveil.pysim.model.layer import cap_inputs
+from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 LANES = 16
 REQUIRED = 300_000  # simulated clock cycles a second

@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from benchmarks import Row
-from spikeveil.hdl.plan import Plan
-from spikeveil.host.data.digits_example import held_out, load_network
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
+from spikeveil.host.networks.digits_example import held_out, load_network
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BITS_A_BYTE, BoardSpec
 from spikeveil.host.virtual.process import Figures, VirtualBoard

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sc_neurocore.privacy import SpikeLevelDP
 
 from benchmarks import Row, in_turn
-from spikeveil.pysim.flipper import FlipSpec, release
-from spikeveil.pysim.source import LfsrSource, TriviumSource, WordSource
+from spikeveil.pysim.model.flipper import FlipSpec, release
+from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
 SHAPE = (1000, 4096)
 RECORDS = 256

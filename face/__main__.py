@@ -1,0 +1,5 @@
+"""`python -m spikeveil`: the command line."""
+
+from spikeveil.host.cli import main
+
+main(prog_name="spikeveil")

@@ -1,0 +1,1 @@
+"""The device in gateware: guard, messages, buffers and the top level around the engine."""

@@ -1,0 +1,1 @@
+"""The network in gateware: neurons, layers, flippers, word sources, pacing."""

@@ -1,0 +1,53 @@
+"""`spikeveil program`: load a bitstream into a board."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from spikeveil.host.cli.options.privacy import json_option
+
+INSTALL = {
+    "iceprog": "sudo apt-get install fpga-icestorm",
+    "openFPGALoader": "sudo apt-get install openfpgaloader",
+    "dfu-util": "sudo apt-get install dfu-util",
+}
+
+
+@click.command(epilog="Example: spikeveil program out/digits/ulx3s-85f.bit --board ulx3s-85f")
+@click.argument("bitstream", metavar="BITSTREAM", type=click.Path(exists=True, dir_okay=False))
+@click.option("--board", "board", required=True, metavar="BOARD", help="A name of `spikeveil boards`, or FILE.py:NAME.")
+@click.option("--flash", is_flag=True, help="Write it where it stays without power; else it is gone with the power.")
+@click.option("--dry-run", is_flag=True, help="Only show the command.")
+@json_option
+def program(bitstream: str, board: str, flash: bool, dry_run: bool, as_json: bool) -> None:
+    """Load BITSTREAM into the board with the board's own loader."""
+    from spikeveil.boards.catalogue import find
+    from spikeveil.host.bitstream.errors import BuildError
+    from spikeveil.host.bitstream.recipes import RECIPES
+    from spikeveil.host.cli.refusals import refusals
+
+    with refusals():
+        chosen = find(board)
+    suffix = RECIPES[chosen.chip.family].packed
+    if Path(bitstream).suffix != f".{suffix}":
+        raise click.UsageError(f"board {chosen.name} takes a .{suffix} file, not {Path(bitstream).name}")
+    words = chosen.flasher if flash else chosen.loader
+    if not words:
+        raise BuildError(f"board {chosen.name} names no {'flasher' if flash else 'loader'}")
+    command = [bitstream if word == "{}" else word for word in words]
+    if dry_run:
+        click.echo(json.dumps({"command": command}) if as_json else shlex.join(command))
+        return
+    if shutil.which(command[0]) is None:
+        fix = INSTALL.get(command[0], f"install {command[0]}")
+        raise BuildError(f"{command[0]} is not installed: {fix}")
+    done = subprocess.run(command, check=False, stdout=sys.stderr if as_json else None)
+    if done.returncode:
+        raise BuildError(f"{command[0]} failed with exit code {done.returncode}: {shlex.join(command)}")
+    if as_json:
+        click.echo(json.dumps({"command": command}))

@@ -1,0 +1,239 @@
+"""`spikeveil quantise`: a float network becomes the specification's integers, with scales from data."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spikeveil.host.cli.options.privacy import json_option
+from spikeveil.host.cli.refusals import refusals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spikeveil.host.data.dataset import Dataset
+    from spikeveil.host.networks.float_model import FloatNetwork
+    from spikeveil.host.networks.scales import Exponent, Quantised
+    from spikeveil.pysim.model.spec import NetworkSpec
+
+EXAMPLE = "Example: spikeveil quantise runs/digits/network.npz --data digits -o digits.snn --epsilon 1"
+BLOCK = 500  # records that are evaluated at once
+
+
+@dataclass(frozen=True)
+class Source:
+    """A float network and how it is fed; `claim`: what DP-SGD says of its weights, None without."""
+
+    network: "FloatNetwork"
+    encoder: str
+    steps: int
+    planes: int | None
+    claim: dict[str, Any] | None
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("network", metavar="NETWORK.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--data", required=True, metavar="NAME", help="Data set: digits, iris, breast-cancer, mnist, fashion-mnist."
+)
+@click.option("--path", type=click.Path(exists=True, path_type=Path), help="File or folder of the data set.")
+@click.option("--pool", type=click.IntRange(1), default=1, show_default=True, help="Side of squares that are averaged.")
+@click.option("--encoder", type=click.Choice(("rate", "latency")), default="rate", show_default=True,
+              help="For a network that takes spikes.")  # fmt: skip
+@click.option("--planes", type=click.IntRange(1, 8), help="Bits of a pixel, for one fed with intensities [default: 4].")
+@click.option("-T", "--steps", type=click.IntRange(1), help="Time steps, where the file does not say [default: 16].")
+@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
+@click.option("--state-bits", type=click.IntRange(2, 32), default=16, show_default=True, help="Bits of a potential.")
+@click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
+@click.option("--scales", type=click.Choice(("train", "weights")), help="What chooses the scales: training records, or "
+              "the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
+@click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are looked at.")
+@click.option("--epsilon", type=float, help="Put a flipper of this epsilon of ONE spike on the last layer.")
+@click.option("--flip-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of its words.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this .snn file.")
+@json_option
+def quantise(network: Path, **options: Any) -> None:
+    """Make a trained float network one of integers, and say how well it keeps to the floats, layer by layer.
+
+    NETWORK.npz is what `spikeveil train` or `FloatNetwork.save` wrote; convolutions and pooling become dense layers.
+    Scales are powers of two. The scales of a network that was trained under DP-SGD come from its weights, so that its
+    epsilon stays what it was; the training records are not looked at.
+    """
+    from spikeveil.host.data.catalogue import load_dataset
+
+    with refusals():
+        data = load_dataset(options["data"], options["path"])
+        data = data.pooled(options["pool"]) if options["pool"] > 1 else data
+    source = _source(network, options)
+    if options["scales"] == "train" and source.claim is not None:
+        raise click.UsageError(
+            "the scales of a network trained under DP-SGD must come from its weights: choosing them by its training "
+            "records would spend privacy that no account holds"
+        )
+    chosen = options["scales"] or ("train" if source.claim is None else "weights")
+    found = _quantised(source, data, chosen, options)
+    spec = _flipped(found.spec, options)
+    record = _record(source, data, found, spec, chosen, options)
+    if options["output"]:
+        from spikeveil.pysim.model import storage
+
+        storage.save(spec, options["output"], _origin(network, record))
+    if options["as_json"]:
+        click.echo(json.dumps(record, indent=2))
+    else:
+        from spikeveil.host.cli.screens.quantise import show
+
+        show(network, record)
+
+
+def _source(path: Path, options: dict[str, Any]) -> Source:
+    import numpy as np
+
+    from spikeveil.host.networks.float_model import FloatNetwork
+    from spikeveil.pysim.model.storage import DAMAGE
+
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            trained = "header" in file.files
+    except (*DAMAGE, AttributeError) as error:
+        raise ValueError(
+            f"network {path.name} must be a .npz file of `spikeveil train` or of a FloatNetwork"
+        ) from error
+    if not trained:
+        return Source(FloatNetwork.load(path), options["encoder"], options["steps"] or 16, None, None)
+    from spikeveil.host.training.lowering import float_network
+    from spikeveil.host.training.weights import load_network
+
+    network, about = load_network(path)
+    steps, direct = network.architecture.steps, network.architecture.coding == "direct"
+    if options["steps"] not in (None, steps):
+        raise click.UsageError(f"the network was trained over {steps} steps, not {options['steps']}")
+    if options["planes"] is not None and not direct:
+        raise click.UsageError("--planes is for a network fed with intensities; this one takes spikes")
+    planes = (options["planes"] or 4) if direct else None
+    claim = (about.get("result") or {}).get("claim")
+    return Source(float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim)
+
+
+def _encoded(source: Source, data: "Dataset", images: "NDArray[Any]") -> "NDArray[Any]":
+    from spikeveil.host.data.catalogue import encoder
+    from spikeveil.host.data.encoders import direct
+
+    if source.planes is not None:
+        return direct(images, source.steps, data.maximum, source.planes)
+    return encoder(source.encoder, source.steps, data.maximum)(images)
+
+
+def _quantised(source: Source, data: "Dataset", chosen: str, options: dict[str, Any]) -> "Quantised":
+    """Scales by training records, or by weights alone and then measured on test records."""
+    from spikeveil.host.networks.scales import quantise_network
+
+    images = (data.train_images if chosen == "train" else data.test_images)[: options["records"]]
+    return quantise_network(
+        source.network,
+        _encoded(source, data, images),
+        weight_bits=options["weight_bits"],
+        state_bits=options["state_bits"],
+        per_neuron=options["per_neuron"],
+        exponents=None if chosen == "train" else _by_weights(source.network, options),
+    )
+
+
+def _by_weights(network: "FloatNetwork", options: dict[str, Any]) -> "list[Exponent]":
+    import numpy as np
+
+    from spikeveil.host.networks.scales import fitting_exponent
+
+    bits = options["weight_bits"]
+    return [
+        np.array([fitting_exponent(row, bits) for row in layer.weights])
+        if options["per_neuron"] and not layer.readout
+        else fitting_exponent(layer.weights, bits)
+        for layer in network.layers
+    ]
+
+
+def _flipped(spec: "NetworkSpec", options: dict[str, Any]) -> "NetworkSpec":
+    if options["epsilon"] is None:
+        return spec
+    from spikeveil.host.networks.scales import with_output
+    from spikeveil.pysim import FlipSpec
+
+    with refusals():
+        return with_output(spec, flip=FlipSpec.for_epsilon(options["epsilon"], options["flip_bits"]))
+
+
+def _record(
+    source: Source, data: "Dataset", found: "Quantised", spec: "NetworkSpec", chosen: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    floats, integers = _accuracies(source, data, found.spec)
+    flip = spec.layers[-1].flip
+    return {
+        "data": data.name,
+        "data_sha256": data.digest,
+        "encoder": source.encoder,
+        "planes": source.planes,
+        "steps": source.steps,
+        "weight_bits": options["weight_bits"],
+        "state_bits": options["state_bits"],
+        "scales_from": "training records" if chosen == "train" else "weights",
+        "layers": [_layer(layer, report) for layer, report in zip(spec.layers, found.reports, strict=True)],
+        "test_records": len(data.test_labels),
+        "float_accuracy": floats,
+        "integer_accuracy": integers,
+        "flip": None if flip is None else {"threshold": flip.threshold, "bits": flip.bits,
+                                           "epsilon_of_one_spike": flip.epsilon},
+        "training_claim": source.claim,
+        "fingerprint": spec.fingerprint,
+        "file": None if options["output"] is None else str(options["output"]),
+    }  # fmt: skip
+
+
+def _layer(layer: Any, report: Any) -> dict[str, Any]:
+    return {
+        "inputs": layer.inputs,
+        "neurons": layer.neurons,
+        "scale": [f"2^{exponent}" for exponent in sorted(set(report.exponent))],
+        "float_range": list(report.float_range),
+        "integer_range": list(report.integer_range),
+        "clipped": report.clipped,
+        "threshold": None if report.threshold is None else list(report.threshold),
+        "decay": report.decay,
+        "leak": str(report.leak),
+        "potential_range": list(report.potential_range),
+        "saturated": report.saturated,
+        "agreement": report.agreement,
+        "readout": layer.readout,
+        "float_rate": report.float_rate,
+        "integer_rate": report.integer_rate,
+    }
+
+
+def _accuracies(source: Source, data: "Dataset", spec: "NetworkSpec") -> tuple[float, float]:
+    """Of the floats and of the integers, from raw spikes or potentials, on all test records."""
+    import numpy as np
+
+    from spikeveil.host.data.decoder import class_counts
+    from spikeveil.pysim import Network
+
+    right = np.zeros(2)
+    for start in range(0, len(data.test_labels), BLOCK):
+        x = _encoded(source, data, data.test_images[start : start + BLOCK])
+        labels = data.test_labels[start : start + BLOCK]
+        result = Network(spec).run(x)
+        ours = class_counts(result.raw[-1], data.classes) if result.readout is None else result.readout[:, -1]
+        for place, scores in enumerate((source.network.scores(x, data.classes), ours)):
+            right[place] += (np.argmax(scores, axis=1) == labels).sum()
+    floats, integers = right / len(data.test_labels)
+    return float(floats), float(integers)
+
+
+def _origin(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    import hashlib
+
+    names = ("data", "data_sha256", "encoder", "planes", "steps", "scales_from", "training_claim")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    kept = {name: record[name] for name in names}
+    return {"made_by": "spikeveil quantise", "source": path.name, "source_sha256": digest} | kept

@@ -1,0 +1,117 @@
+"""`spikeveil train`: a spiking network, private by DP-SGD or not, interrupted or not."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spikeveil.host.cli.options.privacy import json_option
+from spikeveil.host.cli.refusals import refusals
+
+if TYPE_CHECKING:
+    from spikeveil.host.training.config import Config
+
+
+@click.command(epilog="Example: spikeveil train digits-dpsgd --out runs/digits")
+@click.argument("config", metavar="PRESET|CONFIG.toml")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the results.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="File or folder of the data set.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder, if there is one.")
+@click.option("--epochs", type=click.IntRange(1), help="Another number of epochs.")
+@click.option("--noise-multiplier", type=float, help="Another noise multiplier of DP-SGD.")
+@click.option("--epsilon-limit", type=float, help="Stop before epsilon passes this.")
+@click.option("--seed", type=click.IntRange(0), help="Another seed, of weights and of what is not private.")
+@click.option("--non-private", is_flag=True, help="The same network trained the ordinary way, to compare with.")
+@click.option("--ledger", type=click.Path(dir_okay=False), help="Charge the whole run to this ledger before it starts.")
+@click.option("-d", "--data-set", help="Name of the data set in the ledger.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch (default: its own choice).")
+@json_option
+def train(
+    config: str,
+    out: Path,
+    data: Path | None,
+    resume: bool,
+    epochs: int | None,
+    noise_multiplier: float | None,
+    epsilon_limit: float | None,
+    seed: int | None,
+    non_private: bool,
+    ledger: str | None,
+    data_set: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train a spiking network from a PRESET or a configuration file.
+
+    Writes config.toml (everything that was used, with versions), log.json, plots.png, result.json and network.npz into
+    the folder. Under DP-SGD the epsilon of all steps is shown as they are made, never passes a limit, and a run that
+    was interrupted goes on with --resume: what it spent stays spent. Only the last step's weights are a result; no
+    epoch is chosen by its test accuracy.
+    """
+    if (ledger is None) != (data_set is None):
+        raise click.UsageError("--ledger and --data-set go together")
+    from spikeveil.host.training.config import load_config
+
+    with refusals():
+        chosen = _changed(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
+    if ledger is not None and chosen.privacy is None:
+        raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
+
+    import torch
+
+    from spikeveil.host.cli import train_run
+    from spikeveil.host.data.catalogue import load_dataset
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with refusals():
+        records = load_dataset(chosen.data.name, data)
+    out.mkdir(parents=True, exist_ok=True)
+    with _interruptible() as stop:
+        train_run.run(chosen, records, out, resume, stop, ledger, data_set, as_json=as_json)
+
+
+def _changed(
+    config: "Config",
+    epochs: int | None,
+    seed: int | None,
+    noise_multiplier: float | None,
+    epsilon_limit: float | None,
+    non_private: bool,
+) -> "Config":
+    whole = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    config = replace(config, **whole)  # type: ignore[arg-type]
+    asked = {"noise_multiplier": noise_multiplier, "epsilon_limit": epsilon_limit}
+    private = {name: value for name, value in asked.items() if value is not None}
+    if private:
+        if config.privacy is None or non_private:
+            raise click.UsageError(f"--{next(iter(private)).replace('_', '-')} needs a private run")
+        config = replace(config, privacy=replace(config.privacy, **private))  # type: ignore[arg-type]
+    return config.without_privacy() if non_private else config
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and termination ask for a stop after the step at hand; a second one ends the process at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def dump(record: Any) -> bytes:
+    """JSON for a file."""
+    return (json.dumps(record, indent=2) + "\n").encode()

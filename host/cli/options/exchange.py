@@ -1,0 +1,63 @@
+"""Options and tables that the commands on NIR files share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spikeveil.host.cli.options.network import DIGITS, stack
+from spikeveil.host.cli.refusals import refusals
+
+if TYPE_CHECKING:
+    from spikeveil.host.exchange.choices import Choices
+    from spikeveil.host.exchange.records import Records
+
+choice_options = stack(
+    click.option("--dt", type=float, help="Length of a step, in the unit of the file's time constants."),
+    click.option("--decay", type=click.Choice(("euler", "exp")), help="1 - dt/tau, or exp(-dt/tau)."),
+    click.option("--reset", type=click.Choice(("zero", "subtract")), help="To v_reset, or by the threshold."),
+    click.option(
+        "--reset-timing",
+        type=click.Choice(("immediate", "delayed", "snntorch")),
+        help="In the step of the spike, in the next one, or as snnTorch's reset_delay=False does.",
+    ),
+    click.option("--compare", type=click.Choice(("gt", "ge")), help="A spike where v > threshold, or v >= threshold."),
+    click.option(
+        "--gain",
+        type=click.Choice(("dt-over-tau", "one-minus-beta", "r", "one")),
+        default="dt-over-tau",
+        show_default=True,
+        help="Input of a leaky neuron times r dt/tau, r (1 - beta), r, or 1; Sinabs and Rockpool need the others.",
+    ),
+    click.option(
+        "--initial",
+        type=click.Choice(("zero", "leak", "reset")),
+        help="Where potentials start; asked where v_leak or v_reset is not 0.",
+    ),
+)
+layout_option = click.option(
+    "--layout",
+    type=click.Choice(("records-first", "steps-first")),
+    help="Of the data; without it, an array `x` is steps-first and any other records-first.",
+)
+
+NAMES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
+
+
+def read_choices(options: dict[str, Any]) -> "Choices":
+    """The choices as typed. UsageError for a value out of range."""
+    from spikeveil.host.exchange.choices import Choices
+
+    with refusals():
+        return Choices(**{name: options[name] for name in NAMES})
+
+
+def read_records(data: str, layout: str | None) -> "Records":
+    """The records of a file, or the digits test images."""
+    from spikeveil.host.exchange import records
+
+    if data == DIGITS and not Path(data).exists():
+        from spikeveil.host.networks.digits_example import held_out
+
+        return records.Records(held_out()[0], "records-first")
+    return records.load(Path(data), layout)

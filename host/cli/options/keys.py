@@ -1,0 +1,81 @@
+"""The key or the seeds of a simulation, for the golden model and for the gateware alike; never printed."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from spikeveil.host.cosim.job import Lease
+    from spikeveil.pysim.model.source import WordSource
+
+KEY_BYTES = 10
+FRESH = "fresh from the operating system's generator"
+PUBLIC = "the public demonstration key, which protects nothing"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What opens a lease: `key` (10 bytes) under trivium, `seeds` (one a flipper) under lfsr, and where it is from."""
+
+    source: str
+    number: int
+    record: int
+    origin: str
+    key: bytes = field(default=b"", repr=False)
+    seeds: tuple[int, ...] = field(default=(), repr=False)
+
+    def words(self) -> "WordSource":
+        """The source as the golden model takes it."""
+        from spikeveil.pysim.model.source import LfsrSource, TriviumSource
+
+        return TriviumSource(self.key) if self.source == "trivium" else LfsrSource(self.seeds)
+
+    def lease(self) -> "Lease":
+        """The ports as the gateware takes them."""
+        from spikeveil.host.cosim.job import Lease
+        from spikeveil.pysim.model.trivium import number
+
+        key = number(self.key, "key") if self.key else 0
+        return Lease(number=self.number, record=self.record, key=key, seeds=self.seeds)
+
+
+def fresh(source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
+    """A key, or seeds, that nobody has seen."""
+    if source == "trivium":
+        return Opening(source, number, record, FRESH, key=secrets.token_bytes(KEY_BYTES))
+    top = (1 << 127) - 1
+    return Opening(source, number, record, FRESH, seeds=tuple(1 + secrets.randbelow(top) for _ in range(flippers)))
+
+
+def demonstration(source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
+    """The key, or the seeds, that everybody knows."""
+    from spikeveil.host.networks.digits_example import DEMO_KEY
+
+    if source == "trivium":
+        return Opening(source, number, record, PUBLIC, key=DEMO_KEY)
+    seeds = tuple(int.from_bytes(DEMO_KEY + index.to_bytes(2, "big")) for index in range(flippers))
+    return Opening(source, number, record, PUBLIC, seeds=seeds)
+
+
+def from_file(path: str, source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
+    """The key that a file holds in hexadecimal: 10 bytes, or 16 for each flipper under lfsr.
+
+    ClickException where it holds anything else; the message does not show the content.
+    """
+    from spikeveil.host.device.keys import read, secret_bytes, seed_numbers
+
+    size = secret_bytes(source == "lfsr", flippers)
+    try:
+        content = read(path, private=False)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if len(content) != size:
+        raise click.ClickException(
+            f"key file {path} must hold {size} bytes in hexadecimal for {source}, not {len(content)}"
+        )
+    origin = "from a file; simulated, not leased"
+    if source == "trivium":
+        return Opening(source, number, record, origin, key=content)
+    return Opening(source, number, record, origin, seeds=tuple(seed_numbers(content)))

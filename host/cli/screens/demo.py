@@ -1,0 +1,94 @@
+"""What `spikeveil demo` shows: three questions, each with its measured answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+
+from spikeveil.host.cli.demo_run import Verdict
+from spikeveil.host.cli.screens.claim import print_claim
+from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.wording import up
+from spikeveil.pysim.model.spec import NetworkSpec
+
+
+def header(console: Console, spec: NetworkSpec, images: int, steps: int) -> None:
+    """What is about to be shown."""
+    shape = "-".join(str(size) for size in (spec.inputs, *(layer.neurons for layer in spec.layers)))
+    chance = ", ".join(
+        f"{layer.flip.threshold}/{1 << layer.flip.bits}" for layer in spec.layers if layer.flip is not None
+    )
+    console.print(
+        Panel(
+            f"A spiking network ({shape}, {steps} steps) reads {images} handwritten digits that it was not trained "
+            f"on. Before a spike leaves the chip, it is flipped with probability {chance}.\n"
+            "[bold]golden model[/] (NumPy): says what must leave the chip\n"
+            "[bold]gateware[/] (Amaranth): generated, simulated clock by clock (Verilator), compared spike by spike",
+            title="spikeveil demo",
+            title_align="left",
+        )
+    )
+
+
+def accuracies(console: Console, rows: Sequence[tuple[str, float, str]]) -> None:
+    """Question 1."""
+    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column()
+    for name, share, remark in rows:
+        table.add_row(name, f"{100 * share:.1f} %", remark)
+    console.print(Rule("1  Does it still read digits once its spikes are flipped?", align="left"))
+    console.print(table)
+
+
+def comparison(console: Console, verdicts: Sequence[Verdict]) -> None:
+    """Question 2."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("core", no_wrap=True)
+    for name in ("spikes\ncompared", "\ndifferent", "clock cycles\nan image", "cycles\nsimulated", "cycles\na second"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for verdict in verdicts:
+        different = 0 if verdict.difference is None else verdict.difference.count
+        fixed = verdict.core.plan.schedule == "private"
+        outcome = verdict.outcome
+        table.add_row(
+            verdict.core.title,
+            f"{verdict.compared:,}",
+            f"[bold {'red' if different else 'green'}]{different}[/]",
+            f"{outcome.cycles_a_record:,.0f} {'fixed' if fixed else ' mean'}",
+            f"{outcome.cycles:,}",
+            f"{outcome.cycles / outcome.seconds:,.0f}",
+        )
+    console.print(Rule("2  Does the gateware release what the golden model says, bit for bit?", align="left"))
+    console.print(table)
+
+
+def utilisation(console: Console, busy: Sequence[float]) -> None:
+    """How much of the fast schedule's lanes did useful work."""
+    parts = ", ".join(f"layer {index} {100 * share:.0f} %" for index, share in enumerate(busy))
+    console.print(f" lanes in use on the fast schedule, whole run: {parts}; the busiest layer sets the pace\n")
+
+
+def claims(console: Console, found: Sequence[tuple[str, Claim]], classes: int) -> None:
+    """Question 3."""
+    console.print(Rule("3  What may be claimed of a chip that is built so?", align="left"))
+    for place, (title, claim) in enumerate(found):
+        spike, record = claim.nominal(Unit.SPIKE).epsilon, claim.nominal(Unit.RECORD).epsilon
+        figures = f"epsilon {up(spike)} for ONE spike, {up(record)} for a whole record"
+        worth = figures if claim.private else "[red]epsilon infinite[/]"
+        print_claim(console, claim, f"[bold]{title}: {worth}[/]", classes, units=place == 0)
+
+
+def closing(console: Console, verdicts: Sequence[Verdict], files: Sequence[tuple[Any, str]], seconds: float) -> None:
+    """The verdict in one line, and where to look."""
+    compared = sum(verdict.compared for verdict in verdicts)
+    if all(verdict.difference is None for verdict in verdicts):
+        console.print(f"[bold green]All {compared:,} released spikes equal the golden model's[/], {seconds:.0f} s.")
+    for path, what in files:
+        console.print(f"{path}: {what}", soft_wrap=True)

@@ -1,0 +1,197 @@
+"""From a float graph to dense layers of the specification's neurons: what that costs, and where it is not the same."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.exchange import operations
+from spikeveil.host.exchange.neurons import Population
+from spikeveil.host.exchange.reference import FloatGraph, Stage
+from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
+
+MAX_DENSE = 1 << 26  # weights of one layer: 64 MiB of 8-bit ones, past any FPGA that an open tool knows
+BLOCK = 1 << 24  # numbers in flight while unit vectors are pushed through
+
+Double = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage costs as one dense layer.
+
+    - `written`: weights that the file stores; `dense`: neurons x inputs, all of which the core stores;
+    - `nonzero`: of these;
+    - `multiplies`: of one step as the file's nodes are written; the dense layer has `dense` (additions, in the core,
+      where every input spikes);
+    - `factor`: dense / multiplies, and infinite where the file multiplies nothing.
+    """
+
+    written: int
+    dense: int
+    nonzero: int
+    multiplies: int
+
+    @property
+    def factor(self) -> float:
+        """How much work the dense form adds."""
+        return self.dense / self.multiplies if self.multiplies else float("inf")
+
+    def memory_bits(self, weight_bits: int) -> int:
+        """Weight memory of the dense layer."""
+        return self.dense * weight_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A chain of dense float layers, each one's cost, and one sentence for each thing that is not the graph's."""
+
+    network: FloatNetwork
+    costs: tuple[Cost, ...]
+    deviations: tuple[str, ...]
+
+
+def lower(graph: FloatGraph) -> Lowered:
+    """Dense layers that spike as the graph does, but for what `deviations` says.
+
+    The gain goes into weights and bias, the pull towards v_leak into the bias, and potentials are counted from
+    v_reset, where the specification's neuron starts and resets to. ValueError, one sentence naming the node, for what
+    no dense layer of it can be.
+    """
+    layers, costs = [], []
+    for stage in graph.stages:
+        weights, bias = dense(stage)
+        layers.append(_layer(stage, weights, bias))
+        costs.append(_cost(stage, weights))
+    return Lowered(FloatNetwork(tuple(layers)), tuple(costs), tuple(_deviations(graph)))
+
+
+def dense(stage: Stage) -> tuple[Double, Double]:
+    """The stage's linear nodes as weights (neurons, inputs) and bias (neurons,), by pushing unit vectors through."""
+    inputs, neurons = int(np.prod(stage.input_shape)), int(np.prod(stage.output_shape))
+    if inputs * neurons > MAX_DENSE:
+        raise ValueError(
+            f"node {stage.name!r} must need at most {MAX_DENSE} weights as a dense layer, not {neurons} x {inputs}"
+        )
+    bias = _push(stage, np.zeros((1, inputs)))[0]
+    weights = np.empty((neurons, inputs))
+    rows = max(1, BLOCK // max(inputs, neurons))
+    for start in range(0, inputs, rows):
+        count = min(rows, inputs - start)
+        units = np.zeros((count, inputs))
+        units[np.arange(count), start + np.arange(count)] = 1
+        weights[:, start : start + count] = (_push(stage, units) - bias).T
+    return weights, bias
+
+
+def _push(stage: Stage, x: Double) -> Double:
+    values: operations.Floats = x.reshape(len(x), *stage.input_shape)
+    for node in stage.linear:
+        values = operations.apply(node, values)
+    return values.reshape(len(x), -1).astype(np.float64)
+
+
+def _cost(stage: Stage, weights: Double) -> Cost:
+    shape, multiplies = stage.input_shape, 0
+    for node in stage.linear:
+        shape = operations.apply(node, np.zeros((1, *shape), np.float32)).shape[1:]
+        multiplies += operations.multiplies(node, int(np.prod(shape)))
+    written = sum(operations.parameters(node) for node in stage.linear)
+    return Cost(written, weights.size, int(np.count_nonzero(weights)), multiplies)
+
+
+def _layer(stage: Stage, weights: Double, bias: Double) -> FloatLayer:
+    neurons = stage.neurons
+    if neurons is None:
+        return FloatLayer(weights.astype(np.float32), bias.astype(np.float32), 1.0, "zero", readout=True)
+    gain, beta, drive, zero = (
+        array.astype(np.float64).ravel() for array in (neurons.gain, neurons.beta, neurons.drive, _zero_point(neurons))
+    )
+    wide = weights * gain[:, None]
+    pull = gain * bias + drive - (1 - beta) * zero
+    fires = neurons.threshold is not None
+    level = neurons.threshold.astype(np.float64).ravel() - zero if neurons.threshold is not None else np.ones(1)
+    if neurons.threshold is not None and _owed(neurons):
+        decay = _one_decay(neurons)
+        pull = pull + level * (1 - decay) ** 2 / decay
+        level = level / decay
+    if not (level > 0).all():
+        raise ValueError(f"{neurons.node} v_threshold must be above v_reset, where potentials start, for the core")
+    return FloatLayer(
+        wide.astype(np.float32),
+        pull.astype(np.float32),
+        _one_decay(neurons),
+        (neurons.choices.reset or "zero") if fires else "zero",
+        float(level[0]) if (level == level[0]).all() else level.astype(np.float32),
+        readout=not fires,
+        compare=neurons.choices.compare or "ge",
+    )
+
+
+def _zero_point(neurons: Population) -> NDArray[np.float32]:
+    """The potential that the specification's zero stands for."""
+    zero = neurons.after_reset if neurons.threshold is not None else np.zeros_like(neurons.beta)
+    if not np.array_equal(neurons.initial, zero):
+        raise ValueError(
+            f"{neurons.node} must start where it resets to, as the core does, "
+            f"not at {neurons.initial.flat[0]:g} with v_reset {zero.flat[0]:g}"
+        )
+    return zero
+
+
+def _one_decay(neurons: Population) -> float:
+    values = np.unique(neurons.beta)
+    if len(values) > 1:
+        raise ValueError(
+            f"{neurons.node} must have one decay for all neurons, as a layer of the core has, "
+            f"not {len(values)} from {values[0]:g} to {values[-1]:g}"
+        )
+    return float(values[0])
+
+
+def _deviations(graph: FloatGraph) -> Iterator[str]:
+    for stage in graph.stages:
+        neurons = stage.neurons
+        if neurons is None:
+            yield (
+                f"{stage.name}: linear nodes without neurons become a readout, whose potential adds up over the "
+                "steps what the graph puts out in each"
+            )
+        elif neurons.threshold is not None and neurons.choices.reset == "subtract":
+            yield from _late(stage.name, neurons)
+            if neurons.choices.compare == "gt":
+                yield (
+                    f"{stage.name}: the core compares with >=, so its threshold is the next integer up, and a spike "
+                    "subtracts that instead: at most one unit of the potential too much a spike"
+                )
+
+
+def _owed(neurons: Population) -> bool:
+    """Whether a spike takes a whole threshold from the next step's potential, after the leak, and can here too.
+
+    The graph's u' = beta u - threshold s + x is, for w = u + d with d = threshold (1 - beta) / beta::
+
+        w' = beta (w - h s) + x + (1 - beta) d,    s = w > h,    h = threshold + d = threshold / beta
+
+    which is the core's neuron, but that w would have to start at d and starts at 0.
+    """
+    choices = neurons.choices
+    return choices.reset == "subtract" and choices.reset_timing == "delayed" and 0 < _one_decay(neurons) < 1
+
+
+def _late(name: str, neurons: Population) -> Iterator[str]:
+    beta = _one_decay(neurons)
+    if _owed(neurons):
+        yield (
+            f"{name}: a reset that comes a step late becomes the core's with potentials raised by "
+            f"{(1 - beta) / beta:.3g} of a threshold; the core starts without them, and what is missing fades by "
+            f"{beta:g} a step"
+        )
+    elif neurons.choices.reset_timing == "delayed" and beta == 0:
+        yield f"{name}: the core subtracts before it leaks, so with beta = 0 nothing is subtracted from the next step"
+    if neurons.choices.reset_timing == "snntorch":
+        yield (
+            f"{name}: a neuron still over its threshold after the reset is compared with twice the threshold in "
+            "snnTorch's next step; the core compares with the threshold"
+        )

@@ -1,0 +1,159 @@
+"""A trained network before it became integers, evaluated with NumPy alone."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.data.decoder import class_counts
+from spikeveil.pysim.model import checks
+
+Floats = NDArray[np.float32]
+FIELDS = ("weights", "bias", "decay", "reset")
+OPTIONS = {"threshold": np.float32(1), "readout": False, "compare": "ge"}  # and what a file means that leaves them out
+
+
+@dataclass(frozen=True, eq=False)
+class FloatLayer:
+    """Neurons with potential v and inputs x in {0,1}^M: u = decay * v + W x + bias, s = (u >= threshold).
+
+    After a spike v' = u - threshold (`reset` "subtract") or 0 ("zero"), else v' = u. `weights` (neurons, inputs) and
+    `bias` (neurons,) are float32; `decay` is 0 to 1; `threshold` is above 0, one for the layer or (neurons,).
+    With `compare` "gt" the spike is s = (u > threshold). A `readout` never fires and its potentials are the result.
+    Raises ValueError for shapes that do not fit, numbers that are not finite, and anything else.
+    """
+
+    weights: Floats
+    bias: Floats
+    decay: float
+    reset: str
+    threshold: float | Floats = 1.0
+    readout: bool = False
+    compare: str = "ge"
+
+    def __post_init__(self) -> None:
+        weights = _floats("weights", self.weights)
+        if weights.ndim != 2 or 0 in weights.shape:
+            raise ValueError(f"float layer weights must have shape (neurons, inputs), not {weights.shape}")
+        bias, threshold = _floats("bias", self.bias), _floats("threshold", self.threshold)
+        for name, array, shapes in (("bias", bias, [weights.shape[:1]]),
+                                    ("threshold", threshold, [(), weights.shape[:1]])):  # fmt: skip
+            if array.shape not in shapes:
+                raise ValueError(f"float layer {name} must have shape {shapes[-1]}, not {array.shape}")
+        if not (threshold > 0).all():
+            raise ValueError(f"float layer threshold must be above 0, not {threshold.min()}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"float layer decay must be 0 to 1, not {self.decay!r}")
+        checks.choice("float layer reset", self.reset, ("subtract", "zero"))
+        checks.choice("float layer compare", self.compare, ("ge", "gt"))
+        checks.flag("float layer readout", self.readout)
+        for name, value in (("weights", weights), ("bias", bias), ("threshold", threshold)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons."""
+        return len(self.weights)
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        return int(self.weights.shape[1])
+
+    def run(self, spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Spikes (records, steps, neurons) for input spikes (records, steps, inputs); potentials start at zero."""
+        return self.trace(spikes)[0]
+
+    def trace(self, spikes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Floats]:
+        """Spikes and potentials v' after each step, both (records, steps, neurons)."""
+        current = spikes.astype(np.float32) @ self.weights.T + self.bias
+        out, potentials = np.zeros(current.shape, np.bool_), np.empty_like(current)
+        v, threshold = np.zeros_like(current[:, 0]), np.asarray(self.threshold, np.float32)
+        for t in range(current.shape[1]):
+            u = np.float32(self.decay) * v + current[:, t]
+            if self.readout:
+                v = u
+            else:
+                out[:, t] = s = u > threshold if self.compare == "gt" else u >= threshold
+                v = np.where(s, u - threshold if self.reset == "subtract" else np.float32(0), u)
+            potentials[:, t] = v
+        return out, potentials
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """A chain of float layers."""
+
+    layers: tuple[FloatLayer, ...]
+
+    def run(self, spikes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+        """The spikes of every layer, each (records, steps, neurons), for input spikes (records, steps, inputs)."""
+        out: list[NDArray[np.bool_]] = []
+        for layer in self.layers:
+            out.append(layer.run(out[-1] if out else spikes))
+        return tuple(out)
+
+    def scores(self, spikes: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
+        """What the last layer says of each class, (records, classes), for input spikes (records, steps, inputs): spikes
+        of its neurons (see `class_counts`), or the last potentials of a readout of one neuron a class.
+        """
+        x = spikes
+        for layer in self.layers[:-1]:
+            x = layer.run(x)
+        out, potentials = self.layers[-1].trace(x)
+        if self.layers[-1].readout:
+            return potentials[:, -1].astype(np.float64)
+        return class_counts(out, classes).astype(np.float64)
+
+    def save(self, path: Path) -> None:
+        """Write every layer to one .npz file, whole or not at all; the same network gives the same bytes."""
+        from spikeveil.pysim.model.storage import write_whole
+
+        arrays: dict[str, Any] = {}
+        for index, layer in enumerate(self.layers):
+            fields = {name: np.asarray(getattr(layer, name)) for name in (*FIELDS, *OPTIONS)}
+            arrays |= {
+                f"{index}.{name}": value
+                for name, value in fields.items()
+                if name in FIELDS or value.shape or value != OPTIONS[name]
+            }
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **arrays)
+        write_whole(path, content.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "FloatNetwork":
+        """Read a file that `save` wrote; ValueError, one sentence, for another."""
+        try:
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            count = len({name.partition(".")[0] for name in arrays})
+            return cls(tuple(_layer(arrays, index) for index in range(count)))
+        except (KeyError, TypeError, EOFError, AttributeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"float network file {path} must hold one, as `save` wrote it: {error}") from error
+
+
+def _layer(arrays: dict[str, NDArray[Any]], index: int) -> FloatLayer:
+    options = {name: arrays.get(f"{index}.{name}", np.asarray(value)) for name, value in OPTIONS.items()}
+    weights, bias, decay, reset = (arrays[f"{index}.{name}"] for name in FIELDS)
+    return FloatLayer(
+        weights,
+        bias,
+        float(decay),
+        str(reset),
+        options["threshold"],
+        bool(options["readout"]),
+        str(options["compare"]),
+    )
+
+
+def _floats(name: str, value: Any) -> Floats:
+    """`value` as float32. ValueError where a number is not finite."""
+    array = np.asarray(value, np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"float layer {name} must be finite numbers, not {array[~np.isfinite(array)][0]}")
+    return array

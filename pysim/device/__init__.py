@@ -1,0 +1,1 @@
+"""The device: its messages, its guard, and the model of the whole."""

@@ -1,0 +1,1 @@
+"""The network: specification and golden model."""

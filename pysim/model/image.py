@@ -1,0 +1,191 @@
+"""The image: weights, biases and thresholds as the bytes that a loadable device takes. See hdl/device/loader.py.
+
+docs/protocol.md, "The image", states the order of the bytes. What an image does not carry is the structure.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim.model import checks, storage
+from spikeveil.pysim.model.lanes import LayerLanes, rows
+from spikeveil.pysim.model.spec import MAX_POTENTIAL_BITS, LayerSpec, NetworkSpec, signed_bits
+
+
+@dataclass(frozen=True)
+class Section:
+    """The words of one memory: `words` of them, each of `fields` numbers of `bits` bits, the first one lowest."""
+
+    layer: int
+    name: str  # weights, bias or threshold, as in LayerSpec
+    words: int
+    fields: int
+    bits: int
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word in the image: filled up with zeros to whole bytes, the lowest byte first."""
+        return -(-self.fields * self.bits // 8)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the section."""
+        return self.words * self.word_bytes
+
+
+def number_bits(layer: LayerSpec) -> int:
+    """Bits, two's complement, of a bias and of a threshold in an image."""
+    return layer.state_bits + 1
+
+
+def sections(spec: NetworkSpec, each: Sequence[LayerLanes]) -> tuple[Section, ...]:
+    """What an image for a device with the lanes `each` of its layers consists of, in order."""
+    return tuple(
+        section
+        for index, (layer, lanes) in enumerate(zip(spec.layers, each, strict=True))
+        for section in _of_layer(index, layer, lanes)
+    )
+
+
+def _of_layer(index: int, layer: LayerSpec, each: LayerLanes) -> Iterator[Section]:
+    """Weights in rows of lanes; biases and thresholds in rows that are scanned."""
+    bits, scans = number_bits(layer), rows(layer.neurons, each.scan)
+    yield Section(index, "weights", rows(layer.neurons, each.lanes) * layer.inputs, each.lanes, layer.weight_bits)
+    if layer.bias is not None:
+        yield Section(index, "bias", scans, each.scan, bits)
+    if isinstance(layer.threshold, np.ndarray):
+        yield Section(index, "threshold", scans, each.scan, bits)
+    elif layer.threshold is not None:
+        yield Section(index, "threshold", 1, 1, bits)
+
+
+def size(spec: NetworkSpec, each: Sequence[LayerLanes]) -> int:
+    """Bytes of an image."""
+    return sum(section.bytes for section in sections(spec, each))
+
+
+def structure(spec: NetworkSpec) -> str:
+    """SHA-256, as 64 hexadecimal digits, of the specification without the numbers that an image carries: the network
+    file's header as canonical JSON, arrays as their shapes, a threshold for the whole layer as the shape [].
+    """
+    header, _ = storage.describe(spec)
+    for entry in header["layers"]:
+        if isinstance(entry["threshold"], int):
+            entry["threshold"] = []
+    header["format"] = "spikeveil-structure"
+    return hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def worst_case(spec: NetworkSpec) -> NetworkSpec:
+    """A network of the same structure whose numbers need the widest sums and potentials that an image can ask for.
+
+    ValueError, one sentence, where `spec` itself does not fit an image, or where the potentials of any image might
+    need more than 32 bits.
+    """
+    _check(spec)
+    return replace_numbers(spec, [_widest(index, layer) for index, layer in enumerate(spec.layers)])
+
+
+def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
+    """All numbers at the end of their range that is further from 0."""
+    least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
+    most = min(layer.input_cap or layer.inputs, layer.inputs)
+    low = layer.state_range[0] + most * least_weight + (0 if layer.bias is None else least_number)
+    if signed_bits(low, 0) > MAX_POTENTIAL_BITS:
+        raise ValueError(
+            f"layer {index} potentials must fit {MAX_POTENTIAL_BITS} bits under any image, and need "
+            f"{signed_bits(low, 0)} where all {layer.inputs} weights are {least_weight}"
+        )
+    return {
+        "weights": np.full_like(layer.weights, least_weight),
+        "bias": None if layer.bias is None else np.full_like(layer.bias, least_number),
+        "threshold": None if layer.threshold is None else layer.threshold * 0 - 1 - least_number,
+    }
+
+
+def replace_numbers(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
+    """The same structure with other weights, biases and thresholds."""
+    return replace(
+        spec, layers=tuple(replace(layer, **values) for layer, values in zip(spec.layers, numbers, strict=True))
+    )
+
+
+def _check(spec: NetworkSpec) -> None:
+    """Weights fit by themselves; biases and thresholds have the bits of an image's numbers."""
+    for index, layer in enumerate(spec.layers):
+        most = (1 << (number_bits(layer) - 1)) - 1
+        if layer.bias is not None:
+            checks.integers(f"layer {index} bias in an image", layer.bias, ("neurons",), -most - 1, most)
+        if layer.threshold is not None:
+            each = np.atleast_1d(np.asarray(layer.threshold))
+            checks.integers(f"layer {index} threshold in an image", each, ("neurons",), 1, most)
+
+
+def to_bytes(spec: NetworkSpec, each: Sequence[LayerLanes]) -> bytes:
+    """The image of `spec` for a device with the lanes `each`; ValueError where a number does not fit."""
+    _check(spec)
+    return b"".join(_packed(spec.layers[section.layer], section) for section in sections(spec, each))
+
+
+def _packed(layer: LayerSpec, section: Section) -> bytes:
+    values = np.atleast_1d(np.asarray(getattr(layer, section.name), np.int64))
+    fill = 1 if section.name == "threshold" else 0  # lanes without a neuron never fire
+    count = rows(len(values), section.fields)
+    padded = np.full((count * section.fields, *values.shape[1:]), fill, np.int64)
+    padded[: len(values)] = values
+    words = padded.reshape(count, section.fields, -1).swapaxes(1, 2).reshape(section.words, section.fields, 1)
+    planes = (words >> np.arange(section.bits)) & 1
+    return np.packbits(planes.reshape(section.words, -1).astype(np.uint8), axis=1, bitorder="little").tobytes()
+
+
+def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) -> NetworkSpec:
+    """The network that a device of `spec`'s structure is after it took `content`; the inverse of `to_bytes`.
+
+    A device checks no number, so thresholds stand in it as they came, those below 1 too, which no specification has.
+    ValueError where `content` has another length.
+    """
+    if len(content) != size(spec, each):
+        raise ValueError(f"image must have {size(spec, each)} bytes, not {len(content)}")
+    numbers: list[dict[str, Any]] = [{} for _ in spec.layers]
+    start = 0
+    for section in sections(spec, each):
+        part = content[start : start + section.bytes]
+        numbers[section.layer][section.name] = _unpacked(spec.layers[section.layer], section, part)
+        start += section.bytes
+    return _unchecked(spec, numbers)
+
+
+def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
+    """As `replace_numbers`, but that a threshold may be below 1; every other number of an image is in its range."""
+    thresholds = [values.get("threshold", 1) for values in numbers]
+    allowed = [
+        values | ({"threshold": np.maximum(threshold, 1)} if "threshold" in values else {})
+        for values, threshold in zip(numbers, thresholds, strict=True)
+    ]
+    found = replace_numbers(spec, allowed)
+    for layer, threshold in zip(found.layers, thresholds, strict=True):
+        if np.min(threshold) < 1:
+            object.__setattr__(layer, "threshold", threshold)  # of a layer that nobody else holds yet
+    return found
+
+
+def _unpacked(layer: LayerSpec, section: Section, part: bytes) -> Any:
+    planes = np.unpackbits(
+        np.frombuffer(part, np.uint8).reshape(section.words, -1),
+        axis=1,
+        count=section.fields * section.bits,
+        bitorder="little",
+    ).reshape(section.words, section.fields, section.bits)
+    scale: NDArray[np.int64] = np.int64(1) << np.arange(section.bits, dtype=np.int64)
+    scale[-1] = -scale[-1]
+    values = planes @ scale  # (words, fields)
+    if section.name == "threshold" and isinstance(layer.threshold, int):
+        return int(values[0, 0])
+    if section.name != "weights":
+        return values.reshape(-1)[: layer.neurons]
+    return values.reshape(-1, layer.inputs, section.fields).swapaxes(1, 2).reshape(-1, layer.inputs)[: layer.neurons]

@@ -1,0 +1,48 @@
+"""Lanes: how many neurons of each layer a device computes in parallel. `hdl.engine.cycle_bounds` chooses them."""
+
+from dataclasses import dataclass
+
+from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.spec import NetworkSpec
+
+MAX_LANES = 64
+
+
+@dataclass(frozen=True)
+class LayerLanes:
+    """Of one layer: `lanes` sums grow in parallel, and then `scan` neurons are updated in parallel.
+
+    ValueError where `scan` does not divide `lanes`.
+    """
+
+    lanes: int
+    scan: int
+
+    def __post_init__(self) -> None:
+        checks.integer("lanes", self.lanes, 1, MAX_LANES)
+        checks.integer("scan", self.scan, 1, self.lanes)
+        if self.lanes % self.scan:
+            raise ValueError(f"scan must divide the {self.lanes} lanes, not be {self.scan}")
+
+    @property
+    def fold(self) -> int:
+        """Cycles in which the neurons of one row of lanes are scanned."""
+        return self.lanes // self.scan
+
+
+def alike(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLanes, ...]:
+    """`lanes` lanes in every layer, or as many as it has neurons, scanned in up to `fold` cycles. ValueError where one
+    of them is outside 1 to 64.
+    """
+    checks.integer("lanes", lanes, 1, MAX_LANES)
+    checks.integer("fold", fold, 1, MAX_LANES)
+    return tuple(_folded(min(lanes, layer.neurons), fold) for layer in spec.layers)
+
+
+def _folded(lanes: int, fold: int) -> LayerLanes:
+    return next(LayerLanes(lanes, scan) for scan in range(1, lanes + 1) if lanes % scan == 0 and lanes <= fold * scan)
+
+
+def rows(neurons: int, lanes: int) -> int:
+    """Rows of `lanes` that `neurons` fill; the last one may be partly empty."""
+    return -(-neurons // lanes)

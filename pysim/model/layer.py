@@ -1,0 +1,97 @@
+"""One layer over whole records: current, neuron steps, contribution bounding."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim.model import neuron
+from spikeveil.pysim.model.spec import LayerSpec
+
+EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
+BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once: more would leave the caches
+
+
+def cap_inputs(spikes: NDArray[np.bool_], cap: int | None) -> NDArray[np.bool_]:
+    """The input spikes (..., inputs) that count: in each step the first `cap` by index, all of them without a cap."""
+    if cap is None:
+        return spikes
+    return spikes & (np.cumsum(spikes, axis=-1, dtype=np.int32) <= cap)
+
+
+def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
+    """W x + bias, exactly: (..., inputs) to (..., neurons).
+
+    A floating-point matrix product of integers is exact while every partial sum stays below 2^24 (float32)
+    or 2^53 (float64), in whatever order they are added.
+    """
+    low, high = spec.current_range
+    exact = np.float32 if max(-low, high) < EXACT_FLOAT32 else np.float64
+    total: neuron.Integers = (spikes.astype(exact) @ spec.weights.T.astype(exact)).astype(neuron.state_dtype(spec))
+    return total if spec.bias is None else total + spec.bias.astype(total.dtype)
+
+
+def bound_contribution(
+    spikes: NDArray[np.bool_], used: NDArray[np.int64], spec: LayerSpec
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Suppress what exceeds the spike limits: (records, neurons) spikes of one step, and how many each record used."""
+    if spec.spike_limit is None and spec.step_spike_limit is None:
+        return spikes, used
+    room = np.full_like(used, spec.neurons) if spec.spike_limit is None else spec.spike_limit - used
+    if spec.step_spike_limit is not None:
+        room = np.minimum(room, spec.step_spike_limit)
+    passed = spikes & (np.cumsum(spikes, axis=1) <= room[:, None])
+    return passed, used + passed.sum(axis=1)
+
+
+class Trace:
+    """What happened inside a layer, each (records, steps, neurons): raw spikes, those within the limits, potentials."""
+
+    def __init__(self, spec: LayerSpec, records: int, steps: int) -> None:
+        shape = (steps, records, spec.neurons)  # a step at a time is contiguous while it is computed
+        limited = spec.spike_limit is not None or spec.step_spike_limit is not None
+        self._raw = np.zeros(shape, np.bool_)
+        self._limited = np.zeros(shape, np.bool_) if limited else self._raw
+        self._potentials = np.zeros(shape, neuron.state_dtype(spec))
+
+    def put(self, t: int, raw: NDArray[np.bool_], limited: NDArray[np.bool_], potentials: neuron.Integers) -> None:
+        """Keep step `t`."""
+        self._raw[t], self._potentials[t] = raw, potentials
+        if self._limited is not self._raw:
+            self._limited[t] = limited
+
+    @property
+    def raw(self) -> NDArray[np.bool_]:
+        """The neurons' own spikes s."""
+        return np.moveaxis(self._raw, 0, 1)
+
+    @property
+    def limited(self) -> NDArray[np.bool_]:
+        """The spikes that reach the flipper."""
+        return np.moveaxis(self._limited, 0, 1)
+
+    @property
+    def potentials(self) -> neuron.Integers:
+        """The potentials v' after reset and saturation."""
+        return np.moveaxis(self._potentials, 0, 1)
+
+
+def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> Trace:
+    """The layer on input spikes (records, steps, inputs); potentials start at zero in every record."""
+    records, steps, _ = spikes.shape
+    trace = Trace(spec, records, steps)
+    v = np.zeros((records, spec.neurons), neuron.state_dtype(spec))
+    used = np.zeros(records, np.int64)
+    for t, total in enumerate(_currents(spikes, spec)):
+        raw, v = neuron.step(v, total, spec)
+        limited, used = bound_contribution(raw, used, spec)
+        trace.put(t, raw, limited, v)
+    return trace
+
+
+def _currents(spikes: NDArray[np.bool_], spec: LayerSpec) -> Iterator[neuron.Integers]:
+    """The current of each step, (records, neurons), computed for several steps in one matrix product."""
+    records, steps, inputs = spikes.shape
+    block = max(1, BLOCK_BYTES // max(1, 4 * records * (inputs + spec.neurons)))
+    for start in range(0, steps, block):
+        yield from current(cap_inputs(np.moveaxis(spikes[:, start : start + block], 1, 0), spec.input_cap), spec)

@@ -1,0 +1,171 @@
+"""Where the flippers' words come from: one stream a flipper.
+
+Draw j = t*N + n of a record decides neuron n in step t of a layer with N neurons, however many lanes compute it.
+"""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.bits import check_count, word_dtype
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.lfsr import PERIOD, Lfsr, check_seed
+from spikeveil.pysim.model.trivium import KEY_BYTES, Trivium, number
+from spikeveil.pysim.model.trivium_bank import TriviumBank
+
+MAX_LAYER = (1 << 8) - 1
+MAX_LEASE = (1 << 40) - 1
+MAX_RECORD = (1 << 32) - 1
+GROUP = 512  # records computed side by side: more would leave the cache
+
+
+def stream_iv(layer: int, lease: int, record: int) -> bytes:
+    """The IV of one record's stream: the 10 big-endian bytes of layer * 2^72 + lease * 2^32 + record.
+
+    Byte 0 is the layer (0 to 2^8 - 1), bytes 1 to 5 the lease (0 to 2^40 - 1), bytes 6 to 9 the record (0 to 2^32 - 1);
+    anything else raises ValueError.
+    """
+    layer = checks.integer("layer", layer, 0, MAX_LAYER)
+    lease = checks.integer("lease", lease, 0, MAX_LEASE)
+    record = checks.integer("record", record, 0, MAX_RECORD)
+    return ((layer << 72) | (lease << 32) | record).to_bytes(KEY_BYTES, "big")
+
+
+class WordSource(ABC):
+    """The random words of every flipper in a network.
+
+    A source is the specification, used to verify: the same arguments give the same masks every time they are
+    asked for. Keeping a released record's mask from ever being used again is the ledger's and the device's work.
+    """
+
+    name: ClassVar[str]
+    assurance: ClassVar[str]  # what the randomness is worth against an informed adversary
+
+    @abstractmethod
+    def require(self, flippers: int) -> None:
+        """Raise ValueError unless this source serves exactly `flippers` flippers."""
+
+    @abstractmethod
+    def words(
+        self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """The words of `bits` bits (1 to 64) of draws 0 to count - 1 of each record: shape (records, count).
+
+        `flipper` counts the network's flippers, `layer` its layers; `lease` is 0 to 2^40 - 1 and every record is
+        0 to 2^32 - 1. `count` is a whole record, steps * neurons. Anything out of range raises ValueError.
+        """
+
+    @abstractmethod
+    def masks(
+        self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.bool_]:
+        """True where draw j of a record flips its spike: (records, count) bool; the same as
+        `flip.masks(words(flip.bits, ...))`, and faster. Arguments and errors as for `words`.
+        """
+
+
+def place(layer: int, lease: int, first_record: int, records: int, count: int) -> tuple[int, int]:
+    """The shape (records, count) asked for; raises ValueError where it is none or one of the records has no IV."""
+    shape = check_count("records", records), check_count("draws a record", count)
+    stream_iv(layer, lease, first_record)
+    if first_record + records - 1 > MAX_RECORD:
+        raise ValueError(f"last record must be 0 to {MAX_RECORD}, not {first_record + records - 1}")
+    return shape
+
+
+class LfsrSource(WordSource):
+    """One linear stream a flipper, from `seeds` (integers, 1 to 2^127 - 1, in layer order).
+
+    A stream runs on from record to record: record r starts at draw r * count. The seeds belong to ONE lease, so a
+    lease number is checked and not used. Raises ValueError where a seed is out of range, or two are equal: equal
+    seeds would flip two layers alike.
+    """
+
+    name = "lfsr"
+    assurance = "none: linear, so its 127 bits of state follow from a few hundred flips that are known"
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        if not isinstance(seeds, Sequence) or isinstance(seeds, str | bytes):
+            raise ValueError(f"LFSR seeds must be a sequence of integers, not {type(seeds).__name__}")
+        self._seeds = tuple(check_seed(seed) for seed in seeds)
+        if len(set(self._seeds)) < len(self._seeds):
+            raise ValueError("LFSR seeds must differ from one another, not repeat")
+
+    @classmethod
+    def generate(cls, flippers: int) -> "LfsrSource":
+        """A source for `flippers` flippers with fresh seeds from the operating system's generator."""
+        return cls([1 + secrets.randbelow(PERIOD) for _ in range(check_count("flippers", flippers))])
+
+    def __repr__(self) -> str:
+        return f"LfsrSource({len(self._seeds)} seeds hidden)"
+
+    def require(self, flippers: int) -> None:
+        if len(self._seeds) != flippers:
+            raise ValueError(f"LFSR seeds must be {flippers}, one a flipper, not {len(self._seeds)}")
+
+    def words(
+        self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        shape = place(layer, lease, first_record, records, count)
+        return self._stream(flipper, first_record * count * bits).words(records * count, bits).reshape(shape)
+
+    def masks(
+        self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.bool_]:
+        out = np.empty(place(layer, lease, first_record, records, count), np.bool_)
+        self._stream(flipper, first_record * count * flip.bits).below(flip.threshold, flip.bits, out)
+        return out
+
+    def _stream(self, flipper: int, bits: int) -> Lfsr:
+        """A flipper's stream after its first `bits` bits."""
+        stream = Lfsr(self._seeds[checks.integer("flipper", flipper, 0, len(self._seeds) - 1)])
+        stream.skip(bits)
+        return stream
+
+
+class TriviumSource(WordSource):
+    """Trivium under one 10-byte `key`: record r of lease L in layer l is the keystream of IV `stream_iv(l, L, r)`.
+
+    Records are independent streams. Anything but 10 bytes raises ValueError, which does not show the key.
+    """
+
+    name = "trivium"
+    assurance = "computational: as hard to tell from uniform bits as Trivium under a secret 80-bit key"
+
+    def __init__(self, key: bytes) -> None:
+        number(key, "key")
+        self._key = key
+
+    @classmethod
+    def generate(cls) -> "TriviumSource":
+        """A source with a fresh key from the operating system's generator."""
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+    def __repr__(self) -> str:
+        return "TriviumSource(key hidden)"
+
+    def require(self, flippers: int) -> None:
+        checks.integer("Trivium flippers", flippers, 0, MAX_LAYER + 1)
+
+    def words(
+        self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        out = np.empty(place(layer, lease, first_record, records, count), word_dtype(bits))
+        for row, record in enumerate(range(first_record, first_record + records)):
+            out[row] = Trivium(self._key, stream_iv(layer, lease, record)).words(count, bits)
+        return out
+
+    def masks(
+        self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
+    ) -> NDArray[np.bool_]:
+        out = np.empty(place(layer, lease, first_record, records, count), np.bool_)
+        for row in range(0, records, GROUP):
+            size = min(GROUP, records - row)
+            ivs = [stream_iv(layer, lease, first_record + row + record) for record in range(size)]
+            out[row : row + size] = TriviumBank(self._key, ivs).below(flip.threshold, flip.bits, count)
+        return out

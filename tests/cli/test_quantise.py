@@ -1,0 +1,125 @@
+"""`spikeveil quantise`: float networks of files to network files, with a report; and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from spikeveil.host.cli.commands.quantise import quantise
+from spikeveil.host.networks.digits_example import FLOAT, held_out
+from spikeveil.host.networks.float_model import FloatNetwork
+from spikeveil.host.networks.scales import quantise_network
+from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Readout
+from spikeveil.host.training.lowering import float_network
+from spikeveil.host.training.network import SpikingNetwork
+from spikeveil.host.training.neurons import Neuron
+from spikeveil.host.training.weights import save_network
+from spikeveil.pysim import FlipSpec, Network, NetworkSpec
+from spikeveil.pysim.model import storage
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(quantise, [str(argument) for argument in arguments])
+
+
+def test_the_digits_network_in_four_bits(tmp_path: Path) -> None:
+    out = tmp_path / "net.snn"
+    shown = run(FLOAT, "--data", "digits", "--weight-bits", 4, "--epsilon", 1, "-o", out, "--records", 200, "--json")
+    assert shown.exit_code == 0, shown.output
+    record, spec = json.loads(shown.output), NetworkSpec.load(out)
+    assert record["fingerprint"] == spec.fingerprint
+    assert spec.layers[-1].flip == FlipSpec(69, 8)
+    assert record["flip"]["epsilon_of_one_spike"] == FlipSpec(69, 8).epsilon
+    assert [layer["integer_range"] for layer in record["layers"]] == [[-8, 7], [-8, 7]]
+    assert record["float_accuracy"] - record["integer_accuracy"] <= 0.01
+    x, labels = held_out()
+    counts = Network(spec, None if spec.flipped == () else _source()).run(x, lease=0).raw[-1]
+    right = counts.reshape(360, 16, 10, 4).sum(axis=(1, 3)).argmax(axis=1) == labels
+    assert record["integer_accuracy"] == right.mean()
+    assert storage.load(out).fingerprint == spec.fingerprint
+
+
+def _source() -> Any:
+    from spikeveil.pysim import TriviumSource
+
+    return TriviumSource.generate()
+
+
+def test_the_report_on_the_screen() -> None:
+    shown = run(FLOAT, "--data", "digits", "--records", 50, "--per-neuron")
+    assert shown.exit_code == 0, shown.output
+    for text in (
+        "64-128",
+        "v - (v >> 3)",
+        "99.",
+        "360 test records of digits",
+        "written nowhere: -o names a file",
+    ):
+        assert text in shown.output
+
+
+def trained(path: Path, architecture: Architecture, about: dict[str, Any] | None = None) -> SpikingNetwork:
+    network = SpikingNetwork(architecture, seed=1, gain=2.0)
+    save_network(network, path, about)
+    return network
+
+
+def test_a_network_fed_with_intensities_takes_planes_of_bits(tmp_path: Path) -> None:
+    layers = (Conv(3, 3, stride=2, neuron=Neuron(0.5)), Flatten(), Dense(12))
+    network = trained(tmp_path / "net.npz", Architecture((1, 8, 8), 10, 4, layers, Readout(), "direct"))
+    out = tmp_path / "net.snn"
+    shown = run(tmp_path / "net.npz", "--data", "digits", "--planes", 3, "-o", out, "--records", 60, "--json")
+    assert shown.exit_code == 0, shown.output
+    record, spec = json.loads(shown.output), NetworkSpec.load(out)
+    assert [(layer.inputs, layer.neurons) for layer in spec.layers] == [(192, 27), (27, 12), (12, 10)]
+    assert (record["encoder"], record["planes"], record["steps"]) == ("direct", 3, 4)
+    assert spec.layers[-1].readout and float_network(network, 3).layers[-1].readout
+
+
+def test_scales_of_a_private_network_never_come_from_its_training_records(tmp_path: Path) -> None:
+    about = {"result": {"claim": {"unit": "example", "epsilon": 1.0}}}
+    architecture = Architecture((64,), 10, 6, (Dense(12),), Readout("counts"))
+    network = trained(tmp_path / "net.npz", architecture, about)
+    out = tmp_path / "net.snn"
+    shown = run(tmp_path / "net.npz", "--data", "digits", "-o", out, "--records", 20, "--json")
+    assert shown.exit_code == 0, shown.output
+    record = json.loads(shown.output)
+    assert record["scales_from"] == "weights" and record["training_claim"] == about["result"]["claim"]
+    for seed in range(2):  # whatever the records: the same integers
+        x = np.random.default_rng(seed).random((5, 6, 64)) < 0.5
+        exponents = [int(layer["scale"][0][2:]) for layer in record["layers"]]
+        assert quantise_network(float_network(network), x, exponents=exponents).spec == NetworkSpec.load(out)
+    shown = run(tmp_path / "net.npz", "--data", "digits", "--scales", "train")
+    assert shown.exit_code == 2
+    assert "would spend privacy that no account holds" in " ".join(shown.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data", "letters"], "data set must be one of"),
+        (["--data", "digits", "--pool", "3"], "pooling side must divide an image's height and width"),
+        (["--data", "digits", "--steps", "9"], "the network was trained over 6 steps, not 9"),
+        (
+            ["--data", "digits", "--planes", "2"],
+            "--planes is for a network fed with intensities; this one takes spikes",
+        ),
+        (["--data", "digits", "--epsilon", "-1", "--records", "5"], "flip epsilon must be 0 or more, not -1.0"),
+    ],
+)
+def test_refusals(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    trained(tmp_path / "net.npz", Architecture((64,), 10, 6, (Dense(12),), Readout("counts")))
+    shown = run(tmp_path / "net.npz", *arguments)
+    assert shown.exit_code == 2
+    assert sentence in shown.output
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.npz").write_bytes(b"PK\3\4")
+    shown = run(tmp_path / "net.npz", "--data", "digits")
+    assert isinstance(shown.exception, ValueError)
+    assert str(shown.exception) == "network net.npz must be a .npz file of `spikeveil train` or of a FloatNetwork"
+    assert FloatNetwork.load(FLOAT).layers[0].inputs == 64

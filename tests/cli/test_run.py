@@ -1,0 +1,299 @@
+"""`spikeveil run` and `spikeveil devices` against the device's twin: files, words, an exit code for each failure."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from support.exchanges import started
+from support.paths import DOCS
+
+from spikeveil.host.cli import main
+from spikeveil.host.device.errors import DeviceError
+from spikeveil.host.device.twin_board import TwinBoard
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.device.messages import Kind, pack, turned
+from spikeveil.pysim.device.top import Device, describe
+
+DICE = np.random.default_rng(5)
+SPEC = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 30, flip=FlipSpec(1, 2))])
+OTHER = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 31, flip=FlipSpec(1, 2))])
+SPIKES = DICE.random((9, 4, 12)) < 0.4
+RUN = (
+    "run small.snn --port port --data x.npy --ledger my.ledger -d people "
+    "--lease-records 4 --silence 600 --reconnect 0.5"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: a network, nine records."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    SPEC.save("small.snn")
+    np.save("x.npy", SPIKES)
+    return tmp_path
+
+
+@pytest.fixture
+def board(folder: Path) -> Iterator[TwinBoard]:
+    with TwinBoard(Device(SPEC), folder / "port") as there:
+        yield there
+
+
+def call(arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments.split())
+
+
+def fails(arguments: str, code: int, sentence: str) -> None:
+    result = call(arguments)
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert sentence in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def check(name: str = "out.npz", key: str = "my.ledger.key") -> Any:
+    """The file's spikes are the golden model's; its leases."""
+    network = Network(SPEC, TriviumSource(bytes.fromhex(Path(key).read_text())))
+    with np.load(name) as file:
+        for index, (lease, place) in enumerate(zip(file["leases"], file["places"], strict=True)):
+            wanted = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(place)).released
+            np.testing.assert_array_equal(file["released"][index : index + 1], wanted)
+        assert str(file["fingerprint"]) == SPEC.fingerprint
+        return file["leases"].tolist()
+
+
+def test_a_run_from_nothing(board: TwinBoard) -> None:
+    result = call(f"{RUN} --budget 1e4 -o out.npz --json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["records"], found["steps"], found["leases"]) == (9, 4, 3)
+    assert set(found["claim"]) == {"unit", "epsilon_delta", "randomness", "spent"}
+    assert "3 leases, 1 to 3, of data set 'people'" in found["claim"]["spent"]
+    assert check() == [1] * 4 + [2] * 4 + [3]
+    key = Path("my.ledger.key")
+    assert key.stat().st_mode & 0o077 == 0
+    assert sorted(path.name for path in Path().iterdir() if path.name.startswith("out")) == ["out.npz"]
+    with closing(sqlite3.connect("my.ledger")) as ledger:
+        stored = "".join(row[0] for row in ledger.execute("SELECT content FROM entries"))
+    for shown in (result.output, stored, str(dict(np.load("out.npz")))):
+        assert key.read_text().strip() not in shown
+
+
+def test_words(board: TwinBoard) -> None:
+    result = call(f"{RUN} --budget 1e4 -o out.npz")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    for part in (
+        "9 records of 4 steps under 3 leases",
+        "unit record",
+        "epsilon, delta",
+        "randomness trivium",
+        "left of 1",
+    ):
+        assert part in text
+
+
+def test_a_second_run_pays_again_under_the_same_key(board: TwinBoard) -> None:
+    for name in ("a", "b"):
+        assert call(f"{RUN} --budget 1e4 -o {name}.npz").exit_code == 0
+    assert set(check("a.npz")) == {1, 2, 3}
+    assert set(check("b.npz")) == {4, 5, 6}
+
+
+def test_a_run_goes_on_from_what_it_kept(board: TwinBoard, folder: Path) -> None:
+    with Ledger("my.ledger") as ledger:
+        ledger.create_budget("people", "record", 150, "1e-3")
+        ledger.create_budget("more", "record", 1e4, "1e-3")
+    fails(f"{RUN} -o out.npz", 5, "nothing was charged; 4 of 9 records are kept in out.npz.partial")
+    assert not Path("out.npz").exists()
+    np.save("y.npy", ~SPIKES)
+    sentence = "file out.npz.partial must be of the same data as this run: remove it, or name another output"
+    fails(f"{RUN} -o out.npz".replace("x.npy", "y.npy"), 1, sentence)
+    result = call(f"{RUN} -o out.npz".replace("-d people", "-d more"))
+    assert result.exit_code == 0, result.output
+    assert check() == [1] * 4 + [2] * 4 + [3]
+    assert not Path("out.npz.partial").exists()
+
+
+HOLDER = "import sys; from spikeveil.host.cli import main; main(sys.argv[1:])"
+
+
+def test_two_runs_with_one_output(board: TwinBoard, folder: Path) -> None:
+    """The second is refused whatever it would do; the first one's lock dies with it."""
+    hear, waits, go_on = board.wire.feed, threading.Event(), threading.Event()
+
+    def slow(piece: bytes) -> bytes:
+        waits.set()
+        go_on.wait()
+        return hear(piece)
+
+    board.wire.feed = slow  # type: ignore[method-assign]
+    command = [sys.executable, "-c", HOLDER, *f"{RUN} --budget 1e4 -o out.npz".split()]
+    with started(command, stderr=subprocess.DEVNULL):
+        waits.wait()  # for the first run's first byte
+        sentence = "output out.npz is another run's, which has not ended: name another one"
+        before = sorted(folder.iterdir())
+        fails(f"{RUN} --budget 1e4 -o out.npz", 1, sentence)
+        assert sorted(folder.iterdir()) == before
+        assert {Path("out.npz.lock"), Path("out.npz.partial")} <= set(Path().iterdir())
+    go_on.set()
+    assert Path("out.npz.lock").exists()
+    result = call(f"{RUN} --budget 1e4 -o out.npz")
+    assert result.exit_code == 0, result.output
+    check()
+    assert sorted(path.name for path in Path().iterdir() if path.name.startswith("out")) == ["out.npz"]
+
+
+def test_the_key_of_another_ledger(board: TwinBoard) -> None:
+    assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
+    board.power_cycle()
+    other = f"{RUN} --budget 1e4 -o more.npz".replace("my.ledger", "other.ledger")
+    fails(f"{other} --key-file my.ledger.key", 5, "the key serves another ledger")
+    assert call(other).exit_code == 0
+    check("more.npz", "other.ledger.key")
+
+
+def test_a_key_of_the_users_own(board: TwinBoard) -> None:
+    Path("key").write_text("00112233445566778899\n")
+    fails(f"{RUN} --budget 1e4 --key-file key -o out.npz", 1, "must be for its owner alone, not of mode")
+    Path("key").chmod(0o600)
+    assert call(f"{RUN} --budget 1e4 --key-file key -o out.npz").exit_code == 0
+    check(key="key")
+    assert not Path("my.ledger.key").exists()
+
+
+def test_usage(board: TwinBoard) -> None:
+    Path("out.npz").touch()
+    fails(f"{RUN} --budget 1e4 -o out.npz", 2, "output out.npz is there already")
+    fails(f"{RUN} --budget -1 -o a.npz", 2, "budget must be")
+    fails(f"{RUN} --delta 2 -o a.npz", 2, "delta must be")
+    fails(f"{RUN} --baud 0 -o a.npz", 2, "--baud")
+    fails(f"{RUN} --budget 1e4 -o none/a.npz", 1, "none")
+    assert not list(Path().glob("*.partial"))
+    assert board.wire.device.status().lease == 0
+
+
+def test_ledger_failures(board: TwinBoard) -> None:
+    fails(f"{RUN} -o out.npz", 5, "there is no ledger at my.ledger")
+    with Ledger("my.ledger", create=True) as ledger:
+        fails(f"{RUN} -o out.npz", 5, "data set 'people' has no budget in ledger my.ledger")
+        ledger.create_budget("people", "record", 1, "1e-3")
+    fails(f"{RUN} -o out.npz", 5, "epsilon budget of data set 'people' exceeded at record level")
+    fails(f"{RUN} --budget 2 -o out.npz", 5, "data set 'people' has another budget already")
+    assert not list(Path().glob("*.partial"))
+    assert board.wire.device.status().lease == 0
+
+
+def test_line_failures(board: TwinBoard) -> None:
+    fails(f"{RUN} --budget 1e4 -o out.npz".replace("--port port", "--port none"), 3, "there is no port none")
+    with TwinBoard(Device(SPEC), Path("held")) as held:
+        import serial
+
+        with closing(serial.Serial(str(held.path), exclusive=True)):
+            fails(f"{RUN} --budget 1e4 -o out.npz".replace("port port", "port held"), 3, "is held by another program")
+    held.wire.feed = lambda piece: b""  # type: ignore[method-assign]
+    with held:
+        call_again = f"{RUN} --budget 1e4 -o out.npz --silence 0.5".replace("port port", "port held")
+        fails(call_again, 3, "port held gave nothing for 0.5 s")
+
+
+def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) -> None:
+    taken = board.wire.feed
+    pulled: list[threading.Thread] = []
+
+    def until_it_is_pulled(piece: bytes) -> bytes:
+        """The second lease is opened and nothing more is heard."""
+        answer = taken(piece)
+        if board.wire.device.status().lease < 2:
+            return answer
+        if not pulled:
+            pulled.append(threading.Thread(target=board.unplug))
+            pulled[0].start()
+        return b""
+
+    board.wire.feed = until_it_is_pulled  # type: ignore[method-assign]
+    fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back for good within 0.5 s")
+    board.wire.feed = taken  # type: ignore[method-assign]
+    board.plug()
+    assert call(f"{RUN} -o out.npz").exit_code == 0
+    check()
+
+
+def test_other_devices(folder: Path) -> None:
+    for spec, traits, sentence in (
+        (OTHER, {}, "the device must have the network's fingerprint"),
+        (SPEC, {"source": "lfsr"}, "protects nothing, because its flips come from an LFSR"),
+        (SPEC, {"private": False}, "it is on the fast schedule"),
+    ):
+        with TwinBoard(Device(spec, describe(spec, **traits)), folder / "port"):  # type: ignore[arg-type]
+            fails(f"{RUN} --budget 1e4 -o out.npz", 4, sentence)
+    with TwinBoard(Device(SPEC), folder / "port") as board:
+        values = {"lease": 9, "session": 1, "quota": 1, "record_steps": 1, "format": 0}
+        board.wire.device.receive(pack(Kind.OPEN, 1, turned(bytes(10)), **values))
+        fails(f"{RUN} --budget 1e4 -o out.npz", 5, "the device has seen lease 9 and ledger my.ledger ends at lease 0")
+
+
+def test_an_insecure_demonstration(folder: Path) -> None:
+    with TwinBoard(Device(SPEC, describe(SPEC, source="lfsr")), folder / "port"):
+        result = call(f"{RUN} --budget 1e4 --insecure-demonstration -o out.npz --json")
+    assert result.exit_code == 0, result.output
+    claim = json.loads(result.stdout)["claim"]
+    assert claim["epsilon_delta"]["record_epsilon"] == "inf"
+    assert "nominal: an insecure demonstration" in claim["spent"]
+    assert not Path("my.ledger.key").exists()
+
+
+def test_the_page_names_every_option_and_exit_code() -> None:
+    page = (DOCS / "device.md").read_text()
+    section = page[page.index("## `spikeveil run NETWORK`") : page.index("## `spikeveil devices")]
+    options = set(re.findall(r"--[a-z][a-z-]+", call("run --help").stdout)) - {"--help", "--probe"}
+    assert len(options) > 15
+    assert [option for option in sorted(options) if f"`{option}" not in section] == []
+    codes = {5, *(kind.exit_code for kind in DeviceError.__subclasses__())}
+    assert codes == {3, 4, 5}
+    assert all(f"\n| {code} | " in section for code in (0, 1, 2, *codes))
+
+
+def test_devices_are_asked_only_when_told(board: TwinBoard) -> None:
+    heard: list[bytes] = []
+    answer = board.wire.feed
+    board.wire.feed = lambda piece: heard.append(piece) or answer(piece)  # type: ignore[method-assign, func-returns-value]
+    result = call("devices port --json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [{"port": "port", "description": ""}])
+    assert heard == []
+    result = call("devices port --probe --json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)
+    assert found["fingerprint"] == SPEC.fingerprint
+    assert (found["inputs"], found["outputs"], found["source"], found["highest_lease"]) == (12, 6, "trivium", 0)
+    text = "".join(call("devices port --probe").stdout.split())
+    assert SPEC.fingerprint in text
+
+
+def test_devices_that_do_not_answer(folder: Path) -> None:
+    result = call("devices none --probe --json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)[0]["error"] == "there is no port none"
+    assert "no device answered at none" in result.stderr
+
+
+def test_the_twin_as_a_program(folder: Path) -> None:
+    command = [sys.executable, "-m", "spikeveil.host.device.twin_board", "small.snn", "port"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as there:
+        assert there.stdout is not None and there.stdout.readline() == "port\n"
+        assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
+        there.communicate("")
+    assert there.returncode == 0
+    check()

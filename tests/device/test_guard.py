@@ -1,0 +1,440 @@
+"""The guard: command by command and cycle by cycle against its twin, and against laws that know no model."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from support.component import run
+
+from spikeveil.hdl.device.guard import Guard
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.pysim.device import guard as model
+from spikeveil.pysim.device.guard import Offer
+from spikeveil.pysim.device.messages import Result
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
+
+MOST = (1 << 32) - 1
+GOOD = Offer(lease=7, session=0xDEAD_BEEF, quota=2, record_steps=2)
+KEY = bytes(range(1, 11))
+
+
+def plan(flippers: int = 1, *, inputs: int = 20, outputs: int = 5, readout: bool = False, **options: Any) -> Plan:
+    """By default two rows in and three rows out a step."""
+    flip = [FlipSpec(3, 7)] * flippers + [None] * (2 - flippers)
+    hidden = LayerSpec(np.ones((4, inputs), int), threshold=3, flip=flip[0])
+    shown = LayerSpec(
+        np.ones((outputs, 4), int), threshold=None if readout else 3, flip=flip[1], state_bits=5, readout=readout
+    )
+    return Plan(NetworkSpec([hidden, shown]), **{"lanes": 2, "schedule": "fast", "unsafe": True, **options})
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What stands at the guard's inputs in one cycle."""
+
+    command: frozenset[str] = frozenset()
+    offer: Offer = GOOD
+    byte: int | None = None
+    loaded: bool = True
+    i: int | None = None  # a row that is offered
+    i_ready: bool = True
+    inside: int | None = None
+    o_ready: bool = True
+
+
+@dataclass
+class Twin:
+    """The model in cycles: what the gateware's outputs must show, and what a clock edge does."""
+
+    plan: Plan
+    guard: model.Guard = field(init=False)
+    result: Result = Result.OK
+    start: bool = False
+    inside: int = 0  # rows that the network has to give
+
+    def __post_init__(self) -> None:
+        flippers = len(self.plan.spec.flipped)
+        self.guard = model.Guard(self.plan.source, flippers, i_rows=self.plan.i_rows, o_rows=self.plan.o_rows)
+
+    def shows(self, cycle: Cycle) -> dict[str, Any]:
+        """The outputs in a cycle, before its edge."""
+        guard = self.guard
+        admits, passes = guard.admits and not self.start, not guard.shut
+        return {
+            "open": guard.open,
+            "lease": guard.lease,
+            "session": guard.session,
+            "quota": guard.quota,
+            "result": self.result,
+            "start": self.start,
+            "reset": guard.shut,
+            "inside_i.valid": admits and cycle.i is not None,
+            "i.ready": admits and cycle.i_ready,
+            "o.valid": passes and cycle.inside is not None,
+            "inside_o.ready": passes and cycle.o_ready,
+        }
+
+    def honest(self, cycle: Cycle) -> Cycle:
+        """The cycle, in which the network only shows what it may have computed."""
+        return cycle if self.inside else replace(cycle, inside=None)
+
+    def edge(self, cycle: Cycle) -> tuple[tuple[bool, bool] | None, bool | None]:
+        """Move rows, then obey: the markers of a row that entered, and of one that left."""
+        shown, guard = self.shows(cycle), self.guard
+        entered = guard.enter() if shown["inside_i.valid"] and cycle.i_ready else None
+        left = guard.leave() if shown["o.valid"] and cycle.o_ready else None
+        self.inside += (self.plan.o_rows if entered and entered[0] else 0) - (left is not None)
+        self.start = rewound = False
+        if "close" in cycle.command:
+            guard.close()
+        elif "ask" in cycle.command:
+            self.result = guard.ask(cycle.offer, loaded=cycle.loaded)
+            rewound = self.result is Result.OK
+        elif "begin" in cycle.command:
+            self.result = guard.begin()
+            self.start = self.result is Result.OK
+        elif "rewind" in cycle.command:
+            guard.rewind()
+            rewound = True
+        if cycle.byte is not None and not rewound:
+            guard.hear(bytes([cycle.byte]))
+        self.inside = 0 if guard.shut else self.inside
+        return entered, left
+
+
+class Resettable(wiring.Component):
+    """A guard whose power may be taken away."""
+
+    power_on: Signal
+
+    def __init__(self, plan: Plan) -> None:
+        self.guard = Guard(plan)
+        super().__init__({"power_on": wiring.In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.guard = ResetInserter(self.power_on)(self.guard)
+        return m
+
+
+Shown = dict[str, int]
+
+
+def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]]) -> list[list[Shown]]:
+    """Play scripts, each from power-on; every output is held to the twin in every cycle, and returned."""
+    dut: Any = Resettable(plan)
+    guard = dut.guard
+    seen: list[list[Shown]] = []
+
+    async def bench(ctx: Any) -> None:
+        for script in scripts:
+            ctx.set(dut.power_on, 1)
+            await ctx.tick()
+            ctx.set(dut.power_on, 0)
+            twin = Twin(plan)
+            seen.append([])
+            for cycle in script:
+                cycle = twin.honest(cycle)
+                apply(ctx, guard, cycle)
+                shown = sample(ctx, guard, plan)
+                expected = twin.shows(cycle)
+                assert {name: shown[name] for name in expected} == expected, (len(seen[-1]), cycle)
+                entered, left = twin.edge(cycle)
+                if entered is not None:
+                    assert shown["inside_i.payload"] == cycle.i % (1 << 16) | entered[0] << 16 | entered[1] << 17
+                if left is not None:
+                    assert shown["o.step_end"] == left
+                seen[-1].append(shown)
+                await ctx.tick()
+
+    run(dut, bench)
+    return seen
+
+
+def apply(ctx: Any, guard: Any, cycle: Cycle) -> None:
+    for name in ("close", "ask", "begin", "rewind"):
+        ctx.set(getattr(guard, name), name in cycle.command)
+    for name in ("lease", "session", "quota", "record_steps"):
+        ctx.set(guard.offer[name], getattr(cycle.offer, name))
+    ctx.set(guard.secret.valid, cycle.byte is not None)
+    ctx.set(guard.secret.payload, cycle.byte or 0)
+    ctx.set(guard.loaded, cycle.loaded)
+    for port, value in ((guard.i, cycle.i), (guard.inside_o, cycle.inside)):
+        ctx.set(port.valid, value is not None)
+        ctx.set(port.payload.as_value(), value or 0)
+    ctx.set(guard.inside_i.ready, cycle.i_ready)
+    ctx.set(guard.o.ready, cycle.o_ready)
+
+
+def sample(ctx: Any, guard: Any, plan: Plan) -> Shown:
+    names = ("open", "lease", "session", "quota", "start", "reset", *plan.lease_ports)
+    shown = {name: int(ctx.get(getattr(guard, name))) for name in names}
+    return shown | {
+        "result": int(ctx.get(guard.result)),
+        "inside_i.valid": ctx.get(guard.inside_i.valid),
+        "inside_i.payload": ctx.get(guard.inside_i.payload.as_value()),
+        "i.ready": ctx.get(guard.i.ready),
+        "o.valid": ctx.get(guard.o.valid),
+        "o.bits": ctx.get(guard.o.payload.bits),
+        "o.step_end": ctx.get(guard.o.payload.step_end),
+        "o.payload": ctx.get(guard.o.payload.as_value()),
+        "inside_o.ready": ctx.get(guard.inside_o.ready),
+    }
+
+
+def opening(offer: Offer, secret: bytes, *, loaded: bool = True) -> list[Cycle]:
+    """Everything that an OPEN message does."""
+    bytes_in = [Cycle(offer=offer, byte=byte) for byte in secret]
+    ask = Cycle(frozenset({"ask"}), offer, loaded=loaded)
+    return [Cycle(frozenset({"rewind"})), *bytes_in, ask, *bytes_in, Cycle(frozenset({"begin"}))]
+
+
+def standing(script: Iterable[Cycle]) -> list[Cycle]:
+    """The script in which every offer stands for a cycle before it is asked for."""
+    cycles: list[Cycle] = []
+    for cycle in script:
+        before = cycles[-1] if cycles else Cycle()
+        if "ask" in cycle.command and ("ask" in before.command or before.offer != cycle.offer):
+            cycles.append(replace(cycle, command=frozenset(), byte=None))
+        cycles.append(cycle)
+    return cycles
+
+
+def test_an_ask_behind_another_is_refused() -> None:
+    """The number that is offered is compared a cycle ahead, with what was the highest then."""
+    bare = plan(0, source="lfsr", inputs=3, outputs=4)
+    ask = Cycle(frozenset({"ask"}))
+    dut: Any = Guard(bare)
+    seen = []
+
+    async def bench(ctx: Any) -> None:
+        for cycle in [Cycle(), ask, ask, Cycle(offer=replace(GOOD, lease=9)), replace(ask, offer=GOOD), Cycle()]:
+            apply(ctx, dut, cycle)
+            await ctx.tick()
+            seen.append((Result(ctx.get(dut.result)), ctx.get(dut.lease)))
+
+    run(dut, bench)
+    assert seen[1:3] == [(Result.OK, 7), (Result.STALE, 7)]
+    assert seen[4] == (Result.OK, 9)  # what stood before is what is taken: 9, not the 7 of the ask itself
+
+
+def test_a_lease_from_end_to_end() -> None:
+    """Numbers by hand: quota 2, records of 2 steps, 2 rows in and 3 rows out a step, each as early as it may."""
+    rows = [Cycle(i=10 + n, inside=(n % 4) | 3 << 2) for n in range(12)]
+    (shown,) = drive(plan(), [[*opening(GOOD, KEY), *rows]])
+    lease = shown[len(shown) - len(rows) :]
+    assert [row["start"] for row in lease] == [1] + [0] * 11
+    assert [row["quota"] for row in lease] == [2, 2, 2, 2, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert [row["open"] for row in lease] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert [row["o.valid"] for row in lease] == [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    assert [row["reset"] for row in lease] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert [row["o.bits"] for row in lease] == [0, 0, 0, 3, 0, 1, 2, 3, 0, 0, 0, 0]
+    assert [row["o.step_end"] for row in lease] == [0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0]
+    entered = [row["inside_i.payload"] for row in lease if row["inside_i.valid"] and row["i.ready"]]
+    assert entered == [11, 12 | 1 << 16, 13, 14 | 3 << 16]
+    assert {row["lease"] for row in lease} == {7}
+    assert {row["session"] for row in lease} == {0xDEAD_BEEF}
+
+
+def test_records_are_counted_by_the_guard_whatever_the_markers_say() -> None:
+    offer = replace(GOOD, quota=5, record_steps=2)
+    rows = [Cycle(i=3 << 16) for _ in range(14)]
+    (shown,) = drive(plan(), [[*opening(offer, KEY), *rows]])
+    entered = [row["inside_i.payload"] >> 16 for row in shown if row["inside_i.valid"] and row["i.ready"]]
+    assert entered == [0, 1, 0, 3, 0, 1, 0, 3, 0, 1]
+
+
+def test_a_key_reaches_the_network_as_its_bytes_are_printed() -> None:
+    """OPEN's byte i is byte 9 - i of the printed key, its bits reversed: 0x80 first prints as ... 01."""
+    secret = bytes([0x80, 0x40, 0, 0, 0, 0, 0, 0, 0, 0x01])
+    (shown,) = drive(plan(), [[*opening(GOOD, secret), Cycle()]])
+    assert shown[-1]["key"] == 0x80_00_00_00_00_00_00_00_02_01
+    assert shown[-1]["record"] == 0
+    assert [row["key"] for row in shown[:12]] == [0] * 12  # the first pass is only looked at
+
+
+def test_seeds_are_side_by_side_and_none_may_be_zero() -> None:
+    lfsr = plan(2, source="lfsr")
+    one, top, two = (1).to_bytes(16, "little"), (1 << 127).to_bytes(16, "little"), (2 << 120).to_bytes(16, "little")
+    scripts = [[*opening(GOOD, secret), Cycle()] for secret in (one + two, one + top, top + one, two + bytes(16))]
+    shown = [script[-1] for script in drive(lfsr, scripts)]
+    assert [row["open"] for row in shown] == [1, 0, 0, 0]
+    assert shown[0]["seeds"] == 1 | (2 << 120) << 127
+    assert [row["result"] for row in shown] == [Result.OK, Result.MALFORMED, Result.MALFORMED, Result.MALFORMED]
+    assert [row["lease"] for row in shown] == [7, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("offer", "secret", "loaded", "result"),
+    [
+        (replace(GOOD, quota=0), KEY, True, Result.MALFORMED),
+        (replace(GOOD, record_steps=0), KEY, False, Result.MALFORMED),
+        (replace(GOOD, lease=9), KEY[:9], True, Result.MALFORMED),
+        (replace(GOOD, lease=9), KEY + b"\0", True, Result.MALFORMED),
+        (replace(GOOD, lease=5), KEY, False, Result.UNLOADED),
+        (replace(GOOD, lease=6), KEY, True, Result.STALE),
+        (replace(GOOD, lease=0), KEY, True, Result.STALE),
+        (replace(GOOD, lease=7), KEY, True, Result.OK),
+    ],
+)
+def test_a_refused_offer_changes_nothing(offer: Offer, secret: bytes, loaded: bool, result: Result) -> None:
+    """Lease 6 is open and goes on, or ends in the cycle of the judgement."""
+    first = opening(replace(GOOD, lease=6, session=1, quota=9), KEY)
+    second = opening(offer, secret, loaded=loaded)
+    judged = len(first) + len(secret) + 2
+    (shown,) = drive(plan(), [[*first, *second, Cycle()]])
+    assert shown[judged]["result"] == result
+    kept = {"lease": 6, "session": 1, "quota": 9, "open": 1, "reset": 0, "key": shown[len(first)]["key"]}
+    if result is Result.OK:
+        kept = {"lease": 7, "session": 0xDEAD_BEEF, "quota": 2, "open": 0, "reset": 1}
+    assert {name: shown[judged][name] for name in kept} == kept
+
+
+def test_what_begins_must_have_been_asked_for_with_the_whole_secret() -> None:
+    begin, ask, rewind = (Cycle(frozenset({name})) for name in ("begin", "ask", "rewind"))
+    heard = [Cycle(byte=byte) for byte in KEY]
+    scripts = [
+        [rewind, *heard, begin],  # not asked for
+        [rewind, *heard, ask, begin],  # the secret only once
+        [rewind, *heard, ask, *heard[1:], begin],
+        [rewind, *heard, ask, *heard, heard[0], begin],
+        [rewind, *heard, ask, rewind, *heard, begin],
+        [rewind, *heard, ask, *heard, Cycle(frozenset({"close"})), begin],
+        [rewind, *heard, ask, *heard, begin, begin],  # it opens once
+    ]
+    shown = drive(plan(), [[*script, Cycle(), Cycle()] for script in scripts])
+    assert [script[-2]["result"] for script in shown] == [Result.MALFORMED] * 7
+    assert [script[-1]["open"] for script in shown] == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_every_short_order_of_commands(soak: bool) -> None:
+    """All sequences of three words (five) from power-on, each with rows offered on both sides throughout."""
+    bare = plan(0, source="lfsr", inputs=3, outputs=4)  # no secret: an order of commands is only commands
+    words = [Cycle(frozenset({name}), i=1, inside=3) for name in ("close", "begin", "rewind")]
+    words += [Cycle(frozenset({"ask"}), replace(GOOD, lease=lease, quota=1), i=1, inside=3) for lease in (1, 2)]
+    words += [Cycle(i=1, inside=3), Cycle(frozenset({"ask", "begin"}), replace(GOOD, lease=3, quota=1), i=1, inside=3)]
+    scripts = [
+        standing([*script, Cycle(i=1, inside=3), Cycle(i=1, inside=3)])
+        for script in product(words, repeat=5 if soak else 3)
+    ]
+    for script, shown in zip(scripts, drive(bare, scripts), strict=True):
+        check_laws(bare, script, shown)
+
+
+def test_a_network_that_makes_up_rows_gets_none_through() -> None:
+    """It offers a row in every cycle, whatever went in: still no more leaves than was leased, and whole steps of it."""
+    chosen = plan()
+    rng = np.random.default_rng(6)
+    dut: Any = Guard(chosen)
+    script = [replace(cycle, inside=1) for cycle in Hostile(rng, chosen).script(1500)]
+    shown: list[Shown] = []
+
+    async def bench(ctx: Any) -> None:
+        for cycle in script:
+            apply(ctx, dut, cycle)
+            shown.append(sample(ctx, dut, chosen))
+            await ctx.tick()
+
+    run(dut, bench)
+    check_laws(chosen, script, shown, honest=False)
+    assert sum(row["start"] for row in shown) > 5
+
+
+@dataclass
+class Hostile:
+    """Random cycles, leaning towards those that make a lease."""
+
+    rng: np.random.Generator
+    plan: Plan
+    lease: int = 0
+
+    def script(self, cycles: int) -> Iterator[Cycle]:
+        pending: list[Cycle] = []
+        size = model.secret_bytes(self.plan.source, len(self.plan.spec.flipped))
+        while cycles > 0:
+            if not pending and self.rng.random() < 0.2:
+                secret = self.rng.bytes(size + int(self.rng.choice([0, 0, 0, 0, -1, 1])) if size else 0)
+                secret = bytes(len(secret)) if self.rng.random() < 0.1 else secret
+                pending = opening(self.offer(), secret, loaded=self.rng.random() < 0.9)
+            cycle = pending.pop(0) if pending and self.rng.random() < 0.99 else self.noise()
+            yield replace(cycle, **self.rows())
+            cycles -= 1
+
+    def offer(self) -> Offer:
+        self.lease += int(self.rng.choice([-1, 0, 1, 1, 1, 1, 1, 5]))
+        return Offer(
+            lease=max(0, self.lease),
+            session=int(self.rng.integers(0, MOST, endpoint=True)),
+            quota=int(self.rng.choice([0, 1, 2, 3, 7, 30, 30, MOST, MOST])),
+            record_steps=int(self.rng.choice([0, 1, 2, 3, 3, 3, 65535, 65535])),
+        )
+
+    def noise(self) -> Cycle:
+        names = ("close", "ask", "begin", "rewind")
+        command = frozenset(name for name in names if self.rng.random() < 0.02)
+        return Cycle(command, self.offer() if "ask" in command else GOOD)
+
+    def rows(self) -> dict[str, Any]:
+        i, inside = (int(value) for value in self.rng.integers(0, 1 << 16, 2))
+        offers, takes = self.rng.random(2) < 0.7, self.rng.random(2) < 0.8
+        return {
+            "i": i if offers[0] else None,
+            "inside": inside % 16 if offers[1] else None,
+            "i_ready": bool(takes[0]),
+            "o_ready": bool(takes[1]),
+        }
+
+
+PLANS = {
+    "trivium, 2 rows in, 3 out": plan(),
+    "one row in and out": plan(inputs=3, outputs=2),
+    "two seeds": plan(2, source="lfsr"),
+    "no secret": plan(0, source="lfsr"),
+    "potentials": plan(readout=True),
+}
+
+
+@pytest.mark.parametrize("chosen", PLANS.values(), ids=PLANS.keys())
+def test_random_commands_against_the_twin(chosen: Plan, soak: bool) -> None:
+    """Every output in every cycle; then the laws. Each lease ends in one of its ways: spent, closed, followed."""
+    rng = np.random.default_rng(4)
+    scripts = [standing(Hostile(rng, chosen).script(600)) for _ in range(200 if soak else 4)]
+    ends = {"spent": 0, "ended": 0, "leases": 0}
+    for script, shown in zip(scripts, drive(chosen, scripts), strict=True):
+        check_laws(chosen, script, shown, ends)
+    assert min(ends.values()) >= 2, ends
+
+
+def check_laws(
+    plan: Plan, script: list[Cycle], shown: list[Shown], ends: dict[str, int] | None = None, *, honest: bool = True
+) -> None:
+    """What must hold whatever the model says, from power-on."""
+    granted, left, entered, before = 0, 0, 0, shown[0]
+    assert shown[0]["reset"]
+    for cycle, now in zip(script, shown, strict=True):
+        if now["start"]:
+            assert before["reset"]
+            assert not now["i.ready"]
+            if ends is not None and granted:
+                ends["leases"] += 1
+                ends["spent" if left == granted * plan.o_rows else "ended"] += 1
+            granted, left, entered = now["quota"], 0, 0
+        elif now["open"]:
+            assert now["quota"] <= before["quota"]
+        assert now["lease"] >= before["lease"]
+        left += now["o.valid"] and cycle.o_ready
+        entered += now["inside_i.valid"] and cycle.i_ready
+        assert left <= granted * plan.o_rows
+        assert entered <= granted * plan.i_rows or not honest
+        assert now["o.valid"] or now["o.payload"] == 0
+        if now["reset"]:
+            assert not any(now[name] for name in ("o.valid", "inside_o.ready", "inside_i.valid", "i.ready", "open"))
+        elif not now["start"]:
+            assert all(now[name] == before[name] for name in plan.lease_ports)
+        before = now

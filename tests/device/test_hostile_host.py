@@ -1,0 +1,210 @@
+"""A hostile host against the gateware: nothing leaves but what the model releases under a lease, within its quota."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from support.exchanges import Chunk, TwinLine, compare, hear
+from support.hostile import HostileHost
+from support.watch import Counts, Watch
+
+from spikeveil.hdl.device.top import identity
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.device.frames import encode
+from spikeveil.host.virtual.build import BoardSpec
+from spikeveil.host.virtual.process import play
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.device import messages as link
+from spikeveil.pysim.device.messages import Identity, Kind
+from spikeveil.pysim.device.top import Device
+
+pytestmark = pytest.mark.xdist_group("hostile")  # its simulators are built once
+
+FLIP = FlipSpec.for_epsilon(1.0, 8)
+BATCH = 5000  # sequences from one power-on to the end of a simulation
+
+
+def layer(inputs: int, neurons: int, **changes: object) -> LayerSpec:
+    """A small layer that spikes now and then."""
+    weights = np.random.default_rng(inputs * neurons).integers(-8, 8, (neurons, inputs))
+    fields = {"threshold": 6, "leak": Leak.shift(3), "weight_bits": 4, "flip": FLIP} | changes
+    return LayerSpec(weights, **fields)  # type: ignore[arg-type]
+
+
+def plans() -> dict[str, Plan]:
+    """Small devices that differ in all that a host can see."""
+    one, two = NetworkSpec([layer(12, 6)]), NetworkSpec([layer(20, 9), layer(9, 11)])
+    paced = NetworkSpec([layer(12, 6)], cadence=120)  # a kept transcript says so
+    readout = NetworkSpec([layer(12, 6), layer(6, 3, threshold=None, readout=True, flip=None, state_bits=12)])
+    return {
+        "trivium": Plan(paced, 6),
+        "two flippers, lfsr": Plan(two, 4, source="lfsr"),
+        "potentials": Plan(readout, 3),
+        "loadable": Plan(one, 2, loadable=True),
+    }
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """So many sequences against a device; `exact` compares every answer with the twin's."""
+
+    name: str
+    exact: bool
+    soak: int
+
+
+CAMPAIGNS = [
+    Campaign("trivium", True, 25_000),
+    Campaign("trivium", False, 25_000),
+    Campaign("two flippers, lfsr", True, 10_000),
+    Campaign("two flippers, lfsr", False, 10_000),
+    Campaign("potentials", True, 5_000),
+    Campaign("potentials", False, 5_000),
+    Campaign("loadable", True, 10_000),
+    Campaign("loadable", False, 10_000),
+]
+ALWAYS = {"trivium"}
+
+
+def batch(campaign: Campaign, seed: int, count: int) -> Counts:
+    """One simulation; every check."""
+    plan = plans()[campaign.name]
+    board = BoardSpec(plan, pins="bytes")
+    device = identity(plan, clock_hz=board.clock)
+    image = plan.image(plan.spec) if plan.loadable else b""
+    host = HostileHost(device, seed, image=image, bursts=not campaign.exact)
+    sequences = list(host.sequences(count))
+    chunks = [chunk for sequence in sequences for chunk in sequence]
+    answers, _ = play(board, chunks)
+    counts = check(sequences, answers, plan.spec, device)
+    if campaign.exact:
+        compare(chunks, answers, Device(plan.spec, device))
+    return counts
+
+
+def check(sequences: list[list[Chunk]], answers: list[bytes], spec: NetworkSpec, device: Identity) -> Counts:
+    """Everything that can be said without the twin."""
+    ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
+    assert all(hear(answers[end]).statuses for end in ends), "the device did not answer at the end of a sequence"
+    return Watch(spec, device).run([chunk for sequence in sequences for chunk in sequence], answers)
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("campaign", CAMPAIGNS, ids=lambda one: f"{one.name}, {'exact' if one.exact else 'bursts'}")
+def test_no_order_of_commands_gets_more(campaign: Campaign, soak: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    if not soak and campaign.name not in ALWAYS:
+        pytest.skip("the other devices belong to the full count")
+    left, total = campaign.soak if soak else 400, Counts()
+    for seed in range(-(-left // BATCH)):
+        total += batch(campaign, seed, min(BATCH, left - seed * BATCH))
+    with capsys.disabled():
+        print(f"\n{campaign.name}, {left} sequences: {total}")
+    assert total.leases > left / 4
+    assert total.steps > left
+    assert total.exhausted > left / 100
+    assert total.resent > left / 100
+
+
+@pytest.mark.verilator
+def test_a_full_ring_is_answered_before_the_board_counts_as_quiet() -> None:
+    """Leases and long messages that wait behind one another, of which only some are answered: the last one always."""
+    lease = {"quota": 200, "record_steps": 2, "format": 1}
+    tagged = bytes.fromhex("ff4963 05040506070c ff5b5b 050000010508 ff4c74")
+    step = link.pack(Kind.INPUT, 2, tagged, session=1, position=0, taken=0)
+    bodies = [
+        link.pack(Kind.OPEN, 1, bytes(range(10)), lease=1, session=1, **lease),
+        step,
+        link.pack(Kind.OPEN, 3, bytes(range(10)), lease=2, session=2, **lease),
+        *(link.pack(Kind.LOAD, tag, bytes(244), position=0) for tag in (4, 5)),
+    ]
+    burst = b"".join(map(encode, bodies)) + b"\0" + encode(link.pack(Kind.STATUS, 6))
+    (answer,), _ = play(BoardSpec(plans()["trivium"], pins="bytes"), [burst])
+    assert hear(answer).statuses[-1][0] == 6
+
+
+class Cheat(Device):
+    """A device that does one thing that it must not do."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        """The honest answers, changed."""
+        return [self.changed(body, answer) for answer in super().receive(body)]
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        """What it sends in the place of `answer`."""
+        return answer
+
+
+class Generous(Cheat):
+    """Opens with one step more than it was told."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        more = body[:11] + (int.from_bytes(body[11:15], "little") + 1 & link.WRAP - 1).to_bytes(4, "little") + body[15:]
+        return super().receive(more if body[0] == Kind.OPEN and len(body) > 15 else body)
+
+
+class Refilling(Cheat):
+    """Says that more may leave after a TAKE."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        return answer[:13] + bytes([answer[13] + 1 & 255]) + answer[14:] if body[0] == Kind.TAKE else answer
+
+
+class Forgetful(Cheat):
+    """Forgets the highest lease number when a lease is closed."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        return answer[:4] + bytes(5) + answer[9:] if body[0] == Kind.CLOSE and answer[0] == Kind.STATE else answer
+
+
+class Talkative(Cheat):
+    """Tells the latest secret to whoever identifies it."""
+
+    secret = b""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        if body[0] == Kind.OPEN and answer[2] == link.Result.OK:
+            self.secret = body[-8:]
+        return answer[:4] + self.secret + answer[4 + len(self.secret) :] if answer[0] == Kind.IDENTITY else answer
+
+
+class Wavering(Cheat):
+    """Sends another byte when it sends again."""
+
+    def changed(self, body: bytes, answer: bytes) -> bytes:
+        again = body[0] == Kind.TAKE and answer[0] == Kind.OUTPUT
+        return answer[:-1] + bytes([answer[-1] ^ 1]) if again else answer
+
+
+class Late(Cheat):
+    """Has nothing to say at the end."""
+
+    def receive(self, body: bytes) -> list[bytes]:
+        return [] if body[0] == Kind.STATUS else super().receive(body)
+
+
+ONE = NetworkSpec([layer(12, 6)])
+CHEATS = [
+    (Generous(ONE), "the quota rose"),
+    (Refilling(ONE), "the quota rose"),
+    (Forgetful(ONE), "the highest lease fell"),
+    (Talkative(ONE), "a piece of a secret came back"),
+    (Wavering(ONE), "two values at one place of the output"),
+    (Device(NetworkSpec([layer(12, 6, flip=None)])), "released"),
+    (Late(ONE), "the device did not answer"),
+]
+
+
+@pytest.mark.parametrize(("cheat", "sentence"), CHEATS, ids=lambda value: type(value).__name__)
+def test_a_device_that_cheats_is_found_out(cheat: Device, sentence: str) -> None:
+    identity = Device(ONE).identity
+    sequences = list(HostileHost(identity, seed=1).sequences(120))
+    line = TwinLine(cheat)
+    with pytest.raises(AssertionError, match=sentence):
+        check(sequences, [line.send(chunk) for sequence in sequences for chunk in sequence], ONE, identity)
+
+
+def test_an_honest_twin_passes() -> None:
+    device = Device(ONE)
+    sequences = list(HostileHost(device.identity, seed=1, bursts=True).sequences(120))
+    line = TwinLine(device)
+    check(sequences, [line.send(chunk) for sequence in sequences for chunk in sequence], ONE, device.identity)

@@ -1,0 +1,252 @@
+"""The outbox against a list of bytes: any order of writing, sending, confirming, sending again; positions that wrap."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from support.component import run
+
+from spikeveil.hdl.device import outbox
+from spikeveil.hdl.device.byte_counter import Turning
+from spikeveil.hdl.device.inbox import depth_of
+from spikeveil.hdl.device.outbox import Number, Outbox
+
+WRAP = 1 << 32
+
+
+class Model:
+    """What the protocol says of output: everything that was written, and three positions in it."""
+
+    def __init__(self, depth: int, start: int = 0) -> None:
+        self.depth, self.start = depth, start
+        self.bytes: list[int] = []
+        self.taken = self.position = self.reached = start
+
+    @property
+    def written(self) -> int:
+        return self.start + len(self.bytes)
+
+    @property
+    def room(self) -> int:
+        return self.depth - (self.written - self.taken)
+
+    def send(self) -> int:
+        byte = self.bytes[self.position - self.start]
+        self.position += 1
+        self.reached = max(self.reached, self.position)
+        return byte
+
+    def confirm(self, claim: int) -> None:
+        """`claim` modulo 2^32, as the line has it."""
+        more = (claim - self.taken) % WRAP
+        if more <= self.reached - self.taken:
+            self.taken += more
+            self.position = max(self.position, self.taken)
+
+    def again(self) -> None:
+        self.position = self.taken
+
+
+class Driver:
+    """One outbox and its model, driven together."""
+
+    def __init__(self, ctx: Any, dut: Outbox, start: int = 0) -> None:
+        self.ctx, self.dut, self.model = ctx, dut, Model(dut.depth, start)
+
+    async def write(self, byte: int) -> None:
+        """Offer a byte for two cycles; it is taken exactly where there is room."""
+        self.ctx.set(self.dut.i.payload, byte)
+        self.ctx.set(self.dut.i.valid, 1)
+        ready = self.ctx.get(self.dut.i.ready)
+        assert ready == (self.model.room > 0)
+        if ready:
+            self.model.bytes.append(byte)
+        await self.ctx.tick()
+        self.ctx.set(self.dut.i.valid, 0)
+
+    async def send(self, most: int) -> None:
+        """A frame of at most `most` bytes: it has exactly those that were there when it began."""
+        await self.ctx.tick().repeat(2)
+        assert self.ctx.get(self.dut.some) == (self.model.position < self.model.written)
+        self.ctx.set(self.dut.fix, 1)
+        await self.ctx.tick()
+        end = self.model.written
+        while most and self.model.position < end:
+            for _ in range(4):
+                if self.ctx.get(self.dut.o.valid):
+                    break
+                await self.ctx.tick()
+            self.ctx.set(self.dut.o.ready, 1)
+            shown = self.ctx.get(self.dut.o.payload.data), self.ctx.get(self.dut.o.payload.last)
+            assert self.ctx.get(self.dut.o.valid)
+            assert shown == (self.model.send(), self.model.position == end)
+            await self.ctx.tick()
+            self.ctx.set(self.dut.o.ready, 0)
+            most -= 1
+        self.ctx.set(self.dut.fix, 0)
+        await self.ctx.tick()
+
+    async def confirm(self, claim: int, *, again: bool = False) -> None:
+        for byte in (claim % WRAP).to_bytes(4, "little"):
+            self.ctx.set(self.dut.claim, byte)
+            await self._turn()
+        self.ctx.set(self.dut.confirm, 1)
+        self.ctx.set(self.dut.again, again)
+        await self.ctx.tick()
+        self.ctx.set(self.dut.confirm, 0)
+        self.ctx.set(self.dut.again, 0)
+        self.model.confirm(claim)
+        if again:
+            self.model.again()
+        for cycle in range(12):
+            if not self.ctx.get(self.dut.busy):
+                break
+            assert cycle < 10
+            await self.ctx.tick()
+        await self.ctx.tick()  # then what is free shows
+
+    async def tell(self) -> None:
+        """All three positions, as STATUS and OUTPUT say them."""
+        truth = {
+            Number.WRITTEN: self.model.written,
+            Number.POSITION: self.model.position,
+            Number.TAKEN: self.model.taken,
+        }
+        for number, position in truth.items():
+            self.ctx.set(self.dut.tell, number)
+            told = []
+            for _ in range(4):
+                await self.ctx.tick()
+                told.append(self.ctx.get(self.dut.byte))
+                await self._turn()
+            assert int.from_bytes(bytes(told), "little") == position % WRAP, number
+
+    async def _turn(self) -> None:
+        self.ctx.set(self.dut.turn, 1)
+        await self.ctx.tick()
+        self.ctx.set(self.dut.turn, 0)
+
+
+def claims(model: Model, rng: Random) -> int:
+    """Positions of every sort: possible ones, just outside, a ring away, far away, with one byte wrong."""
+    near = rng.choice((model.taken, model.position, model.reached, model.written))
+    away = rng.choice((0, 0, 0, 1, -1, model.depth, -model.depth, 2 * model.depth, -2 * model.depth))
+    if rng.random() < 0.2:
+        return near ^ 1 << rng.randrange(32)
+    if rng.random() < 0.2:
+        return rng.randint(model.taken, model.reached)
+    return near + away
+
+
+@pytest.mark.parametrize(
+    ("depth", "start"), [(2, 0), (16, 0), (256, 0), (2048, 0), (2, WRAP - 8), (16, WRAP - 64), (256, WRAP - 512)]
+)
+def test_any_order_of_commands_is_as_the_model_says(depth: int, start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`start` is where an outbox would be after so many bytes: the next ones take it over the end of 32 bits."""
+    monkeypatch.setattr(outbox, "Turning", lambda: Turning(start))
+    dut, rng = Outbox(depth), Random(depth)
+
+    async def bench(ctx: Any) -> None:
+        driver = Driver(ctx, dut, start)
+        for _ in range(300):
+            action = rng.randrange(6)
+            if action <= 1:
+                for _ in range(rng.choice((1, 3, min(40, depth)))):
+                    await driver.write(rng.randrange(256))
+            elif action == 2:
+                await driver.send(rng.choice((1, 5, 60)))
+            elif action <= 4:
+                await driver.confirm(claims(driver.model, rng), again=rng.random() < 0.2)
+            else:
+                await driver.tell()
+        await driver.confirm(driver.model.reached)
+        assert driver.model.taken > WRAP or start == 0
+        assert driver.model.taken - start > 4 * min(depth, 40)
+
+    run(dut, bench)
+
+
+def test_full_waits_and_confirming_makes_room() -> None:
+    dut = Outbox(4)
+
+    async def bench(ctx: Any) -> None:
+        driver = Driver(ctx, dut)
+        for byte in range(6):  # the last two find no room
+            await driver.write(byte)
+        assert driver.model.bytes == [0, 1, 2, 3]
+        await driver.send(9)
+        await driver.confirm(5)  # more than was written
+        await driver.write(9)
+        assert driver.model.bytes == [0, 1, 2, 3]
+        await driver.confirm(3)
+        for byte in (4, 5, 6, 7):
+            await driver.write(byte)
+        await driver.tell()
+        assert driver.model.bytes == [0, 1, 2, 3, 4, 5, 6]
+        await driver.confirm(3, again=True)  # from 3 on once more
+        await driver.send(2)
+        await driver.confirm(4, again=True)
+        await driver.send(9)
+        await driver.confirm(7)
+        await driver.tell()
+        assert driver.model.taken == 7
+
+    run(dut, bench)
+
+
+def test_a_claim_ahead_of_what_is_sent_again_skips_it() -> None:
+    """`again` does not lower what counts as sent: the answer to it may cross the host's next claim."""
+    dut = Outbox(16)
+
+    async def bench(ctx: Any) -> None:
+        driver = Driver(ctx, dut)
+        for byte in range(12):
+            await driver.write(byte)
+        await driver.send(10)
+        await driver.confirm(0, again=True)
+        await driver.send(4)
+        await driver.confirm(11)  # never sent
+        assert driver.model.taken == 0
+        await driver.confirm(9)  # sent the first time
+        assert driver.model.position == 9
+        await driver.tell()
+        await driver.send(9)
+
+    run(dut, bench)
+
+
+def test_clear_forgets_bytes_and_positions() -> None:
+    dut = Outbox(16)
+
+    async def bench(ctx: Any) -> None:
+        driver = Driver(ctx, dut)
+        for byte in range(9):
+            await driver.write(byte)
+        await driver.send(7)
+        await driver.confirm(5)
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        driver.model = Model(16)
+        await driver.tell()
+        for byte in (40, 41):
+            await driver.write(byte)
+        await driver.confirm(5)
+        await driver.send(9)
+        await driver.confirm(2)
+        await driver.tell()
+
+    run(dut, bench)
+
+
+@pytest.mark.parametrize("depth", [0, 3, 1 << 16, True])
+def test_the_depth_is_a_power_of_two(depth: int) -> None:
+    refusals = {
+        0: "outbox must be 2 to 32768, not 0",
+        3: "outbox must be a power of two, not 3",
+        1 << 16: "outbox must be 2 to 32768, not 65536",
+        True: "outbox must be an integer, not True",
+    }
+    with pytest.raises(ValueError) as refusal:
+        depth_of("outbox", depth)
+    assert str(refusal.value) == refusals[depth]

@@ -1,0 +1,159 @@
+"""What the device says: each body byte by byte, and which goes first."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from support.component import run
+
+from spikeveil.hdl.device.outbox import Number
+from spikeveil.hdl.device.replies import Replies
+from spikeveil.pysim.device.messages import Identity, Kind, Result, State, Status, Trait, pack
+from spikeveil.pysim.model.lanes import LayerLanes
+
+IDENTITY = Identity(
+    fingerprint=bytes(range(32)),
+    structure=bytes(range(100, 132)),
+    flags=Trait.PRIVATE | Trait.LFSR,
+    lanes=16,
+    flippers=2,
+    inputs=784,
+    outputs=0x01020304,
+    output_bits=24,
+    window=512,
+    outbox=2048,
+    clock=25_000_000,
+    cadence=0x0A0B0C0D,
+    image=99_999,
+    layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
+)
+STATUS = Status(
+    result=Result.GAP,
+    flags=State.OPEN | State.LATE,
+    lease=0x0102030405,
+    session=0x11121314,
+    quota=0x21222324,
+    input_position=0x31323334,
+    input_room=0x0142,
+    output_position=0x51525354,
+    taken=0x61626364,
+    image_position=0x71727374,
+    damaged=0x8182,
+)
+SENT = 0x91929394
+OUTPUT = {"session": STATUS.session, "position": SENT, "input_position": STATUS.input_position, "input_room": 0x0142}
+
+
+@dataclass
+class Fakes:
+    """An outbox and an input position as the ports have them."""
+
+    output: bytearray
+    turned: int = 0
+    turned_input: int = 0
+
+    def show(self, ctx: Any, dut: Replies) -> None:
+        told = {Number.WRITTEN: STATUS.output_position, Number.POSITION: SENT, Number.TAKEN: STATUS.taken}
+        ctx.set(dut.byte, told[Number(ctx.get(dut.tell))] >> 8 * (self.turned % 4) & 0xFF)
+        ctx.set(dut.input_byte, STATUS.input_position >> 8 * (self.turned_input % 4) & 0xFF)
+        ctx.set(dut.some, bool(self.output))
+        ctx.set(dut.outbox.valid, bool(self.output))
+        ctx.set(dut.outbox.payload.data, self.output[0] if self.output else 0)
+        ctx.set(dut.outbox.payload.last, len(self.output) == 1)
+
+    def note(self, ctx: Any, dut: Replies) -> None:
+        self.turned += ctx.get(dut.turn)
+        self.turned_input += ctx.get(dut.turn_input)
+        if self.output and ctx.get(dut.outbox.ready):
+            self.output.pop(0)
+
+
+Given = tuple[int, int, Result, bool, bool]  # in which cycle, tag, result, identify, soft
+
+
+def replies(
+    given: list[Given], output: bytes = b"", *, ready: int = 1, cycles: int = 900, late: int = 0
+) -> list[bytes]:
+    """The bodies that leave, where answers are given and the outbox holds bytes from cycle `late` on."""
+    dut, fakes = Replies(IDENTITY), Fakes(bytearray())
+    bodies, body = [], bytearray()
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.free, 1)
+        for name in ("flags", "lease", "session", "quota", "input_room", "damaged"):
+            ctx.set(dut.state[name], int(getattr(STATUS, name)))
+        ctx.set(dut.state.image, STATUS.image_position)
+        waiting = list(given)
+        for cycle in range(cycles):
+            if cycle == late:
+                fakes.output += output
+            fakes.show(ctx, dut)
+            ctx.set(dut.o.ready, cycle % ready == 0)
+            ctx.set(dut.given, 0)
+            if waiting and waiting[0][0] <= cycle and not ctx.get(dut.under_way):
+                _, tag, result, identify, soft = waiting.pop(0)
+                for name, value in {"tag": tag, "result": result, "identify": identify, "soft": soft}.items():
+                    ctx.set(dut.answer[name], value)
+                ctx.set(dut.given, 1)
+                ctx.set(dut.free, 0)
+            else:
+                ctx.set(dut.free, 1)
+            if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
+                body.append(ctx.get(dut.o.payload.data))
+                if ctx.get(dut.o.payload.last):
+                    bodies.append(bytes(body))
+                    body.clear()
+            fakes.note(ctx, dut)
+            await ctx.tick()
+        assert not body
+        assert not waiting
+
+    run(dut, bench)
+    return bodies
+
+
+def status(tag: int, result: Result = Result.GAP) -> bytes:
+    return Status(**{**vars(STATUS), "result": result}).pack(tag)
+
+
+def output(data: bytes) -> bytes:
+    return pack(Kind.OUTPUT, 0, data, **OUTPUT)
+
+
+@pytest.mark.parametrize("ready", [1, 2, 5])
+def test_every_byte_of_every_body(ready: int) -> None:
+    given: list[Given] = [(0, 5, Result.GAP, False, False), (9, 9, Result.OK, True, False)]
+    assert replies(given, b"\x00\xff\x07", ready=ready, late=1, cycles=1500) == [
+        status(5),
+        output(b"\x00\xff\x07"),
+        IDENTITY.pack(9),
+    ]
+
+
+def test_an_output_takes_the_place_of_a_soft_answer() -> None:
+    assert replies([(0, 5, Result.OK, False, True)], b"abc", late=1) == [output(b"abc")]
+    assert replies([(0, 5, Result.OK, False, True)]) == [status(5, Result.OK)]
+
+
+def test_another_answer_goes_first() -> None:
+    assert replies([(0, 5, Result.FULL, False, False)], b"abc", late=1) == [status(5, Result.FULL), output(b"abc")]
+
+
+def test_the_last_answer_given_stays_and_a_soft_one_hardens_on_a_hard_one() -> None:
+    """Both come before `o` is first ready."""
+    given: list[Given] = [(1, 5, Result.GAP, False, False), (2, 6, Result.OK, False, True)]
+    assert replies(given, b"abc", ready=50, cycles=7000, late=3) == [status(6, Result.OK), output(b"abc")]
+    assert replies(given[::-1], b"abc", ready=50, cycles=7000, late=3) == [status(5), output(b"abc")]
+
+
+def test_answers_without_end_do_not_hold_output_back() -> None:
+    given: list[Given] = [(cycle, cycle % 256, Result.OK, False, False) for cycle in range(0, 800, 2)]
+    bodies = replies(given[:6], b"abc", late=1, cycles=1500)
+    assert [body[0] for body in bodies[:2]] == [Kind.STATE, Kind.OUTPUT]
+
+
+def test_no_body_is_longer_than_250_bytes() -> None:
+    data = bytes(number % 251 for number in range(500))
+    found = replies([], data, cycles=2600)
+    assert [len(body) for body in found] == [250, 250, 48]
+    assert b"".join(body[16:] for body in found) == data

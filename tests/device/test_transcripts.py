@@ -1,0 +1,134 @@
+"""Gateware and twin on each other's transcripts: what a driver said to one is said to the other, and answered alike."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from device.test_hostile_host import plans
+from support.exchanges import PATIENT, Chunk, Heard, TwinLine, compare, hear
+from support.hostile import HostileHost
+from support.mischief import FaultyPort, TwinPort
+from support.paths import DATA
+
+from spikeveil.hdl.device.top import identity
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.line import Port, SerialPort
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.host.virtual.build import BoardSpec
+from spikeveil.host.virtual.process import VirtualBoard, play
+from spikeveil.pysim.device import top as twin
+from spikeveil.pysim.device.messages import Result
+
+STORED = DATA / "transcript.txt"
+PLAN = plans()["trivium"]
+BOARD = BoardSpec(PLAN, pins="bytes")
+STEPS, RECORDS = 8, 30
+
+pytestmark = pytest.mark.xdist_group("hostile")  # one simulator
+
+
+def twin_device() -> twin.Device:
+    """The twin of the board."""
+    return twin.Device(PLAN.spec, identity(PLAN, clock_hz=BOARD.clock))
+
+
+@dataclass
+class Recording:
+    """What a driver wrote, piece by piece, and all that came back."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    answer: bytes = b""
+
+    def hear(self, direction: str, data: bytes) -> None:
+        """A piece."""
+        if direction == "up":
+            self.chunks.append(data)
+        else:
+            self.answer += data
+
+
+def record(port: Port, folder: Path) -> Recording:
+    """A run of the driver over `port`."""
+    recording = Recording()
+    spikes = np.random.default_rng(3).random((RECORDS, STEPS, PLAN.spec.inputs)) < 0.3
+    with (
+        Ledger(folder / "ledger", state_directory=folder / "state") as ledger,
+        Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.hear), timing=PATIENT) as device,
+    ):
+        ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
+        device.load(PLAN.spec)
+        device.run(spikes, ledger=ledger, budget="data", lease_records=12)
+    return recording
+
+
+@pytest.mark.verilator
+def test_what_a_driver_said_to_the_twin_is_answered_alike_by_the_gateware(tmp_path: Path) -> None:
+    recording = record(TwinPort(twin_device()), tmp_path)
+    answers, _ = play(BOARD, recording.chunks)
+    assert compare(recording.chunks, answers, twin_device()) == RECORDS * STEPS
+    assert hear(b"".join(answers)).released == hear(recording.answer).released
+
+
+@pytest.mark.verilator
+def test_what_a_driver_said_to_the_gateware_is_answered_alike_by_the_twin(tmp_path: Path) -> None:
+    with VirtualBoard(BOARD) as board:
+        recording = record(SerialPort(board.port), tmp_path)
+    line = TwinLine(twin_device())
+    expected, found = hear(b"".join(line.send(chunk) for chunk in recording.chunks)), hear(recording.answer)
+    assert found.released == expected.released
+    assert len(found.released) == RECORDS * STEPS
+    assert refusals(found) == refusals(expected) == []
+    assert found.identities[0] == expected.identities[0]
+
+
+def refusals(heard: Heard) -> list[tuple[int, Result]]:
+    """The results that are not OK."""
+    return [(tag, result) for tag, result in heard.results if result is not Result.OK]
+
+
+def stored() -> tuple[list[Chunk], list[bytes]]:
+    """The transcript that is kept: chunks and answers of a board of this plan."""
+    chunks: list[Chunk] = []
+    answers: list[bytes] = []
+    for line in STORED.read_text().splitlines():
+        mark, _, content = line.partition(" ")
+        if mark == ">":
+            chunks.append(bytes.fromhex(content))
+        elif mark == "<":
+            answers.append(bytes.fromhex(content))
+        elif mark == "!":
+            chunks.append(None)
+            answers.append(b"")
+    return chunks, answers
+
+
+def test_the_twin_answers_as_a_kept_transcript() -> None:
+    """Made with the gateware once: whoever changes the protocol on both sides alike hears of it here."""
+    chunks, answers = stored()
+    assert compare(chunks, answers, twin_device()) > 100
+
+
+@pytest.mark.verilator
+def test_the_gateware_answers_as_a_kept_transcript() -> None:
+    chunks, answers = stored()
+    found, _ = play(BOARD, chunks)
+    assert [hear(answer).results for answer in found] == [hear(answer).results for answer in answers]
+    assert [hear(answer).released for answer in found] == [hear(answer).released for answer in answers]
+
+
+def make() -> None:
+    """Write the kept transcript anew: `python tests/device/test_transcripts.py`, where the protocol has changed."""
+    host = HostileHost(identity(PLAN, clock_hz=BOARD.clock), seed=2026)
+    chunks = [chunk for sequence in host.sequences(40) for chunk in sequence]
+    answers, _ = play(BOARD, chunks)
+    lines = ["# A hostile host and the gateware: > sent, < answered before nothing moved, ! power cycle; hexadecimal"]
+    for chunk, answer in zip(chunks, answers, strict=True):
+        lines += ["!"] if chunk is None else [f"> {chunk.hex()}", f"< {answer.hex()}"]
+    STORED.write_text("\n".join([*lines, ""]))
+
+
+if __name__ == "__main__":
+    make()

@@ -1,0 +1,259 @@
+"""The virtual board: any serial client can talk to it, and what it releases is the model's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import serial
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from support.exchanges import PATIENT, hear, started
+
+from spikeveil.hdl.device.top import identity
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.cli import main
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.frames import Receiver, encode
+from spikeveil.host.device.keys import Secrets, seed_numbers
+from spikeveil.host.networks.digits_example import held_out, load_network
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.host.virtual.build import BoardSpec
+from spikeveil.host.virtual.process import POWER_CYCLE, VirtualBoard, play
+from spikeveil.pysim import LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.device.messages import Identity, Kind, Result, Status, pack, unpack
+
+pytestmark = [pytest.mark.verilator, pytest.mark.xdist_group("board")]  # its simulators are built once
+
+
+KEY = bytes.fromhex("5b0c61d2a9e7340f8812")
+LONG = 300  # seconds, for what must come
+
+
+def small() -> NetworkSpec:
+    """A network that is built quickly; it flips nothing."""
+    return NetworkSpec([LayerSpec(np.random.default_rng(7).integers(-8, 8, (5, 9)), 6, weight_bits=4)])
+
+
+def uart_board() -> BoardSpec:
+    """The same with a UART whose bits are not a whole number of clock cycles long."""
+    return BoardSpec(Plan(small(), 5, unsafe=True), clock=1_000_000, baud=115_200)
+
+
+def status(tag: int) -> bytes:
+    """A STATUS on its way."""
+    return encode(pack(Kind.STATUS, tag))
+
+
+def opening(lease: int) -> bytes:
+    """An OPEN on its way."""
+    fields = {"lease": lease, "session": 5, "quota": 3, "record_steps": 2, "format": 0}
+    return encode(pack(Kind.OPEN, 9, bytes(10), **fields))
+
+
+@pytest.mark.parametrize("baud", [115_200, 117_000, 113_500], ids=["exact", "fast host", "slow host"])
+def test_a_uart_of_any_divisor(baud: int) -> None:
+    """The host's own clock may be off by more than one in a hundred."""
+    board = uart_board()
+    answers, figures = play(board, [encode(pack(Kind.IDENTIFY, 3)), status(4)], baud=baud)
+    (found,) = hear(answers[0]).identities
+    assert Identity.of(found) == identity(board.plan, clock_hz=board.clock)
+    assert [tag for tag, _ in hear(answers[1]).statuses] == [4]
+    assert figures.broken == 0
+    assert figures.bytes_out == sum(map(len, answers))
+
+
+def test_a_wrong_baud_rate_is_noise() -> None:
+    answers, _ = play(uart_board(), [b"\0" + status(4)], baud=38_400)
+    assert answers == [b""]
+
+
+def test_a_power_cycle_forgets_the_lease() -> None:
+    chunks = [opening(7), status(1), POWER_CYCLE, status(2), opening(7)]
+    answers, _ = play(uart_board(), chunks)
+    one, two, _, four, five = (hear(answer).statuses for answer in answers)
+    assert (one[0][1].result, two[0][1].lease) == (Result.OK, 7)
+    assert (four[0][1].lease, five[0][1].result) == (0, Result.OK)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+    """A running board."""
+    with VirtualBoard(uart_board(), link=tmp_path / "port") as running:
+        yield running
+
+
+def asleep(board: VirtualBoard) -> int:
+    """Wait until the clock stands still; the cycle in which it does."""
+    while True:
+        before = board.figures().cycles
+        time.sleep(0.1)
+        if board.figures().cycles == before:
+            return before
+
+
+def test_any_serial_client_and_its_baud_rate(board: VirtualBoard, tmp_path: Path) -> None:
+    with serial.Serial(str(tmp_path / "port"), 115_200, timeout=LONG) as port:
+        port.write(status(8))
+        answer = port.read_until(b"\0")
+        assert [tag for tag, _ in hear(answer).statuses] == [8]
+        port.baudrate, port.timeout = 38_400, 0.5
+        port.write(status(9))
+        assert not port.read_until(b"\0")
+
+
+def test_it_sleeps_while_nothing_can_move(board: VirtualBoard) -> None:
+    cycles = asleep(board)
+    assert cycles <= board.board.quiet + 1024
+    with serial.Serial(board.port, 115_200, timeout=LONG) as port:
+        port.write(status(8))
+        port.read_until(b"\0")
+    assert asleep(board) > cycles
+
+
+def test_power_and_cable(board: VirtualBoard, tmp_path: Path) -> None:
+    with serial.Serial(board.port, 115_200, timeout=LONG) as port:
+        port.write(opening(12))
+        port.read_until(b"\0")
+    old = serial.Serial(board.port, 115_200, timeout=LONG)
+    board.replug()
+    with pytest.raises(serial.SerialException):
+        old.read(1)
+    old.close()
+    leases = []
+    for event in (lambda: None, board.power_cycle):
+        event()
+        with serial.Serial(str(tmp_path / "port"), 115_200, timeout=LONG) as port:
+            port.write(status(1))
+            leases += [found.lease for _, found in hear(port.read_until(b"\0")).statuses]
+    assert leases == [12, 0]
+
+
+def test_the_link_goes_with_the_board(tmp_path: Path) -> None:
+    with VirtualBoard(uart_board(), link=tmp_path / "port") as running:
+        assert str((tmp_path / "port").readlink()) == running.port
+    assert not os.path.lexists(tmp_path / "port")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match=r"^link must be a new name or a symbolic link, and .*file is a file$"):
+        VirtualBoard(uart_board(), link=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"baud": 250_001}, "baud must be 1 to 250000, not 250001"),
+        ({"clock": 0}, "clock must be 1 to 4294967295, not 0"),
+        ({"pins": "spi"}, "pins must be one of 'uart', 'bytes', not 'spi'"),
+    ],
+)
+def test_what_no_board_can_be(fields: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        BoardSpec(Plan(small(), unsafe=True), **{"clock": 1_000_000, "baud": 1, **fields})  # type: ignore[arg-type]
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--divisor", "3"], "divisor must be 4 to 12000000, not 3"),
+        (["--baud", "9600", "--divisor", "8"], "give either --baud or --divisor"),
+        (["--baud", "4000000"], "baud must be 1 to 3000000, not 4000000"),
+        (["--lanes", "0"], "lanes must be 1 to 64, not 0"),
+    ],
+)
+def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(main, ["board", "digits", *options])
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Error: {sentence}")
+
+
+def test_the_command_obeys_signals(tmp_path: Path) -> None:
+    """Port and figures in JSON; a power cycle, another terminal, and an end that leaves nothing behind."""
+    small().save(tmp_path / "small.snn")
+    arguments = ["board", "small.snn", "--unsafe", "--lanes", "5", "--clock", "1000000", "--baud", "115200"]
+    program = "from spikeveil.host.cli import main; main()"
+    command = [sys.executable, "-c", program, *arguments, "--link", "port", "--json"]
+    with started(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        assert (first["port"], first["lanes"], first["baud"]) == ("port", 5, 115_200)
+
+        def leases(sent: bytes, timeout: float = LONG) -> list[int]:
+            with serial.Serial(str(tmp_path / "port"), 115_200, timeout=timeout) as port:
+                port.write(sent)
+                return [Status.of(unpack(body)).lease for body in Receiver().feed(port.read_until(b"\0"))]
+
+        assert leases(opening(3)) == [3]
+        process.send_signal(signal.SIGUSR2)
+        assert set(json.loads(process.stdout.readline())) == {"terminal"}
+        assert leases(status(1)) == [3]
+        process.send_signal(signal.SIGUSR1)
+        assert any(leases(status(2), timeout=1) == [0] for _ in range(LONG))  # it takes a while, and may cut an answer
+        process.send_signal(signal.SIGTERM)
+        last = json.loads(process.stdout.read())
+        assert process.wait(LONG) == 0
+    assert last["bytes_out"] >= 3 * 43
+    assert last["cycles_a_second"] > 1000
+    assert not os.path.lexists(tmp_path / "port")
+
+
+class Kept(Secrets):
+    """Secrets that the test may know; `seeds` of each lease under an LFSR."""
+
+    def __init__(self, key: bytes | None, lfsr: bool, flippers: int, origin: str) -> None:
+        super().__init__(key, lfsr, flippers, origin)
+        self.seeds: list[list[int]] = []
+
+    def next(self) -> bytes:
+        """As the driver asks for it."""
+        secret = super().next()
+        self.seeds.append(seed_numbers(secret))
+        return secret
+
+
+def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Path, pins: str = "bytes") -> int:
+    """Images through driver, serial port and gateware; how many released bits differ from the model's."""
+    spec, lfsr = plan.spec, plan.source == "lfsr"
+    board, different = BoardSpec(plan, pins=pins), 0  # type: ignore[arg-type]
+    key = None if lfsr else KEY
+    with (
+        VirtualBoard(board) as running,
+        Ledger(folder / "ledger", state_directory=folder / "state") as ledger,
+        Device.open(running.port, baud=board.baud, timing=PATIENT) as device,
+    ):
+        ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
+        device.load(spec)
+        secrets = Kept(key, lfsr, len(spec.flipped), "a test")
+        released = device.run(images, ledger=ledger, budget="digits", secrets=secrets, demonstration=lfsr)
+        assert running.figures().broken == 0
+    for order, lease in enumerate(sorted(set(released.leases.tolist()))):
+        (places,) = np.nonzero(released.leases == lease)
+        places = places[np.argsort(released.places[places])]
+        source = LfsrSource(secrets.seeds[order]) if lfsr else TriviumSource(KEY)
+        golden = Network(spec, source).run(images[places], lease=lease).released
+        different += int((golden != released.spikes[places]).sum())
+    return different
+
+
+def test_digits_over_a_serial_port(tmp_path: Path, soak: bool) -> None:
+    """The host's own driver, a ledger, the gateware with 16 lanes: bit for bit the model's."""
+    images, _ = held_out()
+    assert digits_through_the_driver(Plan(load_network()), images[: None if soak else 8], tmp_path) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [1, 4, 16])
+@pytest.mark.parametrize("source", ["trivium", "lfsr"])
+def test_all_digits(tmp_path: Path, soak: bool, source: str, lanes: int) -> None:
+    if not soak:
+        pytest.skip("all images, both sources, 1, 4 and 16 lanes belong to the full count")
+    images, _ = held_out()
+    plan = Plan(load_network(), lanes, source=source)  # type: ignore[arg-type]
+    assert digits_through_the_driver(plan, images, tmp_path) == 0

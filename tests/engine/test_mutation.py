@@ -1,0 +1,214 @@
+# ruff: noqa: E501 - a bug is a line, however long
+"""Planted bugs: one line of the gateware changed at a time, and the comparison with the golden model must notice."""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from support.backends import Stalls, golden, observe
+
+from spikeveil.hdl.engine import plan as plan_module
+from spikeveil.host.cosim.job import Lease
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
+
+FRESH = ("spikeveil.hdl", "spikeveil.host.cosim")  # imported anew for each bug
+PATIENCE = 3000  # cycles after which a mutant that hangs is caught
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`old`, which stands exactly once in hdl/engine/`module`.py, becomes `new`."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+FEW = [
+    Bug("fires above the threshold only", "neuron", "fires = ~over[-1]", "fires = ~over[-1] & over.any()"),
+    Bug("potentials wrap", "neuron", "return Mux(fits, kept, Cat(", "return Mux(1, kept, Cat("),
+    Bug("leak rounds towards zero", "neuron", "return (v - (v >> decay.shift_by))", "return (v - (v + v[-1] >> decay.shift_by))"),
+    Bug("bias forgotten", "neuron", "based.eq(leaked + bias)", "based.eq(leaked)"),
+    Bug("a row begins with the one before", "accumulator", "Mux(first[-1], weight, total + weight)", "total + weight"),
+    Bug("a row without events keeps the one before", "accumulator", "total.eq(0)", "total.eq(total)"),
+    Bug("cap lets one more pass", "network", "cap=spec.input_cap)", "cap=spec.input_cap and spec.input_cap + 1)"),
+    Bug("limit lets one more pass", "limiter", "before[lane] < room", "before[lane] <= room"),
+    Bug("limit counts from the highest lane", "limiter", "counted.bits & passes", "counted.bits & passes[::-1]"),
+    Bug("flips at the threshold too", "flipper", "word < self.flip.threshold for", "word <= self.flip.threshold for"),
+    Bug("masks of the old record kept", "layer", "flipper.flush.eq(self.flush | self.next_record)", "flipper.flush.eq(self.flush)"),
+    Bug("IV without its record", "source", "Cat(record, self.lease,", "Cat(self.record, self.lease,"),
+    Bug("IV without its layer", "source", "Const(self.layer, unsigned", "Const(0, unsigned"),
+    Bug("potentials outlive the record", "sequencer", "fresh.eq(record_end)", "fresh.eq(0)"),
+]  # fmt: skip
+
+MORE = [
+    Bug("resets to zero only", "neuron", 'if spec.reset == "subtract"', "if False"),
+    Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_held)", "saturate(Mux(0, after_spike, u_held)"),
+    Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
+    Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
+    Bug("threshold of the wrong row", "neuron", "self._thresholds(m, SUMS_LATENCY - 1)", "self._thresholds(m, SUMS_LATENCY - 2)"),
+    Bug("rows visited too soon", "neuron", "DISTANCE = LATENCY + 1", "DISTANCE = LATENCY - 2"),
+    Bug("empty steps add a weight", "accumulator", "with m.Elif(~empty[-1]):", "with m.Else():"),
+    Bug("a folded row is not shifted", "fold", "held >> len(self.part)", "held"),
+    Bug("a step's last folded row as long as the others", "fold", "Mux(self.work.step_end, self.last_fold - 1, self.fold - 1)", "self.fold - 1"),
+    Bug("a folded row ends with its events", "sequencer", "Mux(length < self.least, self.least - length, 0)", "0"),
+    Bug("weights of the wrong row", "sequencer", "Mux(beside_register.step_end, 0, base + self.inputs)", "0"),
+    Bug("last event dropped", "sequencer", "Mux(count < self.least, self.least - 1, count - 1)", "Mux(count < self.least + 1, self.least - 1, count - 2)"),
+    Bug("empty steps skipped by the cap", "encoder", "ending.eq(row.step_end & ~spike)", "ending.eq(row.step_end & (row.bits == 0))"),
+    Bug("rows of a step share one base", "encoder", "Mux(self.i.p.step_end, 0, next_base + self.lanes)", "0"),
+    Bug("cap not restored", "encoder", "m.d.sync += room.eq(self.cap)", "m.d.sync += room.eq(room)"),
+    Bug("step limit of a record", "limiter", '("left_in_step", self.per_step, row.step_end)', '("left_in_step", self.per_step, row.record_end)'),
+    Bug("record limit never restored", "limiter", '("left_in_record", self.per_record, row.record_end)', '("left_in_record", self.per_record, 0)'),
+    Bug("looser of two limits", "limiter", "Mux(left < smallest, left, smallest)", "Mux(left < smallest, smallest, left)"),
+    Bug("no flip", "layer", "flow.bits ^ flipper.masks.payload", "flow.bits"),
+    Bug("next record starts on old masks", "layer", "ready & ~over", "ready"),
+    Bug("rows start without a mask", "layer", "return ready & ~over,", "return ~over,"),
+    Bug("rows start without room", "layer", "return starts.count(m, free, queue.r_rdy & queue.r_en)", "return 1 | starts.count(m, free, queue.r_rdy & queue.r_en)"),
+    Bug("record counts by two", "source", "record.eq(record + 1)", "record.eq(record + 2)"),
+    Bug("lease and record swapped", "source", "Cat(record, self.lease,", "Cat(self.lease, record,"),
+    Bug("old record's words run on", "source", "trivium.o.valid & ~start & ~self.next_record", "trivium.o.valid"),
+    Bug("every flipper on the first seed", "network", "self.plan.spec.flipped.index(index)", "0"),
+    Bug("last row of masks full", "flipper", "Mux(last, held >> in_last_row, held >> self.lanes)", "held >> self.lanes"),
+    Bug("two events short of room", "sequencer", "used != depth)", "used != depth + 1)"),
+    Bug("a step let in twice", "pacer", "full.bit_select(emptying, 1).eq(0)", "full.bit_select(emptying, 1).eq(full.all())"),
+    Bug("rows of two steps let out at once", "pacer", "left.eq(self.o_rows)", "left.eq(2 * self.o_rows)"),
+]  # fmt: skip
+
+TELLTALES = [
+    Bug("rows seen before their tick", "pacer", "Mux(self.o.valid, queue.r_data, 0)", "queue.r_data"),
+    Bug("rows offered before their tick", "pacer", "self.o.valid.eq(some & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
+    Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.inside_o.valid) & ~leaving)"),
+    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.inside_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
+]  # fmt: skip
+
+
+class Planted(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
+    """Finds the one module that has the bug, and hands its changed text to the import system."""
+
+    def __init__(self, bug: Bug) -> None:
+        self.bug, self.file = bug, Path(plan_module.__file__).with_name(f"{bug.module}.py")
+        super().__init__(f"spikeveil.hdl.engine.{bug.module}", str(self.file))
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(name, self, origin=str(self.file)) if name == self.name else None
+
+    def get_code(self, fullname: str) -> Any:
+        text = self.file.read_text()
+        if text.count(self.bug.old) != 1:
+            raise LookupError(f"{self.bug.old!r} stands {text.count(self.bug.old)} times in {self.file.name}, not once")
+        return compile(text.replace(self.bug.old, self.bug.new), str(self.file), "exec")
+
+
+@contextmanager
+def planted(bug: Bug | None) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports in which the gateware has the bug; afterwards every module is what it was."""
+    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(FRESH)}
+    finder = [Planted(bug)] if bug else []
+    sys.meta_path[:0] = finder
+    try:
+        yield importlib.import_module
+    finally:
+        for item in finder:
+            sys.meta_path.remove(item)
+        for name in [name for name in sys.modules if name.startswith(FRESH)]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+        for name, module in kept.items():
+            parent, _, child = name.rpartition(".")
+            setattr(sys.modules[parent], child, module)
+
+
+RNG = np.random.default_rng(11)
+FIRST = LayerSpec(
+    [[7, 3, -8, 5, 1], [-8, -8, -8, -8, -8], [7, 7, 7, 7, 7], [2, 1, 3, -1, 4], [0, 1, 0, 1, 1]],
+    threshold=[9, 5, 7, 4, 6], leak=Leak.shift(1), reset="subtract", bias=[1, -3, 2, 0, 5], state_bits=5, weight_bits=4,
+    flip=FlipSpec(3, 4), input_cap=3, step_spike_limit=3, spike_limit=7,
+)  # fmt: skip
+SECOND = LayerSpec(RNG.integers(-4, 8, (17, 5)), threshold=4, leak=Leak.scale(5, 3), state_bits=6, flip=FlipSpec(1, 1))
+THIRD = LayerSpec(RNG.integers(-8, 8, (3, 17)), leak=Leak.shift(2), state_bits=7, readout=True)
+WIDE = LayerSpec(RNG.integers(-3, 8, (6, 35)), threshold=8, flip=FlipSpec(5, 6))
+FAST, PRIVATE, FOLDED = {"schedule": "fast"}, {"schedule": "private"}, {"schedule": "fast", "fold": 4}
+JOBS = [  # layers, lanes, source, schedule, (records, steps), rate, stalls
+    ([FIRST], 2, "trivium", FAST, (3, 5), 0.5, Stalls()),
+    ([FIRST, SECOND], 4, "lfsr", FAST, (2, 4), 0.7, Stalls(o=0x7FFF_FFFF_FFFF_FFFF)),
+    ([SECOND, THIRD], 5, "trivium", FAST, (2, 3), 0.4, Stalls()),
+    ([WIDE], 1, "trivium", PRIVATE, (2, 2), 0.3, Stalls()),
+    ([WIDE, LayerSpec(np.ones((2, 6), int), threshold=2, bias=[2, 0], flip=FlipSpec(1, 1))], 6, "trivium", FAST, (3, 1), 0.1, Stalls()),
+    ([WIDE], 4, "trivium", FOLDED, (2, 4), 0.03, Stalls()),
+]  # fmt: skip
+
+
+def agrees(load: Callable[[str], ModuleType]) -> bool:
+    """Whether the gateware, as imported now, releases what the model does in every job."""
+    plans, engine = load("spikeveil.hdl.engine.plan"), load("spikeveil.host.cosim.amaranth_engine")
+    engine.PATIENCE = PATIENCE
+    for number, (layers, lanes, source, schedule, shape, rate, stalls) in enumerate(JOBS):
+        plan = plans.Plan(NetworkSpec(layers), lanes=lanes, source=source, **schedule)
+        seeds = tuple((1 << 127) // (3 + index) for index in range(len(plan.spec.flipped)))
+        lease = Lease(number=5, record=6, key=0xFEDC_BA98_7654_3210_0123, seeds=seeds)
+        spikes = np.random.default_rng(number).random((*shape, plan.spec.inputs)) < rate
+        try:
+            rows = engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).rows
+        except (RuntimeError, TimeoutError, AssertionError):
+            return False
+        if not np.array_equal(rows, golden(plan, spikes, lease)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("planned", FEW + MORE + TELLTALES, ids=lambda bug: bug.name)
+def test_every_bug_has_its_place(planned: Bug) -> None:
+    """Also those that only the full counts plant."""
+    assert Planted(planned).file.read_text().count(planned.old) == 1
+
+
+def test_the_gateware_as_it_is_agrees() -> None:
+    with planted(None) as load:
+        assert agrees(load)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The longer list only where the full counts are asked for."""
+    if "bug" in metafunc.fixturenames:
+        bugs = FEW + (MORE if metafunc.config.getoption("--soak") else [])
+        metafunc.parametrize("bug", bugs, ids=lambda bug: bug.name)
+    if "telltale" in metafunc.fixturenames:
+        metafunc.parametrize("telltale", TELLTALES, ids=lambda bug: bug.name)
+
+
+def test_a_planted_bug_is_noticed(bug: Bug) -> None:
+    with planted(bug) as load:
+        assert not agrees(load)
+
+
+def keeps_time(load: Callable[[str], ModuleType]) -> bool:
+    """Whether the pins of a private core move alike for no and for all input spikes."""
+    plan = load("spikeveil.hdl.engine.plan").Plan(NetworkSpec([WIDE]), lanes=2)
+    network = load("spikeveil.hdl.engine.network").Network
+    spikes = np.ones((1, 2, plan.spec.inputs), np.bool_)
+    traces = [
+        observe(plan, x, Lease(key=4), cycles=5 * plan.cadence, stalls=Stalls(o=0xF0), network=network).timing
+        for x in (spikes, ~spikes)
+    ]
+    return np.array_equal(*traces)
+
+
+def test_the_pacer_as_it_is_keeps_time() -> None:
+    with planted(None) as load:
+        assert keeps_time(load)
+
+
+def test_a_telltale_edge_is_noticed(telltale: Bug) -> None:
+    with planted(telltale) as load:
+        assert not keeps_time(load)

@@ -1,0 +1,356 @@
+"""From float graphs to integers: what is exact, what it costs, what is said where it is not the same."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.paths import DATA
+
+from spikeveil.host.exchange import compare, importing, records, reference
+from spikeveil.host.exchange import lowering as lower
+from spikeveil.host.exchange.choices import Choices
+from spikeveil.host.exchange.nodes import NirFile, Node
+from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
+from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec
+from spikeveil.pysim.model import storage
+
+NIR = DATA / "nir"
+GE = Choices(1.0, "euler", "zero", "immediate", "ge", initial="reset")
+
+
+def graph(shape: tuple[int, ...], *middle: Node, choices: Choices = GE) -> reference.FloatGraph:
+    """A chain of nodes on inputs of `shape`; the output's shape is found by trying."""
+    out = np.zeros((1, *shape))
+    for node in middle:
+        if node.kind not in ("IF", "LIF", "I", "LI"):
+            out = reference.operations.apply(node, out)
+    ends = [Node("in", "Input", {"shape": np.array(shape)}), Node("out", "Output", {"shape": np.array(out.shape[1:])})]
+    nodes = [ends[0], *middle, ends[1]]
+    edges = tuple((a.name, b.name) for a, b in pairwise(nodes))
+    return reference.build(NirFile({node.name: node for node in nodes}, edges, "0" * 64, "1"), choices)
+
+
+def dense(weights: Any, bias: Any = None) -> Node:
+    fields = {"weight": np.asarray(weights, np.float32)}
+    return Node("w", "Linear", fields) if bias is None else Node("w", "Affine", fields | {"bias": np.asarray(bias)})
+
+
+def spiking(**fields: Any) -> Node:
+    plain = {"r": 1.0, "v_threshold": 1.0, "v_reset": 0.0}
+    if "tau" in fields:
+        plain["v_leak"] = 0.0
+    values = {name: np.asarray(value, np.float64) for name, value in (plain | fields).items()}
+    return Node("n", "LIF" if "tau" in fields else "IF", values)
+
+
+def coins(*shape: int, seed: int = 1) -> NDArray[np.bool_]:
+    return np.random.default_rng(seed).random(shape) < 0.4
+
+
+def grid(shape: tuple[int, ...], seed: int, unit: float = 0.125) -> NDArray[np.float32]:
+    """Multiples of a power of two that 8 bits hold: what becomes integers without rounding."""
+    return (np.random.default_rng(seed).integers(-60, 100, shape) * unit).astype(np.float32)
+
+
+TAPS = np.random.default_rng(2).integers(-14, 17, (3, 2, 3, 3)) * np.float32(0.125)  # four of them still fit 8 bits
+CONVOLUTION = {"weight": TAPS, "bias": grid((3,), 3), "stride": 1, "padding": 1, "dilation": 1}
+POOL = {"kernel_size": 2, "stride": 2, "padding": 0}
+
+
+@pytest.mark.parametrize(
+    ("choices", "neurons"),
+    [
+        (GE, spiking(v_threshold=20.0)),
+        (Choices.of(GE.record() | {"compare": "gt"}), spiking(v_threshold=20.0)),
+        (Choices.of(GE.record() | {"reset_timing": "delayed"}), spiking(v_threshold=np.linspace(8, 20, 12))),
+        (Choices.of(GE.record() | {"reset": "subtract"}), spiking(v_threshold=20.0)),
+        (Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"}), spiking(v_threshold=20.0)),
+        (GE, spiking(v_threshold=16.0, v_reset=-4.0)),
+        (GE, spiking(v_threshold=20.0, r=0.5)),
+        (GE, spiking(v_threshold=20.0, tau=np.inf, r=np.inf)),
+    ],
+)
+def test_a_network_on_a_grid_becomes_integers_that_spike_exactly_alike(choices: Choices, neurons: Node) -> None:
+    made = graph((9,), dense(grid((12, 9), 1), grid((12,), 4)), neurons, choices=choices)
+    x = coins(8, 30, 9)
+    imported = importing.import_graph(made, importing.Formats(), x)
+    expected = made.run(x)[0].spikes
+    assert 0.02 < expected.mean() < 0.98
+    np.testing.assert_array_equal(Network(imported.spec).run(x).raw[0], expected)
+    assert imported.agreement == (1.0,) and imported.lowered.deviations == ()
+
+
+def test_convolution_pooling_flattening_and_scale_become_one_dense_layer_exactly() -> None:
+    nodes = (
+        Node("c", "Conv2d", CONVOLUTION | {"groups": 1}),
+        Node("p", "AvgPool2d", POOL),
+        Node("f", "Flatten", {"start_dim": 0, "end_dim": -1}),
+        Node("s", "Scale", {"scale": np.float32(2.0)}),
+        spiking(v_threshold=8.0),
+    )
+    made = graph((2, 6, 6), *nodes)
+    x = coins(6, 20, 2, 6, 6)
+    imported = importing.import_graph(made, importing.Formats(), x)
+    expected = made.run(x)[0].spikes
+    assert 0.02 < expected.mean() < 0.98
+    np.testing.assert_array_equal(Network(imported.spec).run(x.reshape(6, 20, -1)).raw[0], expected)
+
+
+def test_the_cost_of_a_convolution_is_counted_by_hand() -> None:
+    node = Node("c", "Conv2d", {**CONVOLUTION, "weight": np.ones((3, 2, 3, 3)), "groups": 1, "padding": 0})
+    (cost,) = lower.lower(graph((2, 5, 4), node, spiking())).costs
+    # 3 x 2 places of 3 channels, each from 3 x 3 taps of 2 channels; dense: 18 neurons of 40 inputs
+    assert cost == lower.Cost(written=54, dense=18 * 40, nonzero=18 * 18, multiplies=18 * 18)
+    assert cost.factor == 40 / 18 and cost.memory_bits(4) == 2880
+
+
+def test_a_leak_and_a_pull_towards_v_leak_go_into_decay_and_bias() -> None:
+    node = spiking(tau=4.0, r=4.0, v_leak=2.0, v_reset=1.0, v_threshold=9.0)
+    (layer,) = lower.lower(graph((2,), dense([[8, -8]], [1.0]), node)).network.layers
+    # potentials count from v_reset = 1: w' = .75 w + x + .25 (2 - 1), threshold 9 - 1
+    assert (layer.decay, layer.threshold, layer.bias.tolist()) == (0.75, 8.0, [1.25])
+    np.testing.assert_array_equal(layer.weights, [[8, -8]])
+
+
+def said(*sentences: str) -> tuple[str, ...]:
+    return sentences
+
+
+GT = {"compare": "gt"}
+LATE = (
+    "n: a reset that comes a step late becomes the core's with potentials raised by 0.333 of a threshold; the core "
+    "starts without them, and what is missing fades by 0.75 a step"
+)
+STRICT = (
+    "n: the core compares with >=, so its threshold is the next integer up, and a spike subtracts that instead: at "
+    "most one unit of the potential too much a spike"
+)
+TWICE = (
+    "n: a neuron still over its threshold after the reset is compared with twice the threshold in snnTorch's next "
+    "step; the core compares with the threshold"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, said()),
+        (GT, said()),
+        ({"reset_timing": "delayed"}, said()),
+        ({"reset": "subtract"}, said()),
+        ({"reset": "subtract", **GT}, said(STRICT)),
+        ({"reset": "subtract", "reset_timing": "delayed"}, said(LATE)),
+        ({"reset": "subtract", "reset_timing": "delayed", **GT}, said(LATE, STRICT)),
+        ({"reset": "subtract", "reset_timing": "snntorch"}, said(TWICE)),
+    ],
+)
+def test_what_the_core_does_otherwise_is_said(changes: dict[str, str], expected: tuple[str, ...]) -> None:
+    made = graph((2,), dense([[8, 8]]), spiking(tau=4.0, r=4.0), choices=Choices.of(GE.record() | changes))
+    assert lower.lower(made).deviations == expected
+
+
+def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
+    late = Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"})
+    weights = np.hstack([grid((5, 6), 1), np.zeros((5, 1), np.float32)])  # the last input does nothing
+    made = graph((7,), dense(weights), spiking(tau=2.0, r=2.0, v_threshold=8.0), choices=late)
+    (layer,) = lower.lower(made).network.layers
+    assert (layer.decay, layer.threshold, set(layer.bias.tolist())) == (0.5, 16.0, {4.0})
+    x = coins(20, 12, 7)  # of 12 steps, so that halves of halves still fit float32
+    x[:, :, 6] = np.arange(12) == 0
+    expected = made.run(x)[0].spikes
+    assert 0.1 < expected.mean() < 0.9
+    assert (layer.run(x) != expected).any()
+    start = layer.weights.copy()
+    start[:, 6] = 4.0  # half of the 8 that potentials are raised by, in the first step
+    raised = FloatLayer(start, layer.bias, layer.decay, layer.reset, layer.threshold)
+    np.testing.assert_array_equal(raised.run(x), expected)
+
+
+def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
+    made = graph((3,), dense(grid((2, 3), 5)))
+    imported = importing.import_graph(made, importing.Formats(), coins(4, 10, 3))
+    assert imported.spec.layers[-1].readout and len(imported.lowered.deviations) == 1
+    potentials = Network(imported.spec).run(coins(4, 10, 3)).readout
+    unit = 2.0 ** -int(imported.exponents[0])
+    np.testing.assert_array_equal(
+        potentials * unit, np.cumsum(made.run(coins(4, 10, 3))[0].potentials, axis=1, dtype=np.float64)
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "choices", "sentence"),
+    [
+        (
+            spiking(tau=[2.0, 4.0]),
+            GE,
+            "node 'n' (LIF) must have one decay for all neurons, as a layer of the core has, not 2 from 0.5 to 0.75",
+        ),
+        (
+            spiking(v_reset=0.5),
+            Choices.of(GE.record() | {"initial": "zero"}),
+            "node 'n' (IF) must start where it resets to, as the core does, not at 0 with v_reset 0.5",
+        ),
+        (
+            spiking(v_reset=2.0),
+            GE,
+            "node 'n' (IF) v_threshold must be above v_reset, where potentials start, for the core",
+        ),
+    ],
+)
+def test_what_no_layer_of_the_core_can_be_is_refused(node: Node, choices: Choices, sentence: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        lower.lower(graph((2,), dense(np.ones((2, 2))), node, choices=choices))
+    assert str(refusal.value) == sentence
+
+
+def test_a_dense_layer_past_any_chip_is_refused_before_it_is_made() -> None:
+    node = Node("p", "SumPool2d", {"kernel_size": 1, "stride": 1, "padding": 0})
+    with pytest.raises(ValueError) as refusal:
+        lower.lower(graph((1, 128, 128), node, spiking()))
+    assert str(refusal.value) == "node 'n' must need at most 67108864 weights as a dense layer, not 16384 x 16384"
+
+
+def test_without_data_scales_come_from_the_weights_and_nothing_is_measured() -> None:
+    made = graph((9,), dense(grid((12, 9), 1)), spiking(v_threshold=20.0))
+    imported = importing.import_graph(made, importing.Formats())
+    assert imported.reports is None and imported.exponents == (3,)
+    assert "agreement" not in importing.report(imported, made)[0]
+
+
+def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
+    made = graph((2,), dense([[8, -8]]), spiking(tau=10.0, r=10.0, v_threshold=9.0))
+    for data in (None, coins(2, 5, 2)):
+        leaks = [importing.import_graph(made, importing.Formats(leak_bits=bits), data).spec for bits in (4, 12)]
+        assert [spec.layers[0].leak for spec in leaks] == [Leak.scale(14, 4), Leak.scale(3686, 12)]
+
+
+def test_inputs_that_are_no_spikes_are_refused() -> None:
+    with pytest.raises(ValueError) as refusal:
+        importing.binary(np.full((1, 2, 3), 0.5), 3)
+    assert str(refusal.value) == "data must be 0 and 1, the core's input spikes, not 0.5: encode them first"
+
+
+def test_a_file_from_snntorch_becomes_integers_close_to_it() -> None:
+    recorded = records.load(NIR / "snntorch_conv.npz")
+    made = reference.load(NIR / "snntorch_conv.nir", Choices(1e-4, "euler", "zero", "delayed", "gt"))
+    imported = importing.import_graph(made, importing.Formats(8, 16), recorded.inputs)
+    rows = importing.report(imported, made)
+    assert [row["node"] for row in rows] == ["1", "5"] and [row["leak"] for row in rows] == ["v - (v >> 2)"] * 2
+    assert all(row["agreement"] > 0.97 and row["saturated"] == 0 for row in rows)
+    assert rows[0]["weights_in_file"] == 54 and rows[0]["weights_dense"] == 72 * 108
+
+
+def test_the_note_of_origin_is_kept_beside_the_fingerprint_and_not_under_it(tmp_path: Path) -> None:
+    made = graph((9,), dense(grid((12, 9), 1)), spiking(v_threshold=20.0))
+    imported = importing.import_graph(made, importing.Formats(4))
+    note = imported.origin(made, "net.nir", importing.Formats(4))
+    imported.spec.save(tmp_path / "plain.snn")
+    storage.save(imported.spec, tmp_path / "noted.snn", note)
+    assert storage.origin(tmp_path / "plain.snn") is None
+    assert storage.origin(tmp_path / "noted.snn") == note
+    assert Choices.of(note["choices"]) == GE
+    assert NetworkSpec.load(tmp_path / "noted.snn") == NetworkSpec.load(tmp_path / "plain.snn")
+    with pytest.raises(ValueError, match=r"^network origin must be plain JSON values: "):
+        storage.save(imported.spec, tmp_path / "bad.snn", {"a": np.ones(2)})
+    assert not (tmp_path / "bad.snn").exists()
+
+
+@pytest.mark.parametrize(("layout", "shape"), [(None, (3, 5, 2)), ("records-first", (5, 3, 2))])
+def test_x_lies_steps_first_unless_said_otherwise(tmp_path: Path, layout: str | None, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "d.npz", x=np.ones((5, 3, 2)), spikes=np.zeros((5, 3, 4)))
+    found = records.load(tmp_path / "d.npz", layout)
+    assert found.inputs.shape == shape and found.spikes is not None and found.spikes.shape == (*shape[:2], 4)
+
+
+def test_without_x_spikes_are_the_input_and_lie_records_first(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", spikes=np.ones((5, 3, 2)), labels=np.ones(5))
+    assert records.load(tmp_path / "d.npz").inputs.shape == (5, 3, 2)
+    np.save(tmp_path / "d.npy", np.ones((5, 3, 2)))
+    assert records.load(tmp_path / "d.npy", "steps-first").inputs.shape == (3, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"a": np.ones(3), "b": np.ones(3)}, "must hold an array 'x' or 'spikes', not a, b"),
+        ({"x": np.ones((2, 3))}, "x must be numbers of shape (records, steps, ...), not float64 (2, 3)"),
+        (
+            {"x": np.ones((2, 3, 4)), "spikes": np.ones((3, 2, 4))},
+            "spikes must have as many records and steps as x, not (3, 2, 4)",
+        ),
+    ],
+)
+def test_a_data_file_of_another_form_is_refused(tmp_path: Path, arrays: dict[str, Any], sentence: str) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(ValueError) as refusal:
+        records.load(tmp_path / "d.npz")
+    assert str(refusal.value) == f"data file {tmp_path / 'd.npz'} {sentence}"
+
+
+def two_layers(change: int = 0, flip: FlipSpec | None = None) -> NetworkSpec:
+    second = np.array([[3, 0], [0, 3]]) + np.array([[0, 0], [0, change]])
+    return NetworkSpec(
+        [LayerSpec(np.eye(2, dtype=int) * 2, 4, flip=flip), LayerSpec(second, 3, Leak.shift(1), "subtract")]
+    )
+
+
+def test_the_first_difference_is_by_step_then_layer_then_neuron() -> None:
+    x = np.ones((2, 6, 2), bool)  # layer 0 spikes in every second step, so layer 1's first chance is step 1
+    runs = [compare.run_integers(name, spec, x) for name, spec in (("A", two_layers()), ("B", two_layers(-1)))]
+    found = compare.first_difference(*runs)
+    assert found is not None and (found.step, found.layer, found.neuron, found.record) == (1, 1, 1, 0)
+    assert (found.a, found.b) == ("A spikes (u = 3, threshold 3)", "B is silent (u = 2, threshold 3)")
+    assert str(found).startswith("first difference at step 1, layer 1, neuron 1 (record 0): A spikes")
+    assert found.compared == 2 * 6 * 4
+
+
+def test_flippers_are_taken_out_and_equal_runs_have_no_difference() -> None:
+    x = coins(3, 9, 2)
+    flipped = two_layers(flip=FlipSpec(1, 2))
+    assert (
+        compare.first_difference(compare.run_integers("A", two_layers(), x), compare.run_integers("B", flipped, x))
+        is None
+    )
+
+
+def test_floats_and_integers_are_compared_with_both_potentials() -> None:
+    x = np.ones((1, 4, 2), bool)
+    floats = FloatNetwork(
+        (
+            FloatLayer(2 * np.eye(2), np.zeros(2), 1.0, "zero", 4.0),
+            FloatLayer(3 * np.eye(2), np.zeros(2), 0.5, "subtract", 3.5),
+        )
+    )
+    found = compare.first_difference(compare.run_floats("F", floats, x), compare.run_integers("I", two_layers(), x))
+    assert found is not None and (found.step, found.layer, found.neuron) == (1, 1, 0)
+    assert (found.a, found.b) == ("F is silent (v = 3 after the step, threshold 3.5)", "I spikes (u = 3, threshold 3)")
+
+
+def test_a_recording_is_compared_with_the_last_layer() -> None:
+    x = np.ones((1, 4, 2), bool)
+    own = compare.run_integers("A", two_layers(), x)
+    wrong = own.spikes[-1].copy()
+    assert compare.first_difference(own, compare.recording("R", wrong)) is None
+    wrong[0, 3, 1] ^= True
+    found = compare.first_difference(own, compare.recording("R", wrong))
+    assert found is not None and (found.step, found.layer, found.neuron, found.different) == (3, 1, 1, 1)
+
+
+def test_networks_of_other_sizes_cannot_be_compared() -> None:
+    x = np.ones((1, 4, 2), bool)
+    one = NetworkSpec(two_layers().layers[:1])
+    with pytest.raises(ValueError) as refusal:
+        compare.first_difference(compare.run_integers("A", two_layers(), x), compare.run_integers("B", one, x))
+    assert str(refusal.value) == "B must have 2 layers that fire, as A has, not 1"
+
+
+def test_specifications_are_compared_number_by_number() -> None:
+    assert compare.first_unequal_number(two_layers(), two_layers()) is None
+    assert compare.first_unequal_number(two_layers(), two_layers(-1)) == "layer 1 weights[1, 1]: 3 against 2"
+    shorter = NetworkSpec(two_layers().layers[:1])
+    assert compare.first_unequal_number(two_layers(), shorter) == "2 layers against 1"
+    paced = NetworkSpec(two_layers().layers, cadence=99)
+    assert compare.first_unequal_number(two_layers(), paced) == "cadence: None against 99"

@@ -1,0 +1,106 @@
+"""Keeps the books of a line between driver and device: what was opened, sent and released, over any number of runs."""
+
+import json
+import sqlite3
+from collections import defaultdict
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from support.watch import golden_bytes
+
+from spikeveil.host.device.frames import Receiver
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.pysim.device.messages import Identity, Kind, Message, unpack
+from spikeveil.pysim.device.pack import pack
+from spikeveil.pysim.model.spec import NetworkSpec
+
+
+@dataclass
+class Opened:
+    """A session: its OPEN, and the bytes of its input and output by position."""
+
+    opening: Message
+    inputs: dict[int, int] = field(default_factory=dict)
+    outputs: dict[int, int] = field(default_factory=dict)
+
+
+class Audit:
+    """Hears what the host sends and what the device sends, before anything happens to it on the line.
+
+    At once: an OPEN must be of a lease that the ledger at `path` holds already, with its quota; a (secret, lease) pair
+    must have one session; a byte of input or output must have one value. At the end, `check`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sessions: dict[int, Opened] = {}
+        self._pairs: dict[tuple[bytes, int], int] = {}
+        self._receivers: dict[str, Receiver] = defaultdict(Receiver)
+
+    def hear(self, direction: str, data: bytes) -> None:
+        """Bytes that go "up" to the device or "down" from it."""
+        for body in self._receivers[direction].feed(data):
+            with suppress(ValueError):
+                self._message(unpack(body))
+
+    def _message(self, message: Message) -> None:
+        if message.kind is Kind.OPEN:
+            self._open(message)
+        elif message.kind is Kind.INPUT:
+            self._bytes(self.sessions[message["session"]].inputs, message)
+        elif message.kind is Kind.OUTPUT:
+            assert message["session"] in self.sessions, "output of a session that nobody opened"
+            self._bytes(self.sessions[message["session"]].outputs, message)
+
+    def _open(self, message: Message) -> None:
+        session, pair = message["session"], (message.data, message["lease"])
+        assert self._pairs.setdefault(pair, session) == session, "a secret and a lease number were used twice"
+        known = self.sessions.setdefault(session, Opened(message)).opening
+        assert (known.values, known.data) == (message.values, message.data), "two leases with one session"
+        assert message["quota"] <= self.leased()[message["lease"]], "opened with more than the ledger leased"
+
+    @staticmethod
+    def _bytes(kept: dict[int, int], message: Message) -> None:
+        for at, byte in enumerate(message.data, message["position"]):
+            assert kept.setdefault(at, byte) == byte, f"two values at position {at} of {message.kind.name}"
+
+    def leased(self) -> dict[int, int]:
+        """Steps leased by lease number, as they stand on the disk."""
+        with closing(sqlite3.connect(self.path, timeout=60)) as raw:
+            rows = raw.execute("SELECT lease, content FROM entries WHERE lease IS NOT NULL").fetchall()
+        sessions = {lease: json.loads(content)["session"] for lease, content in rows}
+        return {lease: session["releases"] * session["steps"] for lease, session in sessions.items()}
+
+    def check(self, spec: NetworkSpec, identity: Identity, ledger: Ledger) -> int:
+        """What left is what the model releases for what was sent, within what was leased; how many steps that is.
+
+        What the device sent while nobody had the port open was not heard and need not have been sent again.
+        """
+        ledger.verify()
+        steps, leased, size = 0, self.leased(), identity.output_bytes
+        for session in self.sessions.values():
+            count = 1 + max(session.outputs, default=-1)
+            if not count:
+                continue
+            released = -(-count // size)
+            assert released <= leased[session.opening["lease"]]
+            inputs = bytes(session.inputs[at] for at in sorted(session.inputs))
+            expected = golden_bytes(spec, identity, session.opening, inputs, released)
+            assert all(expected[at] == byte for at, byte in session.outputs.items())
+            steps += released
+        return steps
+
+    def check_rows(
+        self, rows: NDArray[Any], leases: NDArray[np.int64], places: NDArray[np.int64], identity: Identity
+    ) -> None:
+        """The records (records, steps, neurons) that a run returned are those that left under `leases` at `places`."""
+        opened = {session.opening["lease"]: session for session in self.sessions.values()}
+        size = rows.shape[1] * identity.output_bytes
+        for record, lease, place in zip(rows, leases, places, strict=True):
+            outputs = opened[int(lease)].outputs
+            found = bytes(outputs[at] for at in range(int(place) * size, (int(place) + 1) * size))
+            assert found == pack(record, identity.output_bits)

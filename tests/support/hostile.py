@@ -1,0 +1,250 @@
+"""A hostile host: command sequences that know the grammar and break it, made from a seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from spikeveil.host.device.frames import encode
+from spikeveil.host.virtual.process import POWER_CYCLE
+from spikeveil.pysim.device import messages as link
+from spikeveil.pysim.device.messages import Identity, Kind
+
+MOST_COMMANDS = 10  # of a sequence
+LEASES = (1 << 40) - 1
+WORDS = (1 << 32) - 1
+EARLIER = 32  # frames that it may send again
+
+
+@dataclass
+class Belief:
+    """What the host thinks that the device stands at; it never listens, so it may be wrong."""
+
+    highest: int = 0
+    session: int = 0
+    position: int = 0  # of the input
+    taken: int = 0
+    image: int = 0
+    left: int = 0  # steps that it may still get
+
+
+@dataclass
+class HostileHost:
+    """Makes chunks of bytes for a device that says it is `identity`; the same seed makes the same chunks.
+
+    `image`: the bytes of an image that the device may take; without one it sends nonsense in its place. `bursts`:
+    some chunks hold several frames and a STATUS, and what they do depends on how fast the device is.
+    """
+
+    identity: Identity
+    seed: int
+    image: bytes = b""
+    bursts: bool = False
+    belief: Belief = field(default_factory=Belief)
+
+    def __post_init__(self) -> None:
+        self._dice = Random(self.seed)
+        self._tag = 0
+        self._earlier: list[bytes] = []
+
+    def sequences(self, count: int) -> Iterator[list[bytes | None]]:
+        """`count` sequences of chunks, each to be sent when nothing moves any more. The last chunk of each is a STATUS
+        on a line that was cleared. Some begin with a power cycle; the first one begins at power-on.
+        """
+        for index in range(count):
+            chunks: list[bytes | None] = []
+            if index and self._dice.random() < 0.1:
+                chunks.append(POWER_CYCLE)
+                self.belief = Belief()
+            if self.image and self._dice.random() < 0.5:
+                chunks += self._loading()
+            for _ in range(self._dice.randint(1, MOST_COMMANDS)):
+                chunks.append(self._chunk())
+                if self._dice.random() < 0.3:
+                    chunks.append(self._ending())
+            yield [*chunks, self._ending()]
+
+    def _ending(self) -> bytes:
+        return b"\0" + encode(link.pack(Kind.STATUS, self._next_tag()))
+
+    def _next_tag(self) -> int:
+        self._tag = (self._tag + 1) % 256
+        return self._tag
+
+    def _chunk(self) -> bytes:
+        """One or several frames, whole or not, or noise."""
+        kind = self._dice.random()
+        if kind < 0.72:
+            return self._frame()
+        if kind < 0.80 and self.bursts:
+            return b"".join(self._frame() for _ in range(self._dice.randint(2, 6))) + self._ending()
+        if kind < 0.86 and self._earlier:
+            return self._dice.choice(self._earlier)
+        if kind < 0.94:
+            return self._damaged(encode(self._body()))
+        return self._noise() + self._dice.choice((b"", b"\0", self._frame()))
+
+    def _frame(self) -> bytes:
+        """A frame that is whole; in one of six, something in its body was changed."""
+        body = self._body()
+        if self._dice.random() < 0.16:
+            body = self._mutated(body)
+        self._believe(body)
+        frame = encode(body)
+        self._earlier = [*self._earlier[-EARLIER:], frame]
+        return frame
+
+    def _believe(self, body: bytes) -> None:
+        """Take it for granted that the device takes what it should."""
+        belief = self.belief
+        try:
+            message = link.unpack(body)
+        except ValueError:
+            return
+        if message.kind is Kind.OPEN:
+            right = message["quota"] and message["record_steps"] and message["format"] <= link.TAGGED_FORMAT
+            if right and len(message.data) == self.identity.secret_bytes and message["lease"] > belief.highest:
+                self.belief = Belief(message["lease"], message["session"], image=belief.image, left=message["quota"])
+        elif message.kind is Kind.INPUT and (message["session"], message["position"]) == (
+            belief.session,
+            belief.position,
+        ):
+            belief.position += len(message.data)
+            belief.left -= len(message.data) // self.identity.input_bytes
+        elif message.kind is Kind.LOAD:
+            belief.image = message["position"] + len(message.data)
+
+    def _mutated(self, body: bytes) -> bytes:
+        changed = bytearray(body)
+        for _ in range(self._dice.randint(1, 3)):
+            how = self._dice.random()
+            place = self._dice.choice((0, *range(2, len(changed))))  # the tag stays, so that answers can be told apart
+            if how < 0.5:
+                changed[place] = self._dice.choice((0, 1, 0x7F, 0x80, 0xFF, self._dice.randrange(256)))
+            elif how < 0.75:
+                del changed[max(2, place) :]
+            else:
+                changed += self._dice.randbytes(self._dice.choice((1, 2, 10, 100)))
+        return bytes(changed[: link.MAX_BODY])
+
+    def _damaged(self, frame: bytes) -> bytes:
+        place = self._dice.randrange(len(frame))
+        how = self._dice.randrange(5)
+        if how == 0:
+            return frame[:place]
+        if how == 1:
+            return frame[:place] + frame[place + 1 :]
+        if how == 2:
+            return frame[: place + 1] + frame[place:]
+        flipped = bytes([frame[place] ^ 1 << self._dice.randrange(8)])
+        return frame[:place] + (self._noise() if how == 3 else flipped) + frame[place + 1 :]
+
+    def _noise(self) -> bytes:
+        return self._dice.randbytes(self._dice.choice((1, 2, 7, 40, 300)))
+
+    def _body(self) -> bytes:
+        if self.belief.left <= 0 and self._dice.random() < 0.6:
+            return self._open()
+        makers = (self._open, self._input, self._take, self._close, self._load, self._seal, self._simple)
+        weights = (24, 40, 10, 4, 4, 3, 8) if self.identity.image else (26, 44, 10, 4, 2, 1, 8)
+        (maker,) = self._dice.choices(makers, weights)
+        return maker()
+
+    def _simple(self) -> bytes:
+        return link.pack(self._dice.choice((Kind.IDENTIFY, Kind.STATUS)), self._next_tag())
+
+    def _open(self) -> bytes:
+        dice, belief = self._dice, self.belief
+        usual = dice.random() < 0.75
+        lease = belief.highest + dice.choice((1, 1, 1, 2, 9)) if usual else self._odd_lease()
+        session = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.session
+        quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, WORDS))
+        steps = dice.choice((1, 2, 3, 5)) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
+        form = dice.choice((0, 1)) if dice.random() < 0.96 else dice.choice((2, 128, 255))
+        secret = self._secret()
+        fields = {"lease": min(lease, LEASES), "session": session, "quota": quota, "record_steps": steps}
+        return link.pack(Kind.OPEN, self._next_tag(), secret, **fields, format=form)
+
+    def _odd_lease(self) -> int:
+        highest = self.belief.highest
+        if self._dice.random() < 0.02:  # if that is taken, few numbers or none are left until the next power cycle
+            return self._dice.choice((LEASES, LEASES - 1, highest ^ 1 << self._dice.randrange(40)))
+        return self._dice.choice((0, 1, max(0, highest - 1), highest, highest, highest ^ 1)) & LEASES
+
+    def _secret(self) -> bytes:
+        size = self.identity.secret_bytes
+        kind = self._dice.random()
+        if kind < 0.90:
+            return self._dice.randbytes(size)
+        if kind < 0.94:
+            return self._dice.randbytes(max(0, size + self._dice.choice((-size, -1, 1, 16))))
+        seeds = bytearray(self._dice.randbytes(size))
+        at = self._dice.randrange(0, size, link.SEED_BYTES)
+        seeds[at : at + link.SEED_BYTES] = bytes(len(seeds[at : at + link.SEED_BYTES]))  # a seed of zeros ...
+        if kind > 0.97:
+            seeds[min(at + link.SEED_BYTES, size) - 1] = 0x80  # ... or of its ignored top bit alone
+        return bytes(seeds)
+
+    def _input(self) -> bytes:
+        dice, belief = self._dice, self.belief
+        step = self.identity.input_bytes
+        size = dice.choice((0, 1, step, 2 * step, 5 * step, 9 * step, 200))
+        data = dice.randbytes(min(size, link.room(Kind.INPUT)))
+        if dice.random() < 0.3:
+            data = b"".join(self._tagged() for _ in range(dice.randint(1, 5)))[: link.room(Kind.INPUT)]
+        position = belief.position
+        if dice.random() < 0.15:
+            position = dice.choice((0, max(0, position - 1), position + 1, WORDS, dice.randrange(1 << 32)))
+        fields = {"session": self._session(), "position": position & WORDS, "taken": self._taken()}
+        return link.pack(Kind.INPUT, self._next_tag(), data, **fields)
+
+    def _tagged(self) -> bytes:
+        """A step of format 1, or nearly one."""
+        width = 1 if self.identity.inputs <= 255 else 2
+        count = self._dice.choice((0, 1, 2, 5, link.BITMAP))
+        if count == link.BITMAP:
+            return bytes([count]) + self._dice.randbytes(self.identity.input_bytes)
+        places = [self._dice.randrange(self.identity.inputs + 2) for _ in range(count)]
+        if self._dice.random() < 0.8:
+            places.sort()
+        return bytes([count]) + b"".join(place.to_bytes(width, "little") for place in places)
+
+    def _session(self) -> int:
+        if self._dice.random() < 0.92:
+            return self.belief.session
+        return self._dice.choice((0, self.belief.session ^ 1, self._dice.randrange(1 << 32)))
+
+    def _taken(self) -> int:
+        if self._dice.random() < 0.5:
+            return self.belief.taken
+        self.belief.taken += self._dice.choice((0, 1, self.identity.output_bytes, 7))
+        odd = (0, WORDS, self.belief.taken + 1000, self._dice.randrange(1 << 32))
+        return (self.belief.taken if self._dice.random() < 0.8 else self._dice.choice(odd)) & WORDS
+
+    def _take(self) -> bytes:
+        again = self._dice.choice((0, 1, 1, 2, 255))
+        return link.pack(Kind.TAKE, self._next_tag(), session=self._session(), taken=self._taken(), again=again)
+
+    def _close(self) -> bytes:
+        return link.pack(Kind.CLOSE, self._next_tag(), session=self._session())
+
+    def _loading(self) -> list[bytes | None]:
+        """The whole image, properly, unless a lease happens to be open."""
+        size = link.room(Kind.LOAD)
+        chunks: list[bytes | None] = [encode(link.pack(Kind.CLOSE, self._next_tag(), session=self.belief.session))]
+        for at in range(0, len(self.image), size):
+            piece = self.image[at : at + size]
+            chunks += [encode(link.pack(Kind.LOAD, self._next_tag(), piece, position=at))]
+        return [*chunks, encode(self._seal(honest=True))]
+
+    def _load(self) -> bytes:
+        data = self._dice.randbytes(self._dice.choice((0, 1, 17, link.room(Kind.LOAD))))
+        position = self._dice.choice((0, self.belief.image, self.belief.image + 1, len(self.image)))
+        return link.pack(Kind.LOAD, self._next_tag(), data, position=position & WORDS)
+
+    def _seal(self, honest: bool = False) -> bytes:
+        from zlib import crc32
+
+        crc, length = crc32(self.image), len(self.image)
+        if not honest and self._dice.random() < 0.7:
+            crc, length = self._dice.choice(((crc ^ 1, length), (crc, length + 1), (0, 0), (0xFFFFFFFF, 0)))
+        return link.pack(Kind.SEAL, self._next_tag(), length=length & WORDS, crc=crc)

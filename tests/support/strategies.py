@@ -1,0 +1,137 @@
+"""Random plans and stimuli: shapes and options are drawn one by one, numbers from a drawn seed, so they shrink fast."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from support.backends import NO_STALLS, Stalls
+
+from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
+from spikeveil.hdl.engine.player import STALL_BITS
+from spikeveil.host.cosim.job import Lease
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
+
+SIZES = st.integers(1, 24) | st.integers(1, 70)
+EVERY_OTHER = int("01" * (STALL_BITS // 2), 2)
+STALL_PATTERNS = (
+    st.just(0)
+    | st.sampled_from([EVERY_OTHER, (1 << STALL_BITS) - 2, (1 << 48) - 1, 1])
+    | st.integers(0, (1 << STALL_BITS) - 2)  # all ones would never move
+)
+STALLS = st.just(NO_STALLS) | st.builds(Stalls, STALL_PATTERNS, STALL_PATTERNS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that one comparison needs."""
+
+    plan: Plan
+    spikes: NDArray[np.bool_]
+    lease: Lease
+    stalls: Stalls
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what Hypothesis prints of a failing example
+        printer.text(str(self))
+
+    def __str__(self) -> str:
+        plan = self.plan
+        layers = "; ".join(
+            f"{layer.inputs}->{layer.neurons} w{layer.weight_bits} v{layer.state_bits} {layer.leak} {layer.reset}"
+            + "".join(
+                f" {name}={getattr(layer, name)}"
+                for name in ("flip", "spike_limit", "step_spike_limit", "input_cap", "readout")
+                if getattr(layer, name)
+            )
+            for layer in plan.spec.layers
+        )
+        return (
+            f"Case([{layers}] lanes={plan.lanes} {plan.source} {plan.schedule} spikes {self.spikes.shape} "
+            f"{self.spikes.mean():.2f} record={self.lease.record} {self.stalls})"
+        )
+
+
+@st.composite
+def flips(draw: Any) -> FlipSpec:
+    """Every word width, and among the thresholds both ends."""
+    bits = draw(st.integers(1, 16))
+    most = 1 << (bits - 1)
+    return FlipSpec(draw(st.sampled_from([1, most]) | st.integers(1, most)), bits)
+
+
+LEAKS = (
+    st.just(Leak.none())
+    | st.builds(Leak.shift, st.integers(1, 31))
+    | st.integers(1, 16).flatmap(lambda f: st.builds(Leak.scale, st.integers(0, 1 << f), st.just(f)))
+)
+
+
+@st.composite
+def layers(draw: Any, inputs: int, neurons: int, *, readout: bool = False, flip: bool = False) -> LayerSpec:
+    """A layer with every option; `state_bits` small enough, often, that potentials saturate at both ends."""
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    bits, state_bits = draw(st.integers(2, 8)), draw(st.integers(2, 8) | st.integers(2, 20))
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    weights = draw(st.sampled_from(["uniform", "extreme", "constant by neuron"]))
+    options: dict[str, Any] = {"leak": draw(LEAKS), "weight_bits": bits, "state_bits": state_bits, "readout": readout}
+    if weights == "uniform":
+        options["weights"] = rng.integers(low, high + 1, (neurons, inputs))
+    elif weights == "extreme":
+        options["weights"] = rng.choice([low, high], (neurons, inputs))
+    else:
+        options["weights"] = np.repeat(rng.choice([low, -1, 0, 1, high], (neurons, 1)), inputs, axis=1)
+    if draw(st.booleans()):
+        options["bias"] = rng.integers(-(1 << state_bits), 1 << state_bits, neurons)
+    if draw(st.booleans()):
+        options["input_cap"] = draw(st.integers(1, inputs))
+    if not readout:
+        top = 1 << draw(st.integers(0, state_bits + 1))
+        options["threshold"] = draw(st.just(top) | st.just(rng.integers(1, top + 1, neurons)))
+        options["reset"] = draw(st.sampled_from(["zero", "subtract"]))
+        options["spike_limit"] = draw(st.none() | st.integers(1, 2 * neurons + 1))
+        options["step_spike_limit"] = draw(st.none() | st.integers(1, neurons))
+        options["flip"] = draw(flips()) if flip else None
+    return LayerSpec(**options)
+
+
+@st.composite
+def networks(draw: Any, most_layers: int = 4) -> NetworkSpec:
+    """1 to 4 layers; at least one of them flips, unless the drawn places say none does."""
+    sizes = draw(st.lists(SIZES, min_size=2, max_size=most_layers + 1))
+    count = len(sizes) - 1
+    readout = draw(st.booleans())
+    firing = count - readout
+    flipped = draw(st.sets(st.integers(0, firing - 1), max_size=firing)) if firing else set()
+    return NetworkSpec(
+        [
+            draw(layers(sizes[at], sizes[at + 1], readout=readout and at == count - 1, flip=at in flipped))
+            for at in range(count)
+        ]
+    )
+
+
+@st.composite
+def cases(draw: Any, most_layers: int = 4) -> Case:
+    """A random network, laid out at random, with random records under a random lease and random stalls."""
+    spec = draw(networks(most_layers))
+    schedule = draw(st.sampled_from(SCHEDULES))
+    plan = Plan(
+        spec,
+        lanes=draw(st.sampled_from([1, 16, 64]) | st.integers(1, 64)),
+        source=draw(st.sampled_from(SOURCES)),
+        schedule=schedule,
+        unsafe=True,
+        fold=draw(st.sampled_from([1, 8]) | st.integers(1, 64)) if schedule == "fast" else 1,
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    records, steps = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    rate = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+    lease = Lease(
+        number=draw(st.sampled_from([0, (1 << 40) - 1]) | st.integers(0, (1 << 40) - 1)),
+        record=draw(st.sampled_from([0, (1 << 32) - 3]) | st.integers(0, (1 << 32) - 3)),
+        key=int.from_bytes(rng.bytes(10), "big"),
+        seeds=tuple(1 + int.from_bytes(rng.bytes(15), "big") for _ in spec.flipped),
+    )
+    return Case(plan, rng.random((records, steps, spec.inputs)) < rate, lease, draw(STALLS))

@@ -1,0 +1,103 @@
+"""Ways to the device's twin without a pseudo-terminal, and twins that are not what they should be."""
+
+import random
+from collections.abc import Callable
+
+from spikeveil.host.device.twin_board import Wire
+from spikeveil.pysim.device.top import Device
+
+
+class Mute(Wire):
+    """Answers with something else than a twin would."""
+
+    answer = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        return self.answer if piece.strip(b"\0") else b""
+
+
+class DirectPort:
+    """A twin without a serial port; `spoil` gets every piece of bytes in both directions and returns what arrives.
+
+    Time passes only where nothing is under way.
+    """
+
+    name = "direct"
+
+    def __init__(self, wire: Wire, spoil: Callable[[bytes], bytes] = bytes) -> None:
+        self.wire, self.spoil = wire, spoil
+        self.time, self.waiting = 0.0, b""
+
+    def open(self) -> "DirectPort":
+        return self
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds
+
+    def write(self, data: bytes) -> None:
+        self.waiting += self.spoil(self.wire.feed(self.spoil(data)))
+
+    def read(self, timeout: float) -> bytes:
+        self.time += 0.001 if self.waiting else timeout
+        piece, self.waiting = self.waiting, b""
+        return piece
+
+    def close(self) -> None:
+        pass
+
+
+def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
+    """Drops, repeats, changes and cuts bytes, each byte at `chance`."""
+
+    def spoil(data: bytes) -> bytes:
+        out = bytearray()
+        for byte in data:
+            if dice.random() >= chance:
+                out.append(byte)
+                continue
+            kind = dice.randrange(4)
+            if kind == 3:
+                return bytes(out)
+            out += (b"", bytes([byte, byte]), bytes([byte ^ 1 << dice.randrange(8)]))[kind]
+        return bytes(out)
+
+    return spoil
+
+
+class SlowPort(DirectPort):
+    """Every byte takes its time, in both directions at once, and the twin a while to answer."""
+
+    def __init__(self, wire: Wire, rate: float, latency: float) -> None:
+        super().__init__(wire)
+        self.rate, self.latency = rate, latency
+        self.arriving: list[tuple[float, int]] = []  # when each byte from the device is here
+        self.busy = [0.0, 0.0]  # until when the line is, to the device and from it
+
+    def write(self, data: bytes) -> None:
+        self.busy[0] = max(self.busy[0], self.time) + len(data) / self.rate
+        for byte in self.wire.feed(data):
+            self.busy[1] = max(self.busy[1], self.busy[0] + self.latency) + 1 / self.rate
+            self.arriving.append((self.busy[1], byte))
+
+    def read(self, timeout: float) -> bytes:
+        if not self.arriving or self.arriving[0][0] > self.time + timeout:
+            self.time += timeout
+            return b""
+        self.time = max(self.time, self.arriving[0][0])
+        piece = bytes(byte for when, byte in self.arriving if when <= self.time)
+        del self.arriving[: len(piece)]
+        return piece
+
+
+class SpoiledWire(Wire):
+    """A twin whose line loses, repeats and changes a byte in 500."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
+        self.spoil = spoiler(random.Random(4), 2e-3)
+
+    def feed(self, piece: bytes) -> bytes:
+        return self.spoil(super().feed(self.spoil(piece)))

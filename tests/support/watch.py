@@ -1,0 +1,213 @@
+"""What must hold of any device under any host, checked on the transcript; its twin is not asked."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from support.exchanges import Chunk, Heard, frames_of, hear
+
+from spikeveil.pysim import LfsrSource, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.device.messages import (
+    SEED_BYTES,
+    TAGGED_FORMAT,
+    Identity,
+    Kind,
+    Message,
+    Result,
+    State,
+    Status,
+    Trait,
+    turned,
+)
+from spikeveil.pysim.device.pack import pack
+from spikeveil.pysim.device.unpack import Unpacker
+
+WINDOW = 6  # bytes of a secret that no answer may hold in a row
+
+
+@dataclass
+class Lease:
+    """A lease that the device took, as the wire shows it."""
+
+    opening: Message
+    left: int
+    inputs: bytearray = field(default_factory=bytearray)
+    outputs: dict[int, int] = field(default_factory=dict)  # position -> byte
+
+
+@dataclass
+class Counts:
+    """How much was watched."""
+
+    commands: int = 0
+    answers: int = 0
+    leases: int = 0
+    steps: int = 0  # released
+    resent: int = 0  # bytes that came again
+    power_cycles: int = 0
+    exhausted: int = 0  # leases of which every step left
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: count + getattr(other, name) for name, count in vars(self).items()})
+
+
+class Watch:
+    """Watches a device that has the network `spec` in its bitstream, or is loaded with no other."""
+
+    def __init__(self, spec: NetworkSpec, identity: Identity) -> None:
+        self.spec, self.identity = spec, identity
+        self.counts = Counts()
+        self._highest = 0
+        self._lease: Lease | None = None
+        self._secrets: list[set[bytes]] = []  # windows of the latest ones
+
+    def run(self, chunks: list[Chunk], answers: list[bytes]) -> Counts:
+        """Check a transcript that begins at power-on; AssertionError at the first thing that must not be."""
+        for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
+            try:
+                if chunk is None:
+                    self._power_cycle()
+                self._exchange(sent.messages, answer)
+            except AssertionError as error:
+                raise AssertionError(f"chunk {number}, {[body.hex() for body in sent.bodies]}: {error}") from error
+        self._settle()
+        return self.counts
+
+    def _power_cycle(self) -> None:
+        self._settle()
+        self._highest = 0
+        self.counts.power_cycles += 1
+
+    def _exchange(self, messages: list[Message], answer: bytes) -> None:
+        heard = hear(answer)
+        self.counts.commands += len(messages)
+        self.counts.answers += len(heard.order)
+        begun = self._sent(messages, heard)
+        for message in heard.order:
+            self._no_secret(message)
+            while begun and self._is_later(message):
+                self._settle()
+                self._lease = begun.pop(0)
+                self.counts.leases += 1
+            if message.kind is Kind.STATE:
+                self._status(Status.of(message))
+            elif message.kind is Kind.OUTPUT:
+                self._output(message)
+        assert not begun, "a lease that was taken is not there"
+
+    def _is_later(self, message: Message) -> bool:
+        """Whether the device says this under a lease after the present one."""
+        opening = None if self._lease is None else self._lease.opening
+        if message.kind is Kind.STATE:
+            return bool(message["lease"] > (0 if opening is None else opening["lease"]))
+        return message.kind is Kind.OUTPUT and (opening is None or message["session"] != opening["session"])
+
+    def _sent(self, messages: list[Message], heard: Heard) -> list[Lease]:
+        """Note what the device took of the messages; the leases that it opened.
+
+        In a burst not everything is answered. Then an OPEN was taken if it is right and the highest lease is not under
+        its number afterwards; a piece of input was taken if it is in its place. A lease may have ended before it came,
+        but then nothing can come of it. Where a SEAL stands in the burst, an OPEN before it may have been refused for
+        want of weights, so that another with its number was the one: the session tells.
+        """
+        results, begun, current = dict(heard.results), list[Lease](), self._lease
+        highest = max((status.lease for _, status in heard.statuses), default=self._highest)
+        sealed = heard.statuses and any(message.kind is Kind.SEAL for message in messages)
+        last = heard.statuses[-1][1] if sealed and Trait.LOADABLE in self.identity.flags else None
+        for message in messages:
+            result = results.get(message.tag)
+            if message.kind is Kind.OPEN:
+                self._secrets = [*self._secrets[-6:], windows(message.data) | windows(turned(message.data))]
+                known = self._highest if current is None else current.opening["lease"]
+                right = result is None and self._right(message) and known < message["lease"] <= highest
+                right &= last is None or message["lease"] != last.lease or message["session"] == last.session
+                if result is Result.OK or right:
+                    current = Lease(message, message["quota"])
+                    begun.append(current)
+            elif message.kind is Kind.INPUT and result in (Result.OK, None) and current is not None:
+                right = (message["session"], message["position"]) == (current.opening["session"], len(current.inputs))
+                assert right or result is None, "input of another session, or out of its place, was taken"
+                current.inputs += message.data if right else b""
+            elif message.kind is Kind.INPUT:
+                assert result is not Result.OK, "input was taken before any lease"
+        return begun
+
+    def _right(self, message: Message) -> bool:
+        """Whether an OPEN says nothing that is malformed."""
+        lfsr, secret = Trait.LFSR in self.identity.flags, message.data
+        seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
+        zero = lfsr and any(int.from_bytes(seed, "little") & (1 << 127) - 1 == 0 for seed in seeds)
+        counts = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
+        return bool(counts) and len(secret) == self.identity.secret_bytes and not zero
+
+    def _no_secret(self, message: Message) -> None:
+        shown = windows(message.data) | windows(b"".join(v for v in message.values.values() if isinstance(v, bytes)))
+        assert not any(shown & secret for secret in self._secrets), "a piece of a secret came back"
+
+    def _status(self, status: Status) -> None:
+        assert status.lease >= self._highest, f"the highest lease fell from {self._highest} to {status.lease}"
+        self._highest = status.lease
+        assert State.LATE not in status.flags, "a step was late"
+        assert (State.OPEN in status.flags) == (status.quota > 0), "the flag says open and the quota says closed"
+        lease = self._lease
+        if lease is None:
+            assert status.lease == status.quota == status.output_position == 0, "a lease that nobody opened"
+            return
+        assert (status.lease, status.session) == (lease.opening["lease"], lease.opening["session"])
+        assert status.quota <= lease.left, f"the quota rose from {lease.left} to {status.quota}"
+        lease.left = status.quota
+        released = -(-status.output_position // self.identity.output_bytes)
+        assert released + status.quota <= lease.opening["quota"], "more was released, or is to be, than was leased"
+        assert status.input_position <= len(lease.inputs), "input was taken that was refused"
+        assert status.taken <= status.output_position
+
+    def _output(self, message: Message) -> None:
+        lease = self._lease
+        assert lease is not None, "output before any lease"
+        assert message["session"] == lease.opening["session"], "output of another session"
+        end = message["position"] + len(message.data)
+        assert end <= lease.opening["quota"] * self.identity.output_bytes, "more left than was leased"
+        for at, byte in enumerate(message.data, message["position"]):
+            self.counts.resent += at in lease.outputs
+            assert lease.outputs.setdefault(at, byte) == byte, f"two values at one place of the output: {at}"
+
+    def _settle(self) -> None:
+        """The lease is over: all that left under it must be what the model releases for the input that was taken."""
+        lease, self._lease = self._lease, None
+        if lease is None or not lease.outputs:
+            return
+        count = 1 + max(lease.outputs)
+        found = bytes(lease.outputs[at] for at in range(count) if at in lease.outputs)
+        assert len(found) == count, "output left and was never shown"
+        steps = -(-count // self.identity.output_bytes)
+        expected = golden_bytes(self.spec, self.identity, lease.opening, bytes(lease.inputs), steps)
+        assert found == expected[:count], f"lease {lease.opening['lease']} released {found.hex()}, not {expected.hex()}"
+        self.counts.steps += steps
+        self.counts.exhausted += count == lease.opening["quota"] * self.identity.output_bytes
+
+
+def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs: bytes, count: int) -> bytes:
+    """The output bytes of the first `count` steps of a lease; of fewer where the input has fewer."""
+    steps = Unpacker(spec.inputs, opening["format"]).take(inputs, count)
+    whole = opening["record_steps"]
+    if len(steps) < whole:  # one record, and what is not there changes nothing
+        records = steps[None]
+    else:
+        records = np.zeros((-(-len(steps) // whole), whole, spec.inputs), np.bool_)
+        records.reshape(-1, spec.inputs)[: len(steps)] = steps
+    result = Network(spec, source_of(opening.data, identity)).run(records, lease=opening["lease"])
+    rows = result.readout if result.released is None else result.released
+    return pack(np.asarray(rows).reshape(-1, spec.outputs)[: len(steps)], identity.output_bits)
+
+
+def source_of(secret: bytes, identity: Identity) -> LfsrSource | TriviumSource:
+    """The words that a secret of an OPEN stands for."""
+    if Trait.LFSR not in identity.flags:
+        return TriviumSource(turned(secret))
+    seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
+    return LfsrSource([int.from_bytes(seed, "little") & (1 << 127) - 1 for seed in seeds])
+
+
+def windows(content: bytes) -> set[bytes]:
+    """Every piece of `WINDOW` bytes but those that say little."""
+    pieces = {content[at : at + WINDOW] for at in range(len(content) - WINDOW + 1)}
+    return {piece for piece in pieces if len(set(piece)) >= WINDOW - 1}
