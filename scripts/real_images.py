@@ -25,7 +25,7 @@ from spikeveil.hdl.engine.plan import Plan, Schedule
 from spikeveil.host.cli.demo_run import operations
 from spikeveil.host.cli.screens.build_report import table
 from spikeveil.host.cosim import verilator_engine
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.host.data import encoder, load_mnist
 from spikeveil.host.networks.catalogue import load as load_network
 from spikeveil.pysim import Network, TriviumSource
@@ -39,8 +39,8 @@ def measure(spec: NetworkSpec, spikes: NDArray[np.bool_], lanes: int, schedule: 
     """One core: its exact cycles and operations a step, behind the first image. ValueError where a spike differs."""
     plan = Plan(spec, lanes=lanes, schedule=schedule, unsafe=schedule == "fast", fold=fold)
     model = Network(spec, TriviumSource(KEY.to_bytes(10, "big"))).run(spikes, lease=1)
-    outcome = verilator_engine.run(plan, spikes, Lease(number=1, key=KEY))
-    if not np.array_equal(outcome.rows, model.released):
+    outcome = verilator_engine.run(plan, spikes, LeasePorts(number=1, key=KEY))
+    if not np.array_equal(outcome.released, model.released):
         raise ValueError(f"{lanes} lanes, {schedule} schedule: the gateware differs from the golden model")
     counted = replace(model, sent=tuple(sent[1:] for sent in model.sent))
     done = sum(operations(spec, spikes[1:], counted))
@@ -51,7 +51,7 @@ def measure(spec: NetworkSpec, spikes: NDArray[np.bool_], lanes: int, schedule: 
         "schedule": schedule,
         "fold": fold,
         "images": len(spikes),
-        "released_spikes_compared": int(outcome.rows.size),
+        "released_spikes_compared": int(outcome.released.size),
         "cycles_a_step": cycles / steps,
         "operations_a_step": done / steps,
         "operations_a_cycle": done / cycles,

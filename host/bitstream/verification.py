@@ -12,7 +12,7 @@ from spikeveil.hdl.engine.source import SourceKind
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.flow import Build, Listener, Step
 from spikeveil.host.bitstream.simulation_levels import STEPS, Level, board_at
-from spikeveil.host.cosim.compare import Difference, first_difference
+from spikeveil.host.cosim.compare import SpikeDifference, first_difference
 from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.virtual.build import BoardSpec, build
 from spikeveil.host.virtual.process import play
@@ -57,7 +57,7 @@ class Outcome:
     """
 
     compared: int
-    difference: Difference | None
+    difference: SpikeDifference | None
     cycles: int
     seconds: float
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cli.options import keys
 from spikeveil.host.cosim import verilator_engine
-from spikeveil.host.cosim.compare import Difference, first_difference
-from spikeveil.host.cosim.job import Outcome
+from spikeveil.host.cosim.compare import SpikeDifference, first_difference
+from spikeveil.host.cosim.job import SimulationResult
 from spikeveil.pysim import Network
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.network import Result
@@ -38,13 +38,13 @@ class Verdict:
 
     core: Core
     model: Result
-    outcome: Outcome
-    difference: Difference | None
+    outcome: SimulationResult
+    difference: SpikeDifference | None
 
     @property
     def compared(self) -> int:
         """Released spikes that were compared."""
-        return int(self.outcome.rows.size)
+        return int(self.outcome.released.size)
 
 
 def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...]:
@@ -71,7 +71,7 @@ def judge(core: Core, spikes: NDArray[bool_], model: Result, heard: Heard) -> Ve
     expected = model.readout if model.released is None else model.released
     if expected is None:
         raise RuntimeError("the golden model released nothing")
-    return Verdict(core, model, outcome, first_difference(expected, outcome.rows))
+    return Verdict(core, model, outcome, first_difference(expected, outcome.released))
 
 
 def model_of(core: Core, spikes: NDArray[bool_]) -> Result:
@@ -96,7 +96,7 @@ def judge_all(
             raise
 
 
-def write_wave(plan: Plan, spikes: NDArray[bool_], path: Path, opening: keys.Opening) -> Outcome:
+def write_wave(plan: Plan, spikes: NDArray[bool_], path: Path, opening: keys.Opening) -> SimulationResult:
     """Simulate `spikes` and write every signal to `path`. ValueError unless the key is the demonstration key."""
     if opening.origin != keys.PUBLIC:
         raise ValueError("a waveform shows the key: it is written with the demonstration key alone")

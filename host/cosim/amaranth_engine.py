@@ -9,14 +9,20 @@ from numpy.typing import NDArray
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.hdl.engine.player import Player
-from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus
+from spikeveil.host.cosim.job import LeasePorts, SimulationResult, response, stimulus
 
 PATIENCE = 1 << 20  # cycles without a record before the simulation counts as hung
 
 
 def run(
-    plan: Plan, spikes: NDArray[np.bool_], lease: Lease, *, stall_i: int = 0, stall_o: int = 0, vcd: str | None = None
-) -> Outcome:
+    plan: Plan,
+    spikes: NDArray[np.bool_],
+    lease: LeasePorts,
+    *,
+    stall_i: int = 0,
+    stall_o: int = 0,
+    vcd: str | None = None,
+) -> SimulationResult:
     """Run records of spikes (records, steps, inputs) under one lease, the next record handed over as soon as it may."""
     _, steps, _ = spikes.shape
     player: Any = Player(plan, most_steps=steps)
@@ -61,4 +67,6 @@ def run(
     else:
         with simulator.write_vcd(vcd):
             simulator.run()
-    return Outcome(response(values, plan, steps, steps), np.array(stamps), max(stamps), time.perf_counter() - start)
+    return SimulationResult(
+        response(values, plan, steps, steps), np.array(stamps), max(stamps), time.perf_counter() - start
+    )

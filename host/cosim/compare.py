@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Difference:
+class SpikeDifference:
     """The first place, in the order of release, where two rasters differ, and how many places there are."""
 
     record: int
@@ -25,7 +25,7 @@ class Difference:
         )
 
 
-def first_difference(model: NDArray[Any], gateware: NDArray[Any], first_record: int = 0) -> Difference | None:
+def first_difference(model: NDArray[Any], gateware: NDArray[Any], first_record: int = 0) -> SpikeDifference | None:
     """None where both (records, steps, neurons) are equal. ValueError where their shapes differ."""
     if model.shape != gateware.shape:
         raise ValueError(f"gateware must have released the shape {model.shape} of the model, not {gateware.shape}")
@@ -34,4 +34,4 @@ def first_difference(model: NDArray[Any], gateware: NDArray[Any], first_record: 
         return None
     record, step, neuron = (int(index) for index in places[0])
     expected, found = (int(array[record, step, neuron]) for array in (model, gateware))
-    return Difference(first_record + record, step, neuron, expected, found, len(places))
+    return SpikeDifference(first_record + record, step, neuron, expected, found, len(places))

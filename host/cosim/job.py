@@ -12,7 +12,7 @@ from spikeveil.hdl.engine.source import SEED_BITS
 
 
 @dataclass(frozen=True)
-class Lease:
+class LeasePorts:
     """What a network is opened with; only the fields of its source count. `key` as the Trivium port takes it."""
 
     number: int = 0
@@ -27,21 +27,21 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulationResult:
     """What left the network.
 
-    `rows`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock
+    `released`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock
     cycle in which the last row of each record left, int64. `cycles`: clock cycles simulated. `seconds`: wall time
     of the simulation itself.
     """
 
-    rows: NDArray[Any]
+    released: NDArray[Any]
     stamps: NDArray[np.int64]
     cycles: int
     seconds: float
 
     @property
-    def cycles_a_record(self) -> float:
+    def cycles_per_record(self) -> float:
         """Mean clock cycles from one record's last row to the next one's; of one record, until its last row."""
         return float(np.diff(self.stamps).mean()) if len(self.stamps) > 1 else float(self.stamps[0])
 

@@ -14,7 +14,7 @@ from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.player import Player, row_bits
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.cosim.errors import SimulatorError as SimulatorError
-from spikeveil.host.cosim.job import Lease, Outcome, response, stimulus
+from spikeveil.host.cosim.job import LeasePorts, SimulationResult, response, stimulus
 from spikeveil.host.cosim.verilator_build import cache_folder as cache_folder
 from spikeveil.host.cosim.verilator_build import verilator_root as verilator_root
 
@@ -73,7 +73,7 @@ def build(plan: Plan, most_steps: int, *, waves: bool = False, folder: Path | No
 def run(
     plan: Plan,
     spikes: NDArray[np.bool_],
-    lease: Lease,
+    lease: LeasePorts,
     *,
     stall_i: int = 0,
     stall_o: int = 0,
@@ -81,7 +81,7 @@ def run(
     traced: bool = False,
     folder: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> Outcome:
+) -> SimulationResult:
     """Run records of spikes (records, steps, inputs) under one lease; `progress` hears how many records are done.
 
     With `waves`, the trace (VCD) is written there; `traced` takes the same build, able to trace, without writing one.
@@ -103,7 +103,7 @@ def run(
     width = -(-steps * plan.o_rows * row_bits(plan) // 8)
     values = [int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width)]
     rows = response(values, plan, steps, steps)
-    return Outcome(rows, stamps, int(summary["cycles"]), float(summary["seconds"]))
+    return SimulationResult(rows, stamps, int(summary["cycles"]), float(summary["seconds"]))
 
 
 def _simulate(built: Path, work: Path, records: int, progress: Callable[[int], None], waves: Path | None) -> None:

@@ -44,7 +44,7 @@ def bound_contribution(
     return passed, used + passed.sum(axis=1)
 
 
-class Trace:
+class LayerTrace:
     """What happened inside a layer, each (records, steps, neurons): raw spikes, those within the limits, potentials."""
 
     def __init__(self, spec: LayerSpec, records: int, steps: int) -> None:
@@ -76,10 +76,10 @@ class Trace:
         return np.moveaxis(self._potentials, 0, 1)
 
 
-def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> Trace:
+def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> LayerTrace:
     """The layer on input spikes (records, steps, inputs); potentials start at zero in every record."""
     records, steps, _ = spikes.shape
-    trace = Trace(spec, records, steps)
+    trace = LayerTrace(spec, records, steps)
     v = np.zeros((records, spec.neurons), neuron.state_dtype(spec))
     used = np.zeros(records, np.int64)
     for t, total in enumerate(_currents(spikes, spec)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks import Row
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import amaranth_engine, verilator_engine
-from spikeveil.host.cosim.job import Lease, Outcome
+from spikeveil.host.cosim.job import LeasePorts, SimulationResult
 from spikeveil.host.networks.digits_example import held_out, load_network
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
@@ -34,7 +34,7 @@ def rows() -> Iterator[Row]:
 
 def speed(spec: NetworkSpec, images: NDArray[np.bool_]) -> Iterator[Row]:
     """Both engines simulate the same core, on the same records; Amaranth's only the first of them."""
-    plan, lease = Plan(spec, LANES), Lease()
+    plan, lease = Plan(spec, LANES), LeasePorts()
     verilator_engine.build(plan, images.shape[1])
     ours = max(rate(verilator_engine.run(plan, images, lease)) for _ in range(3))
     slow = rate(amaranth_engine.run(plan, images[:1], lease))
@@ -43,7 +43,7 @@ def speed(spec: NetworkSpec, images: NDArray[np.bool_]) -> Iterator[Row]:
     yield Row(name, "cycles/s", ours, slow, "Amaranth's simulator", ours / slow)
 
 
-def rate(outcome: Outcome) -> float:
+def rate(outcome: SimulationResult) -> float:
     """Simulated clock cycles a second of wall time, without building and starting."""
     return outcome.cycles / outcome.seconds
 
@@ -53,7 +53,7 @@ def network_utilisation(spec: NetworkSpec, images: NDArray[np.bool_]) -> Iterato
     from spikeveil.pysim import Network, TriviumSource
 
     plan = Plan(spec, LANES, schedule="fast")
-    outcome = verilator_engine.run(plan, images, Lease())
+    outcome = verilator_engine.run(plan, images, LeasePorts())
     model = Network(spec, TriviumSource(bytes(10))).run(images, lease=0)
     inputs: list[Any] = [images, *model.sent[:-1]]
     done = sum(operations(layer, x) for layer, x in zip(spec.layers, inputs, strict=True))
@@ -70,7 +70,7 @@ def bare(layer: LayerSpec) -> LayerSpec:
 def utilisation(name: str, layer: LayerSpec, spikes: NDArray[np.bool_]) -> Row:
     """One layer engine alone, from the first record's first spike to the last record's last row."""
     plan = Plan(NetworkSpec([layer]), LANES, schedule="fast", unsafe=True)
-    outcome = verilator_engine.run(plan, spikes, Lease())
+    outcome = verilator_engine.run(plan, spikes, LeasePorts())
     share = operations(layer, spikes) / (int(outcome.stamps[-1]) * LANES)
     return Row(f"lane utilisation: {name}, {LANES} lanes", "share", share, 1.0, "every lane", share, 0.9)
 

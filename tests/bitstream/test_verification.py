@@ -16,7 +16,7 @@ from spikeveil.host.bitstream import verification as check
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.verification import Outcome, Secret
 from spikeveil.host.cli import main
-from spikeveil.host.cosim.compare import Difference
+from spikeveil.host.cosim.compare import SpikeDifference
 from spikeveil.host.device.twin_board import Wire
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import Figures
@@ -137,7 +137,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
 
 
 def test_command_fails_where_a_spike_differs(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    monkeypatch.setattr(check, "verify", lambda *_: Outcome(700, Difference(1, 2, 3, 0, 1, 17), 90_000, 0.5))
+    monkeypatch.setattr(check, "verify", lambda *_: Outcome(700, SpikeDifference(1, 2, 3, 0, 1, 17), 90_000, 0.5))
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 1

@@ -13,7 +13,7 @@ from support.strategies import Case, cases
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_engine
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model import neuron
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
@@ -126,5 +126,5 @@ def test_a_simulator_of_an_environment_that_is_gone(tmp_path: Path, monkeypatch:
         patch.setattr(config, "libs_dir", gone)
         verilator_engine.build(plan, 2, folder=cache)
     shutil.rmtree(gone)
-    outcome = verilator_engine.run(plan, spikes, Lease(), folder=cache)
-    np.testing.assert_array_equal(outcome.rows, golden(plan, spikes, Lease()))
+    outcome = verilator_engine.run(plan, spikes, LeasePorts(), folder=cache)
+    np.testing.assert_array_equal(outcome.released, golden(plan, spikes, LeasePorts()))

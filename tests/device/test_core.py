@@ -11,7 +11,7 @@ from support.component import run
 
 from spikeveil.hdl.device.core import Core
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.device.guard import SEED_BYTES, Offer
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
@@ -63,7 +63,7 @@ class Opening:
         return b"".join(seed.to_bytes(SEED_BYTES, "little") for seed in self.seeds)
 
     def golden(self, plan: Plan) -> NDArray[Any]:
-        lease = Lease(number=self.number, key=int.from_bytes(self.key, "big"), seeds=self.seeds)
+        lease = LeasePorts(number=self.number, key=int.from_bytes(self.key, "big"), seeds=self.seeds)
         return golden(plan, self.spikes, lease)
 
 

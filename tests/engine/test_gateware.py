@@ -9,7 +9,7 @@ from support.backends import BACKENDS, NO_STALLS, Rows, Stalls, golden, verilato
 from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
@@ -21,9 +21,9 @@ Run = Callable[..., Rows]
 def run(request: pytest.FixtureRequest) -> Run:
     """Run layers on one record of spikes, on each backend in turn; returns (steps, neurons)."""
 
-    def run(*layers: LayerSpec, spikes: Any, lease: Lease | None = None, **options: Any) -> Rows:
+    def run(*layers: LayerSpec, spikes: Any, lease: LeasePorts | None = None, **options: Any) -> Rows:
         plan = Plan(NetworkSpec(layers), **{"lanes": 2, "schedule": "fast", "unsafe": True, **options})
-        rows = request.param(plan, np.array([spikes], np.bool_), lease or Lease(), NO_STALLS)
+        rows = request.param(plan, np.array([spikes], np.bool_), lease or LeasePorts(), NO_STALLS)
         assert rows.shape[0] == 1
         return np.asarray(rows[0])
 
@@ -72,7 +72,7 @@ def test_lfsr_flips_by_the_bits_of_its_seed(run: Run) -> None:
     """With one-bit words and threshold 1 a zero flips, and the first 127 words of the stream are the seed."""
     layer = LayerSpec(np.zeros((5, 1), int), threshold=1, flip=FlipSpec(1, 1))
     seed = 0b0_11010_00110_10101_00001
-    released = run(layer, spikes=ALWAYS, source="lfsr", lease=Lease(seeds=(seed,)))
+    released = run(layer, spikes=ALWAYS, source="lfsr", lease=LeasePorts(seeds=(seed,)))
     assert released.astype(int).tolist() == [[0, 1, 1, 1, 1], [0, 1, 0, 1, 0], [1, 0, 0, 1, 1], [1, 0, 1, 0, 0]]
 
 
@@ -80,7 +80,7 @@ def test_trivium_flips_by_the_official_keystream(run: Run) -> None:
     """eSTREAM set 1, vector 0: IV 0 is record 0 of lease 0 in layer 0. Bytes below 0x80 flip; neurons 0 and 3 fire."""
     keystream = bytes.fromhex("38EB86FF730D7A9CAF8DF13A4420540DBB7B6514")
     layer = LayerSpec([[1], [0], [0], [1], [0]], threshold=1, flip=FlipSpec(0x80, 8))
-    released = run(layer, spikes=ALWAYS, source="trivium", lease=Lease(key=0x80 << 72), schedule="private")
+    released = run(layer, spikes=ALWAYS, source="trivium", lease=LeasePorts(key=0x80 << 72), schedule="private")
     flips = np.array([byte < 0x80 for byte in keystream]).reshape(4, 5)
     assert released.tolist() == (flips ^ [True, False, False, True, False]).tolist()
 
@@ -109,9 +109,14 @@ def test_a_network_of_every_kind_of_layer(schedule: Any, subtests: pytest.Subtes
     )
     plan = Plan(spec, lanes=8, schedule=schedule)
     jobs = [
-        (0.5, 2, NO_STALLS, Lease(number=1, key=1 << 79)),
-        (1.0, 1, Stalls(i=EVERY_OTHER, o=0xFFFF_FFFF_0000_FFFF), Lease(number=(1 << 40) - 1, record=255, key=12345)),
-        (0.1, 3, Stalls(i=(1 << 60) - 1, o=1), Lease(record=(1 << 32) - 3, key=(1 << 80) - 1)),
+        (0.5, 2, NO_STALLS, LeasePorts(number=1, key=1 << 79)),
+        (
+            1.0,
+            1,
+            Stalls(i=EVERY_OTHER, o=0xFFFF_FFFF_0000_FFFF),
+            LeasePorts(number=(1 << 40) - 1, record=255, key=12345),
+        ),
+        (0.1, 3, Stalls(i=(1 << 60) - 1, o=1), LeasePorts(record=(1 << 32) - 3, key=(1 << 80) - 1)),
     ]
     for rate, records, stalls, lease in jobs:
         with subtests.test(rate=rate):
@@ -145,5 +150,5 @@ def test_the_worst_case_is_never_late(plan: Plan) -> None:
     spikes = np.ones((24, 1, plan.spec.inputs), np.bool_)
     spikes[3::4] = False
     spikes[8:12:2] = False
-    lease = Lease(number=4, key=99)
+    lease = LeasePorts(number=4, key=99)
     np.testing.assert_array_equal(verilator(plan, spikes, lease), golden(plan, spikes, lease))

@@ -17,7 +17,7 @@ import pytest
 from support.backends import Stalls, golden, observe
 
 from spikeveil.hdl.engine import plan as plan_module
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
@@ -156,10 +156,10 @@ def agrees(load: Callable[[str], ModuleType]) -> bool:
     for number, (layers, lanes, source, schedule, shape, rate, stalls) in enumerate(JOBS):
         plan = plans.Plan(NetworkSpec(layers), lanes=lanes, source=source, **schedule)
         seeds = tuple((1 << 127) // (3 + index) for index in range(len(plan.spec.flipped)))
-        lease = Lease(number=5, record=6, key=0xFEDC_BA98_7654_3210_0123, seeds=seeds)
+        lease = LeasePorts(number=5, record=6, key=0xFEDC_BA98_7654_3210_0123, seeds=seeds)
         spikes = np.random.default_rng(number).random((*shape, plan.spec.inputs)) < rate
         try:
-            rows = engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).rows
+            rows = engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).released
         except (RuntimeError, TimeoutError, AssertionError):
             return False
         if not np.array_equal(rows, golden(plan, spikes, lease)):
@@ -198,7 +198,7 @@ def keeps_time(load: Callable[[str], ModuleType]) -> bool:
     network = load("spikeveil.hdl.engine.network").Network
     spikes = np.ones((1, 2, plan.spec.inputs), np.bool_)
     traces = [
-        observe(plan, x, Lease(key=4), cycles=5 * plan.cadence, stalls=Stalls(o=0xF0), network=network).timing
+        observe(plan, x, LeasePorts(key=4), cycles=5 * plan.cadence, stalls=Stalls(o=0xF0), network=network).timing
         for x in (spikes, ~spikes)
     ]
     return np.array_equal(*traces)

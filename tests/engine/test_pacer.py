@@ -12,11 +12,11 @@ from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.pacer import Pacer
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
-LEASE = Lease(number=3, record=9, key=0x0123456789ABCDEF0123, seeds=(77, 1 << 100))
+LEASE = LeasePorts(number=3, record=9, key=0x0123456789ABCDEF0123, seeds=(77, 1 << 100))
 FLIP = FlipSpec(3, 4)
 STALLS = [NO_STALLS, Stalls(i=0xF0F3_0C81_55AA_0FF1, o=EVERY_OTHER), Stalls(i=EVERY_OTHER, o=0xFFFF_0F0F_FFFF_0000)]
 

@@ -10,11 +10,11 @@ from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine import neuron
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
-LEASE = Lease(number=1, record=2, key=0xABCD, seeds=(5 << 90,))
+LEASE = LeasePorts(number=1, record=2, key=0xABCD, seeds=(5 << 90,))
 
 
 def eager(neurons: int, inputs: int, **options: Any) -> LayerSpec:
@@ -69,8 +69,8 @@ def test_a_second_lease_starts_afresh(source: Any, schedule: Any) -> None:
     plan = Plan(spec, lanes=3, source=source, schedule=schedule)
     rng = np.random.default_rng(2)
     first, second = rng.random((2, 2, 2, 5)) < 0.5
-    old = Lease(number=1, record=2, key=0xABCD, seeds=(5 << 90, 9))
-    lease = Lease(number=2, record=2, key=0xABCD, seeds=(77, 3))
+    old = LeasePorts(number=1, record=2, key=0xABCD, seeds=(5 << 90, 9))
+    lease = LeasePorts(number=2, record=2, key=0xABCD, seeds=(77, 3))
     reopen = (4 + plan.slots + 2) * plan.cadence
     pins = observe(plan, first, old, cycles=2 * reopen, reopened=(reopen, lease, second))
     got = leaving_rows(plan, pins, 2)
@@ -94,7 +94,7 @@ def test_no_iv_comes_twice_when_the_records_run_out(schedule: Any) -> None:
     """The records behind 2^32 - 1 would wrap round to the masks of record 0; they never leave."""
     plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=8, schedule=schedule)
     spikes = np.ones((4, 1, 6), np.bool_)
-    lease = Lease(number=7, record=(1 << 32) - 2, key=3)
+    lease = LeasePorts(number=7, record=(1 << 32) - 2, key=3)
     pins = observe(plan, spikes, lease, cycles=9 * plan.cadence)
     np.testing.assert_array_equal(leaving_rows(plan, pins, 1), golden(plan, spikes[:2], lease))
     assert pins.late[-1] == (schedule == "private")
@@ -103,7 +103,7 @@ def test_no_iv_comes_twice_when_the_records_run_out(schedule: Any) -> None:
 @pytest.mark.parametrize("schedule", ["fast", "private"])
 def test_a_seed_of_zero_releases_nothing(schedule: Any) -> None:
     plan = Plan(NetworkSpec([eager(9, 6, flip=FlipSpec(1, 1))]), lanes=8, source="lfsr", schedule=schedule)
-    pins = observe(plan, np.ones((2, 2, 6), np.bool_), Lease(seeds=(0,)), cycles=9 * plan.cadence)
+    pins = observe(plan, np.ones((2, 2, 6), np.bool_), LeasePorts(seeds=(0,)), cycles=9 * plan.cadence)
     assert not pins.o_valid.any()
 
 

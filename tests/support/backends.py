@@ -13,7 +13,7 @@ from spikeveil.hdl.engine.network import Network
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.player import STALL_BITS
 from spikeveil.host.cosim import amaranth_engine, verilator_engine
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim import LfsrSource, TriviumSource
 from spikeveil.pysim.model import network as model
 from spikeveil.pysim.model.source import WordSource
@@ -30,34 +30,34 @@ class Stalls:
 
 
 NO_STALLS = Stalls()
-Backend = Callable[[Plan, NDArray[np.bool_], Lease, Stalls], Rows]
+Backend = Callable[[Plan, NDArray[np.bool_], LeasePorts, Stalls], Rows]
 
 
-def word_source(plan: Plan, lease: Lease) -> WordSource | None:
+def word_source(plan: Plan, lease: LeasePorts) -> WordSource | None:
     """The model's source of the words that the gateware makes from `lease`."""
     if not plan.spec.flipped:
         return None
     return LfsrSource(lease.seeds) if plan.source == "lfsr" else TriviumSource(lease.key.to_bytes(10, "big"))
 
 
-def traced(plan: Plan, spikes: NDArray[np.bool_], lease: Lease) -> model.Result:
+def traced(plan: Plan, spikes: NDArray[np.bool_], lease: LeasePorts) -> model.Result:
     """Everything that the golden model knows about a run."""
     return model.Network(plan.spec, word_source(plan, lease)).run(
         spikes, lease=lease.number, first_record=lease.record if plan.source == "trivium" else 0
     )
 
 
-def golden(plan: Plan, spikes: NDArray[np.bool_], lease: Lease, stalls: Stalls = NO_STALLS) -> Rows:
+def golden(plan: Plan, spikes: NDArray[np.bool_], lease: LeasePorts, stalls: Stalls = NO_STALLS) -> Rows:
     result = traced(plan, spikes, lease)
     return result.readout if result.released is None else result.released
 
 
-def amaranth_sim(plan: Plan, spikes: NDArray[np.bool_], lease: Lease, stalls: Stalls = NO_STALLS) -> Rows:
-    return amaranth_engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).rows
+def amaranth_sim(plan: Plan, spikes: NDArray[np.bool_], lease: LeasePorts, stalls: Stalls = NO_STALLS) -> Rows:
+    return amaranth_engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).released
 
 
-def verilator(plan: Plan, spikes: NDArray[np.bool_], lease: Lease, stalls: Stalls = NO_STALLS) -> Rows:
-    return verilator_engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).rows
+def verilator(plan: Plan, spikes: NDArray[np.bool_], lease: LeasePorts, stalls: Stalls = NO_STALLS) -> Rows:
+    return verilator_engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).released
 
 
 SIMULATORS = [amaranth_sim, pytest.param(verilator, marks=pytest.mark.verilator)]
@@ -84,14 +84,14 @@ class Pins:
 def observe(
     plan: Plan,
     spikes: NDArray[np.bool_],
-    lease: Lease,
+    lease: LeasePorts,
     *,
     cycles: int,
     stalls: Stalls = NO_STALLS,
     opened: int | None = 0,
     rows: list[int] | None = None,
     network: type[Network] = Network,
-    reopened: tuple[int, Lease, NDArray[np.bool_]] | None = None,
+    reopened: tuple[int, LeasePorts, NDArray[np.bool_]] | None = None,
 ) -> Pins:
     """Watch the bare network for `cycles` cycles, offering rows whenever it may; the lease opens in cycle `opened`.
 

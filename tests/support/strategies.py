@@ -10,7 +10,7 @@ from support.backends import NO_STALLS, Stalls
 
 from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
 from spikeveil.hdl.engine.player import STALL_BITS
-from spikeveil.host.cosim.job import Lease
+from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
@@ -30,7 +30,7 @@ class Case:
 
     plan: Plan
     spikes: NDArray[np.bool_]
-    lease: Lease
+    lease: LeasePorts
     stalls: Stalls
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # what Hypothesis prints of a failing example
@@ -128,7 +128,7 @@ def cases(draw: Any, most_layers: int = 4) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     records, steps = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     rate = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-    lease = Lease(
+    lease = LeasePorts(
         number=draw(st.sampled_from([0, (1 << 40) - 1]) | st.integers(0, (1 << 40) - 1)),
         record=draw(st.sampled_from([0, (1 << 32) - 3]) | st.integers(0, (1 << 32) - 3)),
         key=int.from_bytes(rng.bytes(10), "big"),

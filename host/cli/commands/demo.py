@@ -81,7 +81,7 @@ def _run(
         ("float network", right(load_float().run(spikes)[-1]), "as trained"),
         ("integer network", right(models[0].raw[-1]), "raw spikes, which stay on the chip"),
         *(
-            (f"released, {one.core.title}", right(one.outcome.rows), "flipped, out of the gateware")
+            (f"released, {one.core.title}", right(one.outcome.released), "flipped, out of the gateware")
             for one in verdicts[:2]
         ),
     ]
@@ -92,7 +92,7 @@ def _run(
     claims = [(core.title, _claim(core, spikes.shape[1], delta)) for core in chosen]
     demo_screen.claims(console, claims[:2], CLASSES)
     shown = slice(0, SHOWN)
-    released = verdicts[0].outcome.rows
+    released = verdicts[0].outcome.released
     demo_plots.raster(
         folder / RASTER,
         spikes[shown],
@@ -183,7 +183,7 @@ def _record(verdict: "Verdict", claim: "Claim") -> dict[str, Any]:
         "spikes_compared": verdict.compared,
         "different": 0 if verdict.difference is None else verdict.difference.count,
         "first_difference": None if verdict.difference is None else str(verdict.difference),
-        "cycles_an_image": outcome.cycles_a_record,
+        "cycles_an_image": outcome.cycles_per_record,
         "cycles_simulated": outcome.cycles,
         "simulation_seconds": outcome.seconds,
         "claim": claim.record(),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spikeveil.host.cli.options.keys import Opening
     from spikeveil.host.cli.options.network import Records
-    from spikeveil.host.cosim.job import Outcome
+    from spikeveil.host.cosim.job import SimulationResult
     from spikeveil.host.privacy.claim import Claim
     from spikeveil.pysim.model.network import Result
     from spikeveil.pysim.model.spec import NetworkSpec
@@ -66,9 +66,9 @@ def simulate(network: str, **options: Any) -> None:
     model = Network(spec, key.words()).run(records.spikes, lease=key.number, first_record=key.record)
     rows = model.readout if model.released is None else model.released
     outcome = None if options["engine"] == "model" else _gateware(spec, records, key, options)
-    difference = None if outcome is None or rows is None else first_difference(rows, outcome.rows, key.record)
+    difference = None if outcome is None or rows is None else first_difference(rows, outcome.released, key.record)
     if options["output"]:
-        _write(Path(options["output"]), outcome.rows if outcome else rows, spec)
+        _write(Path(options["output"]), outcome.released if outcome else rows, spec)
     claim = _claim(spec, records.spikes.shape[1], key, delta, options)
     record = _record(records, model, outcome, options) | {"claim": claim.record()}
     if options["as_json"]:
@@ -79,7 +79,7 @@ def simulate(network: str, **options: Any) -> None:
         raise click.ClickException(f"the gateware does not release what the model says; {difference}")
 
 
-def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: dict[str, Any]) -> "Outcome":
+def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: dict[str, Any]) -> "SimulationResult":
     """The records in a simulator, with a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
@@ -130,7 +130,9 @@ def _write(path: Path, rows: "NDArray[Any] | None", spec: "NetworkSpec") -> None
     write_whole(path, content.getvalue())
 
 
-def _record(records: "Records", model: "Result", outcome: "Outcome | None", options: dict[str, Any]) -> dict[str, Any]:
+def _record(
+    records: "Records", model: "Result", outcome: "SimulationResult | None", options: dict[str, Any]
+) -> dict[str, Any]:
     count, steps, _ = records.spikes.shape
     found: dict[str, Any] = {
         "engine": options["engine"],
@@ -146,9 +148,9 @@ def _record(records: "Records", model: "Result", outcome: "Outcome | None", opti
     if outcome is not None and rows is not None:
         found |= {
             "bits_compared" if model.released is not None else "potentials_compared": int(rows.size),
-            "different": int((rows != outcome.rows).sum()),
+            "different": int((rows != outcome.released).sum()),
             "cycles": outcome.cycles,
-            "cycles_a_record": outcome.cycles_a_record,
+            "cycles_a_record": outcome.cycles_per_record,
             "cycles_a_second": outcome.cycles / outcome.seconds,
         }
     return found

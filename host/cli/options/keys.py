@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from spikeveil.host.cosim.job import Lease
+    from spikeveil.host.cosim.job import LeasePorts
     from spikeveil.pysim.model.source import WordSource
 
 KEY_BYTES = 10
@@ -32,13 +32,13 @@ class Opening:
 
         return TriviumSource(self.key) if self.source == "trivium" else LfsrSource(self.seeds)
 
-    def lease(self) -> "Lease":
+    def lease(self) -> "LeasePorts":
         """The ports as the gateware takes them."""
-        from spikeveil.host.cosim.job import Lease
+        from spikeveil.host.cosim.job import LeasePorts
         from spikeveil.pysim.model.trivium import number
 
         key = number(self.key, "key") if self.key else 0
-        return Lease(number=self.number, record=self.record, key=key, seeds=self.seeds)
+        return LeasePorts(number=self.number, record=self.record, key=key, seeds=self.seeds)
 
 
 def fresh(source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:

@@ -61,7 +61,7 @@ def comparison(console: Console, verdicts: Sequence[Verdict]) -> None:
             verdict.core.title,
             f"{verdict.compared:,}",
             f"[bold {'red' if different else 'green'}]{different}[/]",
-            f"{outcome.cycles_a_record:,.0f} {'fixed' if fixed else ' mean'}",
+            f"{outcome.cycles_per_record:,.0f} {'fixed' if fixed else ' mean'}",
             f"{outcome.cycles:,}",
             f"{outcome.cycles / outcome.seconds:,.0f}",
         )
