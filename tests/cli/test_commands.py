@@ -242,6 +242,7 @@ def test_a_missing_compiler_is_one_sentence(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_fault_of_ours_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikeveil.host.networks import catalogue
 
     monkeypatch.setattr(catalogue, "load", lambda name: 1 / 0)
     monkeypatch.delitem(sys.modules, "spikeveil.host.cli.commands.info", raising=False)
