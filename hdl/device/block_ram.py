@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.memories import UNCHECKED, read
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.spikes import memory_depth
 
 
@@ -38,7 +38,7 @@ class Store(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        attributes = {"ram_style": "block", **UNCHECKED}
+        attributes = {"ram_style": "block", **NO_RW_CHECK}
         memory: Memory = Memory(shape=unsigned(self.width), depth=memory_depth(self.depth), init=[], attrs=attributes)
         m.submodules.memory = memory
         write = memory.write_port()
@@ -48,6 +48,6 @@ class Store(wiring.Component):
             write.data.eq(self.write_data),
         ]
         shown = Signal(self.width, reset_less=True)
-        m.d.sync += shown.eq(read(m, memory, self.read_address))
+        m.d.sync += shown.eq(unchecked_read(m, memory, self.read_address))
         m.d.comb += self.read_data.eq(shown)
         return m

@@ -13,7 +13,7 @@ from spikeveil.hdl.engine.plan import Plan
 
 class Core(wiring.Component):
     """The ports are the guard's that look outwards, and some of the network's: `late`, and `load` where the plan is
-    loadable: the words of an image (`hdl.engine.memories.Write`), only while `busy` is low.
+    loadable: the words of an image (`hdl.engine.memories.ImageWrite`), only while `busy` is low.
 
     `busy` is high while a lease is open, and until the last of its steps has left; while it is low the network is held
     in reset. So each lease begins with record 0 and nothing of the one before it.
@@ -40,7 +40,7 @@ class Core(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        load = {"load": In(plan.write)} if plan.loadable else {}
+        load = {"load": In(plan.image_write)} if plan.loadable else {}
         super().__init__({**outer_ports(plan), "busy": Out(1), "late": Out(1), **load})
 
     def elaborate(self, platform: object) -> Module:

@@ -46,7 +46,7 @@ class Loader(wiring.Component):
                 "crc": In(32),
                 "position": Out(32),
                 "loaded": Out(1),
-                "load": Out(plan.write),
+                "load": Out(plan.image_write),
             }
         )
 

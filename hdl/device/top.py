@@ -63,7 +63,7 @@ def identity(plan: Plan, *, clock_hz: int, window: int = DEFAULT_BUFFER, outbox:
         clock=clock_hz,
         cadence=plan.cadence if private else 0,
         image=plan.image_bytes,
-        layers=plan.each,
+        layers=plan.layer_lanes,
     )
 
 

@@ -5,7 +5,7 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.memories import UNCHECKED, read
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits, memory_depth
 from spikeveil.pysim.device.messages import BITMAP
@@ -96,10 +96,10 @@ class Unpacker(wiring.Component):
 
     def _indices(self, m: Module, phase: Signal, place: Signal, after: Value, low: Signal, half: Signal) -> None:
         """A step of indices, by a bitmap in a memory."""
-        memory: Memory = Memory(shape=unsigned(INPUT_LANES), depth=memory_depth(self.rows), init=[], attrs=UNCHECKED)
+        memory: Memory = Memory(shape=unsigned(INPUT_LANES), depth=memory_depth(self.rows), init=[], attrs=NO_RW_CHECK)
         m.submodules.bitmap = memory
         write, address = memory.write_port(), Signal.like(place)
-        word = read(m, memory, address)
+        word = unchecked_read(m, memory, address)
         left, index, wide = Signal(8), Signal(16), index_bytes(self.inputs) == 2
         last, named = place == self.rows - 1, index < self.inputs
         m.d.comb += [address.eq(place), write.addr.eq(place)]

@@ -9,18 +9,18 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike
 
 from spikeveil.hdl.engine import ultraplus
-from spikeveil.hdl.engine.memories import Banks, Write
+from spikeveil.hdl.engine.memories import BankedMemory, ImageWrite
 from spikeveil.hdl.engine.sequencer import Work
 from spikeveil.pysim.model.lanes import rows
 from spikeveil.pysim.model.spec import LayerSpec
 
 
-def pack(values: ArrayLike, bits: int) -> int:
+def pack_fields(values: ArrayLike, bits: int) -> int:
     """Integers side by side as `bits`-bit two's complement fields, the first one lowest."""
     return sum((int(value) & ((1 << bits) - 1)) << (bits * place) for place, value in enumerate(np.asarray(values)))
 
 
-def by_row(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, Any]:
+def lane_rows(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, Any]:
     """One value a neuron as (rows, lanes); lanes without a neuron get `fill`."""
     array = np.asarray(values)
     padded = np.full((rows(len(array), lanes) * lanes, *array.shape[1:]), fill, array.dtype)
@@ -32,12 +32,13 @@ class Accumulator(wiring.Component):
     """Adds one weight to each of `lanes` sums a cycle, exactly.
 
     `sums` (lane 0 lowest) holds the row's W x four cycles after the `work` marked last, for one cycle. The weight
-    memory (`memories.Banks`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to reset: a row
+    memory (`memories.BankedMemory`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to reset: a
+    row
     starts afresh with its first work. With `load`, the memory starts empty and is written through that port, as
-    memory 0; `spec` then only says how wide everything is. `huge` as in `Banks`.
+    memory 0; `spec` then only says how wide everything is. `in_spram` as in `BankedMemory`.
 
     `spaced` promises that a row whose first work is empty has more of it, and no other: on an iCE40 UltraPlus the sums
-    of a `huge` layer then grow in its multipliers, where they fit.
+    of a `in_spram` layer then grow in its multipliers, where they fit.
     """
 
     work: Any
@@ -45,9 +46,21 @@ class Accumulator(wiring.Component):
     load: Any
 
     def __init__(
-        self, spec: LayerSpec, *, lanes: int, load: Write | None = None, huge: bool = False, spaced: bool = False
+        self,
+        spec: LayerSpec,
+        *,
+        lanes: int,
+        load: ImageWrite | None = None,
+        in_spram: bool = False,
+        spaced: bool = False,
     ) -> None:
-        self.spec, self.lanes, self.bits, self.layout, self.huge = spec, lanes, spec.accumulator_bits, load, huge
+        self.spec, self.lanes, self.bits, self.layout, self.in_spram = (
+            spec,
+            lanes,
+            spec.accumulator_bits,
+            load,
+            in_spram,
+        )
         self.spaced = spaced
         layout = Work(weights=spec.inputs * rows(spec.neurons, lanes))
         super().__init__(
@@ -57,13 +70,13 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, lanes = self.spec, self.lanes
-        m.submodules.weights = weights = Banks(
+        m.submodules.weights = weights = BankedMemory(
             depth=spec.inputs * rows(spec.neurons, lanes),
             lanes=lanes,
             bits=spec.weight_bits,
             init=self._rom(),
             load=self.layout,
-            huge=self.huge,
+            in_spram=self.in_spram,
         )
         first, empty = Signal(3), Signal(3)
         m.d.comb += weights.address.eq(self.work.address)
@@ -84,25 +97,25 @@ class Accumulator(wiring.Component):
         return m
 
     def _fits(self, platform: object) -> bool:
-        small = self.bits <= ultraplus.SUM_BITS and self.lanes <= 2 * ultraplus.MULTIPLIERS
-        return self.huge and self.spaced and small and ultraplus.present(platform)
+        small = self.bits <= ultraplus.ACCUMULATOR_BITS and self.lanes <= 2 * ultraplus.MULTIPLIERS
+        return self.in_spram and self.spaced and small and ultraplus.is_ultraplus(platform)
 
     def _multipliers(self, m: Module, word: Value, first: Value, empty: Value) -> None:
         clear, bits = Signal(), self.spec.weight_bits
         m.d.sync += clear.eq(first & empty)
         for lane in range(0, self.lanes, 2):
             own = [word.word_select(min(each, self.lanes - 1), bits) for each in (lane, lane + 1)]
-            sums = Signal(2 * ultraplus.SUM_BITS, name=f"sums_{lane}")
-            m.submodules[f"sums_{lane}"] = ultraplus.two_sums(
+            sums = Signal(2 * ultraplus.ACCUMULATOR_BITS, name=f"sums_{lane}")
+            m.submodules[f"sums_{lane}"] = ultraplus.dual_accumulator(
                 (own[0], own[1]), sums, load=first, hold=empty & ~first, clear=clear
             )
             for place, each in enumerate(range(lane, min(lane + 2, self.lanes))):
-                total = sums.word_select(place, ultraplus.SUM_BITS)[: self.bits]
+                total = sums.word_select(place, ultraplus.ACCUMULATOR_BITS)[: self.bits]
                 m.d.comb += self.sums.word_select(each, self.bits).eq(total)
 
     def _rom(self) -> list[int]:
         """The weights as words, row by row, in each row an input after the other."""
         if self.layout is not None:
             return []
-        by_rows = by_row(self.spec.weights, self.lanes)
-        return [pack(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]
+        by_rows = lane_rows(self.spec.weights, self.lanes)
+        return [pack_fields(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.spikes import Event, SpikeRow, index_bits
+from spikeveil.hdl.engine.spikes import SpikeEvent, SpikeRow, index_bits
 from spikeveil.pysim.model.lanes import rows
 
 
@@ -25,7 +25,7 @@ class Encoder(wiring.Component):
 
     def __init__(self, *, inputs: int, lanes: int, cap: int | None = None) -> None:
         self.inputs, self.lanes, self.cap = inputs, lanes, cap
-        super().__init__({"i": In(stream.Signature(SpikeRow(lanes))), "o": Out(stream.Signature(Event(inputs)))})
+        super().__init__({"i": In(stream.Signature(SpikeRow(lanes))), "o": Out(stream.Signature(SpikeEvent(inputs)))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -11,10 +11,10 @@ from spikeveil.hdl.engine import neuron
 from spikeveil.hdl.engine.accumulator import Accumulator
 from spikeveil.hdl.engine.flipper import Flipper
 from spikeveil.hdl.engine.limiter import FlowRow, Limiter
-from spikeveil.hdl.engine.memories import Write
+from spikeveil.hdl.engine.memories import ImageWrite
 from spikeveil.hdl.engine.sequencer import Sequencer
-from spikeveil.hdl.engine.spikes import Event, PotentialRow, SpikeRow
-from spikeveil.hdl.engine.sum_folder import Fold
+from spikeveil.hdl.engine.spikes import PotentialRow, SpikeEvent, SpikeRow
+from spikeveil.hdl.engine.sum_folder import SumFolder
 from spikeveil.pysim.model.lanes import LayerLanes, rows
 from spikeveil.pysim.model.spec import LayerSpec
 
@@ -22,9 +22,11 @@ MIN_QUEUED_ROWS = 16
 
 
 class Layer(wiring.Component):
-    """The neurons of one layer: sums of `each.lanes` grow at a time, and `each.scan` of them are updated at a time.
+    """The neurons of one layer: sums of `layer_lanes.lanes` grow at a time, and `layer_lanes.scan` of them are updated
+    at a time.
 
-    Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.DISTANCE` - R * f) cycles for f = lanes /
+    Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.MIN_REVISIT_CYCLES` - R * f) cycles for f
+    = lanes /
     scan and R = ceil(neurons / lanes); later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is
     on `o` some 16 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without
     losing anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With
@@ -33,7 +35,7 @@ class Layer(wiring.Component):
     masks made ahead, `ahead` rows of them as in `Flipper`. Events of `buffered_steps` full steps, and of `queued_steps`
     of any size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With
     `load`, weights, biases and thresholds are written through that port, in this order of memories, and reset leaves
-    them; `huge` as in `hdl.engine.memories.Banks`.
+    them; `in_spram` as in `hdl.engine.memories.BankedMemory`.
     """
 
     i: stream.Interface
@@ -47,49 +49,51 @@ class Layer(wiring.Component):
         self,
         spec: LayerSpec,
         *,
-        each: LayerLanes,
-        per_beat: int = 1,
+        layer_lanes: LayerLanes,
+        words_per_beat: int = 1,
         rekey: bool = False,
         buffered_steps: int = 1,
         queued_steps: int = 4,
         ahead: int | None = None,
-        load: Write | None = None,
-        huge: bool = False,
+        load: ImageWrite | None = None,
+        in_spram: bool = False,
     ) -> None:
-        self.layout, self.huge = load, huge
+        self.layout, self.in_spram = load, in_spram
         self.queued_steps, self.ahead = queued_steps, ahead
-        self.spec, self.each, self.per_beat, self.rekey = spec, each, per_beat, rekey
+        self.spec, self.layer_lanes, self.words_per_beat, self.rekey = spec, layer_lanes, words_per_beat, rekey
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
-        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, each.scan))
-        row = PotentialRow(each.scan, spec.state_bits) if spec.readout else SpikeRow(each.scan)
+        self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, layer_lanes.scan))
+        row = PotentialRow(layer_lanes.scan, spec.state_bits) if spec.readout else SpikeRow(layer_lanes.scan)
         ports: dict[str, Any] = {
-            "i": In(stream.Signature(Event(spec.inputs))),
+            "i": In(stream.Signature(SpikeEvent(spec.inputs))),
             "o": Out(stream.Signature(row)),
             "next_record": Out(1),
             "flush": In(1),
         }
         if spec.flip is not None:
-            ports["words"] = In(stream.Signature(per_beat * spec.flip.bits))
+            ports["words"] = In(stream.Signature(words_per_beat * spec.flip.bits))
         if load is not None:
             ports["load"] = In(load)
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, each = self.spec, self.each
-        m.submodules.fold = fold = Fold(neurons=spec.neurons, inputs=spec.inputs, each=each, bits=spec.accumulator_bits)
+        spec, layer_lanes = self.spec, self.layer_lanes
+        m.submodules.fold = fold = SumFolder(
+            neurons=spec.neurons, inputs=spec.inputs, layer_lanes=layer_lanes, bits=spec.accumulator_bits
+        )
         m.submodules.sequencer = sequencer = Sequencer(
             inputs=spec.inputs,
             rows=fold.rows,
             capacity=self.capacity,
-            distance=neuron.DISTANCE,
-            least=each.fold,
+            distance=neuron.MIN_REVISIT_CYCLES,
+            least=layer_lanes.fold,
             queued=self.queued_steps,
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            spec, lanes=each.lanes, load=self.layout, huge=self.huge, spaced=each.fold > 1
+            spec, lanes=layer_lanes.lanes, load=self.layout, in_spram=self.in_spram, spaced=layer_lanes.fold > 1
         )
-        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=each.scan, load=self.layout)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=layer_lanes.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [
             accumulator.work.eq(sequencer.o),
@@ -101,7 +105,7 @@ class Layer(wiring.Component):
         if self.layout is not None:
             m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
         flow = self._limit(m, neurons.o)
-        starts = Starts(sequencer.started, sequencer.last_row, each.fold, fold.last_fold)
+        starts = Starts(sequencer.started, sequencer.last_row, layer_lanes.fold, fold.last_fold)
         masks_ready, released = self._flip(m, flow, sequencer, starts)
         room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, starts)
         m.d.comb += sequencer.grant.eq(masks_ready & room)
@@ -109,7 +113,7 @@ class Layer(wiring.Component):
 
     def _limit(self, m: Module, scanned: Any) -> Any:
         """The rows of spikes, with no more of them than the layer's limits let pass."""
-        spec, lanes = self.spec, self.each.scan
+        spec, lanes = self.spec, self.layer_lanes.scan
         flow: Any = Signal(FlowRow(lanes))
         m.d.comb += [
             flow.valid.eq(scanned.valid),
@@ -128,7 +132,11 @@ class Layer(wiring.Component):
         if self.spec.flip is None:
             return 1, flow.bits
         m.submodules.flipper = flipper = Flipper(
-            self.spec.flip, neurons=self.spec.neurons, lanes=self.each.scan, per_beat=self.per_beat, ahead=self.ahead
+            self.spec.flip,
+            neurons=self.spec.neurons,
+            lanes=self.layer_lanes.scan,
+            words_per_beat=self.words_per_beat,
+            ahead=self.ahead,
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [
@@ -136,7 +144,7 @@ class Layer(wiring.Component):
             flipper.flush.eq(self.flush | self.next_record),
         ]
         free = Signal(range(flipper.depth + 2))  # masks in the queue that nothing started counts on
-        ready = starts.count(m, free, flipper.added, flipper.flush)
+        ready = starts.count(m, free, flipper.row_added, flipper.flush)
         over = Signal()  # the record's last row is under way: the next row needs masks of the next record
         if self.rekey:
             m.d.comb += self.next_record.eq(flow.valid & flow.record_end)

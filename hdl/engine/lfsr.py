@@ -24,13 +24,15 @@ class Lfsr(wiring.Component):
 
     seed: Signal
     start: Signal
-    zero: Signal
+    seed_zero: Signal
     o: stream.Interface
 
     def __init__(self, width: int) -> None:
         self.width = checks.integer("LFSR width", width, 1, MAX_WIDTH)
         self.load_cycles = -(-LENGTH // self.width)
-        super().__init__({"seed": In(LENGTH), "start": In(1), "zero": Out(1), "o": Out(stream.Signature(self.width))})
+        super().__init__(
+            {"seed": In(LENGTH), "start": In(1), "seed_zero": Out(1), "o": Out(stream.Signature(self.width))}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -41,11 +43,15 @@ class Lfsr(wiring.Component):
         fresh = state[: self.width] ^ state[TAP : TAP + self.width]
         shifted = Cat(state, Mux(loading, chunk, fresh))[self.width :]
         with m.If(self.start):
-            m.d.sync += [cycle.eq(0), loading.eq(1), some.eq(0), self.zero.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [cycle.eq(0), loading.eq(1), some.eq(0), self.seed_zero.eq(0), self.o.valid.eq(0)]
         with m.Elif(loading):
             m.d.sync += [cycle.eq(cycle + 1), some.eq(some | chunk.any())]
             with m.If(cycle == self.load_cycles - 1):
-                m.d.sync += [loading.eq(0), self.o.valid.eq(some | chunk.any()), self.zero.eq(~(some | chunk.any()))]
+                m.d.sync += [
+                    loading.eq(0),
+                    self.o.valid.eq(some | chunk.any()),
+                    self.seed_zero.eq(~(some | chunk.any())),
+                ]
         with m.If(~self.start & (loading | (self.o.valid & self.o.ready))):
             m.d.sync += state.eq(shifted)
 

@@ -17,10 +17,10 @@ from spikeveil.hdl.engine.ultraplus import SPRAM_ADDRESS, SPRAM_DEPTH, SPRAM_WID
 BLOCK_BITS = 1 << 14  # of an ECP5 block RAM, without its parity bits
 LEAST_DEPTH = 1 << 9
 PARITY_FROM = 8  # a block that is so wide has a ninth bit for every eight
-UNCHECKED: dict[str, Any] = {"no_rw_check": 1}  # what is read in the cycle of its writing is undefined
+NO_RW_CHECK: dict[str, Any] = {"no_rw_check": 1}  # what is read in the cycle of its writing is undefined
 
 
-class Write(data.StructLayout):
+class ImageWrite(data.StructLayout):
     """A word of an image on its way into one of `memories` memories: `to` has that one's bit set, or none.
 
     The word's last byte is on top of `data`.
@@ -38,10 +38,10 @@ def word_of(write: Any, bits: int) -> Value:
     return Value.cast(write.data[len(write.data) - size :][:bits])
 
 
-def read(m: Module, memory: Memory, address: Value) -> Signal:
+def unchecked_read(m: Module, memory: Memory, address: Value) -> Signal:
     """The word at `address`, a cycle later; none that is written in the same cycle may ever be looked at.
 
-    For a memory with the attributes `UNCHECKED`, which is promised just that: around others Yosys builds logic that
+    For a memory with the attributes `NO_RW_CHECK`, which is promised just that: around others Yosys builds logic that
     gives the old word. Reset leaves the register alone, so that it may be the block RAM's own.
     """
     port = memory.read_port(domain="comb")
@@ -65,7 +65,7 @@ def table(
     """A small memory of `depth` words: the one at `address`, a cycle later. Its words are `init`, or they are written
     through `load`, as memory `place` there, while nothing is read.
     """
-    attrs = {} if load is None else UNCHECKED
+    attrs = {} if load is None else NO_RW_CHECK
     memory: Memory = Memory(shape=unsigned(width), depth=memory_depth(depth), init=list(init), attrs=attrs)
     m.submodules[name] = memory
     if load is None:
@@ -74,7 +74,7 @@ def table(
         return Value.cast(port.data)
     write = memory.write_port()
     m.d.comb += [write.addr.eq(load.address), write.data.eq(word_of(load, width)), write.en.eq(load.to[place])]
-    return read(m, memory, address)
+    return unchecked_read(m, memory, address)
 
 
 def block_width(depth: int) -> int:
@@ -83,14 +83,15 @@ def block_width(depth: int) -> int:
     return width + width // 8 if width >= PARITY_FROM else width
 
 
-class Banks(wiring.Component):
+class BankedMemory(wiring.Component):
     """A memory of `depth` words of `lanes` fields of `bits` bits, in pieces of one ECP5 block RAM each.
 
     `word` is the word at `address` three cycles later. Each piece is read into registers that have neither reset nor
     enable, so that they may be the block RAM's own; behind them is only the choice of a piece. The words are `init`, or
     written through `load`, as memory `place` there, while nothing is read.
 
-    `huge`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which have no
+    `in_spram`: in one piece, for the single-port RAMs of an iCE40 UltraPlus (`SPRAM_DEPTH` words of 16 bits), which
+    have no
     words at power-on: only with `load`. `word` then comes straight out of them, and the address waits two cycles.
     ValueError where it is too deep.
     """
@@ -106,14 +107,14 @@ class Banks(wiring.Component):
         lanes: int,
         bits: int,
         init: Sequence[int] = (),
-        load: Write | None = None,
+        load: ImageWrite | None = None,
         place: int = 0,
-        huge: bool = False,
+        in_spram: bool = False,
     ) -> None:
-        if huge and (load is None or depth > SPRAM_DEPTH):
-            raise ValueError(f"huge must be False for a memory that is not loaded or of over {SPRAM_DEPTH} words")
+        if in_spram and (load is None or depth > SPRAM_DEPTH):
+            raise ValueError(f"in_spram must be False for a memory that is not loaded or of over {SPRAM_DEPTH} words")
         self.depth, self.lanes, self.bits, self.init = memory_depth(depth), lanes, bits, list(init)
-        self.loadable, self.place, self.huge = load is not None, place, huge
+        self.loadable, self.place, self.in_spram = load is not None, place, in_spram
         super().__init__(
             {
                 "address": In(index_bits(self.depth)),
@@ -124,7 +125,7 @@ class Banks(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if self.huge:
+        if self.in_spram:
             m.d.comb += self.word.eq(self._single_port(m, platform))
             return m
         most = BLOCK_BITS
@@ -161,18 +162,18 @@ class Banks(wiring.Component):
             where.eq(Mux(writes, self.load.address, reads)),
             data.eq(word_of(self.load, len(self.word))),
         ]
-        if ultraplus.present(platform):
+        if ultraplus.is_ultraplus(platform):
             for base in range(0, len(data), SPRAM_WIDTH):
                 part = Signal(SPRAM_WIDTH, name=f"part_{base}")
                 fields = data[base : base + SPRAM_WIDTH]
                 m.submodules[f"words_{base}"] = ultraplus.single_port_ram(where, fields, writes, part)
                 m.d.comb += word[base : base + SPRAM_WIDTH].eq(part)
         else:
-            memory: Memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=UNCHECKED)
+            memory: Memory = Memory(shape=unsigned(len(data)), depth=self.depth, init=[], attrs=NO_RW_CHECK)
             m.submodules.words = memory
             write = memory.write_port()
             m.d.comb += [write.addr.eq(where), write.data.eq(data), write.en.eq(writes)]
-            m.d.comb += word.eq(read(m, memory, where))
+            m.d.comb += word.eq(unchecked_read(m, memory, where))
         return word
 
     def _piece(self, m: Module, base: int, size: int, fields: slice) -> Value:
@@ -180,7 +181,7 @@ class Banks(wiring.Component):
         width = fields.stop - fields.start
         words = [(word >> fields.start) & ((1 << width) - 1) for word in self.init[base : base + size]]
         memory: Memory = Memory(
-            shape=unsigned(width), depth=size, init=words, attrs={"ram_style": "block", **UNCHECKED}
+            shape=unsigned(width), depth=size, init=words, attrs={"ram_style": "block", **NO_RW_CHECK}
         )
         m.submodules[f"words_{base}_{fields.start}"] = memory
         if not self.loadable:
@@ -193,4 +194,4 @@ class Banks(wiring.Component):
             write.data.eq(word_of(self.load, len(self.word))[fields]),
             write.en.eq(self.load.to[self.place] & (self.load.address >> low == base >> low)),
         ]
-        return read(m, memory, self.address[:low])
+        return unchecked_read(m, memory, self.address[:low])

@@ -57,7 +57,7 @@ class Network(wiring.Component):
                 "open": In(1),
                 "late": Out(1),
                 **{name: In(width) for name, width in plan.lease_ports.items()},
-                **({"load": In(plan.write)} if plan.loadable else {}),
+                **({"load": In(plan.image_write)} if plan.loadable else {}),
             }
         )
 
@@ -70,7 +70,7 @@ class Network(wiring.Component):
             wiring.connect(m, head, pacer.i)
             wiring.connect(m, pacer.o, tail)
             m.d.comb += [pacer.open.eq(self.open), self.late.eq(pacer.late)]
-            head, tail = pacer.inside_i, pacer.inside_o
+            head, tail = pacer.layers_i, pacer.layers_o
         lanes = INPUT_LANES
         for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
@@ -78,7 +78,7 @@ class Network(wiring.Component):
             layer = self._layer(m, index, spec, at_once=is_chip(platform, "iCE40"))
             wiring.connect(m, head, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
-            head, lanes = layer.o, layer.each.scan
+            head, lanes = layer.o, layer.layer_lanes.scan
         wiring.connect(m, head, tail)
         return m
 
@@ -86,12 +86,12 @@ class Network(wiring.Component):
         plan = self.plan
         layer = Layer(
             spec,
-            each=plan.each[index],
-            per_beat=plan.per_beat(index),
+            layer_lanes=plan.layer_lanes[index],
+            words_per_beat=plan.words_per_beat(index),
             rekey=spec.flip is not None and plan.source == "trivium",
             **self._buffers(index),
-            load=plan.layer_write(index) if plan.loadable else None,
-            huge=index in plan.huge,
+            load=plan.layer_image_write(index) if plan.loadable else None,
+            in_spram=index in plan.spram_layers,
         )
         m.submodules[f"layer_{index}"] = layer
         if plan.loadable:
@@ -102,7 +102,7 @@ class Network(wiring.Component):
             ]
         if spec.flip is not None:
             m.submodules[f"words_{index}"] = words = self._words(
-                m, index, plan.per_beat(index) * spec.flip.bits, at_once
+                m, index, plan.words_per_beat(index) * spec.flip.bits, at_once
             )
             wiring.connect(m, words.o, layer.words)
             m.d.comb += [
@@ -116,7 +116,7 @@ class Network(wiring.Component):
         """On the fixed cadence two steps are inside a stage at most, and masks have time."""
         if self.plan.schedule == "fast":
             return {}
-        return {"buffered_steps": 2, "queued_steps": 2, "ahead": max(LEAST_AHEAD, self.plan.each[index].fold)}
+        return {"buffered_steps": 2, "queued_steps": 2, "ahead": max(LEAST_AHEAD, self.plan.layer_lanes[index].fold)}
 
     def _words(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
         """The word source of layer `index`, with its share of the lease."""

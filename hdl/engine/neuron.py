@@ -10,17 +10,17 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.accumulator import by_row, pack
-from spikeveil.hdl.engine.memories import UNCHECKED, Write, read, table, word_of
+from spikeveil.hdl.engine.accumulator import lane_rows, pack_fields
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, ImageWrite, table, unchecked_read, word_of
 from spikeveil.hdl.engine.spikes import memory_depth
-from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, Scan
+from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
 from spikeveil.pysim.model.image import number_bits
 from spikeveil.pysim.model.lanes import rows
 from spikeveil.pysim.model.leak import Leak
 from spikeveil.pysim.model.spec import LayerSpec, signed_bits
 
 LATENCY = SUMS_LATENCY + 3  # cycles from a row to its new potentials
-DISTANCE = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
+MIN_REVISIT_CYCLES = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
 
 
 def leak(v: Value, decay: Leak) -> Value:
@@ -42,7 +42,7 @@ def saturate(u: Value, bits: int) -> Value:
 
 
 class ScannedRow(data.StructLayout):
-    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `Scan`."""
+    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `ScanRequest`."""
 
     def __init__(self, *, lanes: int, state_bits: int) -> None:
         super().__init__(
@@ -61,7 +61,8 @@ class Neurons(wiring.Component):
 
     `o` is valid `LATENCY` cycles after `i` is, whose sums W x must be on `sums` `SUMS_LATENCY` cycles after it. Rows
     come in order, from 0 in each step. The potentials live in a memory of one word a row; a row must not be visited
-    again within `DISTANCE` cycles. A row marked fresh takes the potentials as zero, so reset need not clear the memory.
+    again within `MIN_REVISIT_CYCLES` cycles. A row marked fresh takes the potentials as zero, so reset need not clear
+    the memory.
 
     With `load`, biases and thresholds are written through that port, as its last memories, and stay over a reset;
     `spec` then only says how wide everything is.
@@ -72,12 +73,12 @@ class Neurons(wiring.Component):
     o: Any
     load: Any
 
-    def __init__(self, spec: LayerSpec, *, lanes: int, load: Write | None = None) -> None:
+    def __init__(self, spec: LayerSpec, *, lanes: int, load: ImageWrite | None = None) -> None:
         self.spec, self.lanes, self.loadable = spec, lanes, load is not None
         self.rows = rows(spec.neurons, lanes)
         super().__init__(
             {
-                "i": In(Scan(rows=self.rows)),
+                "i": In(ScanRequest(rows=self.rows)),
                 "sums": In(lanes * spec.accumulator_bits),
                 "o": Out(ScannedRow(lanes=lanes, state_bits=spec.state_bits)),
                 **({} if load is None else {"load": In(load)}),
@@ -88,7 +89,7 @@ class Neurons(wiring.Component):
         m = Module()
         width = self.spec.state_bits
         memory: Memory = Memory(
-            shape=unsigned(self.lanes * width), depth=memory_depth(self.rows), init=[], attrs=UNCHECKED
+            shape=unsigned(self.lanes * width), depth=memory_depth(self.rows), init=[], attrs=NO_RW_CHECK
         )
         m.submodules.potentials = memory
         write = memory.write_port()
@@ -100,7 +101,7 @@ class Neurons(wiring.Component):
 
         begin = SUMS_LATENCY - (3 if self.spec.bias is None else 4)  # read, held, leaked, and biased meanwhile
         v = Signal(self.lanes * width, reset_less=True)
-        m.d.sync += v.eq(read(m, memory, self._row(m, begin)))
+        m.d.sync += v.eq(unchecked_read(m, memory, self._row(m, begin)))
         biases, thresholds = self._biases(m, begin + 1), self._thresholds(m, SUMS_LATENCY - 1)
         for lane in range(self.lanes):
             own = v.word_select(lane, width).as_signed()
@@ -154,7 +155,9 @@ class Neurons(wiring.Component):
             place = len(self.load.to) - 1 - (self.spec.threshold is not None)
             return self._each(m, "biases", stage, number_bits(self.spec), load=self.load, place=place)
         bits = signed_bits(int(bias.min()), int(bias.max()))
-        return self._each(m, "biases", stage, bits, init=[pack(line, bits) for line in by_row(bias, self.lanes)])
+        return self._each(
+            m, "biases", stage, bits, init=[pack_fields(line, bits) for line in lane_rows(bias, self.lanes)]
+        )
 
     def _thresholds(self, m: Module, stage: int) -> Sequence[Value | None]:
         """The threshold of each lane, ready two cycles after `stage`. Lanes without a neuron stay at potential 0, which
@@ -166,11 +169,11 @@ class Neurons(wiring.Component):
         if self.loadable:
             return self._loaded_thresholds(m, stage)
         each = np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons)
-        values = by_row(each, self.lanes, fill=int(each[0]))
+        values = lane_rows(each, self.lanes, fill=int(each[0]))
         bits = signed_bits(0, int(values.max()))
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
-        return self._each(m, "thresholds", stage, bits, init=[pack(line, bits) for line in values])
+        return self._each(m, "thresholds", stage, bits, init=[pack_fields(line, bits) for line in values])
 
     def _each(self, m: Module, name: str, stage: int, bits: int, **words: Any) -> Sequence[Value]:
         """Numbers of `bits` bits out of a memory with a word a row."""

@@ -8,13 +8,13 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.memories import UNCHECKED, read
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow
 
 
 class Pacer(wiring.Component):
-    """Stands between the pins (`i`, `o`) and the layers (`inside_i`, `inside_o`), and keeps time in slots of
+    """Stands between the pins (`i`, `o`) and the layers (`layers_i`, `layers_o`), and keeps time in slots of
     `plan.cadence` cycles.
 
     Every `plan.i_rows` rows are a step, wherever `step_end` stands: a missing or surplus marker moves nothing.
@@ -29,8 +29,8 @@ class Pacer(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-    inside_i: stream.Interface
-    inside_o: stream.Interface
+    layers_i: stream.Interface
+    layers_o: stream.Interface
     open: Signal
     late: Signal
 
@@ -40,8 +40,8 @@ class Pacer(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(i_row)),
-                "inside_i": Out(stream.Signature(i_row)),
-                "inside_o": In(stream.Signature(o_row)),
+                "layers_i": Out(stream.Signature(i_row)),
+                "layers_o": In(stream.Signature(o_row)),
                 "o": Out(stream.Signature(o_row)),
                 "open": In(1),
                 "late": Out(1),
@@ -64,7 +64,7 @@ class Pacer(wiring.Component):
         """Two banks of one step each: one fills from the pins, one empties into the layers, and only ticks free one."""
         place = max(1, (self.i_rows - 1).bit_length())
         memory: Memory = Memory(
-            shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[], attrs=UNCHECKED
+            shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[], attrs=NO_RW_CHECK
         )
         m.submodules.banks = memory
         write = memory.write_port()
@@ -96,16 +96,16 @@ class Pacer(wiring.Component):
                 m.d.sync += full.bit_select(emptying, 1).eq(0)
         fetched, loaded = Signal(), Signal()
         word = Signal(len(self.i.payload.as_value()), reset_less=True)
-        m.d.sync += word.eq(read(m, memory, Cat(read_place[:place], emptying)))
-        waits = fetched | loaded | self.inside_i.valid
+        m.d.sync += word.eq(unchecked_read(m, memory, Cat(read_place[:place], emptying)))
+        waits = fetched | loaded | self.layers_i.valid
         m.d.comb += read_next.eq(busy & (read_place != self.i_rows) & ~waits & ~tick)
         m.d.sync += [fetched.eq(read_next), loaded.eq(fetched)]
         with m.If(read_next):
             m.d.sync += read_place.eq(read_place + 1)
-        with m.If(self.inside_i.ready):
-            m.d.sync += self.inside_i.valid.eq(0)
+        with m.If(self.layers_i.ready):
+            m.d.sync += self.layers_i.valid.eq(0)
         with m.If(loaded):
-            m.d.sync += [self.inside_i.valid.eq(1), self.inside_i.payload.eq(word)]
+            m.d.sync += [self.layers_i.valid.eq(1), self.layers_i.payload.eq(word)]
         return admitted
 
     def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:
@@ -119,10 +119,10 @@ class Pacer(wiring.Component):
         whole = Signal(range(self.slots + 2))  # steps that stand whole in the queue
         arrived, due = Signal(), Signal()
         m.d.comb += [
-            queue.w_data.eq(self.inside_o.payload),
-            queue.w_en.eq(self.inside_o.valid & room),
-            self.inside_o.ready.eq(room),
-            arrived.eq(self.inside_o.valid & room & self.inside_o.payload.step_end),
+            queue.w_data.eq(self.layers_o.payload),
+            queue.w_en.eq(self.layers_o.valid & room),
+            self.layers_o.ready.eq(room),
+            arrived.eq(self.layers_o.valid & room & self.layers_o.payload.step_end),
             due.eq(tick & under_way[-1]),
             self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # a row's arrival here tells when it was computed
             self.o.valid.eq(some & queue.r_rdy),

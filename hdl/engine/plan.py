@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from spikeveil.hdl.engine import cycle_bounds as cycles
-from spikeveil.hdl.engine.memories import Write
+from spikeveil.hdl.engine.memories import ImageWrite
 from spikeveil.hdl.engine.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
 from spikeveil.hdl.engine.spikes import PotentialRow, SpikeRow, index_bits
 from spikeveil.hdl.engine.ultraplus import SPRAM_DEPTH, SPRAM_WIDTH
@@ -25,7 +25,7 @@ class Plan:
     """A specification and how to build it.
 
     - `lanes`: neurons of a layer computed in parallel, 1 to 64, or as many as it has. On the private schedule that is
-      the most, and each layer gets the fewest with which the cadence stays (`hdl.engine.cycle_bounds.fewest`).
+      the most, and each layer gets the fewest with which the cadence stays (`hdl.engine.cycle_bounds.fewest_lanes`).
     - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
     - `schedule`: `private` releases steps on a fixed cadence (`hdl.engine.pacer`); `fast` releases each as soon as it
       is done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
@@ -96,7 +96,7 @@ class Plan:
     @property
     def sections(self) -> tuple[images.Section, ...]:
         """The memories that an image fills, in the order of its bytes; none where the numbers are built in."""
-        return images.sections(self.spec, self.each) if self.loadable else ()
+        return images.sections(self.spec, self.layer_lanes) if self.loadable else ()
 
     @property
     def image_bytes(self) -> int:
@@ -114,10 +114,10 @@ class Plan:
                 f"image network must have the structure {self.structure[:16]}... of the device, "
                 f"not {images.structure(spec)[:16]}..."
             )
-        return images.to_bytes(spec, self.each)
+        return images.to_bytes(spec, self.layer_lanes)
 
     @property
-    def write(self) -> Write:
+    def image_write(self) -> ImageWrite:
         """The port through which an image is written, with a bit of `to` for each section."""
         return self._write(len(self.sections))
 
@@ -126,27 +126,27 @@ class Plan:
         places = [place for place, section in enumerate(self.sections) if section.layer == index]
         return slice(places[0], places[-1] + 1)
 
-    def layer_write(self, index: int) -> Write:
+    def layer_image_write(self, index: int) -> ImageWrite:
         """The part of `write` that a layer sees."""
         own = self.layer_sections(index)
         return self._write(own.stop - own.start)
 
-    def _write(self, memories: int) -> Write:
-        return Write(
+    def _write(self, memories: int) -> ImageWrite:
+        return ImageWrite(
             memories=memories,
             address_bits=index_bits(max(section.words for section in self.sections)),
             data_bits=8 * max(section.word_bytes for section in self.sections),
         )
 
     @cached_property
-    def each(self) -> tuple[LayerLanes, ...]:
+    def layer_lanes(self) -> tuple[LayerLanes, ...]:
         """Lanes and neurons scanned at once, of each layer."""
         if self.schedule == "fast":
             return alike(self.spec, self.lanes, self.fold)
-        return cycles.fewest(self.spec, self.lanes, self.source, self.i_rows)
+        return cycles.fewest_lanes(self.spec, self.lanes, self.source, self.i_rows)
 
     @cached_property
-    def huge(self) -> frozenset[int]:
+    def spram_layers(self) -> frozenset[int]:
         """The layers whose weights stand in single-port RAM."""
         left, chosen = self.spram, set()
         for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
@@ -158,16 +158,16 @@ class Plan:
 
     def _spram_of(self, index: int) -> int:
         """Single-port RAMs that the weights of a layer would take; 0 where they are too deep, or small."""
-        layer, bits = self.layers[index], self.each[index].lanes * self.layers[index].weight_bits
+        layer, bits = self.layers[index], self.layer_lanes[index].lanes * self.layers[index].weight_bits
         deep = self.rows(index) * layer.inputs
         fits = deep <= SPRAM_DEPTH and deep * bits >= SPRAM_WORTH
         return -(-bits // SPRAM_WIDTH) if fits else 0
 
     def rows(self, index: int) -> int:
         """Rows of neurons whose sums grow together, of layer `index`."""
-        return rows(self.spec.layers[index].neurons, self.each[index].lanes)
+        return rows(self.spec.layers[index].neurons, self.layer_lanes[index].lanes)
 
-    def per_beat(self, index: int) -> int:
+    def words_per_beat(self, index: int) -> int:
         """Words that one beat of the source of layer `index` carries; 1 where it has no flipper.
 
         On the fast schedule one for each neuron that is scanned at once, or the most that fit. On the private one the
@@ -175,8 +175,8 @@ class Plan:
         """
         if self.spec.layers[index].flip is None:
             return 1
-        layer, each = self.spec.layers[index], self.each[index]
-        most = cycles.most_words(layer, each)
+        layer, each = self.spec.layers[index], self.layer_lanes[index]
+        most = cycles.max_words_per_beat(layer, each)
         if self.schedule == "fast":
             return min(most, each.scan)
         time = max(self.cadence, self.worst_case)
@@ -191,7 +191,7 @@ class Plan:
     @property
     def o_lanes(self) -> int:
         """Neurons in one output row."""
-        return self.each[-1].scan
+        return self.layer_lanes[-1].scan
 
     @property
     def o_rows(self) -> int:
@@ -226,4 +226,4 @@ class Plan:
     @cached_property
     def worst_case(self) -> int:
         """Clock cycles in which every stage finishes any step, if each source is as fast as it may be."""
-        return max(cycles.stages(self.spec, self.each, self.source, self.i_rows))
+        return max(cycles.stage_cycles(self.spec, self.layer_lanes, self.source, self.i_rows))

@@ -42,13 +42,13 @@ class Player(wiring.Component):
                 "late": Out(1),
                 "stimulus": In(most_steps * plan.i_rows * INPUT_LANES),
                 "steps": In(range(most_steps + 1)),
-                "given": In(1),
-                "taken": Out(1),
+                "stimulus_request": In(1),
+                "stimulus_ack": Out(1),
                 "response": Out(most_steps * plan.o_rows * row_bits(plan)),
-                "returned": Out(1),
-                "accepted": In(1),
-                "wrong": Out(1),
-                "stamp": Out(48),
+                "response_request": Out(1),
+                "response_ack": In(1),
+                "marker_error": Out(1),
+                "response_cycle": Out(48),
                 "cycle": Out(48),
                 "stall_i": In(STALL_BITS),
                 "stall_o": In(STALL_BITS),
@@ -86,8 +86,12 @@ class Player(wiring.Component):
         with m.If(sent):
             m.d.sync += [rest.eq(rest >> INPUT_LANES), row.eq(Mux(last_row, 0, row + 1))]
             m.d.sync += steps_left.eq(steps_left - last_row)
-        with m.If((ports.given != ports.taken) & ((steps_left == 0) | last)):
-            m.d.sync += [rest.eq(ports.stimulus), steps_left.eq(ports.steps), ports.taken.eq(ports.given)]
+        with m.If((ports.stimulus_request != ports.stimulus_ack) & ((steps_left == 0) | last)):
+            m.d.sync += [
+                rest.eq(ports.stimulus),
+                steps_left.eq(ports.steps),
+                ports.stimulus_ack.eq(ports.stimulus_request),
+            ]
 
     def _collect(self, m: Module, network: Network, stall: Any) -> None:
         ports: Any = self
@@ -101,8 +105,12 @@ class Player(wiring.Component):
             m.d.sync += row.eq(Mux(row == self.plan.o_rows - 1, 0, row + 1))
             m.d.sync += whole.eq(payload.record_end)
             with m.If((payload.step_end != (row == self.plan.o_rows - 1)) | (payload.record_end & ~payload.step_end)):
-                m.d.sync += ports.wrong.eq(1)
-        m.d.comb += held.eq(ports.returned != ports.accepted)
+                m.d.sync += ports.marker_error.eq(1)
+        m.d.comb += held.eq(ports.response_request != ports.response_ack)
         with m.If(whole & ~held):
-            m.d.sync += [ports.response.eq(gathered), ports.returned.eq(~ports.returned), ports.stamp.eq(ports.cycle)]
+            m.d.sync += [
+                ports.response.eq(gathered),
+                ports.response_request.eq(~ports.response_request),
+                ports.response_cycle.eq(ports.cycle),
+            ]
             m.d.sync += whole.eq(0)

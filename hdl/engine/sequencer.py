@@ -8,8 +8,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.engine.memories import UNCHECKED, read
-from spikeveil.hdl.engine.spikes import Event, index_bits
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
+from spikeveil.hdl.engine.spikes import SpikeEvent, index_bits
 
 
 class Work(data.StructLayout):
@@ -58,7 +58,7 @@ class Sequencer(wiring.Component):
         self.distance, self.least, self.queued = distance, least, queued
         super().__init__(
             {
-                "i": In(stream.Signature(Event(inputs))),
+                "i": In(stream.Signature(SpikeEvent(inputs))),
                 "grant": In(1),
                 "started": Out(1),
                 "last_row": Out(1),
@@ -70,11 +70,11 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = 1 << index_bits(self.capacity)
-        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=UNCHECKED)
+        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=NO_RW_CHECK)
         m.submodules.events = memory
         m.submodules.steps = steps = SyncFIFO(width=1 + depth.bit_length(), depth=self.queued)
         write, place = memory.write_port(), Signal(range(depth))
-        event = read(m, memory, place)
+        event = unchecked_read(m, memory, place)
         freed = self._play(m, steps, place, event)
         self._collect(m, steps, write, freed, depth)
         return m

@@ -11,7 +11,7 @@ from spikeveil.hdl.engine.trivium import Trivium
 
 SourceKind = Literal["lfsr", "trivium"]
 SOURCES: tuple[SourceKind, ...] = ("trivium", "lfsr")
-MOST_BITS = 64  # a cycle, from either source
+MAX_SOURCE_WIDTH = 64  # a cycle, from either source
 SEED_BITS, KEY_BITS, LEASE_BITS, RECORD_BITS, LAYER_BITS = 127, 80, 40, 32, 8
 
 

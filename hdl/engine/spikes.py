@@ -31,7 +31,7 @@ class PotentialRow(data.StructLayout):
         super().__init__({"bits": unsigned(lanes * state_bits), "step_end": unsigned(1), "record_end": unsigned(1)})
 
 
-class Event(data.StructLayout):
+class SpikeEvent(data.StructLayout):
     """One input spike of a step, or the end of the step.
 
     `step_end` = 0: input `index` spiked. `step_end` = 1: the step is complete, `index` says nothing, and

@@ -13,7 +13,7 @@ from spikeveil.pysim.model.lanes import LayerLanes, rows
 SUMS_LATENCY = 4  # cycles from a row's last work to its sums
 
 
-class Scan(data.StructLayout):
+class ScanRequest(data.StructLayout):
     """The neurons of row `row`, counted in rows of those that are scanned at once, are updated.
 
     `fresh`, `step_end`, `record_end` as in `Work`; the last two only in the last row of the step.
@@ -24,8 +24,9 @@ class Scan(data.StructLayout):
         super().__init__({"row": unsigned(index_bits(rows)), **{flag: unsigned(1) for flag in flags}})
 
 
-class Fold(wiring.Component):
-    """Hands the sums of a row of `each.lanes` neurons on, `each.scan` of them at a time, the lowest first.
+class SumFolder(wiring.Component):
+    """Hands the sums of a row of `layer_lanes.lanes` neurons on, `layer_lanes.scan` of them at a time, the lowest
+    first.
 
     `o` says which; its sums are on `part` `SUMS_LATENCY` cycles after it. With `scan` = `lanes`, `o` is valid in the
     cycle of the `work` that is valid and marked last, and `part` is `sums`. Otherwise the sums are caught in a register
@@ -39,15 +40,15 @@ class Fold(wiring.Component):
     o: Any
     part: Signal
 
-    def __init__(self, *, neurons: int, inputs: int, each: LayerLanes, bits: int) -> None:
-        self.fold = each.fold
-        self.rows, self.scanned_rows = rows(neurons, each.lanes), rows(neurons, each.scan)
+    def __init__(self, *, neurons: int, inputs: int, layer_lanes: LayerLanes, bits: int) -> None:
+        self.fold = layer_lanes.fold
+        self.rows, self.scanned_rows = rows(neurons, layer_lanes.lanes), rows(neurons, layer_lanes.scan)
         super().__init__(
             {
                 "work": In(Work(weights=inputs * self.rows)),
-                "sums": In(each.lanes * bits),
-                "o": Out(Scan(rows=self.scanned_rows)),
-                "part": Out(each.scan * bits),
+                "sums": In(layer_lanes.lanes * bits),
+                "o": Out(ScanRequest(rows=self.scanned_rows)),
+                "part": Out(layer_lanes.scan * bits),
             }
         )
 

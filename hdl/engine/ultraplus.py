@@ -10,7 +10,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Signal, Value
 
 SPRAM_ADDRESS, SPRAM_WIDTH = 14, 16  # bits
 SPRAM_DEPTH = 1 << SPRAM_ADDRESS
-MULTIPLIERS, SUM_BITS = 8, 16  # each has two accumulators of so many bits
+MULTIPLIERS, ACCUMULATOR_BITS = 8, 16  # each has two accumulators of so many bits
 
 
 def is_chip(platform: object, name: str) -> bool:
@@ -18,7 +18,7 @@ def is_chip(platform: object, name: str) -> bool:
     return str(getattr(platform, "device", "")).startswith(name)
 
 
-def present(platform: object) -> bool:
+def is_ultraplus(platform: object) -> bool:
     """Whether the design is for an iCE40 UltraPlus."""
     return is_chip(platform, "iCE40UP")
 
@@ -40,7 +40,7 @@ def single_port_ram(address: Value, data: Value, writes: Value, word: Signal) ->
     )
 
 
-def two_sums(terms: tuple[Value, Value], sums: Signal, *, load: Value, hold: Value, clear: Value) -> Instance:
+def dual_accumulator(terms: tuple[Value, Value], sums: Signal, *, load: Value, hold: Value, clear: Value) -> Instance:
     """One multiplier as two accumulators of 16 bits: `sums` is the first, low, and the second.
 
     Each adds its term, or becomes it where `load` is high, or stays where `hold` is. `clear` makes both 0 at once, for
@@ -60,4 +60,4 @@ def two_sums(terms: tuple[Value, Value], sums: Signal, *, load: Value, hold: Val
 
 def _extended(term: Value) -> Value:
     """A signed term in the bits of an accumulator."""
-    return Cat(term, term[-1].replicate(SUM_BITS - len(term)))
+    return Cat(term, term[-1].replicate(ACCUMULATOR_BITS - len(term)))

@@ -44,9 +44,11 @@ class Estimate:
 def features(plan: Plan, family: Family) -> dict[str, list[float]]:
     """What the fit multiplies, for each resource."""
     layers = plan.layers
-    sums = sum(each.lanes * layer.accumulator_bits for each, layer in zip(plan.each, layers, strict=True))
-    scans = sum(each.scan * layer.state_bits for each, layer in zip(plan.each, layers, strict=True))
-    drawn = sum(plan.per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None)
+    sums = sum(each.lanes * layer.accumulator_bits for each, layer in zip(plan.layer_lanes, layers, strict=True))
+    scans = sum(each.scan * layer.state_bits for each, layer in zip(plan.layer_lanes, layers, strict=True))
+    drawn = sum(
+        plan.words_per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None
+    )
     flipped = float(len(plan.spec.flipped))
     logic = [1.0, float(sums), float(scans), flipped, float(drawn)]
     events = sum(2 * layer.inputs * layer.inputs.bit_length() >= LEAST_BITS for layer in layers)
@@ -56,8 +58,8 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
 def blocks(plan: Plan, family: Family) -> int:
     """Block RAMs that the weights of all layers fill, and on iCE40, which has nothing smaller, the potentials."""
     total = 0
-    for index, (layer, each) in enumerate(zip(plan.layers, plan.each, strict=True)):
-        if index not in plan.huge:
+    for index, (layer, each) in enumerate(zip(plan.layers, plan.layer_lanes, strict=True)):
+        if index not in plan.spram_layers:
             total += block_rams(plan.rows(index) * layer.inputs, each.lanes * layer.weight_bits, family)
         deep = rows(layer.neurons, each.scan)
         if family == "ice40" and deep * each.scan * layer.state_bits >= LEAST_BITS:

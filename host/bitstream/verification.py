@@ -119,7 +119,7 @@ def _image(board: BoardSpec) -> bytes:
     """The frames that load a network's numbers; none where they are built in."""
     if not board.plan.loadable:
         return b""
-    content, size = image.to_bytes(board.plan.spec, board.plan.each), room(Kind.LOAD)
+    content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), room(Kind.LOAD)
     frames = [pack(Kind.LOAD, 2, content[at : at + size], position=at) for at in range(0, len(content), size)]
     frames.append(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
     return b"".join(map(encode, frames))

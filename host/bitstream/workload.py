@@ -30,7 +30,7 @@ def fast_cycles(plan: Plan, workload: Workload) -> int:
     """Clock cycles from a step to the next on the fast schedule: the slowest layer's."""
     return max(
         plan.rows(index) * max(each.lanes // each.scan, workload.events(layer)) + 1
-        for index, (layer, each) in enumerate(zip(plan.spec.layers, plan.each, strict=True))
+        for index, (layer, each) in enumerate(zip(plan.spec.layers, plan.layer_lanes, strict=True))
     )
 
 
@@ -48,5 +48,5 @@ def timing(plan: Plan, hz: float, workload: Workload) -> dict[str, Any]:
             "inferences_a_second": hz / (cycles * workload.steps),
             "synaptic_operations_a_second": operations * hz / cycles,
         }
-    result["most_synaptic_operations_a_second"] = hz * sum(each.lanes for each in plan.each)
+    result["most_synaptic_operations_a_second"] = hz * sum(each.lanes for each in plan.layer_lanes)
     return result

@@ -116,5 +116,5 @@ def utilisation(verdict: Verdict, spikes: NDArray[bool_]) -> list[float]:
     cycles = int(verdict.outcome.stamps[-1])
     return [
         done / (cycles * each.lanes)
-        for done, each in zip(operations(plan.spec, spikes, verdict.model), plan.each, strict=True)
+        for done, each in zip(operations(plan.spec, spikes, verdict.model), plan.layer_lanes, strict=True)
     ]

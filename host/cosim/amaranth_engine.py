@@ -41,21 +41,21 @@ def run(
         waiting, given, accepted = stimulus(spikes), 0, 0
         idle = 0
         while len(values) < len(spikes):
-            if waiting and ctx.get(player.taken) == given:
+            if waiting and ctx.get(player.stimulus_ack) == given:
                 ctx.set(player.stimulus, waiting.pop(0))
                 given ^= 1
-                ctx.set(player.given, given)
-            if ctx.get(player.returned) != accepted:
+                ctx.set(player.stimulus_request, given)
+            if ctx.get(player.response_request) != accepted:
                 values.append(ctx.get(player.response))
-                stamps.append(ctx.get(player.stamp))
+                stamps.append(ctx.get(player.response_cycle))
                 accepted ^= 1
-                ctx.set(player.accepted, accepted)
+                ctx.set(player.response_ack, accepted)
                 idle = 0
             idle += 1
             if idle > PATIENCE:
                 raise TimeoutError(f"no record left the network in {PATIENCE} cycles")
             await ctx.tick()
-        if ctx.get(player.wrong):
+        if ctx.get(player.marker_error):
             raise RuntimeError("a step or record marker left the network in the wrong place")
 
     simulator = Simulator(player)

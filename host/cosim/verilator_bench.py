@@ -27,7 +27,7 @@ async def play(dut: Any) -> None:
     await collect(dut, work, records)
     await feeder
     seconds = time.perf_counter() - start
-    if int(dut.wrong.value):
+    if int(dut.marker_error.value):
         raise AssertionError("a step or record marker left the network in the wrong place")
     cycles = int(dut.cycle.value)
     (work / "summary").write_text(f"cycles {cycles}\nseconds {seconds}\n")
@@ -40,8 +40,8 @@ async def feed(dut: Any, path: Path, records: int, size: int) -> None:
         for _ in range(records):
             dut.stimulus.value = int.from_bytes(file.read(size), "little")
             given ^= 1
-            dut.given.value = given
-            await ValueChange(dut.taken)
+            dut.stimulus_request.value = given
+            await ValueChange(dut.stimulus_ack)
             await Timer(1, "ns")
 
 
@@ -51,9 +51,9 @@ async def collect(dut: Any, work: Path, records: int) -> None:
     accepted = 0
     with (work / "responses").open("wb") as responses, (work / "stamps").open("w", buffering=1) as stamps:
         for _ in range(records):
-            await with_timeout(ValueChange(dut.returned), 2 * PATIENCE_CYCLES, "ns")
+            await with_timeout(ValueChange(dut.response_request), 2 * PATIENCE_CYCLES, "ns")
             await Timer(1, "ns")
             responses.write(int(dut.response.value).to_bytes(width, "little"))
-            stamps.write(f"{int(dut.stamp.value)}\n")
+            stamps.write(f"{int(dut.response_cycle.value)}\n")
             accepted ^= 1
-            dut.accepted.value = accepted
+            dut.response_ack.value = accepted

@@ -57,7 +57,7 @@ def network_utilisation(spec: NetworkSpec, images: NDArray[np.bool_]) -> Iterato
     model = Network(spec, TriviumSource(bytes(10))).run(images, lease=0)
     inputs: list[Any] = [images, *model.sent[:-1]]
     done = sum(operations(layer, x) for layer, x in zip(spec.layers, inputs, strict=True))
-    lanes = sum(each.lanes for each in plan.each)
+    lanes = sum(each.lanes for each in plan.layer_lanes)
     share = done / (int(outcome.stamps[-1]) * lanes)
     yield Row(f"lane utilisation: digits network, {lanes} lanes in all", "share", share, 1.0, "every lane", share)
 

@@ -56,7 +56,7 @@ def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
             loadable=plan.loadable,
             window=256,
             outbox=outbox,
-            layers=plan.each,
+            layers=plan.layer_lanes,
         )
         wire = Wire(Device(made, identity))
         return [wire.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)

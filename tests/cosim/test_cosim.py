@@ -56,9 +56,9 @@ def features(case: Case) -> Iterator[str]:
         yield f"leak {layer.leak.kind}"
         yield from ([] if layer.bias is None else ["bias"])
         yield from (["thresholds"] if np.ndim(layer.threshold) else [])
-        yield from (["partly filled row"] if layer.neurons % plan.each[index].lanes else [])
-        yield from (["partly filled scan"] if layer.neurons % plan.each[index].scan else [])
-        yield from ([f"{plan.schedule} folded"] if plan.each[index].fold > 1 else [])
+        yield from (["partly filled row"] if layer.neurons % plan.layer_lanes[index].lanes else [])
+        yield from (["partly filled scan"] if layer.neurons % plan.layer_lanes[index].scan else [])
+        yield from ([f"{plan.schedule} folded"] if plan.layer_lanes[index].fold > 1 else [])
         yield from (["readout"] if layer.readout else [f"reset {layer.reset}"])
     yield from (["flips twice"] if len(plan.spec.flipped) > 1 else [])
     yield from (["stalls in"] if case.stalls.i else [])

@@ -156,8 +156,8 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
     first = LayerSpec(rng.integers(-8, 8, (8, 20)), threshold, Leak.shift(2), state_bits=6, weight_bits=4)
     spec = NetworkSpec([first, LayerSpec(rng.integers(-8, 8, (4, 8)), 5, state_bits=5, flip=FlipSpec(1, 3))])
     plan = Plan(spec, lanes=lanes, loadable=True)
-    content = odd_image(spec, plan.each)
-    held = image.from_bytes(spec, plan.each, content)
+    content = odd_image(spec, plan.layer_lanes)
+    held = image.from_bytes(spec, plan.layer_lanes, content)
     lowest = [int(np.min(np.asarray(layer.threshold))) for layer in held.layers]
     assert min(lowest) < 1
     dut: Any = Device(plan)
@@ -171,7 +171,7 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
         seen = await play(ctx, dut.core, plan, opening, (12 + plan.slots + 2) * plan.cadence)
         found = seen.rows(plan, 4)
         np.testing.assert_array_equal(found, opening.golden(Plan(held, lanes=lanes)))
-        np.testing.assert_array_equal(found, by_the_twin(spec, plan.each, content, opening))
+        np.testing.assert_array_equal(found, by_the_twin(spec, plan.layer_lanes, content, opening))
 
     run(dut, bench)
 
@@ -290,7 +290,7 @@ def test_thresholds_stand_in_rows_of_neurons_that_are_scanned_at_once() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_says_everything_but_the_structure(kind: str, lanes: int) -> None:
     a, b = network(0, kind), network(1, kind)
-    for each in (alike(a, lanes), Plan(a, lanes=lanes).each):
+    for each in (alike(a, lanes), Plan(a, lanes=lanes).layer_lanes):
         content = image.to_bytes(b, each)
         assert len(content) == image.size(a, each)
         assert image.from_bytes(a, each, content) == b

@@ -183,7 +183,7 @@ def test_the_identity_is_the_one_that_the_model_gives() -> None:
             outbox=1024,
             clock=CLOCK,
             cadence=plan.cadence if private else 0,
-            layers=plan.each,
+            layers=plan.layer_lanes,
         )
         assert identity(plan, clock_hz=CLOCK, window=512, outbox=1024) == expected
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.component import run
 
-from spikeveil.hdl.engine.accumulator import Accumulator, by_row, pack
+from spikeveil.hdl.engine.accumulator import Accumulator, lane_rows, pack_fields
 from spikeveil.pysim.model.lanes import rows
 from spikeveil.pysim.model.spec import LayerSpec
 
@@ -56,5 +56,5 @@ def test_sums_are_just_wide_enough() -> None:
 
 
 def test_packing_puts_the_first_value_lowest_and_fills_the_last_row() -> None:
-    assert pack([1, -1, 2], 4) == 0x2F1
-    assert by_row([1, 2, 3], 2, fill=9).tolist() == [[1, 2], [3, 9]]
+    assert pack_fields([1, -1, 2], 4) == 0x2F1
+    assert lane_rows([1, 2, 3], 2, fill=9).tolist() == [[1, 2], [3, 9]]

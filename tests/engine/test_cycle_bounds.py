@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeveil.hdl.engine.cycle_bounds import TOLERATED, fewest, stages
+from spikeveil.hdl.engine.cycle_bounds import CADENCE_TOLERANCE, fewest_lanes, stage_cycles
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.lanes import LayerLanes, alike
@@ -29,11 +29,11 @@ def test_mnist_on_sixteen_lanes_by_hand() -> None:
     One neuron at a time: 16 cycles more, 3888. The output layer with one lane: 40 x 22 + 48 + setup 158 + 80: far less.
     """
     spec = chain(784, 256, 40, caps=(239, 22))
-    assert Plan(spec, schedule="fast", unsafe=True).each == (LayerLanes(16, 16), LayerLanes(16, 16))
+    assert Plan(spec, schedule="fast", unsafe=True).layer_lanes == (LayerLanes(16, 16), LayerLanes(16, 16))
     folded = Plan(spec, schedule="fast", unsafe=True, fold=8)
-    assert folded.each == (LayerLanes(16, 2), LayerLanes(16, 2))
-    assert max(stages(spec, alike(spec, 16), "trivium", 49)) == 3872
-    assert Plan(spec).each == (LayerLanes(16, 1), LayerLanes(1, 1))
+    assert folded.layer_lanes == (LayerLanes(16, 2), LayerLanes(16, 2))
+    assert max(stage_cycles(spec, alike(spec, 16), "trivium", 49)) == 3872
+    assert Plan(spec).layer_lanes == (LayerLanes(16, 1), LayerLanes(1, 1))
     assert Plan(spec).cadence == 3888
 
 
@@ -45,23 +45,23 @@ def test_no_stage_takes_longer_than_is_tolerated_and_nothing_cheaper_would_do(
 ) -> None:
     spec = chain(*sizes)
     rows = -(-sizes[0] // 16)
-    whole, chosen = alike(spec, lanes), fewest(spec, lanes, source, rows)
-    limit = max(stages(spec, whole, source, rows))
-    limit += limit // TOLERATED
-    assert max(stages(spec, chosen, source, rows)) <= limit
+    whole, chosen = alike(spec, lanes), fewest_lanes(spec, lanes, source, rows)
+    limit = max(stage_cycles(spec, whole, source, rows))
+    limit += limit // CADENCE_TOLERANCE
+    assert max(stage_cycles(spec, chosen, source, rows)) <= limit
     for index, (own, most) in enumerate(zip(chosen, whole, strict=True)):
         for count, scan in product(range(1, own.lanes + 1), range(1, own.scan + 1)):
             if count % scan or (count, scan) == (own.lanes, own.scan):
                 continue
             other = (*chosen[:index], LayerLanes(count, scan), *chosen[index + 1 :])
-            assert max(stages(spec, other, source, rows)) > limit, (index, count, scan)
+            assert max(stage_cycles(spec, other, source, rows)) > limit, (index, count, scan)
         assert own.lanes <= most.lanes
 
 
 def test_a_longer_cadence_that_is_asked_for_makes_it_smaller() -> None:
     spec = chain(30, 24, 6)
     slow = NetworkSpec(spec.layers, cadence=2000)
-    assert Plan(slow, lanes=8).each == (LayerLanes(1, 1), LayerLanes(1, 1))
+    assert Plan(slow, lanes=8).layer_lanes == (LayerLanes(1, 1), LayerLanes(1, 1))
     assert Plan(slow, lanes=8).cadence == 2000
 
 

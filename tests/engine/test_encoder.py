@@ -9,7 +9,7 @@ from support.component import play
 from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.encoder import Encoder
-from spikeveil.hdl.engine.spikes import Event, SpikeRow, index_bits
+from spikeveil.hdl.engine.spikes import SpikeEvent, SpikeRow, index_bits
 from spikeveil.pysim.model.lanes import rows
 
 PATTERNS = [NO_STALLS, Stalls(o=EVERY_OTHER), Stalls(i=0x9249_2492_4924_9249), Stalls(0xF0, 0xFFFF_0000_F00F_3333)]
@@ -77,4 +77,4 @@ def test_random_steps_take_no_longer_than_promised(inputs: int, lanes: int, cap:
 
 
 def test_event_layout_has_room_for_every_input() -> None:
-    assert [Event(inputs)["index"].shape.width for inputs in (1, 2, 3, 64, 65)] == [1, 1, 2, 6, 7]
+    assert [SpikeEvent(inputs)["index"].shape.width for inputs in (1, 2, 3, 64, 65)] == [1, 1, 2, 6, 7]

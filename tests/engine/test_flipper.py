@@ -9,16 +9,16 @@ from support.component import play, run
 from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.flipper import Flipper
-from spikeveil.hdl.engine.source import MOST_BITS
+from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.lanes import rows
 
 
-def beats(words: Any, per_beat: int, bits: int) -> list[int]:
+def beats(words: Any, words_per_beat: int, bits: int) -> list[int]:
     """Words side by side, the first one lowest."""
     return [
-        sum(int(word) << bits * place for place, word in enumerate(words[at : at + per_beat]))
-        for at in range(0, len(words), per_beat)
+        sum(int(word) << bits * place for place, word in enumerate(words[at : at + words_per_beat]))
+        for at in range(0, len(words), words_per_beat)
     ]
 
 
@@ -38,7 +38,7 @@ def test_every_width_compares_at_the_threshold(bits: int) -> None:
     most = 1 << (bits - 1)
     for threshold in sorted({1, (most + 1) // 2, most}):
         edges = [0, threshold - 1, threshold, (1 << bits) - 1]
-        dut = Flipper(FlipSpec(threshold, bits), neurons=4, lanes=4, per_beat=1)
+        dut = Flipper(FlipSpec(threshold, bits), neurons=4, lanes=4, words_per_beat=1)
         taken = play(dut, edges, i="words", o="masks", cycles=20)
         assert [row for _, row in taken] == [0b0011]
 
@@ -47,15 +47,15 @@ def test_every_width_compares_at_the_threshold(bits: int) -> None:
 @pytest.mark.parametrize("bits", [1, 6, 13, 16])
 @pytest.mark.parametrize("stalls", [NO_STALLS, Stalls(i=0x9249_0000_2492_FFFF, o=EVERY_OTHER)])
 def test_draws_line_up_with_neurons(neurons: int, lanes: int, bits: int, stalls: Stalls) -> None:
-    flip, per_beat = FlipSpec(max(1, (1 << bits) // 3), bits), min(MOST_BITS // bits, lanes)
-    words = np.random.default_rng(bits).integers(0, 1 << bits, (3 * neurons // per_beat + 2) * per_beat)
-    dut = Flipper(flip, neurons=neurons, lanes=lanes, per_beat=per_beat)
-    cycles = 6 * len(words) // per_beat + 12 * rows(neurons, lanes) + 60
-    taken = play(dut, beats(words, per_beat, bits), stalls=stalls, i="words", o="masks", cycles=cycles)
+    flip, words_per_beat = FlipSpec(max(1, (1 << bits) // 3), bits), min(MAX_SOURCE_WIDTH // bits, lanes)
+    words = np.random.default_rng(bits).integers(0, 1 << bits, (3 * neurons // words_per_beat + 2) * words_per_beat)
+    dut = Flipper(flip, neurons=neurons, lanes=lanes, words_per_beat=words_per_beat)
+    cycles = 6 * len(words) // words_per_beat + 12 * rows(neurons, lanes) + 60
+    taken = play(dut, beats(words, words_per_beat, bits), stalls=stalls, i="words", o="masks", cycles=cycles)
     expected = masks(words, flip, neurons, lanes)
     assert [row for _, row in taken[: len(expected)]] == expected
     if stalls == NO_STALLS:
-        assert taken[0][0] <= -(-min(lanes, neurons) // per_beat) + 4
+        assert taken[0][0] <= -(-min(lanes, neurons) // words_per_beat) + 4
 
 
 def test_flush_forgets_words_and_masks_and_begins_a_step() -> None:
@@ -63,7 +63,7 @@ def test_flush_forgets_words_and_masks_and_begins_a_step() -> None:
     flip = FlipSpec(3, 3)
     old, new = np.zeros(40, int), np.array([7, 0, 7, 7, 0, 7, 0, 7, 7, 7])
     for count in range(1, 15):
-        dut: Any = Flipper(flip, neurons=5, lanes=2, per_beat=2)
+        dut: Any = Flipper(flip, neurons=5, lanes=2, words_per_beat=2)
 
         async def bench(ctx: Any, dut: Any = dut, count: int = count) -> None:
             ctx.set(dut.words.valid, 1)

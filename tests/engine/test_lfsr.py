@@ -177,7 +177,7 @@ def test_gateware_gives_the_models_words(width: int) -> None:
             got: list[int] = []
             while len(got) < 60:
                 assert ctx.get(dut.o.valid)
-                assert not ctx.get(dut.zero)
+                assert not ctx.get(dut.seed_zero)
                 ready = random_source.random() >= stalls
                 ctx.set(dut.o.ready, ready)
                 if ready:
@@ -201,7 +201,7 @@ def test_gateware_never_emits_from_a_seed_of_zero() -> None:
             valid, zero = [], []
             for _ in range(12):
                 valid.append(ctx.get(dut.o.valid))
-                zero.append(ctx.get(dut.zero))
+                zero.append(ctx.get(dut.seed_zero))
                 await ctx.tick()
             assert any(valid) == (seed != 0)
             assert zero[-1] == (seed == 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.component import run
 
-from spikeveil.hdl.engine.memories import Banks, Write, block_width
+from spikeveil.hdl.engine.memories import BankedMemory, ImageWrite, block_width
 
 
 def test_a_block_has_as_many_bits_at_every_depth() -> None:
@@ -17,17 +17,17 @@ def test_a_block_has_as_many_bits_at_every_depth() -> None:
     assert block_width(2) == 36
 
 
-@pytest.mark.parametrize(("loadable", "huge"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("loadable", "in_spram"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize(
     ("depth", "lanes", "bits"), [(1, 1, 2), (48, 16, 4), (1000, 5, 4), (2049, 2, 8), (4097, 3, 3), (9000, 2, 4)]
 )
-def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loadable: bool, huge: bool) -> None:
+def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loadable: bool, in_spram: bool) -> None:
     """At the ends of every piece, and in between; three cycles later."""
     rng = np.random.default_rng(depth)
     words = [int.from_bytes(rng.bytes(8), "little") % (1 << lanes * bits) for _ in range(depth)]
-    layout = Write(memories=3, address_bits=14, data_bits=80) if loadable else None
-    dut: Any = Banks(
-        depth=depth, lanes=lanes, bits=bits, init=[] if loadable else words, load=layout, place=1, huge=huge
+    layout = ImageWrite(memories=3, address_bits=14, data_bits=80) if loadable else None
+    dut: Any = BankedMemory(
+        depth=depth, lanes=lanes, bits=bits, init=[] if loadable else words, load=layout, place=1, in_spram=in_spram
     )
     ends = [place for base in range(0, depth + 1, 1024) for place in (base - 1, base) if 0 <= place < depth]
     asked = [*ends, depth - 1, *(int(place) for place in rng.integers(0, depth, 100))]
@@ -55,9 +55,9 @@ def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loada
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize(("depth", "loadable"), [(100, False), ((1 << 14) + 1, True)])
 def test_single_port_ram_is_loaded_and_not_too_deep(depth: int, loadable: bool) -> None:
-    layout = Write(memories=1, address_bits=15, data_bits=8) if loadable else None
+    layout = ImageWrite(memories=1, address_bits=15, data_bits=8) if loadable else None
     with pytest.raises(ValueError) as error:
-        Banks(depth=depth, lanes=1, bits=4, load=layout, huge=True)
-    assert str(error.value) == "huge must be False for a memory that is not loaded or of over 16384 words"
+        BankedMemory(depth=depth, lanes=1, bits=4, load=layout, in_spram=True)
+    assert str(error.value) == "in_spram must be False for a memory that is not loaded or of over 16384 words"
     del error
     gc.collect()  # the refused component warns here, where it is expected, that nobody elaborated it

@@ -58,10 +58,10 @@ MORE = [
     Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
     Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
     Bug("threshold of the wrong row", "neuron", "self._thresholds(m, SUMS_LATENCY - 1)", "self._thresholds(m, SUMS_LATENCY - 2)"),
-    Bug("rows visited too soon", "neuron", "DISTANCE = LATENCY + 1", "DISTANCE = LATENCY - 2"),
+    Bug("rows visited too soon", "neuron", "MIN_REVISIT_CYCLES = LATENCY + 1", "MIN_REVISIT_CYCLES = LATENCY - 2"),
     Bug("empty steps add a weight", "accumulator", "with m.Elif(~empty[-1]):", "with m.Else():"),
-    Bug("a folded row is not shifted", "fold", "held >> len(self.part)", "held"),
-    Bug("a step's last folded row as long as the others", "fold", "Mux(self.work.step_end, self.last_fold - 1, self.fold - 1)", "self.fold - 1"),
+    Bug("a folded row is not shifted", "sum_folder", "held >> len(self.part)", "held"),
+    Bug("a step's last folded row as long as the others", "sum_folder", "Mux(self.work.step_end, self.last_fold - 1, self.fold - 1)", "self.fold - 1"),
     Bug("a folded row ends with its events", "sequencer", "Mux(length < self.least, self.least - length, 0)", "0"),
     Bug("weights of the wrong row", "sequencer", "Mux(beside_register.step_end, 0, base + self.inputs)", "0"),
     Bug("last event dropped", "sequencer", "Mux(count < self.least, self.least - 1, count - 1)", "Mux(count < self.least + 1, self.least - 1, count - 2)"),
@@ -88,8 +88,8 @@ MORE = [
 TELLTALES = [
     Bug("rows seen before their tick", "pacer", "Mux(self.o.valid, queue.r_data, 0)", "queue.r_data"),
     Bug("rows offered before their tick", "pacer", "self.o.valid.eq(some & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
-    Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.inside_o.valid) & ~leaving)"),
-    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.inside_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
+    Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.layers_o.valid) & ~leaving)"),
+    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.layers_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
 ]  # fmt: skip
 
 

@@ -169,20 +169,20 @@ def first_leaving(plan: Plan, delay: int) -> int | None:
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.o.ready, 1)
-        ctx.set(dut.inside_i.ready, 1)
+        ctx.set(dut.layers_i.ready, 1)
         ctx.set(dut.i.valid, 1)
         for row in input_rows(plan, np.ones((1, 1, plan.spec.inputs), np.bool_)):
             ctx.set(dut.i.payload.as_value(), row)
             await ctx.tick()
         ctx.set(dut.i.valid, 0)
         ctx.set(dut.open, 1)
-        await ctx.tick().until(dut.inside_i.valid)
+        await ctx.tick().until(dut.layers_i.valid)
         await ctx.tick().repeat(delay)
-        ctx.set(dut.inside_o.valid, 1)
+        ctx.set(dut.layers_o.valid, 1)
         for row in range(plan.o_rows):
-            ctx.set(dut.inside_o.payload.step_end, row == plan.o_rows - 1)
+            ctx.set(dut.layers_o.payload.step_end, row == plan.o_rows - 1)
             await ctx.tick()
-        ctx.set(dut.inside_o.valid, 0)
+        ctx.set(dut.layers_o.valid, 0)
 
     async def watch_output(ctx: Any) -> None:
         for cycle in range((plan.slots + 1) * plan.cadence + 60):

@@ -55,7 +55,7 @@ def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
     more. Without flipper, 100 inputs in 7 rows: 5 * 7 + 100 + 40 to encode; capped at 5: 5 * 7 + 5 + 40.
     """
     assert Plan(NetworkSpec([layer(4, 10)]), lanes=4).cadence == 109
-    assert Plan(NetworkSpec([layer(4, 10)], cadence=106), lanes=4).each == (LayerLanes(4, 4),)
+    assert Plan(NetworkSpec([layer(4, 10)], cadence=106), lanes=4).layer_lanes == (LayerLanes(4, 4),)
     assert Plan(NetworkSpec([layer(4, 10)], cadence=999), lanes=4).cadence == 999
     assert Plan(NetworkSpec([layer(4, 10)], cadence=1), lanes=4, schedule="fast").cadence == 1
     assert Plan(NetworkSpec([layer(4, 100, flip=None)]), lanes=4, unsafe=True).cadence == 175
@@ -65,14 +65,14 @@ def test_a_cadence_is_taken_as_specified_and_else_the_worst_case() -> None:
 def test_sizes_follow_from_lanes() -> None:
     plan = Plan(SPEC, lanes=8)
     assert (plan.i_rows, plan.o_rows, plan.o_lanes, plan.slots) == (3, 9, 1, 4)
-    assert plan.each == (LayerLanes(8, 4), LayerLanes(2, 1))
-    assert [plan.per_beat(index) for index in (0, 1)] == [8, 1]
+    assert plan.layer_lanes == (LayerLanes(8, 4), LayerLanes(2, 1))
+    assert [plan.words_per_beat(index) for index in (0, 1)] == [8, 1]
     fast = Plan(SPEC, lanes=8, schedule="fast")
-    assert (fast.each, fast.o_rows, fast.o_lanes) == ((LayerLanes(8, 8), LayerLanes(8, 8)), 2, 8)
+    assert (fast.layer_lanes, fast.o_rows, fast.o_lanes) == ((LayerLanes(8, 8), LayerLanes(8, 8)), 2, 8)
     folded = Plan(SPEC, lanes=8, schedule="fast", fold=3)  # 8 in 2 cycles of 4: 3 does not divide 8
-    assert (folded.each, folded.per_beat(0)) == ((LayerLanes(8, 4), LayerLanes(8, 4)), 4)
+    assert (folded.layer_lanes, folded.words_per_beat(0)) == ((LayerLanes(8, 4), LayerLanes(8, 4)), 4)
     whole = Plan(SPEC, lanes=64, schedule="fast")
-    assert (whole.each, whole.per_beat(0)) == ((LayerLanes(20, 20), LayerLanes(9, 9)), 9)
+    assert (whole.layer_lanes, whole.words_per_beat(0)) == ((LayerLanes(20, 20), LayerLanes(9, 9)), 9)
     assert plan.lease_ports == {"key": 80, "lease": 40, "record": 32}
     assert Plan(SPEC, source="lfsr").lease_ports == {"seeds": 127}
     assert Plan(NetworkSpec([layer(2, 2, flip=None)]), unsafe=True).lease_ports == {}

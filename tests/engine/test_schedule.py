@@ -57,7 +57,7 @@ def test_fast_steps_follow_each_other_at_the_slowest_layers_cost(
     pins = observe(plan, spikes, LEASE, cycles=(9 + len(chain)) * (slowest + 20) + 160)
     step_ends = np.flatnonzero(pins.o_taken)[plan.o_rows - 1 :: plan.o_rows]
     assert len(step_ends) == 9
-    draws = -(-sizes[1] // plan.per_beat(0))  # cycles in which the source makes one step's masks
+    draws = -(-sizes[1] // plan.words_per_beat(0))  # cycles in which the source makes one step's masks
     assert step_ends[-1] - step_ends[2] <= 6 * max(slowest, draws + 2 if flip else 0)
 
 
@@ -121,9 +121,9 @@ def test_a_folded_row_takes_its_events_or_its_scan(
     spikes = np.zeros((1, 6, 8), np.bool_)
     spikes[:, :, : round(rate * 8)] = True
     np.testing.assert_array_equal(amaranth_sim(plan, spikes, LEASE), golden(plan, spikes, LEASE))
-    count, own, events = plan.rows(0), plan.each[0].fold, min(round(rate * 8), cap or 8)
+    count, own, events = plan.rows(0), plan.layer_lanes[0].fold, min(round(rate * 8), cap or 8)
     assert own == fold
-    cycles = count * max(own, events) + max(1, neuron.DISTANCE - count * own)
+    cycles = count * max(own, events) + max(1, neuron.MIN_REVISIT_CYCLES - count * own)
     pins = observe(plan, spikes, LEASE, cycles=8 * (cycles + 100))
     step_ends = np.flatnonzero(pins.o_taken)[plan.o_rows - 1 :: plan.o_rows]
     assert len(step_ends) == 6

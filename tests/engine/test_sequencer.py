@@ -8,7 +8,7 @@ import pytest
 from support.component import run
 
 from spikeveil.hdl.engine.sequencer import Sequencer
-from spikeveil.hdl.engine.spikes import Event
+from spikeveil.hdl.engine.spikes import SpikeEvent
 
 
 def work(
@@ -17,7 +17,7 @@ def work(
     """The work that the events of `steps`, one record, become: its fields and its cycle."""
     dut: Any = Sequencer(inputs=inputs, rows=rows, capacity=inputs, distance=distance)
     rng = np.random.default_rng(1)
-    layout = Event(inputs)
+    layout = SpikeEvent(inputs)
     words = []
     for number, step in enumerate(steps):
         words += [layout.const({"index": index, "step_end": 0, "record_end": 0}) for index in step]

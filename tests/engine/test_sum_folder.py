@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.component import run
 
-from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, Fold
+from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, SumFolder
 from spikeveil.pysim.model.lanes import LayerLanes
 
 
@@ -17,7 +17,7 @@ from spikeveil.pysim.model.lanes import LayerLanes
 def test_parts_follow_in_order_each_with_its_sums(neurons: int, lanes: int, scan: int, gap: int) -> None:
     """Two steps; rows end as close to each other as they may, or `gap` cycles further apart."""
     bits, fold = 6, lanes // scan
-    dut: Any = Fold(neurons=neurons, inputs=3, each=LayerLanes(lanes, scan), bits=bits)
+    dut: Any = SumFolder(neurons=neurons, inputs=3, layer_lanes=LayerLanes(lanes, scan), bits=bits)
     rows, parts = -(-neurons // lanes), -(-neurons // scan)
     rng = np.random.default_rng(neurons * scan)
     sums = rng.integers(0, 1 << bits, (2, rows, lanes))

@@ -78,7 +78,7 @@ def _record(plan: "Plan", claim: "Claim", steps: int) -> dict[str, Any]:
                 "scan": each.scan,
                 "weight_memory_bits": layer.neurons * layer.inputs * layer.weight_bits,
             }
-            for layer, each in zip(spec.layers, plan.each, strict=True)
+            for layer, each in zip(spec.layers, plan.layer_lanes, strict=True)
         ],
         "gateware": {
             "source": plan.source,
