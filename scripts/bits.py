@@ -22,7 +22,7 @@ from spikeveil.host.training.accuracy_study import CALIBRATION, Setting, float_t
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.recipe import Recipe, fit, raw_accuracy
-from spikeveil.pysim.model.storage import write_whole
+from spikeveil.pysim.model.files import write_atomically
 
 STEPS, BITS = 16, (8, 6, 5, 4, 3, 2)
 RECIPE, TUNING = Recipe(epochs=40), Recipe(epochs=8, rate=1e-3)
@@ -75,7 +75,7 @@ def main() -> None:
         "seeds": rows,
         "mean_loss_in_points": losses,
     }
-    write_whole(options.out, (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(options.out, (json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from spikeveil.host.data import load_digits
 from spikeveil.host.networks.digits_example import encode, load_float, load_network
 from spikeveil.host.networks.scales import quantise_network
 from spikeveil.pysim import NetworkSpec
-from spikeveil.pysim.model.storage import write_whole
+from spikeveil.pysim.model.files import write_atomically
 
 
 @cache
@@ -181,10 +181,10 @@ def figures_of(report: dict[str, Any]) -> list[str]:
 def write(out: Path, records: list[dict[str, Any]], seconds: float) -> None:
     """boards.json and boards.txt, whole."""
     content = json.dumps({"seconds": round(seconds), "boards": records}, indent=1) + "\n"
-    write_whole(out / "boards.json", content.encode())
+    write_atomically(out / "boards.json", content.encode())
     text = io.StringIO()
     Console(file=text, width=160).print(tabulate(records))
-    write_whole(out / "boards.txt", text.getvalue().encode())
+    write_atomically(out / "boards.txt", text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from spikeveil.host.training.accuracy_plots import label, utility_plot
 from spikeveil.host.training.accuracy_study import Point, Setting, output_study, study
 from spikeveil.host.training.recipe import Recipe
 from spikeveil.pysim import FlipSpec, NetworkSpec
-from spikeveil.pysim.model.storage import write_whole
+from spikeveil.pysim.model.files import write_atomically
 
 STEPS, BITS, DELTA = 16, 8, 1e-5
 EPSILONS = (0.25, 0.5, 1.0, 2.0, 3.0)
@@ -136,7 +136,7 @@ def write(
     fresh = [point.record(data.classes) for point in found]
     kept = [point for point in points if label(point) not in map(label, fresh)] + fresh
     record = report(data, kept, options, seconds)
-    write_whole(options.out / "utility.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_atomically(options.out / "utility.json", (json.dumps(record, indent=1) + "\n").encode())
     title = f"{data.name}: {STEPS} steps, {options.seeds} seeds"
     utility_plot(kept, data.classes, title, options.out / "utility.png")
     return kept

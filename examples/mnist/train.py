@@ -32,8 +32,8 @@ from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.recipe import Encoder, Recipe, fit, raw_accuracy, released_accuracies
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.layer import cap_inputs
-from spikeveil.pysim.model.storage import write_whole
 
 STEPS, HIDDEN, GROUP = 16, 256, 4
 EPSILON, FLIP_BITS, DELTA = 1.0, 8, 1e-5
@@ -170,7 +170,7 @@ def main() -> None:
             "leases": options.leases,
             "seeds": rows,
         }
-        write_whole(options.out / "figures.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_atomically(options.out / "figures.json", (json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from spikeveil.hdl.engine.spikes import memory_depth
 from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
 from spikeveil.pysim.model.image import number_bits
 from spikeveil.pysim.model.lanes import rows
+from spikeveil.pysim.model.layer_spec import LayerSpec, signed_bits
 from spikeveil.pysim.model.leak import Leak
-from spikeveil.pysim.model.spec import LayerSpec, signed_bits
 
 LATENCY = SUMS_LATENCY + 3  # cycles from a row to its new potentials
 MIN_REVISIT_CYCLES = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote

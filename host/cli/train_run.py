@@ -23,7 +23,7 @@ from spikeveil.host.training.ledger_charge import charge, charge_text
 from spikeveil.host.training.loop import Outcome, Run
 from spikeveil.host.training.toml_text import toml_text
 from spikeveil.host.training.weights import save_network
-from spikeveil.pysim.model.storage import write_whole
+from spikeveil.pysim.model.files import write_atomically
 
 LIBRARIES = ("torch", "opacus", "numpy", "dp-accounting", "spikeveil")
 
@@ -60,18 +60,18 @@ def run(
     if ledger is not None and data_set is not None and training.progress.charged is None:
         training.charged(charge(training.plan, config, ledger, data_set))
     ran = {"versions": versions(), "threads": torch.get_num_threads(), "data_sha256": data.digest}
-    write_whole(out / "config.toml", toml_text({**config.record(), "ran": ran}).encode())
+    write_atomically(out / "config.toml", toml_text({**config.record(), "ran": ran}).encode())
     header(console, config, training.plan, training.progress)
     outcome = _shown(console, training, stop)
     record = result_record(config, outcome, ran)
-    write_whole(out / "log.json", dump(list(outcome.progress.log)))
+    write_atomically(out / "log.json", dump(list(outcome.progress.log)))
     if outcome.progress.log:
         draw(out / "plots.png", outcome.progress.log, config)
     if not outcome.finished:
         raise click.ClickException(
             f"stopped after {outcome.progress.spent} of {outcome.plan.steps} steps; go on with --resume"
         )
-    write_whole(out / "result.json", dump(record))
+    write_atomically(out / "result.json", dump(record))
     save_network(outcome.network, out / "network.npz", {"name": config.name, "result": record})
     closing(console, config, outcome, record, out)
     if as_json:

@@ -68,7 +68,7 @@ def _read(url: str, size: int) -> tuple[bytes | None, str]:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    from spikeveil.pysim.model.storage import write_whole
+    from spikeveil.pysim.model.files import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+    write_atomically(path, content)

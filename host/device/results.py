@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim.device.pack import unpack
+from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.spec import NetworkSpec
-from spikeveil.pysim.model.storage import write_whole
 
 OWNER_ONLY = 0o600  # the file holds a digest of the private input
 ARRAYS = ("rows", "received", "leases", "places", "sent")
@@ -71,7 +71,7 @@ class Results:
     def _write(self) -> None:
         if self.path is not None:
             arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
-            write_whole(self.path, npz(**arrays, **self._identity), OWNER_ONLY)
+            write_atomically(self.path, npz(**arrays, **self._identity), OWNER_ONLY)
 
     def _read(self, path: Path) -> None:
         try:

@@ -15,8 +15,9 @@ import numpy as np
 
 from spikeveil.host.exchange.nodes import NOTE, NirFile, Node
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
-from spikeveil.pysim.model import storage
-from spikeveil.pysim.model.spec import MAX_INT32
+from spikeveil.pysim.model import network_file
+from spikeveil.pysim.model.files import write_atomically
+from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 UNITS = {"dt": 1, "decay": "euler", "reset_timing": "immediate", "compare": "ge", "potential": "integers of the core"}
 OUTSIDE = ("spike_limit", "step_spike_limit", "input_cap")
@@ -69,7 +70,7 @@ def _neurons(layer: LayerSpec) -> tuple[str, dict[str, Any]]:
 
 def note(spec: NetworkSpec) -> str:
     """What NIR has no field for, as JSON."""
-    header = storage.describe(spec)[0]
+    header = spec.describe()[0]
     return json.dumps({"units": UNITS, "network": header, "fingerprint": spec.fingerprint}, sort_keys=True)
 
 
@@ -82,7 +83,7 @@ def write(spec: NetworkSpec, path: Path) -> None:
     graph = nir.NIRGraph(made, edges, metadata={NOTE: note(spec)}, type_check=False)
     content = io.BytesIO()
     nir.write(content, graph)
-    storage.write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def _made(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
@@ -131,7 +132,7 @@ def restored(file: NirFile) -> NetworkSpec | None:
 
 
 def _layer(file: NirFile, index: int, entry: dict[str, Any]) -> LayerSpec:
-    values: dict[str, Any] = {name: entry[name] for name in storage.SCALARS}
+    values: dict[str, Any] = {name: entry[name] for name in network_file.SCALAR_FIELDS}
     affine = file.nodes[f"affine_{index}"]
     values["weights"] = _integers(affine, "weight")
     values["bias"] = None if entry["bias"] is None else _integers(affine, "bias")

@@ -111,7 +111,7 @@ class FloatNetwork:
 
     def save(self, path: Path) -> None:
         """Write every layer to one .npz file, whole or not at all; the same network gives the same bytes."""
-        from spikeveil.pysim.model.storage import write_whole
+        from spikeveil.pysim.model.files import write_atomically
 
         arrays: dict[str, Any] = {}
         for index, layer in enumerate(self.layers):
@@ -123,7 +123,7 @@ class FloatNetwork:
             }
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
-        write_whole(path, content.getvalue())
+        write_atomically(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "FloatNetwork":

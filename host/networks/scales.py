@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.pysim import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model import checks, layer
-from spikeveil.pysim.model.spec import MAX_INT32
+from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 Exponent = int | NDArray[np.int64]  # one a layer, or one a neuron
 LEAK_BITS = 8  # of the fraction a / 2^f that stands for a decay

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikeveil.host.privacy.plan import accuracy_ceiling
-from spikeveil.pysim.model.storage import write_whole
+from spikeveil.pysim.model.files import write_atomically
 
 
 def label(record: Mapping[str, Any]) -> str:
@@ -58,4 +58,4 @@ def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str,
     figure.suptitle(title)
     content = BytesIO()
     FigureCanvasAgg(figure).print_png(content)
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeveil.pysim.model.storage import DAMAGE, write_whole
+from spikeveil.pysim.model.files import write_atomically
+from spikeveil.pysim.model.storage import DAMAGE
 
 HEADER = "header"
 
@@ -32,7 +33,7 @@ class Kind:
         arrays |= {name: value.detach().numpy() for name, value in tensors.items()}
         content = io.BytesIO()
         np.savez(content, **arrays)
-        write_whole(path, content.getvalue())
+        write_atomically(path, content.getvalue())
 
     def read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What `write` wrote; ValueError for anything else, OSError where it cannot be read."""

@@ -21,7 +21,7 @@ from spikeveil.host.training.quantise import Grid, QuantConv2d, QuantLinear
 from spikeveil.host.training.quantised_neurons import SIGNIFICAND, QuantMembrane, QuantNeuron
 from spikeveil.pysim import LayerSpec, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import signed_bits
+from spikeveil.pysim.model.layer_spec import signed_bits
 
 
 def folded(network: FloatNetwork, flips: Sequence[FlipSpec | None]) -> FloatNetwork:

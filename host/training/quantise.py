@@ -17,7 +17,7 @@ from spikeveil.host.networks.scales import MAX_EXPONENT, MIN_EXPONENT, weight_ra
 from spikeveil.host.training.layers import TimeConv2d
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import MAX_INT32
+from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 
 @dataclass(frozen=True)

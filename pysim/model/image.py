@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.model import checks, storage
+from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.lanes import LayerLanes, rows
-from spikeveil.pysim.model.spec import MAX_POTENTIAL_BITS, LayerSpec, NetworkSpec, signed_bits
+from spikeveil.pysim.model.layer_spec import MAX_POTENTIAL_BITS, LayerSpec, signed_bits
+from spikeveil.pysim.model.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def structure(spec: NetworkSpec) -> str:
     """SHA-256, as 64 hexadecimal digits, of the specification without the numbers that an image carries: the network
     file's header as canonical JSON, arrays as their shapes, a threshold for the whole layer as the shape [].
     """
-    header, _ = storage.describe(spec)
+    header, _ = spec.describe()
     for entry in header["layers"]:
         if isinstance(entry["threshold"], int):
             entry["threshold"] = []

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim.model import neuron
-from spikeveil.pysim.model.spec import LayerSpec
+from spikeveil.pysim.model.layer_spec import LayerSpec
 
 EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
 BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once: more would leave the caches

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.pysim.model.layer_spec import LayerSpec
 from spikeveil.pysim.model.leak import Leak
-from spikeveil.pysim.model.spec import LayerSpec
 
 Integers = NDArray[np.signedinteger[Any]]
 

@@ -12,8 +12,8 @@ from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import amaranth_engine, verilator_engine
 from spikeveil.host.cosim.job import LeasePorts, SimulationResult
 from spikeveil.host.networks.digits_example import held_out, load_network
+from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.layer import cap_inputs
-from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 LANES = 16
 REQUIRED = 300_000  # simulated clock cycles a second

@@ -10,7 +10,6 @@ from support.paths import DATA
 
 from spikeveil.host.cli import main
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
-from spikeveil.pysim.model import storage
 
 pytest.importorskip("nir")
 
@@ -45,23 +44,23 @@ def test_import_says_what_it_read_what_it_costs_and_how_well_it_agrees() -> None
 
 
 def test_the_choices_are_written_into_the_network_file(imported: Path) -> None:
-    note = storage.origin(imported)
+    note = NetworkSpec.origin(imported)
     assert note is not None and note["choices"]["reset_timing"] == "delayed" and note["source"] == "snntorch_conv.nir"
     assert len(note["source_sha256"]) == 64 and note["formats"]["weight_bits"] == 8
     assert NetworkSpec.load(imported).layers[0].inputs == 72
 
 
 def test_info_shows_where_an_import_is_from(imported: Path, tmp_path: Path) -> None:
-    note = storage.origin(imported)
+    note = NetworkSpec.origin(imported)
     assert note is not None and json.loads(call("info", imported, "--json").output)["origin"] == note
     shown = call("info", imported).output.splitlines()
     assert "  source: snntorch_conv.nir" in shown and f"  source_sha256: {note['source_sha256']}" in shown
     assert any(line.startswith("  choices: ") and '"reset_timing": "delayed"' in line for line in shown)
     spec = NetworkSpec.load(imported)
-    storage.save(spec, tmp_path / "odd.snn", {"[red]\x1b[2J": "\x1b[31m" * 9, "long": "x" * 999})
+    spec.save(tmp_path / "odd.snn", {"[red]\x1b[2J": "\x1b[31m" * 9, "long": "x" * 999})
     shown = call("info", tmp_path / "odd.snn").output
     assert "\x1b" not in shown and "[red]" in shown and "... (999 characters)" in shown
-    storage.save(spec, tmp_path / "bare.snn")
+    spec.save(tmp_path / "bare.snn")
     assert json.loads(call("info", tmp_path / "bare.snn", "--json").output)["origin"] is None
     assert "origin" not in call("info", tmp_path / "bare.snn").output
 

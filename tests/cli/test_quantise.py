@@ -18,7 +18,6 @@ from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.weights import save_network
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec
-from spikeveil.pysim.model import storage
 
 
 def run(*arguments: Any) -> Result:
@@ -39,7 +38,7 @@ def test_the_digits_network_in_four_bits(tmp_path: Path) -> None:
     counts = Network(spec, None if spec.flipped == () else _source()).run(x, lease=0).raw[-1]
     right = counts.reshape(360, 16, 10, 4).sum(axis=(1, 3)).argmax(axis=1) == labels
     assert record["integer_accuracy"] == right.mean()
-    assert storage.load(out).fingerprint == spec.fingerprint
+    assert NetworkSpec.load(out).fingerprint == spec.fingerprint
 
 
 def _source() -> Any:

@@ -10,8 +10,8 @@ from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 ALWAYS = [[1], [1], [1], [1]]  # one record of an input that spikes in each of four steps
 Run = Callable[..., Rows]

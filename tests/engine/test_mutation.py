@@ -18,8 +18,8 @@ from support.backends import Stalls, golden, observe
 
 from spikeveil.hdl.engine import plan as plan_module
 from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 FRESH = ("spikeveil.hdl", "spikeveil.host.cosim")  # imported anew for each bug
 PATIENCE = 3000  # cycles after which a mutant that hangs is caught

@@ -13,8 +13,8 @@ from support.strategies import EVERY_OTHER
 from spikeveil.hdl.engine.pacer import Pacer
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 LEASE = LeasePorts(number=3, record=9, key=0x0123456789ABCDEF0123, seeds=(77, 1 << 100))
 FLIP = FlipSpec(3, 4)

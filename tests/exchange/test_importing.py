@@ -15,7 +15,6 @@ from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.nodes import NirFile, Node
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec
-from spikeveil.pysim.model import storage
 
 NIR = DATA / "nir"
 GE = Choices(1.0, "euler", "zero", "immediate", "ge", initial="reset")
@@ -248,13 +247,13 @@ def test_the_note_of_origin_is_kept_beside_the_fingerprint_and_not_under_it(tmp_
     imported = importing.import_graph(made, importing.Formats(4))
     note = imported.origin(made, "net.nir", importing.Formats(4))
     imported.spec.save(tmp_path / "plain.snn")
-    storage.save(imported.spec, tmp_path / "noted.snn", note)
-    assert storage.origin(tmp_path / "plain.snn") is None
-    assert storage.origin(tmp_path / "noted.snn") == note
+    imported.spec.save(tmp_path / "noted.snn", note)
+    assert NetworkSpec.origin(tmp_path / "plain.snn") is None
+    assert NetworkSpec.origin(tmp_path / "noted.snn") == note
     assert Choices.of(note["choices"]) == GE
     assert NetworkSpec.load(tmp_path / "noted.snn") == NetworkSpec.load(tmp_path / "plain.snn")
     with pytest.raises(ValueError, match=r"^network origin must be plain JSON values: "):
-        storage.save(imported.spec, tmp_path / "bad.snn", {"a": np.ones(2)})
+        imported.spec.save(tmp_path / "bad.snn", {"a": np.ones(2)})
     assert not (tmp_path / "bad.snn").exists()
 
 

@@ -11,8 +11,8 @@ from support.backends import NO_STALLS, Stalls
 from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
 from spikeveil.hdl.engine.player import STALL_BITS
 from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.spec import LayerSpec, Leak, NetworkSpec
 
 SIZES = st.integers(1, 24) | st.integers(1, 70)
 EVERY_OTHER = int("01" * (STALL_BITS // 2), 2)

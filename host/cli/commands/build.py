@@ -141,15 +141,15 @@ def _place(built: "Build", options: dict[str, Any], workload: "Workload", screen
 
 def _deliver(built: "Build", best: dict[str, Any], folder: Path) -> None:
     """Copy the bitstream and the report out of the cache."""
-    from spikeveil.pysim.model.storage import write_whole
+    from spikeveil.pysim.model.files import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
     suffix = built.recipe.packed
     bits = (built.folder / f"pack-{best['seed']}" / f"top.{suffix}").read_bytes()
     name = f"{best['board']}.{suffix}"
-    write_whole(folder / name, bits)
+    write_atomically(folder / name, bits)
     record = {**best, "bitstream": {**best["bitstream"], "file": name}}
-    write_whole(folder / "report.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(folder / "report.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _print(best: dict[str, Any], reports: list[dict[str, Any]]) -> None:

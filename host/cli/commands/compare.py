@@ -72,11 +72,11 @@ def _choices_of_the_other(a: str, b: str) -> "Choices":
     import hashlib
 
     from spikeveil.host.exchange.choices import Choices
-    from spikeveil.pysim.model import storage
+    from spikeveil.pysim.model.spec import NetworkSpec
 
     for graph, network in ((a, b), (b, a)):
         if graph.endswith(".nir") and network.endswith(".snn") and Path(graph).exists() and Path(network).exists():
-            note = storage.origin(Path(network)) or {}
+            note = NetworkSpec.origin(network) or {}
             if note.get("source_sha256") == hashlib.sha256(Path(graph).read_bytes()).hexdigest():
                 return Choices.of(note.get("choices", {}))
     return Choices()

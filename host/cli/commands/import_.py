@@ -49,7 +49,6 @@ def import_(file: str, **options: Any) -> None:
     `spikeveil export` wrote says all, and gives back the very network.
     """
     from spikeveil.host.exchange import exporting, nodes
-    from spikeveil.pysim.model import storage
 
     choices, source = read_choices(options), nodes.read(Path(file))
     spec = None if options["ignore_note"] else exporting.restored(source)
@@ -58,7 +57,7 @@ def import_(file: str, **options: Any) -> None:
     else:
         origin, record = {"made_by": "spikeveil import", "source": Path(file).name, "source_sha256": source.sha256}, {}
     if options["output"]:
-        storage.save(spec, Path(options["output"]), origin)
+        spec.save(options["output"], origin)
     record = {"fingerprint": spec.fingerprint, "exact": not record, "file": options["output"], **record}
     if options["as_json"]:
         click.echo(json.dumps(record, indent=2))

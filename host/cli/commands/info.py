@@ -46,9 +46,9 @@ def info(network: str, **options: Any) -> None:
 
 def _origin(network: str) -> dict[str, Any] | None:
     """The note in the file about where the network is from; the example's word is no file."""
-    from spikeveil.pysim.model import storage
+    from spikeveil.pysim.model.spec import NetworkSpec
 
-    return storage.origin(Path(network)) if Path(network).exists() else None
+    return NetworkSpec.origin(network) if Path(network).exists() else None
 
 
 def _record(plan: "Plan", claim: "Claim", steps: int) -> dict[str, Any]:

@@ -77,9 +77,7 @@ def quantise(network: Path, **options: Any) -> None:
     spec = _flipped(found.spec, options)
     record = _record(source, data, found, spec, chosen, options)
     if options["output"]:
-        from spikeveil.pysim.model import storage
-
-        storage.save(spec, options["output"], _origin(network, record))
+        spec.save(options["output"], _origin(network, record))
     if options["as_json"]:
         click.echo(json.dumps(record, indent=2))
     else:

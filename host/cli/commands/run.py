@@ -202,12 +202,12 @@ def _bar(total: int) -> Iterator[Any]:
 def _write(output: Path, released: "Released", results: "Results") -> None:
     """The released file first, then the partial one goes."""
     from spikeveil.host.device.results import npz
-    from spikeveil.pysim.model.storage import write_whole
+    from spikeveil.pysim.model.files import write_atomically
 
     name = "readout" if results.readout else "released"
     content = {name: released.spikes, "leases": released.leases, "places": released.places}
     claim = json.dumps(released.claim.record())
-    write_whole(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
+    write_atomically(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
     results.discard()
 
 

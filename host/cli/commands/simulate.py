@@ -121,13 +121,13 @@ def _write(path: Path, rows: "NDArray[Any] | None", spec: "NetworkSpec") -> None
 
     import numpy as np
 
-    from spikeveil.pysim.model.storage import write_whole
+    from spikeveil.pysim.model.files import write_atomically
 
     content = io.BytesIO()
     name = "readout" if spec.layers[-1].readout else "released"
     arrays: dict[str, Any] = {name: rows, "fingerprint": np.array(spec.fingerprint)}
     np.savez_compressed(content, **arrays)
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def _record(

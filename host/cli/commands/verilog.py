@@ -33,10 +33,10 @@ def verilog(network: str, **options: Any) -> None:
     plan = make_plan(load_network(network), options)
     with Console(stderr=True).status("generating Verilog (on a machine's first run, 20 seconds longer)"):
         text, ports = _generate(plan, options["top"])
-    from spikeveil.pysim.model.storage import write_whole
+    from spikeveil.pysim.model.files import write_atomically
 
     path = Path(options["output"])
-    write_whole(path, text.encode())
+    write_atomically(path, text.encode())
     record = {
         "file": str(path),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),

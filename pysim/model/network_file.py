@@ -1,0 +1,124 @@
+"""Network files: the layers and the cadence of a network as a JSON header and arrays, and back."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.pysim.model import checks, storage
+from spikeveil.pysim.model.files import write_atomically
+from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.layer_spec import LayerSpec
+from spikeveil.pysim.model.leak import Leak
+
+FORMAT = "spikeveil-network"
+VERSION = 1
+SCALAR_FIELDS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
+ARRAY_FIELDS = ("weights", "threshold", "bias")
+_MALFORMED = (KeyError, TypeError)  # what a header raises that lacks a field or has one of the wrong type
+
+Header = dict[str, Any]
+Arrays = dict[str, NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """What a network file holds; the fields that the reader of the file has yet to check are of any type."""
+
+    layers: tuple[LayerSpec, ...]
+    cadence: Any
+    fingerprint: Any
+    origin: Any
+
+
+def describe(layers: Sequence[LayerSpec], cadence: int | None) -> tuple[Header, Arrays]:
+    """A network as a JSON-ready header and its arrays, named `LAYER.FIELD`."""
+    arrays: Arrays = {}
+    entries = []
+    for index, layer in enumerate(layers):
+        entry: dict[str, Any] = {name: getattr(layer, name) for name in SCALAR_FIELDS}
+        entry["leak"] = asdict(layer.leak)
+        entry["flip"] = None if layer.flip is None else asdict(layer.flip)
+        for name in ARRAY_FIELDS:
+            value = getattr(layer, name)
+            if isinstance(value, np.ndarray):
+                arrays[f"{index}.{name}"] = value.astype("<i4")
+                entry[name] = list(value.shape)
+            else:
+                entry[name] = value
+        entries.append(entry)
+    return {"format": FORMAT, "version": VERSION, "cadence": cadence, "layers": entries}, arrays
+
+
+def fingerprint(header: Header, arrays: Arrays) -> str:
+    """SHA-256 over the header as canonical JSON, then every array in name order as little-endian 32-bit integers."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(arrays):
+        digest.update(b"\n" + name.encode() + b"\n" + arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def write(path: Path, header: Header, arrays: Arrays, origin: dict[str, Any] | None = None) -> None:
+    """Write the file of a network that `describe` described, atomically. ValueError where `origin` is not JSON."""
+    content = header | {"fingerprint": fingerprint(header, arrays)}
+    if origin is not None:
+        content["origin"] = _json_object(origin)
+    write_atomically(path, storage.pack(content, arrays))
+
+
+def read(path: Path) -> StoredNetwork:
+    """The content of a network file; ValueError, one sentence, where the file is damaged, foreign or newer."""
+    content = path.read_bytes()
+    with _damage_as_sentence(path, storage.DAMAGE):
+        container = storage.Container(content)
+    header = container.header
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        given = header.get("format") if isinstance(header, dict) else header
+        raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {given!r}")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"network file {path} must be of version 1 to {VERSION}, which this spikeveil reads, "
+            f"not {header.get('version')!r}"
+        )
+    with _damage_as_sentence(path, _MALFORMED):
+        layers = tuple(_layer(path, container, index, entry) for index, entry in enumerate(header["layers"]))
+        return StoredNetwork(layers, header["cadence"], header.get("fingerprint"), header.get("origin"))
+
+
+def _layer(path: Path, container: storage.Container, index: int, entry: dict[str, Any]) -> LayerSpec:
+    values: dict[str, Any] = {name: entry[name] for name in SCALAR_FIELDS}
+    for name in ARRAY_FIELDS:
+        value = entry[name]
+        if isinstance(value, list):
+            with _damage_as_sentence(path, storage.DAMAGE):
+                value = container.array(f"{index}.{name}")
+        values[name] = value
+    flip = entry["flip"]
+    return LayerSpec(**values, leak=Leak(**entry["leak"]), flip=None if flip is None else FlipSpec(**flip))
+
+
+@contextmanager
+def _damage_as_sentence(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Raise `errors` again as the ValueError that the file is cut or foreign."""
+    try:
+        yield
+    except errors as error:
+        raise ValueError(
+            f"network file {path} must be a whole spikeveil network, and it is cut or foreign: {error}"
+        ) from error
+
+
+def _json_object(origin: dict[str, Any]) -> dict[str, Any]:
+    """`origin` as it will be read back."""
+    try:
+        plain: Any = json.loads(json.dumps(checks.instance("network origin", origin, dict), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"network origin must be plain JSON values: {error}") from error
+    parsed: dict[str, Any] = plain
+    return parsed
