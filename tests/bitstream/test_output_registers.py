@@ -47,7 +47,7 @@ def wide(**changes: Any) -> dict[str, Any]:
     design = module(other=register(15, 25), **changes)
     pins = design["cells"]["ram"]["connections"]
     pins.update({"CLKA": ["0"], "CLKB": [1], "OCEB": ["1"], "RSTB": ["0"]})
-    design["cells"]["ram"]["parameters"].update({"CLKBMUX": "CLKB", "DATAWIDTH_B": f"{36:032b}"})
+    design["cells"]["ram"]["parameters"].update({"CLKBMUX": "CLKB", "DATA_WIDTH_B": f"{36:032b}"})
     design["cells"]["ram"]["port_directions"].update({"CLKB": "input", "OCEB": "input", "RSTB": "input"})
     return design
 
