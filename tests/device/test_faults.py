@@ -1,6 +1,7 @@
 """Faults between driver and device, with a real ledger behind: nothing leaves twice, nothing unpaid, no hang."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from support.audit import Audit
 from support.device_nursery import board_spec, network
 from support.exchanges import PATIENT
 from support.mischief import FaultyPort, TwinPort
-from support.paths import SUPPORT
+from support.paths import SUPPORT, TESTS
 
 from spikeveil.hdl.device.top import identity
 from spikeveil.host.device.driver import Device
@@ -134,7 +135,8 @@ def test_sigkill_and_power_cycles(device: str, tmp_path: Path, soak: bool, capsy
     """The host is killed with SIGKILL and the device loses its power, in the middle of whatever they do."""
     moments = 200 if soak else 6
     command = [sys.executable, str(NURSERY), str(tmp_path), str(moments), "11", device]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     counts = json.loads(done.stdout)
     with capsys.disabled():
