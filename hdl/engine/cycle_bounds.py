@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from spikeveil.hdl.engine import neuron
 from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH, SEED_BITS, SourceKind
-from spikeveil.pysim.model.lanes import LayerLanes, alike, rows
+from spikeveil.pysim.model.lanes import LayerLanes, rows, uniform_lanes
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 KEY_SETUP_BITS = 111 + 1152  # Trivium's longest register and its warm-up
@@ -53,7 +53,7 @@ def fewest_lanes(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int)
 
     Where the specification asks for a longer cadence, that is the limit instead.
     """
-    whole = alike(spec, lanes)
+    whole = uniform_lanes(spec, lanes)
     worst = max(stage_cycles(spec, whole, source, i_rows))
     limit = max(spec.cadence or 0, worst if spec.cadence else worst + worst // CADENCE_TOLERANCE)
     chosen = []

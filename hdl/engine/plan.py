@@ -11,7 +11,7 @@ from spikeveil.hdl.engine.spikes import PotentialRow, SpikeRow, index_bits
 from spikeveil.hdl.engine.ultraplus import SPRAM_DEPTH, SPRAM_WIDTH
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model import image as images
-from spikeveil.pysim.model.lanes import MAX_LANES, LayerLanes, alike, rows
+from spikeveil.pysim.model.lanes import MAX_LANES, LayerLanes, rows, uniform_lanes
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 Schedule = Literal["private", "fast"]
@@ -142,7 +142,7 @@ class Plan:
     def layer_lanes(self) -> tuple[LayerLanes, ...]:
         """Lanes and neurons scanned at once, of each layer."""
         if self.schedule == "fast":
-            return alike(self.spec, self.lanes, self.fold)
+            return uniform_lanes(self.spec, self.lanes, self.fold)
         return cycles.fewest_lanes(self.spec, self.lanes, self.source, self.i_rows)
 
     @cached_property

@@ -19,7 +19,7 @@ class Trivium(wiring.Component):
     """The keystream of `pysim.Trivium(key, iv)`: payload j of `o` is its bits from j*width on, the first one lowest.
 
     - `start` (one cycle, dominant) loads `key` and `iv`, which must stay as they are until `o` is valid. They are the
-      numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.model.trivium.number`). The payload that `o`
+      numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.model.trivium.port_value`). The payload that `o`
       offered is withdrawn.
     - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2, or 1152 / width + 2) after `start` and offers a
       payload a cycle from then on, out of a register. Before the first `start`, after reset and during key setup it is
@@ -76,7 +76,7 @@ class Trivium(wiring.Component):
             (b, B, from_a, [self.iv[entry_bit(place)] for place in range(KEY_BITS)]),
             (c, C, from_b, list(Const(ONES, C.length))),
         ):
-            own = state[register.length - register.own :][: self.width]
+            own = state[register.length - register.feedback :][: self.width]
             entering = linear ^ product ^ own
             if not self.at_once:
                 entering = (loading & self._chunk(m, cycle, bits)) | (~loading & entering)
@@ -89,7 +89,7 @@ class Trivium(wiring.Component):
 
     def _given(self, register: Register, state: Signal) -> tuple[Value, Value]:
         """What a register gives to the next one: the linear part, which is keystream too, and the product."""
-        near = state[register.length - register.near :][: self.width]
+        near = state[register.length - register.tap :][: self.width]
         return near ^ state[: self.width], state[1:][: self.width] & state[2:][: self.width]
 
     def _loading(self, m: Module, setup: Signal, cycle: Signal) -> Value:

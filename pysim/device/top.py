@@ -10,7 +10,7 @@ from spikeveil.pysim.device.messages import Identity, Kind, Message, Result, Sta
 from spikeveil.pysim.device.pack import pack as pack_steps
 from spikeveil.pysim.device.unpack import Unpacker
 from spikeveil.pysim.model import image
-from spikeveil.pysim.model.lanes import LayerLanes, alike
+from spikeveil.pysim.model.lanes import LayerLanes, uniform_lanes
 from spikeveil.pysim.model.spec import NetworkSpec
 
 DEPTH = 4  # steps that are computed and wait before the outbox, as in the gateware's pipeline
@@ -32,7 +32,7 @@ def describe(
 ) -> Identity:
     """The identity of a device built from `spec`; without `layers`, all have `lanes` lanes."""
     readout = spec.layers[-1].readout
-    layers = alike(spec, lanes) if layers is None else layers
+    layers = uniform_lanes(spec, lanes) if layers is None else layers
     traits = {
         Trait.LOADABLE: loadable,
         Trait.PRIVATE: private,

@@ -1,4 +1,4 @@
-"""Argument checks: each refusal is one ValueError sentence with the field, the bound and the value given."""
+"""Argument checks: each raises ValueError with one sentence of the field, its bound and the value given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,14 +22,14 @@ def optional_integer(field: str, value: object, high: int) -> int | None:
 
 
 def instance(field: str, value: Any, kind: type) -> Any:
-    """`value` itself, when it is a `kind`."""
+    """`value` itself, an instance of `kind`."""
     if not isinstance(value, kind):
         raise ValueError(f"{field} must be a {kind.__name__}, not {value!r}")
     return value
 
 
 def choice(field: str, value: object, allowed: Sequence[str]) -> str:
-    """`value` as one of the words allowed."""
+    """`value`, one of the words in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{field} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
     return value
@@ -43,7 +43,7 @@ def flag(field: str, value: object) -> bool:
 
 
 def integers(field: str, value: ArrayLike, shape: tuple[int | str, ...], low: int, high: int) -> NDArray[np.int32]:
-    """`value` as a read-only int32 array within low..high; a word in `shape` stands for any length of 1 or more."""
+    """`value` as a read-only int32 array within low..high; a word in `shape` means any length of 1 or more."""
     array = np.asarray(value)
     expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     fits = array.ndim == len(shape) and all(

@@ -1,4 +1,4 @@
-"""Randomised response on a spike: the golden model of the flipper."""
+"""Randomised response on spikes: the golden model of the flipper (`hdl/engine/flipper.py`)."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 MAX_BITS = 16
 
 
-def log_up(ratio: Fraction) -> float:
+def _log_up(ratio: Fraction) -> float:
     """The smallest float that is not below ln(ratio), for ratio >= 1.
 
     60 decimal digits settle the rounding: the logarithm of a rational other than 1 is transcendental,
@@ -26,10 +26,17 @@ def log_up(ratio: Fraction) -> float:
 
 @dataclass(frozen=True)
 class FlipSpec:
-    """Flip a spike where a fresh `bits`-bit word is below `threshold`: released = spike XOR (word < threshold).
+    """The randomised response of a layer: released = spike XOR (word < threshold), with a fresh word for each spike.
 
-    The flip probability is p = threshold / 2^bits exactly, and one spike's epsilon is ln((1 - p) / p)
-    (Warner 1965). `threshold` is 1 to 2^(bits-1), `bits` 1 to 16; anything else raises ValueError.
+    ===========  =================  ======================================
+    field        value              meaning
+    ===========  =================  ======================================
+    `threshold`  1 to 2^(bits-1)    the flip threshold k
+    `bits`       1 to 16            width w of a word
+    ===========  =================  ======================================
+
+    The flip probability is p = k / 2^w exactly, and one spike's epsilon is ln((1 - p) / p) (Warner 1965). Anything out
+    of bounds raises ValueError.
     """
 
     threshold: int
@@ -56,13 +63,13 @@ class FlipSpec:
     @property
     def epsilon(self) -> float:
         """Epsilon of ONE spike: ln((2^bits - threshold) / threshold), rounded up to the next float."""
-        return log_up(Fraction((1 << self.bits) - self.threshold, self.threshold))
+        return _log_up(Fraction((1 << self.bits) - self.threshold, self.threshold))
 
     @classmethod
     def for_epsilon(cls, epsilon: float, bits: int = MAX_BITS) -> "FlipSpec":
         """The smallest threshold whose realised epsilon is at or under `epsilon` (0 or more).
 
-        Raises ValueError where `epsilon` is negative or not a number. An infinite or very large wish gives
+        Raises ValueError where `epsilon` is negative or not a number. An infinite or very large `epsilon` gives
         threshold 1, the largest epsilon that `bits` can express.
         """
         if math.isnan(epsilon) or epsilon < 0:
@@ -83,5 +90,5 @@ class FlipSpec:
 
 
 def release(spikes: NDArray[np.bool_], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What leaves the flipper: spikes XOR masks, of one shape."""
+    """The released spikes: spikes XOR masks, of one shape."""
     return np.logical_xor(spikes, masks)

@@ -1,6 +1,6 @@
-"""The image: weights, biases and thresholds as the bytes that a loadable device takes. See hdl/device/loader.py.
+"""The image: weights, biases and thresholds as the bytes that a loadable device takes (`hdl/device/loader.py`).
 
-docs/protocol.md, "The image", states the order of the bytes. What an image does not carry is the structure.
+docs/protocol.md, "The image", defines the order of the bytes. What an image does not carry is the structure.
 """
 
 import hashlib
@@ -20,17 +20,28 @@ from spikeveil.pysim.model.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Section:
-    """The words of one memory: `words` of them, each of `fields` numbers of `bits` bits, the first one lowest."""
+    """The part of an image that fills one memory.
+
+    =========  ==================================================
+    field      meaning
+    =========  ==================================================
+    `layer`    index of the layer
+    `name`     `weights`, `bias` or `threshold`, as in `LayerSpec`
+    `words`    words of the memory
+    `fields`   numbers in a word, the first one lowest
+    `bits`     two's complement width of a number
+    =========  ==================================================
+    """
 
     layer: int
-    name: str  # weights, bias or threshold, as in LayerSpec
+    name: str
     words: int
     fields: int
     bits: int
 
     @property
     def word_bytes(self) -> int:
-        """Bytes of a word in the image: filled up with zeros to whole bytes, the lowest byte first."""
+        """Bytes of a word in the image: padded with zeros to whole bytes, the lowest byte first."""
         return -(-self.fields * self.bits // 8)
 
     @property
@@ -40,39 +51,41 @@ class Section:
 
 
 def number_bits(layer: LayerSpec) -> int:
-    """Bits, two's complement, of a bias and of a threshold in an image."""
+    """Two's complement width of a bias and of a threshold in an image."""
     return layer.state_bits + 1
 
 
-def sections(spec: NetworkSpec, each: Sequence[LayerLanes]) -> tuple[Section, ...]:
-    """What an image for a device with the lanes `each` of its layers consists of, in order."""
+def sections(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> tuple[Section, ...]:
+    """The sections, in order, of an image for a device with these lanes, one entry a layer."""
     return tuple(
         section
-        for index, (layer, lanes) in enumerate(zip(spec.layers, each, strict=True))
-        for section in _of_layer(index, layer, lanes)
+        for index, (layer, lanes) in enumerate(zip(spec.layers, layer_lanes, strict=True))
+        for section in _layer_sections(index, layer, lanes)
     )
 
 
-def _of_layer(index: int, layer: LayerSpec, each: LayerLanes) -> Iterator[Section]:
-    """Weights in rows of lanes; biases and thresholds in rows that are scanned."""
-    bits, scans = number_bits(layer), rows(layer.neurons, each.scan)
-    yield Section(index, "weights", rows(layer.neurons, each.lanes) * layer.inputs, each.lanes, layer.weight_bits)
+def _layer_sections(index: int, layer: LayerSpec, lanes: LayerLanes) -> Iterator[Section]:
+    """Weights in rows of `lanes` neurons; biases and thresholds in rows of `scan` neurons."""
+    bits, scans = number_bits(layer), rows(layer.neurons, lanes.scan)
+    yield Section(index, "weights", rows(layer.neurons, lanes.lanes) * layer.inputs, lanes.lanes, layer.weight_bits)
     if layer.bias is not None:
-        yield Section(index, "bias", scans, each.scan, bits)
+        yield Section(index, "bias", scans, lanes.scan, bits)
     if isinstance(layer.threshold, np.ndarray):
-        yield Section(index, "threshold", scans, each.scan, bits)
+        yield Section(index, "threshold", scans, lanes.scan, bits)
     elif layer.threshold is not None:
         yield Section(index, "threshold", 1, 1, bits)
 
 
-def size(spec: NetworkSpec, each: Sequence[LayerLanes]) -> int:
+def size(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> int:
     """Bytes of an image."""
-    return sum(section.bytes for section in sections(spec, each))
+    return sum(section.bytes for section in sections(spec, layer_lanes))
 
 
 def structure(spec: NetworkSpec) -> str:
-    """SHA-256, as 64 hexadecimal digits, of the specification without the numbers that an image carries: the network
-    file's header as canonical JSON, arrays as their shapes, a threshold for the whole layer as the shape [].
+    """SHA-256, as 64 hexadecimal digits, of the specification without the numbers that an image carries.
+
+    It covers the network file's header as canonical JSON: arrays as their shapes, a threshold for the whole layer as
+    the shape [].
     """
     header, _ = spec.describe()
     for entry in header["layers"]:
@@ -83,7 +96,7 @@ def structure(spec: NetworkSpec) -> str:
 
 
 def worst_case(spec: NetworkSpec) -> NetworkSpec:
-    """A network of the same structure whose numbers need the widest sums and potentials that an image can ask for.
+    """A network of the same structure whose numbers need the widest sums and potentials of any image.
 
     ValueError, one sentence, where `spec` itself does not fit an image, or where the potentials of any image might
     need more than 32 bits.
@@ -93,7 +106,7 @@ def worst_case(spec: NetworkSpec) -> NetworkSpec:
 
 
 def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
-    """All numbers at the end of their range that is further from 0."""
+    """Every number at the end of its range that is further from 0."""
     least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
     most = min(layer.input_cap or layer.inputs, layer.inputs)
     low = layer.state_range[0] + most * least_weight + (0 if layer.bias is None else least_number)
@@ -117,20 +130,20 @@ def replace_numbers(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> Network
 
 
 def _check(spec: NetworkSpec) -> None:
-    """Weights fit by themselves; biases and thresholds have the bits of an image's numbers."""
+    """Raise ValueError where a bias or a threshold does not fit an image's numbers; weights always fit."""
     for index, layer in enumerate(spec.layers):
         most = (1 << (number_bits(layer) - 1)) - 1
         if layer.bias is not None:
             checks.integers(f"layer {index} bias in an image", layer.bias, ("neurons",), -most - 1, most)
         if layer.threshold is not None:
-            each = np.atleast_1d(np.asarray(layer.threshold))
-            checks.integers(f"layer {index} threshold in an image", each, ("neurons",), 1, most)
+            thresholds = np.atleast_1d(np.asarray(layer.threshold))
+            checks.integers(f"layer {index} threshold in an image", thresholds, ("neurons",), 1, most)
 
 
-def to_bytes(spec: NetworkSpec, each: Sequence[LayerLanes]) -> bytes:
-    """The image of `spec` for a device with the lanes `each`; ValueError where a number does not fit."""
+def to_bytes(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> bytes:
+    """The image of `spec` for a device with these lanes; ValueError where a number does not fit."""
     _check(spec)
-    return b"".join(_packed(spec.layers[section.layer], section) for section in sections(spec, each))
+    return b"".join(_packed(spec.layers[section.layer], section) for section in sections(spec, layer_lanes))
 
 
 def _packed(layer: LayerSpec, section: Section) -> bytes:
@@ -144,17 +157,17 @@ def _packed(layer: LayerSpec, section: Section) -> bytes:
     return np.packbits(planes.reshape(section.words, -1).astype(np.uint8), axis=1, bitorder="little").tobytes()
 
 
-def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) -> NetworkSpec:
-    """The network that a device of `spec`'s structure is after it took `content`; the inverse of `to_bytes`.
+def from_bytes(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes], content: bytes) -> NetworkSpec:
+    """The network that a device of `spec`'s structure computes after `content` was loaded; the inverse of `to_bytes`.
 
-    A device checks no number, so thresholds stand in it as they came, those below 1 too, which no specification has.
-    ValueError where `content` has another length.
+    A device does not check numbers, so a threshold may be below 1, as in no other specification. ValueError where
+    `content` has another length.
     """
-    if len(content) != size(spec, each):
-        raise ValueError(f"image must have {size(spec, each)} bytes, not {len(content)}")
+    if len(content) != size(spec, layer_lanes):
+        raise ValueError(f"image must have {size(spec, layer_lanes)} bytes, not {len(content)}")
     numbers: list[dict[str, Any]] = [{} for _ in spec.layers]
     start = 0
-    for section in sections(spec, each):
+    for section in sections(spec, layer_lanes):
         part = content[start : start + section.bytes]
         numbers[section.layer][section.name] = _unpacked(spec.layers[section.layer], section, part)
         start += section.bytes
@@ -162,17 +175,17 @@ def from_bytes(spec: NetworkSpec, each: Sequence[LayerLanes], content: bytes) ->
 
 
 def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
-    """As `replace_numbers`, but that a threshold may be below 1; every other number of an image is in its range."""
+    """As `replace_numbers`, with thresholds below 1 allowed; every other number of an image is in its range."""
     thresholds = [values.get("threshold", 1) for values in numbers]
     allowed = [
         values | ({"threshold": np.maximum(threshold, 1)} if "threshold" in values else {})
         for values, threshold in zip(numbers, thresholds, strict=True)
     ]
-    found = replace_numbers(spec, allowed)
-    for layer, threshold in zip(found.layers, thresholds, strict=True):
+    loaded = replace_numbers(spec, allowed)
+    for layer, threshold in zip(loaded.layers, thresholds, strict=True):
         if np.min(threshold) < 1:
-            object.__setattr__(layer, "threshold", threshold)  # of a layer that nobody else holds yet
-    return found
+            object.__setattr__(layer, "threshold", threshold)  # the layer is new: nothing else refers to it
+    return loaded
 
 
 def _unpacked(layer: LayerSpec, section: Section, part: bytes) -> Any:

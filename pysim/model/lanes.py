@@ -1,4 +1,4 @@
-"""Lanes: how many neurons of each layer a device computes in parallel. `hdl.engine.cycle_bounds` chooses them."""
+"""Lanes: how many neurons of each layer a device computes in parallel. `hdl/engine/cycle_bounds.py` chooses them."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,14 @@ MAX_LANES = 64
 
 @dataclass(frozen=True)
 class LayerLanes:
-    """Of one layer: `lanes` sums grow in parallel, and then `scan` neurons are updated in parallel.
+    """The parallelism of one layer. ValueError for anything out of bounds.
 
-    ValueError where `scan` does not divide `lanes`.
+    =======  =============================  ===============================
+    field    value                          meaning
+    =======  =============================  ===============================
+    `lanes`  1 to 64                        neurons summed in parallel
+    `scan`   1 to `lanes`, a divisor of it  neurons updated in parallel
+    =======  =============================  ===============================
     """
 
     lanes: int
@@ -26,13 +31,14 @@ class LayerLanes:
 
     @property
     def fold(self) -> int:
-        """Cycles in which the neurons of one row of lanes are scanned."""
+        """Cycles in which a row of `lanes` neurons is updated."""
         return self.lanes // self.scan
 
 
-def alike(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLanes, ...]:
-    """`lanes` lanes in every layer, or as many as it has neurons, scanned in up to `fold` cycles. ValueError where one
-    of them is outside 1 to 64.
+def uniform_lanes(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLanes, ...]:
+    """`lanes` lanes in every layer, at most one a neuron, each row updated in up to `fold` cycles.
+
+    ValueError where `lanes` or `fold` is not 1 to 64.
     """
     checks.integer("lanes", lanes, 1, MAX_LANES)
     checks.integer("fold", fold, 1, MAX_LANES)
@@ -44,5 +50,5 @@ def _folded(lanes: int, fold: int) -> LayerLanes:
 
 
 def rows(neurons: int, lanes: int) -> int:
-    """Rows of `lanes` that `neurons` fill; the last one may be partly empty."""
+    """Rows of `lanes` neurons in a layer of `neurons`; the last one may be partly filled."""
     return -(-neurons // lanes)

@@ -1,4 +1,4 @@
-"""One layer over whole records: current, neuron steps, contribution bounding."""
+"""One layer over whole records: the golden model of `hdl/engine/layer.py`."""
 
 from collections.abc import Iterator
 
@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 from spikeveil.pysim.model import neuron
 from spikeveil.pysim.model.layer_spec import LayerSpec
 
-EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
-BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once: more would leave the caches
+_EXACT_FLOAT32 = 1 << 24  # every integer below this magnitude is a float32
+BLOCK_BYTES = 1 << 22  # of spikes and currents computed at once, so that they stay in the caches
 
 
 def cap_inputs(spikes: NDArray[np.bool_], cap: int | None) -> NDArray[np.bool_]:
-    """The input spikes (..., inputs) that count: in each step the first `cap` by index, all of them without a cap."""
+    """The input spikes (..., inputs) that count: of each step the first `cap` by index, or all where `cap` is None."""
     if cap is None:
         return spikes
     return spikes & (np.cumsum(spikes, axis=-1, dtype=np.int32) <= cap)
 
 
 def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
-    """W x + bias, exactly: (..., inputs) to (..., neurons).
+    """The input current W x + bias, exact: (..., inputs) to (..., neurons).
 
     A floating-point matrix product of integers is exact while every partial sum stays below 2^24 (float32)
     or 2^53 (float64), in whatever order they are added.
     """
     low, high = spec.current_range
-    exact = np.float32 if max(-low, high) < EXACT_FLOAT32 else np.float64
+    exact = np.float32 if max(-low, high) < _EXACT_FLOAT32 else np.float64
     total: neuron.Integers = (spikes.astype(exact) @ spec.weights.T.astype(exact)).astype(neuron.state_dtype(spec))
     return total if spec.bias is None else total + spec.bias.astype(total.dtype)
 
@@ -34,18 +34,22 @@ def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
 def bound_contribution(
     spikes: NDArray[np.bool_], used: NDArray[np.int64], spec: LayerSpec
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Suppress what exceeds the spike limits: (records, neurons) spikes of one step, and how many each record used."""
+    """Suppress the spikes of one step that exceed the spike limits.
+
+    `spikes`: (records, neurons). `used`: (records,), the spikes of each record that passed in its earlier steps.
+    Returns the spikes that pass, and `used` with them added.
+    """
     if spec.spike_limit is None and spec.step_spike_limit is None:
         return spikes, used
-    room = np.full_like(used, spec.neurons) if spec.spike_limit is None else spec.spike_limit - used
+    allowance = np.full_like(used, spec.neurons) if spec.spike_limit is None else spec.spike_limit - used
     if spec.step_spike_limit is not None:
-        room = np.minimum(room, spec.step_spike_limit)
-    passed = spikes & (np.cumsum(spikes, axis=1) <= room[:, None])
+        allowance = np.minimum(allowance, spec.step_spike_limit)
+    passed = spikes & (np.cumsum(spikes, axis=1) <= allowance[:, None])
     return passed, used + passed.sum(axis=1)
 
 
 class LayerTrace:
-    """What happened inside a layer, each (records, steps, neurons): raw spikes, those within the limits, potentials."""
+    """The inner signals of one run of a layer, each (records, steps, neurons)."""
 
     def __init__(self, spec: LayerSpec, records: int, steps: int) -> None:
         shape = (steps, records, spec.neurons)  # a step at a time is contiguous while it is computed
@@ -55,29 +59,29 @@ class LayerTrace:
         self._potentials = np.zeros(shape, neuron.state_dtype(spec))
 
     def put(self, t: int, raw: NDArray[np.bool_], limited: NDArray[np.bool_], potentials: neuron.Integers) -> None:
-        """Keep step `t`."""
+        """Record step `t`, each array (records, neurons)."""
         self._raw[t], self._potentials[t] = raw, potentials
         if self._limited is not self._raw:
             self._limited[t] = limited
 
     @property
     def raw(self) -> NDArray[np.bool_]:
-        """The neurons' own spikes s."""
+        """The raw spikes s."""
         return np.moveaxis(self._raw, 0, 1)
 
     @property
     def limited(self) -> NDArray[np.bool_]:
-        """The spikes that reach the flipper."""
+        """The spikes within the spike limits, which reach the flipper."""
         return np.moveaxis(self._limited, 0, 1)
 
     @property
     def potentials(self) -> neuron.Integers:
-        """The potentials v' after reset and saturation."""
+        """The potentials v', after reset and saturation."""
         return np.moveaxis(self._potentials, 0, 1)
 
 
 def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> LayerTrace:
-    """The layer on input spikes (records, steps, inputs); potentials start at zero in every record."""
+    """Run the layer on input spikes (records, steps, inputs); potentials start at zero in every record."""
     records, steps, _ = spikes.shape
     trace = LayerTrace(spec, records, steps)
     v = np.zeros((records, spec.neurons), neuron.state_dtype(spec))

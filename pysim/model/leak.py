@@ -1,4 +1,4 @@
-"""How a potential decays: the golden model's leak, as data."""
+"""The leak of a potential, as data."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from spikeveil.pysim.model import checks
 
 @dataclass(frozen=True)
 class Leak:
-    """How a potential v decays in one step, in integers; make one with `none`, `shift` or `scale`.
+    """The decay of a potential v in one step, in integers; `none`, `shift` and `scale` make one.
 
     ========  ======================  =====================================
     kind      leak(v)                 bounds

@@ -1,4 +1,4 @@
-"""The linear word source: b[i+127] = b[i+63] XOR b[i]. The golden model of `hdl/engine/lfsr.py`."""
+"""The linear-feedback shift register b[i+127] = b[i+63] XOR b[i]: the golden model of `hdl/engine/lfsr.py`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,8 @@ from spikeveil.pysim.model.bits import BitStream, check_count
 LENGTH = 127
 TAP = 63
 PERIOD = (1 << LENGTH) - 1  # prime, so the primitive x^127 + x^63 + 1 visits every state but zero
-SPREAD = 12  # the block recurrence works on runs of 2^SPREAD bits
-UNIT = (1 << SPREAD) // 64  # such a run in 64-bit words: a block of 127 runs is 64 KiB, inside a second-level cache
+_DOUBLINGS = 12  # the recurrence of a block works on runs of 2^12 bits
+_RUN_WORDS = (1 << _DOUBLINGS) // 64  # of 64 bits: a block of 127 runs is 64 KiB, inside a second-level cache
 
 
 def check_seed(seed: object) -> int:
@@ -23,7 +23,7 @@ def check_seed(seed: object) -> int:
     return seed
 
 
-def reduce(value: int) -> int:
+def _reduce(value: int) -> int:
     """The polynomial `value` (bit i is the coefficient of x^i, degree at most 253) modulo x^127 + x^63 + 1."""
     for _ in range(2):
         high = value >> LENGTH
@@ -31,18 +31,18 @@ def reduce(value: int) -> int:
     return value
 
 
-def power(exponent: int) -> int:
+def _power(exponent: int) -> int:
     """x^exponent modulo x^127 + x^63 + 1 over GF(2), by squaring: at most 127 steps."""
     result = 1
     for digit in f"{exponent % PERIOD:b}":
         # squaring over GF(2) puts a zero between neighbouring coefficients: binary digits read in base 4
-        result = reduce(int(f"{result:b}", 4))
+        result = _reduce(int(f"{result:b}", 4))
         if digit == "1":
-            result = reduce(result << 1)
+            result = _reduce(result << 1)
     return result
 
 
-def expand(state: int, doublings: int) -> int:
+def _expand(state: int, doublings: int) -> int:
     """b[0 .. 127*2^doublings - 1], bit i of the integer being b[i], from b[0..126].
 
     Squaring the polynomial k times gives b[i + 127*2^k] = b[i + 63*2^k] XOR b[i]: two shifts double the run.
@@ -55,12 +55,12 @@ def expand(state: int, doublings: int) -> int:
     return state
 
 
-def jump(state: int, distance: int) -> int:
+def _jump(state: int, distance: int) -> int:
     """b[distance .. distance + 126] from b[0..126].
 
     With x^distance = sum_j c_j x^j modulo the polynomial, b[distance + i] = sum_j c_j b[i + j].
     """
-    factor, run, result = power(distance), expand(state, 1), 0
+    factor, run, result = _power(distance), _expand(state, 1), 0
     while factor:
         low = factor & -factor
         result ^= run >> (low.bit_length() - 1)
@@ -71,9 +71,9 @@ def jump(state: int, distance: int) -> int:
 class Lfsr(BitStream):
     """The bit sequence b[i+127] = b[i+63] XOR b[i]; bit i of `seed` is b[i], for i = 0 to 126.
 
-    `seed` is 1 to 2^127 - 1, anything else raises ValueError. The polynomial x^127 + x^63 + 1 is primitive and
-    2^127 - 1 is prime, so the sequence repeats after 2^127 - 1 bits. It is linear: good for tests, reproduction
-    and noise statistics, and no protection at all against somebody who sees 127 of its bits.
+    `seed` is 1 to 2^127 - 1; anything else raises ValueError. The polynomial x^127 + x^63 + 1 is primitive and
+    2^127 - 1 is prime, so the sequence repeats after 2^127 - 1 bits. It is linear: it serves tests, reproduction and
+    noise statistics, and does not protect against an adversary who has seen 127 of its bits.
     """
 
     def __init__(self, seed: int) -> None:
@@ -83,26 +83,26 @@ class Lfsr(BitStream):
         return "Lfsr(seed hidden)"
 
     def skip(self, bits: int) -> None:
-        """Leave out the next `bits` bits (0 or more), however many, in at most 127 polynomial squarings."""
-        distance = self._at + check_count("bits to skip", bits)
+        """Skip the next `bits` bits (0 or more), in at most 127 polynomial squarings."""
+        distance = self._position + check_count("bits to skip", bits)
         if distance <= 64 * len(self._block):
-            self._at = distance
+            self._position = distance
         else:
-            self._fill(jump(self._state(), distance))
+            self._fill(_jump(self._state(), distance))
 
     def _state(self) -> int:
         """The first 127 bits of the block."""
         return int.from_bytes(self._block[:2].astype("<u8").tobytes(), "little") & PERIOD
 
     def _fill(self, state: int) -> None:
-        run = expand(state, SPREAD).to_bytes(8 * LENGTH * UNIT, "little")
+        run = _expand(state, _DOUBLINGS).to_bytes(8 * LENGTH * _RUN_WORDS, "little")
         self._block: NDArray[np.uint64] = np.frombuffer(run, "<u8").astype(np.uint64)
-        self._at = 0
+        self._position = 0
 
     def _advance(self) -> None:
         """b[i + 127 runs] = b[i + 63 runs] XOR b[i] in place, in three pieces whose ends do not overlap."""
-        block, split = self._block, TAP * UNIT
-        head, middle, tail = block[:split], block[split : split + UNIT], block[split + UNIT :]
-        np.bitwise_xor(head, block[split:-UNIT], out=head)
-        np.bitwise_xor(middle, block[-UNIT:], out=middle)
+        block, split = self._block, TAP * _RUN_WORDS
+        head, middle, tail = block[:split], block[split : split + _RUN_WORDS], block[split + _RUN_WORDS :]
+        np.bitwise_xor(head, block[split:-_RUN_WORDS], out=head)
+        np.bitwise_xor(middle, block[-_RUN_WORDS:], out=middle)
         np.bitwise_xor(tail, head, out=tail)

@@ -1,4 +1,4 @@
-"""The golden model of a whole network: what the gateware must release, bit for bit."""
+"""The golden model of a whole network (`hdl/engine/network.py`)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,20 @@ from spikeveil.pysim.model.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Result:
-    """What one run gave; every array is (records, steps, neurons).
+    """The result of one run. Every array is (records, steps, neurons).
 
-    `released`: bool, the last layer's spikes after its flipper; None where that layer is a readout.
-    `readout`: integers, the last layer's potentials after each step; None where that layer fires.
-    The rest is for debugging only and never leaves a private chip: per layer, `raw[l]` the neurons' own
-    spikes, `limited[l]` those within the spike limits, `sent[l]` those after the flipper, `potentials[l]`
-    after reset and saturation.
+    ============  ====================  =====================================================================
+    field         type                  meaning
+    ============  ====================  =====================================================================
+    `released`    bool array or None    spikes of the last layer after its flipper; None where it is a readout
+    `readout`     integers or None      potentials of the last layer after each step; None where it fires
+    `raw`         a bool array a layer  raw spikes
+    `limited`     a bool array a layer  raw spikes within the spike limits
+    `sent`        a bool array a layer  spikes after the flipper: the inputs of the next layer
+    `potentials`  integers a layer      potentials after reset and saturation
+    ============  ====================  =====================================================================
+
+    `raw`, `limited`, `sent` and `potentials` are for debugging: a private chip never releases them.
     """
 
     released: NDArray[np.bool_] | None
@@ -33,7 +40,10 @@ class Result:
 
 
 class Network:
-    """A specification and the word source of its flippers; `source` may be None where no layer flips."""
+    """The golden model of `spec`; `source` serves its flippers, and may be None where no layer has one.
+
+    Raises ValueError where `source` is missing or does not fit the number of flippers.
+    """
 
     def __init__(self, spec: NetworkSpec, source: WordSource | None = None) -> None:
         if not isinstance(spec, NetworkSpec):
@@ -48,8 +58,7 @@ class Network:
         """Run records of input spikes (records, steps, inputs), values 0 and 1, bool or any integer type.
 
         Record i runs as record `first_record + i` of `lease`; potentials start at zero in each. The same
-        arguments give the same masks: this is the specification, and keeping a lease from being used twice
-        is the ledger's and the device's work.
+        arguments give the same masks. The model does not prevent a second use of a lease: the ledger and the device do.
         """
         x = checks.spikes(spikes, self.spec.inputs)
         gathered: dict[str, list[Any]] = {"raw": [], "limited": [], "sent": [], "potentials": []}

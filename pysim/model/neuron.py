@@ -1,4 +1,4 @@
-"""One time step of integrate-and-fire neurons: the equations that the gateware must reproduce bit for bit."""
+"""The neuron equations of one time step: the golden model of `hdl/engine/neuron.py`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def state_dtype(spec: LayerSpec) -> type[np.signedinteger[Any]]:
 
 
 def leak(v: Integers, decay: Leak) -> Integers:
-    """leak(v); >> floors. An integer array of the shape and dtype of `v`."""
+    """leak(v), rounded towards minus infinity: an integer array of the shape and dtype of `v`."""
     if decay.kind == "shift":
         return v - (v >> decay.shift_by)
     if decay.kind == "scale":
@@ -27,7 +27,7 @@ def leak(v: Integers, decay: Leak) -> Integers:
 
 
 def saturate(u: Integers, spec: LayerSpec) -> Integers:
-    """`u` clipped to what `state_bits` hold."""
+    """`u` clipped to the range of `state_bits` bits."""
     low, high = spec.state_range
     clipped: Integers = np.clip(u, low, high)
     return clipped

@@ -1,6 +1,6 @@
-"""Where the flippers' words come from: one stream a flipper.
+"""The word sources of a network's flippers, one stream a flipper: the golden model of `hdl/engine/source.py`.
 
-Draw j = t*N + n of a record decides neuron n in step t of a layer with N neurons, however many lanes compute it.
+Draw j = t*N + n of a record decides neuron n in step t of a layer with N neurons, for every number of lanes.
 """
 
 import secrets
@@ -15,13 +15,13 @@ from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.bits import check_count, word_dtype
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.lfsr import PERIOD, Lfsr, check_seed
-from spikeveil.pysim.model.trivium import KEY_BYTES, Trivium, number
+from spikeveil.pysim.model.trivium import KEY_BYTES, Trivium, port_value
 from spikeveil.pysim.model.trivium_bank import TriviumBank
 
 MAX_LAYER = (1 << 8) - 1
 MAX_LEASE = (1 << 40) - 1
 MAX_RECORD = (1 << 32) - 1
-GROUP = 512  # records computed side by side: more would leave the cache
+_GROUP = 512  # records computed in parallel, so that they stay in the cache
 
 
 def stream_iv(layer: int, lease: int, record: int) -> bytes:
@@ -39,38 +39,49 @@ def stream_iv(layer: int, lease: int, record: int) -> bytes:
 class WordSource(ABC):
     """The random words of every flipper in a network.
 
-    A source is the specification, used to verify: the same arguments give the same masks every time they are
-    asked for. Keeping a released record's mask from ever being used again is the ledger's and the device's work.
+    The same arguments give the same words in every call, so that a device can be verified. A source does not prevent
+    a second use of a mask: the ledger and the device do.
     """
 
     name: ClassVar[str]
-    assurance: ClassVar[str]  # what the randomness is worth against an informed adversary
+    assurance: ClassVar[str]  # what the words withstand when the adversary knows everything but the secret
 
     @abstractmethod
     def require(self, flippers: int) -> None:
-        """Raise ValueError unless this source serves exactly `flippers` flippers."""
+        """Raise ValueError unless this source can serve a network of `flippers` flippers."""
 
     @abstractmethod
     def words(
         self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.unsignedinteger[Any]]:
-        """The words of `bits` bits (1 to 64) of draws 0 to count - 1 of each record: shape (records, count).
+        """The words of draws 0 to count - 1 of each record: (records, count), the smallest unsigned dtype.
 
-        `flipper` counts the network's flippers, `layer` its layers; `lease` is 0 to 2^40 - 1 and every record is
-        0 to 2^32 - 1. `count` is a whole record, steps * neurons. Anything out of range raises ValueError.
+        ==============  =============  =============================================
+        argument        range          meaning
+        ==============  =============  =============================================
+        `bits`          1 to 64        width of a word
+        `flipper`       from 0         index among the network's flippers
+        `layer`         0 to 2^8 - 1   index among its layers
+        `lease`         0 to 2^40 - 1  lease number
+        `first_record`  0 to 2^32 - 1  number of the first record; so too the last
+        `records`       0 or more      records
+        `count`         0 or more      draws of a whole record: steps * neurons
+        ==============  =============  =============================================
+
+        Anything out of range raises ValueError.
         """
 
     @abstractmethod
     def masks(
         self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.bool_]:
-        """True where draw j of a record flips its spike: (records, count) bool; the same as
-        `flip.masks(words(flip.bits, ...))`, and faster. Arguments and errors as for `words`.
+        """True where draw j of a record flips its spike: (records, count) bool, equal to
+        `flip.masks(words(flip.bits, ...))` and computed faster. Arguments and errors as in `words`.
         """
 
 
-def place(layer: int, lease: int, first_record: int, records: int, count: int) -> tuple[int, int]:
-    """The shape (records, count) asked for; raises ValueError where it is none or one of the records has no IV."""
+def _shape(layer: int, lease: int, first_record: int, records: int, count: int) -> tuple[int, int]:
+    """The shape (records, count) of a result; ValueError where it is none, or where a record has no IV."""
     shape = check_count("records", records), check_count("draws a record", count)
     stream_iv(layer, lease, first_record)
     if first_record + records - 1 > MAX_RECORD:
@@ -81,9 +92,9 @@ def place(layer: int, lease: int, first_record: int, records: int, count: int) -
 class LfsrSource(WordSource):
     """One linear stream a flipper, from `seeds` (integers, 1 to 2^127 - 1, in layer order).
 
-    A stream runs on from record to record: record r starts at draw r * count. The seeds belong to ONE lease, so a
-    lease number is checked and not used. Raises ValueError where a seed is out of range, or two are equal: equal
-    seeds would flip two layers alike.
+    A stream continues from record to record: record r starts at draw r * count. The seeds belong to ONE lease, so the
+    lease number is checked and not used. Raises ValueError where a seed is out of range, or where two are equal: equal
+    seeds would give two layers the same flips.
     """
 
     name = "lfsr"
@@ -111,13 +122,13 @@ class LfsrSource(WordSource):
     def words(
         self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.unsignedinteger[Any]]:
-        shape = place(layer, lease, first_record, records, count)
+        shape = _shape(layer, lease, first_record, records, count)
         return self._stream(flipper, first_record * count * bits).words(records * count, bits).reshape(shape)
 
     def masks(
         self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.bool_]:
-        out = np.empty(place(layer, lease, first_record, records, count), np.bool_)
+        out = np.empty(_shape(layer, lease, first_record, records, count), np.bool_)
         self._stream(flipper, first_record * count * flip.bits).below(flip.threshold, flip.bits, out)
         return out
 
@@ -131,14 +142,14 @@ class LfsrSource(WordSource):
 class TriviumSource(WordSource):
     """Trivium under one 10-byte `key`: record r of lease L in layer l is the keystream of IV `stream_iv(l, L, r)`.
 
-    Records are independent streams. Anything but 10 bytes raises ValueError, which does not show the key.
+    Anything but 10 bytes raises ValueError, which does not show the key.
     """
 
     name = "trivium"
     assurance = "computational: as hard to tell from uniform bits as Trivium under a secret 80-bit key"
 
     def __init__(self, key: bytes) -> None:
-        number(key, "key")
+        port_value(key, "key")
         self._key = key
 
     @classmethod
@@ -155,7 +166,7 @@ class TriviumSource(WordSource):
     def words(
         self, bits: int, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.unsignedinteger[Any]]:
-        out = np.empty(place(layer, lease, first_record, records, count), word_dtype(bits))
+        out = np.empty(_shape(layer, lease, first_record, records, count), word_dtype(bits))
         for row, record in enumerate(range(first_record, first_record + records)):
             out[row] = Trivium(self._key, stream_iv(layer, lease, record)).words(count, bits)
         return out
@@ -163,9 +174,9 @@ class TriviumSource(WordSource):
     def masks(
         self, flip: FlipSpec, *, flipper: int, layer: int, lease: int, first_record: int, records: int, count: int
     ) -> NDArray[np.bool_]:
-        out = np.empty(place(layer, lease, first_record, records, count), np.bool_)
-        for row in range(0, records, GROUP):
-            size = min(GROUP, records - row)
+        out = np.empty(_shape(layer, lease, first_record, records, count), np.bool_)
+        for row in range(0, records, _GROUP):
+            size = min(_GROUP, records - row)
             ivs = [stream_iv(layer, lease, first_record + row + record) for record in range(size)]
             out[row : row + size] = TriviumBank(self._key, ivs).below(flip.threshold, flip.bits, count)
         return out

@@ -24,7 +24,7 @@ from spikeveil.pysim.device.top import describe
 from spikeveil.pysim.device.unpack import bitmaps
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.lanes import LayerLanes, alike
+from spikeveil.pysim.model.lanes import LayerLanes, uniform_lanes
 from spikeveil.pysim.model.leak import Leak
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -290,7 +290,7 @@ def test_thresholds_stand_in_rows_of_neurons_that_are_scanned_at_once() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_says_everything_but_the_structure(kind: str, lanes: int) -> None:
     a, b = network(0, kind), network(1, kind)
-    for each in (alike(a, lanes), Plan(a, lanes=lanes).layer_lanes):
+    for each in (uniform_lanes(a, lanes), Plan(a, lanes=lanes).layer_lanes):
         content = image.to_bytes(b, each)
         assert len(content) == image.size(a, each)
         assert image.from_bytes(a, each, content) == b
@@ -334,10 +334,10 @@ def test_refuses_in_one_sentence() -> None:
             NetworkSpec([replace(first, state_bits=31, bias=np.zeros(9, int)), second]), loadable=True
         ),
         "loadable must be True or False, not 1": lambda: Plan(spec, loadable=1),  # type: ignore[arg-type]
-        f"image must have {image.size(spec, alike(spec, 4))} bytes, not 3": lambda: image.from_bytes(
-            spec, alike(spec, 4), b"abc"
+        f"image must have {image.size(spec, uniform_lanes(spec, 4))} bytes, not 3": lambda: image.from_bytes(
+            spec, uniform_lanes(spec, 4), b"abc"
         ),
-        "lanes must be 1 to 64, not 65": lambda: alike(spec, 65),
+        "lanes must be 1 to 64, not 65": lambda: uniform_lanes(spec, 65),
         "scan must divide the 6 lanes, not be 4": lambda: LayerLanes(6, 4),
     }
     for sentence, call in cases.items():

@@ -9,7 +9,7 @@ import pytest
 from spikeveil.hdl.engine.cycle_bounds import CADENCE_TOLERANCE, fewest_lanes, stage_cycles
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.lanes import LayerLanes, alike
+from spikeveil.pysim.model.lanes import LayerLanes, uniform_lanes
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 
@@ -32,7 +32,7 @@ def test_mnist_on_sixteen_lanes_by_hand() -> None:
     assert Plan(spec, schedule="fast", unsafe=True).layer_lanes == (LayerLanes(16, 16), LayerLanes(16, 16))
     folded = Plan(spec, schedule="fast", unsafe=True, fold=8)
     assert folded.layer_lanes == (LayerLanes(16, 2), LayerLanes(16, 2))
-    assert max(stage_cycles(spec, alike(spec, 16), "trivium", 49)) == 3872
+    assert max(stage_cycles(spec, uniform_lanes(spec, 16), "trivium", 49)) == 3872
     assert Plan(spec).layer_lanes == (LayerLanes(16, 1), LayerLanes(1, 1))
     assert Plan(spec).cadence == 3888
 
@@ -45,7 +45,7 @@ def test_no_stage_takes_longer_than_is_tolerated_and_nothing_cheaper_would_do(
 ) -> None:
     spec = chain(*sizes)
     rows = -(-sizes[0] // 16)
-    whole, chosen = alike(spec, lanes), fewest_lanes(spec, lanes, source, rows)
+    whole, chosen = uniform_lanes(spec, lanes), fewest_lanes(spec, lanes, source, rows)
     limit = max(stage_cycles(spec, whole, source, rows))
     limit += limit // CADENCE_TOLERANCE
     assert max(stage_cycles(spec, chosen, source, rows)) <= limit

@@ -14,7 +14,7 @@ from support.paths import DATA
 
 from spikeveil.hdl.engine import trivium as gateware
 from spikeveil.pysim import Trivium
-from spikeveil.pysim.model.trivium import entry_bit, number
+from spikeveil.pysim.model.trivium import entry_bit, port_value
 from spikeveil.pysim.model.trivium_bank import TriviumBank
 
 VECTORS = DATA / "trivium-80.80.txt"
@@ -159,7 +159,7 @@ def test_repr_hides_the_key() -> None:
 
 
 def test_ports_hold_the_printed_number() -> None:
-    assert number(bytes.fromhex("0F62B5085BAE0154A7FA"), "key") == 0x0F62B5085BAE0154A7FA
+    assert port_value(bytes.fromhex("0F62B5085BAE0154A7FA"), "key") == 0x0F62B5085BAE0154A7FA
     # the first byte printed enters first, its lowest bit ahead
     assert [entry_bit(place) for place in (0, 1, 7, 8, 79)] == [72, 73, 79, 64, 7]
 

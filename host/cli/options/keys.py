@@ -35,9 +35,9 @@ class Opening:
     def lease(self) -> "LeasePorts":
         """The ports as the gateware takes them."""
         from spikeveil.host.cosim.job import LeasePorts
-        from spikeveil.pysim.model.trivium import number
+        from spikeveil.pysim.model.trivium import port_value
 
-        key = number(self.key, "key") if self.key else 0
+        key = port_value(self.key, "key") if self.key else 0
         return LeasePorts(number=self.number, record=self.record, key=key, seeds=self.seeds)
 
 
