@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeveil.host.data import accuracy, classify
-from spikeveil.host.device.driver import Device
-from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device import Device, Secrets
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.networks.digits_example import CLASSES, held_out, load_network
 from spikeveil.host.privacy import Ledger
@@ -31,14 +30,14 @@ def main() -> None:
         ):
             ledger.create_budget("digits", "record", epsilon=150_000, delta="1e-3")
             device.load(spec)
-            released = device.run(images, ledger=ledger, budget="digits", lease_records=90, secrets=secrets)
+            result = device.run(images, ledger=ledger, budget="digits", lease_records=90, secrets=secrets)
         network = Network(spec, TriviumSource(secrets.next()))
-        for lease in np.unique(released.leases):
-            under = released.leases == lease
-            np.testing.assert_array_equal(released.spikes[under], network.run(images[under], lease=int(lease)).released)
+        for lease in np.unique(result.leases):
+            under = result.leases == lease
+            np.testing.assert_array_equal(result.released[under], network.run(images[under], lease=int(lease)).released)
     print(f"{len(images)} images, every released bit equal to the golden model's;", end=" ")
-    print(f"{100 * accuracy(classify(released.spikes, CLASSES), labels):.1f} % read right from what was released")
-    for part, words in released.claim.parts().items():
+    print(f"{100 * accuracy(classify(result.released, CLASSES), labels):.1f} % read right from what was released")
+    for part, words in result.claim.parts().items():
         print(f"{part}: {words}")
 
 

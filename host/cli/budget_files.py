@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def read_or_make_key(options: dict[str, Any]) -> bytes | None:
     """The key that the options name; a new one lies in its file, readable by its owner alone, before the lease."""
-    from spikeveil.host.device.keys import read
+    from spikeveil.host.device.keys import read_key
 
     if options["new_key"] and options["key_file"]:
         raise click.UsageError("give either --key-file or --new-key")
@@ -22,17 +22,17 @@ def read_or_make_key(options: dict[str, Any]) -> bytes | None:
         return _new_key(options["new_key"], 16 * options["flippers"] if options["source"] == "lfsr" else 10)
     if options["key_file"]:
         try:
-            return read(options["key_file"], private=False)
+            return read_key(options["key_file"], private=False)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
     return None
 
 
 def _new_key(path: str, size: int) -> bytes:
-    from spikeveil.host.device.keys import create
+    from spikeveil.host.device.keys import create_key
 
     try:
-        return create(path, size)
+        return create_key(path, size)
     except OSError as error:
         raise click.ClickException(f"key file {path} could not be made: {error.strerror}") from error
 

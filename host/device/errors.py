@@ -1,41 +1,41 @@
-"""What can go wrong between host and device: one class and one sentence each, with the command's exit code."""
+"""Errors between host and device: one class for each cause, with the exit code of the command."""
 
 # ruff: noqa: N818 - the names say what happened to the device
 
 
 class DeviceError(Exception):
-    """The device, or the way to it, did not do what a run needs; nothing that was received is lost."""
+    """The device or the port failed; nothing that was received is lost."""
 
     exit_code = 3
 
 
-class LineLost(DeviceError):
-    """The port is not there, or was taken away."""
+class PortLost(DeviceError):
+    """The port does not exist, or vanished."""
 
 
-class LineBusy(DeviceError):
-    """Another program holds the port."""
+class PortBusy(DeviceError):
+    """Another program has the port open."""
 
 
 class DeviceSilent(DeviceError):
-    """Nothing intelligible comes back: no device, another baud rate, or a line that is too bad."""
+    """No valid frame arrives: there is no device, the baud rate is wrong, or the line is too noisy."""
 
 
 class DeviceStuck(DeviceError):
-    """The device answers and its run does not go on."""
+    """The device answers, but its run makes no progress."""
 
 
 class LeaseLost(DeviceError):
-    """The device does not hold the lease any more: it was without power, or another host came."""
+    """The device does not hold the lease any more: it lost power, or another host used it."""
 
 
-class DeviceOther(DeviceError):
-    """It is not the device that was meant: another protocol version, network, size or source."""
+class WrongDevice(DeviceError):
+    """The device has another protocol version, network or size, or protects nothing."""
 
     exit_code = 4
 
 
 class DeviceRefused(DeviceError):
-    """The device refused a message that it should have taken."""
+    """The device refused a message that it should have accepted."""
 
     exit_code = 4

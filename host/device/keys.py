@@ -1,19 +1,20 @@
-"""Keys and seeds: drawn from the operating system, kept in files that only their owner can read, never shown."""
+"""Keys and seeds: drawn from the operating system's generator, stored in files of mode 600, never printed."""
 
 import os
 import secrets
 import stat
 from pathlib import Path
 
+from spikeveil.host.networks.digits_example import DEMO_KEY
 from spikeveil.pysim.device.messages import KEY_BYTES, SEED_BYTES, turned
 
 MAX_SEED = (1 << 127) - 1  # an LFSR takes the lower 127 bits of its 16 bytes
 
 
-def read(path: str | Path, *, private: bool = True) -> bytes:
-    """The bytes that a file holds in hexadecimal. ValueError, which does not show them, where it holds anything else.
+def read_key(path: str | Path, *, private: bool = True) -> bytes:
+    """The bytes that a file holds in hexadecimal. ValueError, without them, where it holds anything else.
 
-    private: the file is refused where anybody but its owner can read or write it.
+    private: refuse a file that others than its owner can read or write.
     """
     path = Path(path)
     try:
@@ -32,10 +33,10 @@ def read(path: str | Path, *, private: bool = True) -> bytes:
         raise ValueError(f"key file {path} does not hold hexadecimal digits") from None
 
 
-def create(path: str | Path, size: int) -> bytes:
-    """`size` bytes from the operating system's generator, on the disk in a new file for its owner alone.
+def create_key(path: str | Path, size: int) -> bytes:
+    """Draw `size` bytes from the operating system's generator and write them to a new file of mode 600.
 
-    OSError where the file is there already, or cannot be made.
+    OSError where the file exists or cannot be made.
     """
     key = secrets.token_bytes(size)
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -47,9 +48,10 @@ def create(path: str | Path, size: int) -> bytes:
 
 
 class Secrets:
-    """What opens the leases of a run: `key` for all of them, or without one fresh bytes for each.
+    """The secrets that open the leases of a run: `key` for all of them, or fresh bytes for each where it is None.
 
-    origin: where they come from, in words for a claim. ValueError where the key does not fit the source.
+    lfsr, flippers: the source of the device, and its number of flipped layers. origin: where the key comes from, for
+    the claim. ValueError where the key does not fit the source.
     """
 
     def __init__(self, key: bytes | None, lfsr: bool, flippers: int, origin: str) -> None:
@@ -62,9 +64,7 @@ class Secrets:
 
     @property
     def public(self) -> bool:
-        """Whether anybody can look the key up: it is the one of the examples."""
-        from spikeveil.host.networks.digits_example import DEMO_KEY
-
+        """Whether the key is the published one of the examples."""
         return not self._lfsr and self._key == DEMO_KEY
 
     def __repr__(self) -> str:
@@ -72,32 +72,32 @@ class Secrets:
 
     @classmethod
     def fresh(cls, lfsr: bool, flippers: int) -> "Secrets":
-        """Kept nowhere: under Trivium one key for the run, under an LFSR new seeds for each lease."""
+        """Secrets that are not stored: under Trivium one key for the run, under an LFSR new seeds for each lease."""
         key = None if lfsr else secrets.token_bytes(KEY_BYTES)
         return cls(key, lfsr, flippers, "fresh from the operating system's generator, kept nowhere")
 
     @classmethod
     def file(cls, path: str | Path, lfsr: bool, flippers: int, *, make: bool = False) -> "Secrets":
-        """The key in a file for its owner alone; with `make`, one is made where there is no file."""
+        """The key in a file of mode 600; with `make`, a new key where there is no file."""
         if make and not Path(path).exists():
             try:
-                key = create(path, secret_bytes(lfsr, flippers))
+                key = create_key(path, secret_bytes(lfsr, flippers))
                 return cls(key, lfsr, flippers, f"fresh from the operating system's generator, kept in {path}")
-            except FileExistsError:  # another run was faster
+            except FileExistsError:  # another process was faster
                 pass
             except OSError as error:
                 raise ValueError(f"key file {path} could not be made: {error.strerror}") from None
-        return cls(read(path), lfsr, flippers, f"from the file {path}")
+        return cls(read_key(path), lfsr, flippers, f"from the file {path}")
 
     def next(self) -> bytes:
-        """The secret of the next lease, as the ledger takes it."""
+        """The secret of the next lease: the ledger's argument `key`."""
         while True:
             secret = self._key or secrets.token_bytes(self._size)
             if self._usable(secret):
                 return secret
 
-    def wire(self, secret: bytes) -> bytes:
-        """A secret as an OPEN carries it."""
+    def encode(self, secret: bytes) -> bytes:
+        """A secret as it is sent in OPEN."""
         if not self._lfsr:
             return turned(secret)
         return b"".join(number.to_bytes(SEED_BYTES, "little") for number in seed_numbers(secret))
@@ -108,10 +108,10 @@ class Secrets:
 
 
 def secret_bytes(lfsr: bool, flippers: int) -> int:
-    """Bytes of a secret."""
+    """Size of a secret in bytes."""
     return SEED_BYTES * flippers if lfsr else KEY_BYTES
 
 
 def seed_numbers(secret: bytes) -> list[int]:
-    """The seeds of an LFSR secret: 16 bytes each, most significant first, of which the highest bit does not count."""
+    """The seeds in an LFSR secret: 16 bytes each, most significant first, the highest bit ignored."""
     return [int.from_bytes(secret[at : at + SEED_BYTES]) & MAX_SEED for at in range(0, len(secret), SEED_BYTES)]

@@ -1,4 +1,4 @@
-"""What a run has received, record by record, kept in a file so that a run goes on where it was left."""
+"""Records that a run has received, stored in a file so that an interrupted run can be resumed."""
 
 import hashlib
 import io
@@ -13,19 +13,24 @@ from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.spec import NetworkSpec
 
 OWNER_ONLY = 0o600  # the file holds a digest of the private input
-ARRAYS = ("rows", "received", "leases", "places", "sent")
+#: attribute -> name in the file
+ARRAYS = {"released": "rows", "received": "received", "leases": "leases", "lease_indices": "places", "sent": "sent"}
 
 
 class Results:
-    """The records of one run over `spikes` (records, steps, inputs) of `spec`.
+    """Results of one run over `spikes` (records, steps, inputs) of `spec`.
 
-    - `rows`: (records, steps, neurons), released spikes (bool) or potentials (int32), zero where not received yet.
-    - `received`: (records,) bool. `leases`, `places`: the lease under which each was received, its number in it.
-    - `sent`: (records,) under how many leases each may have been released: what a claim must count.
+    | attribute | type | meaning |
+    |---|---|---|
+    | `released` | (records, steps, neurons) | released spikes (bool) or potentials (int32); zero until received |
+    | `received` | bool (records,) | whether the record was received |
+    | `leases` | (records,) | number of the lease under which it was received |
+    | `lease_indices` | (records,) | its index within that lease |
+    | `sent` | (records,) | number of leases under which it may have been released; the claim counts these |
 
-    path: where all of it is written, whole, now and after each change; a file that is there is gone on from. None
-    keeps it in memory. ValueError where the file belongs to another network or other spikes; OSError where it cannot
-    be written, before anything is leased.
+    path: the file, written atomically now and after each change; an existing file is resumed. None keeps the results
+    in memory. ValueError where the file belongs to another network or other spikes; OSError where it cannot be written,
+    before anything is leased.
     """
 
     def __init__(self, spec: NetworkSpec, spikes: NDArray[np.bool_], path: Path | None = None) -> None:
@@ -33,33 +38,37 @@ class Results:
         records, steps, _ = spikes.shape
         self._identity = {"fingerprint": spec.fingerprint, "data": _digest(spikes)}
         self.readout = spec.layers[-1].readout
-        self.rows: NDArray[Any] = np.zeros((records, steps, spec.outputs), np.int32 if self.readout else np.bool_)
+        self.released: NDArray[Any] = np.zeros((records, steps, spec.outputs), np.int32 if self.readout else np.bool_)
         self.received = np.zeros(records, np.bool_)
-        self.leases, self.places, self.sent = (np.zeros(records, np.int64) for _ in range(3))
+        self.leases = np.zeros(records, np.int64)
+        self.lease_indices = np.zeros(records, np.int64)
+        self.sent = np.zeros(records, np.int64)
         if path is not None and path.exists():
             self._read(path)
         self._write()
 
     def pending(self, most: int) -> NDArray[np.int64]:
-        """The first records that are not received, `most` at the most."""
+        """Indices of the first records that are not received, at most `most`."""
         return np.flatnonzero(~self.received)[:most]
 
     def sending(self, records: NDArray[np.int64]) -> None:
-        """Note, on the disk, that the records are about to be sent under a lease."""
+        """Record on disk that these records are about to be sent under a lease."""
         self.sent[records] += 1
         self._write()
 
     def receive(self, records: NDArray[np.int64], lease: int, output: bytes) -> int:
-        """Keep the whole records of a lease's output, in their order; how many they were."""
+        """Store the complete records of a lease's output, which are in the order of `records`; how many there are."""
         bits = self.spec.layers[-1].state_bits if self.readout else 1
-        steps, neurons = self.rows.shape[1:]
-        size = -(-neurons * bits // 8) * steps
-        count: int = min(len(records), len(output) // size)
-        whole = records[:count]
+        steps, neurons = self.released.shape[1:]
+        record_bytes = -(-neurons * bits // 8) * steps
+        count: int = min(len(records), len(output) // record_bytes)
+        complete = records[:count]
         if count:
-            rows = unpack(output[: count * size], neurons, bits, signed=self.readout)
-            self.rows[whole] = rows.reshape(count, steps, neurons)
-            self.received[whole], self.leases[whole], self.places[whole] = True, lease, np.arange(count)
+            values = unpack(output[: count * record_bytes], neurons, bits, signed=self.readout)
+            self.released[complete] = values.reshape(count, steps, neurons)
+            self.received[complete] = True
+            self.leases[complete] = lease
+            self.lease_indices[complete] = np.arange(count)
             self._write()
         return count
 
@@ -70,27 +79,27 @@ class Results:
 
     def _write(self) -> None:
         if self.path is not None:
-            arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
+            arrays: dict[str, Any] = {name: getattr(self, attribute) for attribute, name in ARRAYS.items()}
             write_atomically(self.path, npz(**arrays, **self._identity), OWNER_ONLY)
 
     def _read(self, path: Path) -> None:
         try:
-            with np.load(path, allow_pickle=False) as held:
-                found = {name: held[name] for name in (*ARRAYS, *self._identity)}
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in (*ARRAYS.values(), *self._identity)}
         except (ValueError, KeyError, EOFError, OSError) as error:
             raise ValueError(f"file {path} must be what a run left, and it is cut or foreign: remove it") from error
         for name, value in self._identity.items():
-            if str(found[name]) != value:
+            if str(content[name]) != value:
                 what = "network" if name == "fingerprint" else "data"
                 raise ValueError(
                     f"file {path} must be of the same {what} as this run: remove it, or name another output"
                 )
-        for name in ARRAYS:
-            setattr(self, name, found[name])
+        for attribute, name in ARRAYS.items():
+            setattr(self, attribute, content[name])
 
 
 def npz(**arrays: Any) -> bytes:
-    """The content of a .npz file."""
+    """The bytes of a .npz file of these arrays."""
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""The device's twin behind a pseudo-terminal, so that the driver's own serial code is what talks to it."""
+"""The device's model behind a pseudo-terminal, for the driver and other serial clients."""
 
 import os
 import select
@@ -12,18 +12,18 @@ from spikeveil.host.device import frames
 from spikeveil.host.networks import catalogue
 from spikeveil.pysim.device.top import Device
 
-CHUNK = 4096
+READ_BYTES = 4096
 
 
-class Wire:
-    """Bytes to the twin and back: frames decoded, answers encoded. One 0x00 goes before the first answer."""
+class TwinEndpoint:
+    """Connects the model to a byte stream: decodes frames, encodes answers, with a 0x00 before the first answer."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
         self._frames = frames.Receiver()
 
     def feed(self, piece: bytes) -> bytes:
-        """What the twin sends for the bytes that reach it."""
+        """Give the model bytes; the bytes that it sends in answer."""
         before, answers = self._frames.damaged, bytearray()
         bodies = self._frames.feed(piece)
         self.device.damaged(self._frames.damaged - before)
@@ -33,20 +33,20 @@ class Wire:
         return bytes(answers)
 
     def power_cycle(self) -> None:
-        """Forget everything, a frame that is under way included."""
+        """Restart the model; a frame that has arrived in part is lost."""
         self.device.power_cycle()
         self._frames = frames.Receiver()
 
 
 class TwinBoard:
-    """A twin at the port `path`, a symbolic link to a pseudo-terminal; a thread serves it from `start` to `stop`.
+    """The model at the port `path`, a symbolic link to a pseudo-terminal that a thread serves.
 
-    `unplug` takes the port away and `plug` brings it back, with the twin as it was; `power_cycle` restarts the twin.
-    A context manager: the port is there inside.
+    As a context manager it is plugged in inside. `unplug` and `plug` remove and restore the port and keep the model's
+    state; `power_cycle` restarts the model and keeps the port.
     """
 
     def __init__(self, device: Device, path: Path) -> None:
-        self.wire, self.path = Wire(device), Path(path)
+        self.endpoint, self.path = TwinEndpoint(device), Path(path)
         self._lock = threading.Lock()
         self._master: int | None = None
         self._slave: int | None = None
@@ -61,7 +61,7 @@ class TwinBoard:
         self.unplug()
 
     def plug(self) -> None:
-        """Make the port and serve it."""
+        """Create the port and serve it."""
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -74,7 +74,7 @@ class TwinBoard:
         self._thread.start()
 
     def unplug(self) -> None:
-        """Take the port away; what was under way on it is lost, and the twin keeps what it has."""
+        """Remove the port. Bytes in transit are lost; the model keeps its state."""
         if self._thread is None or self._wake is None:
             return
         os.write(self._wake[1], b"x")
@@ -86,27 +86,27 @@ class TwinBoard:
         self._thread = self._wake = self._master = self._slave = None
 
     def power_cycle(self) -> None:
-        """Take the twin's power and give it back; the port stays."""
+        """Restart the model; the port stays."""
         with self._lock:
-            self.wire.power_cycle()
+            self.endpoint.power_cycle()
 
     def _serve(self, master: int, wake: int) -> None:
-        """Never waits for the other side to read: what it does not take is kept, so neither side can block both."""
+        """Move bytes until `wake` is readable. Unsent answers are queued, so neither side can block the other."""
         pending = bytearray()
         while True:
             readable, writable, _ = select.select([master, wake], [master] if pending else [], [])
             if wake in readable:
                 return
             if master in readable:
-                with suppress(OSError), self._lock:  # nobody has the port open
-                    pending += self.wire.feed(os.read(master, CHUNK))
+                with suppress(OSError), self._lock:  # no client has the port open
+                    pending += self.endpoint.feed(os.read(master, READ_BYTES))
             if writable:
                 with suppress(BlockingIOError):
                     del pending[: os.write(master, pending)]
 
 
 def main() -> None:
-    """`python -m spikeveil.host.device.twin_board NETWORK PORT`: the twin of a baked device, until the input ends."""
+    """`python -m spikeveil.host.device.twin_board NETWORK PORT`: serve a baked device until standard input ends."""
     name, path = sys.argv[1:]
     with TwinBoard(Device(catalogue.load(name)), Path(path)) as board:
         print(board.path, flush=True)

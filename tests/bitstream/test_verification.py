@@ -17,7 +17,7 @@ from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.verification import Outcome, Secret
 from spikeveil.host.cli import main
 from spikeveil.host.cosim.compare import SpikeDifference
-from spikeveil.host.device.twin_board import Wire
+from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import Figures
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
@@ -58,8 +58,8 @@ def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
             outbox=outbox,
             layers=plan.layer_lanes,
         )
-        wire = Wire(Device(made, identity))
-        return [wire.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)
+        endpoint = TwinEndpoint(Device(made, identity))
+        return [endpoint.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)
 
     return play
 

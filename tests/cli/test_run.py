@@ -132,14 +132,14 @@ HOLDER = "import sys; from spikeveil.host.cli import main; main(sys.argv[1:])"
 
 def test_two_runs_with_one_output(board: TwinBoard, folder: Path) -> None:
     """The second is refused whatever it would do; the first one's lock dies with it."""
-    hear, waits, go_on = board.wire.feed, threading.Event(), threading.Event()
+    hear, waits, go_on = board.endpoint.feed, threading.Event(), threading.Event()
 
     def slow(piece: bytes) -> bytes:
         waits.set()
         go_on.wait()
         return hear(piece)
 
-    board.wire.feed = slow  # type: ignore[method-assign]
+    board.endpoint.feed = slow  # type: ignore[method-assign]
     command = [sys.executable, "-c", HOLDER, *f"{RUN} --budget 1e4 -o out.npz".split()]
     with started(command, stderr=subprocess.DEVNULL):
         waits.wait()  # for the first run's first byte
@@ -182,7 +182,7 @@ def test_usage(board: TwinBoard) -> None:
     fails(f"{RUN} --baud 0 -o a.npz", 2, "--baud")
     fails(f"{RUN} --budget 1e4 -o none/a.npz", 1, "none")
     assert not list(Path().glob("*.partial"))
-    assert board.wire.device.status().lease == 0
+    assert board.endpoint.device.status().lease == 0
 
 
 def test_ledger_failures(board: TwinBoard) -> None:
@@ -193,7 +193,7 @@ def test_ledger_failures(board: TwinBoard) -> None:
     fails(f"{RUN} -o out.npz", 5, "epsilon budget of data set 'people' exceeded at record level")
     fails(f"{RUN} --budget 2 -o out.npz", 5, "data set 'people' has another budget already")
     assert not list(Path().glob("*.partial"))
-    assert board.wire.device.status().lease == 0
+    assert board.endpoint.device.status().lease == 0
 
 
 def test_line_failures(board: TwinBoard) -> None:
@@ -203,29 +203,29 @@ def test_line_failures(board: TwinBoard) -> None:
 
         with closing(serial.Serial(str(held.path), exclusive=True)):
             fails(f"{RUN} --budget 1e4 -o out.npz".replace("port port", "port held"), 3, "is held by another program")
-    held.wire.feed = lambda piece: b""  # type: ignore[method-assign]
+    held.endpoint.feed = lambda piece: b""  # type: ignore[method-assign]
     with held:
         call_again = f"{RUN} --budget 1e4 -o out.npz --silence 0.5".replace("port port", "port held")
         fails(call_again, 3, "port held gave nothing for 0.5 s")
 
 
 def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) -> None:
-    taken = board.wire.feed
+    taken = board.endpoint.feed
     pulled: list[threading.Thread] = []
 
     def until_it_is_pulled(piece: bytes) -> bytes:
         """The second lease is opened and nothing more is heard."""
         answer = taken(piece)
-        if board.wire.device.status().lease < 2:
+        if board.endpoint.device.status().lease < 2:
             return answer
         if not pulled:
             pulled.append(threading.Thread(target=board.unplug))
             pulled[0].start()
         return b""
 
-    board.wire.feed = until_it_is_pulled  # type: ignore[method-assign]
+    board.endpoint.feed = until_it_is_pulled  # type: ignore[method-assign]
     fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back for good within 0.5 s")
-    board.wire.feed = taken  # type: ignore[method-assign]
+    board.endpoint.feed = taken  # type: ignore[method-assign]
     board.plug()
     assert call(f"{RUN} -o out.npz").exit_code == 0
     check()
@@ -241,7 +241,7 @@ def test_other_devices(folder: Path) -> None:
             fails(f"{RUN} --budget 1e4 -o out.npz", 4, sentence)
     with TwinBoard(Device(SPEC), folder / "port") as board:
         values = {"lease": 9, "session": 1, "quota": 1, "record_steps": 1, "format": 0}
-        board.wire.device.receive(pack(Kind.OPEN, 1, turned(bytes(10)), **values))
+        board.endpoint.device.receive(pack(Kind.OPEN, 1, turned(bytes(10)), **values))
         fails(f"{RUN} --budget 1e4 -o out.npz", 5, "the device has seen lease 9 and ledger my.ledger ends at lease 0")
 
 
@@ -268,8 +268,8 @@ def test_the_page_names_every_option_and_exit_code() -> None:
 
 def test_devices_are_asked_only_when_told(board: TwinBoard) -> None:
     heard: list[bytes] = []
-    answer = board.wire.feed
-    board.wire.feed = lambda piece: heard.append(piece) or answer(piece)  # type: ignore[method-assign, func-returns-value]
+    answer = board.endpoint.feed
+    board.endpoint.feed = lambda piece: heard.append(piece) or answer(piece)  # type: ignore[method-assign, func-returns-value]
     result = call("devices port --json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, [{"port": "port", "description": ""}])
     assert heard == []

@@ -19,25 +19,25 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import EXAMPLES, TESTS
-from support.twin_ports import DirectPort, Mute, SlowPort, SpoiledWire, spoiler
+from support.twin_ports import DirectPort, Mute, SlowPort, SpoiledEndpoint, spoiler
 
 from spikeveil.host.device import frames
-from spikeveil.host.device.campaign import Progress, Released
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import (
     DeviceError,
-    DeviceOther,
     DeviceRefused,
     DeviceSilent,
     DeviceStuck,
-    LineBusy,
-    LineLost,
+    PortBusy,
+    PortLost,
+    WrongDevice,
 )
 from spikeveil.host.device.keys import Secrets
-from spikeveil.host.device.line import SerialPort
 from spikeveil.host.device.link import Link, Timing
+from spikeveil.host.device.port import SerialPort
+from spikeveil.host.device.record_run import RunProgress, RunResult
 from spikeveil.host.device.results import Results
-from spikeveil.host.device.twin_board import TwinBoard, Wire
+from spikeveil.host.device.twin_board import TwinBoard, TwinEndpoint
 from spikeveil.host.networks.digits_example import DEMO_KEY
 from spikeveil.host.privacy.ledger import BudgetRefused, Ledger, LedgerError, LedgerLocked, LedgerRolledBack
 from spikeveil.pysim import FlipSpec, LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
@@ -83,20 +83,20 @@ def board(tmp_path: Path) -> Iterator[Callable[..., TwinBoard]]:
         one.unplug()
 
 
-def run(board: TwinBoard, ledger: Ledger, spec: NetworkSpec = SPEC, **options: Any) -> Released:
+def run(board: TwinBoard, ledger: Ledger, spec: NetworkSpec = SPEC, **options: Any) -> RunResult:
     with Device.open(str(board.path), timing=QUICK) as device:
         device.load(spec)
         options = {"secrets": Secrets(KEY, False, 2, "a test"), "lease_records": 10} | options
         return device.run(SPIKES, ledger=ledger, budget="data", **options)
 
 
-def check(released: Released, spec: NetworkSpec = SPEC, source: Any = None) -> None:
-    """Every record is what the golden model releases under the lease and at the place that it was received."""
+def check(result: RunResult, spec: NetworkSpec = SPEC, source: Any = None) -> None:
+    """Every record is what the golden model releases under its lease and index."""
     network = Network(spec, source or TriviumSource(KEY))
-    for index, (lease, place) in enumerate(zip(released.leases, released.places, strict=True)):
-        result = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(place))
-        wanted = result.readout if result.released is None else result.released
-        np.testing.assert_array_equal(released.spikes[index : index + 1], wanted)
+    for index, (lease, first) in enumerate(zip(result.leases, result.lease_indices, strict=True)):
+        golden = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(first))
+        wanted = golden.readout if golden.released is None else golden.released
+        np.testing.assert_array_equal(result.released[index : index + 1], wanted)
 
 
 def leases(ledger: Ledger) -> list[int]:
@@ -104,11 +104,11 @@ def leases(ledger: Ledger) -> list[int]:
     return [entry.content["session"]["releases"] for entry in ledger.history() if entry.kind == "lease"]
 
 
-def at_steps(steps: int, action: Callable[[], object]) -> Callable[[Progress], None]:
+def at_steps(steps: int, action: Callable[[], object]) -> Callable[[RunProgress], None]:
     """Does `action` once, when a run has received so many steps."""
     done: list[bool] = []
 
-    def show(progress: Progress) -> None:
+    def show(progress: RunProgress) -> None:
         if progress.steps >= steps and not done:
             done.append(True)
             action()
@@ -117,12 +117,12 @@ def at_steps(steps: int, action: Callable[[], object]) -> Callable[[Progress], N
 
 
 def test_every_record_equals_the_golden_model(board: Any, ledger: Ledger) -> None:
-    released = run(board(), ledger)
-    check(released)
+    result = run(board(), ledger)
+    check(result)
     assert leases(ledger) == [10, 10, 4]
-    assert released.leases.tolist() == [1] * 10 + [2] * 10 + [3] * 4
-    assert "3 leases, 1 to 3, of data set 'data'" in released.claim.parts()["spent"]
-    assert released.claim.private and released.claim.releases == 1
+    assert result.leases.tolist() == [1] * 10 + [2] * 10 + [3] * 4
+    assert "3 leases, 1 to 3, of data set 'data'" in result.claim.parts()["spent"]
+    assert result.claim.private and result.claim.releases == 1
 
 
 @pytest.mark.parametrize(
@@ -164,21 +164,21 @@ def test_gateware_of_all_kinds(ledger: Ledger, kind: str, pins: Any) -> None:
         Device.open(str(there.port), baud=there.board.baud, timing=QUICK) as device,
     ):
         device.load(spec)
-        released = device.run(SPIKES, ledger=ledger, budget="data", secrets=secrets, **options)
+        result = device.run(SPIKES, ledger=ledger, budget="data", secrets=secrets, **options)
         device.load(spec)  # over a lease that is closed
     if lfsr:
         wanted = Network(spec, LfsrSource([int.from_bytes(seeds[:16]), int.from_bytes(seeds[16:])])).run(
             SPIKES, lease=1
         )
-        np.testing.assert_array_equal(released.spikes, wanted.released)
+        np.testing.assert_array_equal(result.released, wanted.released)
     else:
-        check(released, spec)
+        check(result, spec)
 
 
 def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
     other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
     check(run(board(loadable=True), ledger, other), other)
-    with pytest.raises(DeviceOther, match=r"^the device must have the network's structure, \w{16}\.\.\., not \w{16}"):
+    with pytest.raises(WrongDevice, match=r"^the device must have the network's structure, \w{16}\.\.\., not \w{16}"):
         run(board(loadable=True), ledger, READOUT)
 
 
@@ -193,7 +193,7 @@ def test_an_image_is_loaded_over_a_dead_hosts_lease(board: Any, ledger: Ledger) 
 
     with pytest.raises(KilledError):
         run(there, ledger, progress=at_steps(4, die))
-    assert there.wire.device.status().quota > 0
+    assert there.endpoint.device.status().quota > 0
     check(run(there, ledger))
 
 
@@ -206,35 +206,35 @@ def test_an_lfsr_runs_as_a_demonstration_with_fresh_seeds_for_each_lease(board: 
             return drawn[-1]
 
     there = board(source="lfsr")
-    with pytest.raises(DeviceOther, match="protects nothing, because its flips come from an LFSR: it runs only as"):
+    with pytest.raises(WrongDevice, match="protects nothing, because its flips come from an LFSR: it runs only as"):
         run(there, ledger, secrets=None)
-    released = run(there, ledger, secrets=Noted(None, True, 2, "a test"), demonstration=True)
+    result = run(there, ledger, secrets=Noted(None, True, 2, "a test"), demonstration=True)
     assert len(set(drawn)) == 3
     seeds = [[int.from_bytes(one[at : at + 16]) % (1 << 127) for at in (0, 16)] for one in drawn]
     for lease in (1, 2, 3):
-        chosen = released.leases == lease
+        chosen = result.leases == lease
         wanted = Network(SPEC, LfsrSource(seeds[lease - 1])).run(SPIKES[chosen], lease=lease).released
-        np.testing.assert_array_equal(released.spikes[chosen], wanted)
-    assert not released.claim.private
-    assert "nominal: an insecure demonstration" in released.claim.parts()["spent"]
+        np.testing.assert_array_equal(result.released[chosen], wanted)
+    assert not result.claim.private
+    assert "nominal: an insecure demonstration" in result.claim.parts()["spent"]
 
 
 def test_the_fast_schedule_is_a_demonstration(board: Any, ledger: Ledger) -> None:
     there = board(private=False)
-    with pytest.raises(DeviceOther, match="because it is on the fast schedule"):
+    with pytest.raises(WrongDevice, match="because it is on the fast schedule"):
         run(there, ledger)
-    released = run(there, ledger, demonstration=True)
-    check(released)
-    assert not released.claim.private
+    result = run(there, ledger, demonstration=True)
+    check(result)
+    assert not result.claim.private
 
 
 def test_the_published_key_is_a_demonstration(board: Any, ledger: Ledger) -> None:
     there, secrets = board(), Secrets(DEMO_KEY, False, 2, "the examples")
     with pytest.raises(ValueError, match=r"^the key is published and protects nothing: it serves only"):
         run(there, ledger, secrets=secrets)
-    released = run(there, ledger, secrets=secrets, demonstration=True)
-    check(released, source=TriviumSource(DEMO_KEY))
-    assert released.claim.faults == ("the key is published",)
+    result = run(there, ledger, secrets=secrets, demonstration=True)
+    check(result, source=TriviumSource(DEMO_KEY))
+    assert result.claim.faults == ("the key is published",)
 
 
 def test_a_lease_takes_two_questions_before_its_input(ledger: Ledger) -> None:
@@ -246,7 +246,7 @@ def test_a_lease_takes_two_questions_before_its_input(ledger: Ledger) -> None:
             sent.extend(Kind(body[0]) for body in frames.Receiver().feed(data))
             super().write(data)
 
-    with Device.open(Noted(Wire(Twin(SPEC))), timing=QUICK) as device:
+    with Device.open(Noted(TwinEndpoint(Twin(SPEC))), timing=QUICK) as device:
         device.load(SPEC)
         sent.clear()
         device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS)
@@ -260,22 +260,22 @@ def test_an_unplugged_device_goes_on_under_its_lease(board: Any, ledger: Ledger)
         there.unplug()
         threading.Timer(0.2, there.plug).start()
 
-    released = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, unplug))
-    check(released)
+    result = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, unplug))
+    check(result)
     assert leases(ledger) == [RECORDS]
-    assert released.claim.releases == 1
+    assert result.claim.releases == 1
 
 
 @pytest.mark.parametrize("loadable", [False, True])
 def test_a_device_without_power_needs_a_new_lease(board: Any, ledger: Ledger, loadable: bool) -> None:
     there = board(outbox=16, loadable=loadable)
-    released = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, there.power_cycle))
-    check(released)
+    result = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, there.power_cycle))
+    check(result)
     first, second = leases(ledger)
-    received = int((released.leases == 1).sum())
+    received = int((result.leases == 1).sum())
     assert first == RECORDS and second == RECORDS - received
     assert 40 // STEPS <= received < RECORDS
-    assert released.claim.releases == 2  # the rest may have left twice
+    assert result.claim.releases == 2  # the rest may have left twice
 
 
 def test_a_device_that_loses_everything_again_and_again_ends_in_one_sentence(board: Any, ledger: Ledger) -> None:
@@ -296,7 +296,7 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
         def write(self, data: bytes) -> None:
             self.left -= 1
             if self.left < 0:
-                raise LineLost("the plug is loose")
+                raise PortLost("the plug is loose")
             super().write(data)
 
     class Firm(Loose):
@@ -304,11 +304,13 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
             self.left = 3
             return self
 
-    wire = Wire(Twin(SPEC, describe(SPEC, loadable=True)))
-    with Device.open(Loose(wire), timing=QUICK) as device:
+    endpoint = TwinEndpoint(Twin(SPEC, describe(SPEC, loadable=True)))
+    with Device.open(Loose(endpoint), timing=QUICK) as device:
         device.load(SPEC)
-        device.link.port = Firm(wire)
-        with pytest.raises(DeviceStuck, match=r"^the line to direct was lost 200 times and nothing came in between$"):
+        device.link.port = Firm(endpoint)
+        with pytest.raises(
+            DeviceStuck, match=r"^the port direct was lost 200 times without a byte of output in between$"
+        ):
             device.run(SPIKES, ledger=ledger, budget="data")
 
 
@@ -318,17 +320,17 @@ def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: 
 
     def another_host() -> None:
         there.unplug()
-        with Device.open(DirectPort(there.wire), timing=QUICK) as intruder:
+        with Device.open(DirectPort(there.endpoint), timing=QUICK) as intruder:
             intruder.load(other)  # closes the lease that is open
         there.plug()
 
-    released = run(there, ledger, progress=at_steps(20, another_host))
-    check(released)
+    result = run(there, ledger, progress=at_steps(20, another_host))
+    check(result)
     assert sum(leases(ledger)) >= RECORDS  # more where the lease was still open
 
 
 def test_no_port(tmp_path: Path) -> None:
-    with pytest.raises(LineLost, match=r"^there is no port \S+/none$"):
+    with pytest.raises(PortLost, match=r"^there is no port \S+/none$"):
         Device.open(str(tmp_path / "none"), timing=QUICK)
 
 
@@ -336,7 +338,7 @@ def test_busy_port(board: Any) -> None:
     there = board()
     with (
         Device.open(str(there.path), timing=QUICK),
-        pytest.raises(LineBusy, match=r"^port \S+ is held by another program$"),
+        pytest.raises(PortBusy, match=r"^port \S+ is held by another program$"),
     ):
         Device.open(str(there.path), timing=QUICK)
 
@@ -346,7 +348,7 @@ def test_a_port_that_does_not_come_back(board: Any, ledger: Ledger) -> None:
     results = Results(SPEC, SPIKES)
     with (
         Device.open(str(there.path), timing=replace(QUICK, reconnect=0.3)) as device,
-        pytest.raises(LineLost, match=r"^port \S+ vanished and did not come back for good within 0.3 s$"),
+        pytest.raises(PortLost, match=r"^port \S+ vanished and did not come back for good within 0.3 s$"),
     ):
         device.load(SPEC)
         show = at_steps(70, there.unplug)
@@ -354,29 +356,29 @@ def test_a_port_that_does_not_come_back(board: Any, ledger: Ledger) -> None:
     assert 70 // STEPS <= results.received.sum() < RECORDS
     there.plug()
     received = results.received.copy()
-    released = run(there, ledger, results=results)
-    assert set(released.leases[received]).isdisjoint(released.leases[~received])
+    result = run(there, ledger, results=results)
+    assert set(result.leases[received]).isdisjoint(result.leases[~received])
 
 
 @pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
 def test_silence_or_another_baud_rate(answer: bytes, came: str) -> None:
-    wire = Mute(Twin(SPEC))
-    wire.answer = answer
+    endpoint = Mute(Twin(SPEC))
+    endpoint.answer = answer
     sentence = rf"^port direct gave {came} for 0.5 s: is it a spikeveil device, and the baud rate the one that"
     with pytest.raises(DeviceSilent, match=sentence):
-        Device.open(DirectPort(wire), timing=IMPATIENT)
+        Device.open(DirectPort(endpoint), timing=IMPATIENT)
 
 
 def test_another_version_of_the_protocol(board: Any) -> None:
     there = board()
-    there.wire = Mute(there.wire.device)
-    there.wire.answer = frames.encode(bytes([Kind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
-    with pytest.raises(DeviceOther, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
+    there.endpoint = Mute(there.endpoint.device)
+    there.endpoint.answer = frames.encode(bytes([Kind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+    with pytest.raises(WrongDevice, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
         Device.open(str(there.path), timing=QUICK)
 
 
 def test_another_fingerprint(board: Any, ledger: Ledger) -> None:
-    with pytest.raises(DeviceOther, match=r"^the device must have the network's fingerprint, \w{16}\.\.\., not \w{16}"):
+    with pytest.raises(WrongDevice, match=r"^the device must have the network's fingerprint, \w{16}\.\.\., not \w{16}"):
         run(board(READOUT), ledger)
     assert leases(ledger) == []
 
@@ -386,17 +388,17 @@ def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
 
     def swap() -> None:
         there.unplug()
-        there.wire = Wire(Twin(READOUT))
+        there.endpoint = TwinEndpoint(Twin(READOUT))
         there.plug()
 
-    with pytest.raises(DeviceOther, match=r"^the device at \S+ is another one than before$"):
+    with pytest.raises(WrongDevice, match=r"^the device at \S+ is another one than before$"):
         run(there, ledger, progress=at_steps(40, swap))
 
 
 def test_a_device_that_has_seen_later_leases(board: Any, ledger: Ledger) -> None:
     there = board()
     values = {"lease": 50, "session": 1, "quota": 9, "record_steps": 1, "format": 0}
-    there.wire.device.receive(pack(Kind.OPEN, 1, turned(KEY), **values))
+    there.endpoint.device.receive(pack(Kind.OPEN, 1, turned(KEY), **values))
     with pytest.raises(LedgerRolledBack, match="the device has seen lease 50 and ledger"):
         run(there, ledger)
     assert leases(ledger) == []
@@ -406,7 +408,7 @@ def test_a_device_that_refuses_the_lease(board: Any, ledger: Ledger) -> None:
     there = board()
 
     class Short(Secrets):
-        def wire(self, secret: bytes) -> bytes:
+        def encode(self, secret: bytes) -> bytes:
             return secret[1:]
 
     with pytest.raises(DeviceRefused, match=r"^the device refused lease 1: MALFORMED$"):
@@ -446,7 +448,7 @@ def test_no_budget_and_a_locked_ledger(board: Any, ledger: Ledger) -> None:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LedgerLocked, match="nothing was written"):
                 device.run(SPIKES, ledger=ledger, budget="data")
-    assert there.wire.device.status().lease == 0
+    assert there.endpoint.device.status().lease == 0
 
 
 def test_a_network_without_a_flipper_has_no_price(board: Any, ledger: Ledger) -> None:
@@ -465,35 +467,35 @@ def test_options_out_of_range(board: Any, ledger: Ledger, option: str, sentence:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
-    wire = Wire(Twin(SPEC, describe(SPEC, window=128, outbox=64, loadable=seed % 2 == 1)))
-    port = DirectPort(wire, spoiler(random.Random(seed), (1e-4, 1e-3, 3e-3, 6e-3)[seed // 2]))
+    endpoint = TwinEndpoint(Twin(SPEC, describe(SPEC, window=128, outbox=64, loadable=seed % 2 == 1)))
+    port = DirectPort(endpoint, spoiler(random.Random(seed), (1e-4, 1e-3, 3e-3, 6e-3)[seed // 2]))
     with Device.open(port, timing=Timing(silence=60.0)) as device:
         device.load(SPEC)
         secrets = Secrets(KEY, False, 2, "a test")
-        released = device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, secrets=secrets)
-    check(released)
+        result = device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, secrets=secrets)
+    check(result)
     assert leases(ledger) == [10, 10, 4]
 
 
 @pytest.mark.parametrize(("rate", "latency"), [(960, 0.001), (11_520, 0.05), (100_000, 0.0), (100_000, 2.0)])
 def test_a_slow_line_is_not_a_bad_one(ledger: Ledger, rate: float, latency: float) -> None:
-    port = SlowPort(Wire(Twin(SPEC)), rate, latency)
+    port = SlowPort(TwinEndpoint(Twin(SPEC)), rate, latency)
     with Device.open(port, timing=Timing()) as device:
         device.load(SPEC)
         before = device.link.received
         secrets = Secrets(KEY, False, 2, "a test")
-        released = device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS, secrets=secrets)
+        result = device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS, secrets=secrets)
         line = device.link.received - before
-    check(released)
+    check(result)
     assert line < 1.5 * (RECORDS * STEPS * 2) + 20 * 50  # the output hardly ever twice, and some answers
 
 
 @pytest.mark.parametrize(("answer", "attempts"), [(b"", 20), (b"\1" * 9 + b"\0", 241)])
 def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> None:
     """Every 0.25 s where a damaged frame comes; else 0.25, 0.5, 1, 2 and then a sixteenth of the silence apart."""
-    wire = Mute(Twin(SPEC))
-    wire.answer = answer
-    link = Link(DirectPort(wire), Timing(silence=60.0))
+    endpoint = Mute(Twin(SPEC))
+    endpoint.answer = answer
+    link = Link(DirectPort(endpoint), Timing(silence=60.0))
     link.open()
     before = link.sent
     with pytest.raises(DeviceSilent):
@@ -502,18 +504,18 @@ def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> Non
 
 
 def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
-    port = DirectPort(Wire(Twin(SPEC)), spoiler(random.Random(1), 0.5))
+    port = DirectPort(TwinEndpoint(Twin(SPEC)), spoiler(random.Random(1), 0.5))
     with pytest.raises(DeviceSilent):
         Device.open(port, timing=IMPATIENT)
 
 
 @pytest.mark.parametrize(("baud", "window"), [(115_200, 2048), (3_000_000, 2048), (115_200, 512), (3_000_000, 512)])
 def test_a_busy_line_carries_mostly_payload(ledger: Ledger, baud: int, window: int) -> None:
-    states: list[Progress] = []
+    states: list[RunProgress] = []
     spikes = np.random.default_rng(1).random((400, 16, 40)) < 0.1
     wide = NetworkSpec([LayerSpec(np.ones((40, 40), int), 3, flip=FlipSpec(1, 2))])
     payload, rate = 400 * 16 * 5, baud / 10  # bytes in each direction; bytes a second
-    port = SlowPort(Wire(Twin(wide, describe(wide, window=window, outbox=window))), rate, 0.0)
+    port = SlowPort(TwinEndpoint(Twin(wide, describe(wide, window=window, outbox=window))), rate, 0.0)
     with Device.open(port) as device:
         device.load(wide)
         begun = port.time
@@ -550,21 +552,21 @@ def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger
         host.send_signal(signal.SIGKILL)
     before = Results(SPEC, SPIKES, tmp_path / "partial")
     assert (int(before.received.sum()), leases(ledger)) == (6, [3, 3, 3])
-    released = run(there, ledger, results=before)
-    check(released)
+    result = run(there, ledger, results=before)
+    check(result)
     assert leases(ledger) == [3, 3, 3, 10, 8]
-    assert released.claim.releases == 2  # the third lease's records may have left twice
+    assert result.claim.releases == 2  # the third lease's records may have left twice
     assert (tmp_path / "partial").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
-@pytest.mark.parametrize("wire", [Wire, SpoiledWire])
-def test_a_client_in_c_written_from_the_page(board: Any, tmp_path: Path, wire: type[Wire]) -> None:
+@pytest.mark.parametrize("endpoint", [TwinEndpoint, SpoiledEndpoint])
+def test_a_client_in_c_written_from_the_page(board: Any, tmp_path: Path, endpoint: type[TwinEndpoint]) -> None:
     program = tmp_path / "client"
     command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(DEVICE_EXAMPLE / "client.c")]
     subprocess.run(command, check=True)
     there = board(outbox=100)
-    there.wire = wire(there.wire.device)
+    there.endpoint = endpoint(there.endpoint.device)
     shown = subprocess.run([program, there.path], check=True, capture_output=True, text=True).stdout
     assert f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n" == shown
     call = [program, there.path, "7", str(STEPS), str(RECORDS)]
@@ -588,7 +590,7 @@ def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_errors_are_one_sentence_with_an_exit_code() -> None:
     found = {kind.__name__: kind.exit_code for kind in DeviceError.__subclasses__()}
     assert set(found.values()) == {3, 4}
-    assert found["DeviceOther"] == found["DeviceRefused"] == 4
+    assert found["WrongDevice"] == found["DeviceRefused"] == 4
 
 
 @pytest.mark.parametrize("baud", [0, 4_000_001])

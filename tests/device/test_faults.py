@@ -14,15 +14,15 @@ from random import Random
 import numpy as np
 import pytest
 from support.audit import Audit
-from support.device_nursery import board_spec, network
+from support.device_crashes import board_spec, network
 from support.exchanges import PATIENT
-from support.mischief import FaultyPort, TwinPort
+from support.faulty_port import FaultyPort, TwinPort
 from support.paths import SUPPORT, TESTS
 
 from spikeveil.hdl.device.top import identity
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import DeviceError
-from spikeveil.host.device.line import Port, SerialPort
+from spikeveil.host.device.port import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.process import VirtualBoard
 from spikeveil.pysim.device import top as twin
@@ -30,7 +30,7 @@ from spikeveil.pysim.device.messages import Identity
 
 pytestmark = pytest.mark.xdist_group("faults")  # its simulator is built once
 
-NURSERY = SUPPORT / "device_nursery.py"
+CRASHES = SUPPORT / "device_crashes.py"
 STEPS, RECORDS = 16, 20
 MEANS = (100, 200, 500, 1000)  # bytes between two faults; a long frame has 256
 MOST = 20  # times as many runs as asked for, until one has ended right: a third of them have a line that stays
@@ -70,7 +70,7 @@ def one_run(
     spikes = np.random.default_rng(seed).random((RECORDS, STEPS, spec.inputs)) < 0.3
     path = folder / f"{seed}.ledger"
     audit = Audit(path)
-    faulty = FaultyPort(port, dice, mean=0 if steady else dice.choice(MEANS), power_cycle=power_cycle, tap=audit.hear)
+    faulty = FaultyPort(port, dice, mean=0 if steady else dice.choice(MEANS), power_cycle=power_cycle, tap=audit.record)
     with Ledger(path, state_directory=folder / "state") as ledger:
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
         try:
@@ -78,15 +78,15 @@ def one_run(
                 host.load(spec)
                 if not steady:
                     faulty.lost_after = dice.choice((0, 12, 40))  # from here on, the run must go on where it was
-                released = host.run(spikes, ledger=ledger, budget="data", lease_records=dice.choice((3, 5, RECORDS)))
-            audit.check_rows(released.spikes, released.leases, released.places, identity)
+                result = host.run(spikes, ledger=ledger, budget="data", lease_records=dice.choice((3, 5, RECORDS)))
+            audit.check_rows(result.released, result.leases, result.lease_indices, identity)
             tally.right += 1
         except DeviceError as error:
             assert faulty.lost_after, f"a line that never vanished ended a run: {error}"
             assert len(str(error)) > 10 and "\n" not in str(error)
             tally.errors[type(error).__name__] += 1
         tally.steps = audit.check(spec, identity, ledger)
-    tally.faults, tally.events = faulty.done, faulty.events
+    tally.faults, tally.events = faulty.fault_counts, faulty.events
     return tally
 
 
@@ -134,7 +134,7 @@ def test_bytes_go_wrong_at_the_gateware(tmp_path: Path, soak: bool, capsys: pyte
 def test_sigkill_and_power_cycles(device: str, tmp_path: Path, soak: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """The host is killed with SIGKILL and the device loses its power, in the middle of whatever they do."""
     moments = 200 if soak else 6
-    command = [sys.executable, str(NURSERY), str(tmp_path), str(moments), "11", device]
+    command = [sys.executable, str(CRASHES), str(tmp_path), str(moments), "11", device]
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -34,7 +34,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert again.next() == made.next()
     assert again.origin == f"from the file {path}"
     with pytest.raises(FileExistsError):
-        keys.create(path, 10)
+        keys.create_key(path, 10)
 
 
 def test_fresh_keys_differ() -> None:
@@ -56,7 +56,7 @@ def test_a_file_for_others_is_refused(tmp_path: Path, mode: int) -> None:
     sentence = f"key file {path} must be for its owner alone, not of mode {mode:03o}: chmod 600"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Secrets.file(path, False, 1)
-    assert keys.read(path, private=False) == KEY
+    assert keys.read_key(path, private=False) == KEY
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_nothing_shows_a_key() -> None:
 
 
 def test_the_device_draws_the_words_that_the_key_promises() -> None:
-    wire = Secrets(KEY, False, 1, "a test").wire(KEY)
-    assert first_words(words(wire, lfsr=False), 0) == first_words(TriviumSource(KEY), 0)
+    sent = Secrets(KEY, False, 1, "a test").encode(KEY)
+    assert first_words(words(sent, lfsr=False), 0) == first_words(TriviumSource(KEY), 0)
     seeds = bytes(range(1, 33))
-    wire = Secrets(seeds, True, 2, "a test").wire(seeds)
+    sent = Secrets(seeds, True, 2, "a test").encode(seeds)
     numbers = [int.from_bytes(seeds[:16], "big"), int.from_bytes(seeds[16:], "big")]
     for flipper in (0, 1):
-        assert first_words(words(wire, lfsr=True), flipper) == first_words(LfsrSource(numbers), flipper)
+        assert first_words(words(sent, lfsr=True), flipper) == first_words(LfsrSource(numbers), flipper)

@@ -179,4 +179,4 @@ def test_no_memory_for_noise() -> None:
     receiver = frames.Receiver()
     for _ in range(100):
         receiver.feed(b"\x55" * 4096)
-    assert len(receiver._held) <= frames.MAX_FRAME + 1
+    assert len(receiver._partial) <= frames.MAX_FRAME + 1

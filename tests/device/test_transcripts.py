@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from device.test_hostile_host import plans
 from support.exchanges import PATIENT, Chunk, Heard, TwinLine, compare, hear
+from support.faulty_port import FaultyPort, TwinPort
 from support.hostile import HostileHost
-from support.mischief import FaultyPort, TwinPort
 from support.paths import DATA
 
 from spikeveil.hdl.device.top import identity
 from spikeveil.host.device.driver import Device
-from spikeveil.host.device.line import Port, SerialPort
+from spikeveil.host.device.port import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import VirtualBoard, play

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikeveil.host.device.encoding import encode
+from spikeveil.host.device.input_encoding import encode_input
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, LfsrSource, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.device import pack as packing
 from spikeveil.pysim.device import unpack as steps_of
@@ -336,9 +336,9 @@ def test_a_private_host_gives_every_step_one_length(inputs: int, cap: int | None
     spec = private(inputs, cap)
     assert events(spec) == count
     steps = DICE.random((2, 30, inputs)) < DICE.random((2, 30, 1))
-    lengths = {len(encode(one[None, None], spec, private=True)[1]) for one in steps.reshape(-1, inputs)}
+    lengths = {len(encode_input(one[None, None], spec, private=True)[1]) for one in steps.reshape(-1, inputs)}
     assert len(lengths) == 1
-    format, data = encode(steps, spec, private=True)
+    format, data = encode_input(steps, spec, private=True)
     assert format == (count is not None)
     got = steps_of.Unpacker(inputs, format).take(data, 100)
     wanted = cap_inputs(steps, spec.layers[0].input_cap) if count else steps
@@ -347,8 +347,8 @@ def test_a_private_host_gives_every_step_one_length(inputs: int, cap: int | None
 
 def test_a_fast_host_takes_the_shorter() -> None:
     spec, sparse = private(200, None), np.zeros((1, 4, 200), np.bool_)
-    assert encode(sparse, spec, private=False) == (1, b"\0\0\0\0")
-    assert encode(~sparse, spec, private=False) == (0, b"\xff" * 100)
+    assert encode_input(sparse, spec, private=False) == (1, b"\0\0\0\0")
+    assert encode_input(~sparse, spec, private=False) == (0, b"\xff" * 100)
 
 
 @pytest.mark.parametrize(

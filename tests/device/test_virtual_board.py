@@ -231,14 +231,14 @@ def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Pat
         ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
         device.load(spec)
         secrets = Kept(key, lfsr, len(spec.flipped), "a test")
-        released = device.run(images, ledger=ledger, budget="digits", secrets=secrets, demonstration=lfsr)
+        result = device.run(images, ledger=ledger, budget="digits", secrets=secrets, demonstration=lfsr)
         assert running.figures().broken == 0
-    for order, lease in enumerate(sorted(set(released.leases.tolist()))):
-        (places,) = np.nonzero(released.leases == lease)
-        places = places[np.argsort(released.places[places])]
+    for order, lease in enumerate(sorted(set(result.leases.tolist()))):
+        (records,) = np.nonzero(result.leases == lease)
+        records = records[np.argsort(result.lease_indices[records])]
         source = LfsrSource(secrets.seeds[order]) if lfsr else TriviumSource(KEY)
-        golden = Network(spec, source).run(images[places], lease=lease).released
-        different += int((golden != released.spikes[places]).sum())
+        golden = Network(spec, source).run(images[records], lease=lease).released
+        different += int((golden != result.released[records]).sum())
     return different
 
 

@@ -1,4 +1,4 @@
-"""Keeps the books of a line between driver and device: what was opened, sent and released, over any number of runs."""
+"""Checks all traffic between driver and device: what was opened, sent and released, over any number of runs."""
 
 import json
 import sqlite3
@@ -29,10 +29,10 @@ class Opened:
 
 
 class Audit:
-    """Hears what the host sends and what the device sends, before anything happens to it on the line.
+    """Records what host and device send, before any faults on the line.
 
-    At once: an OPEN must be of a lease that the ledger at `path` holds already, with its quota; a (secret, lease) pair
-    must have one session; a byte of input or output must have one value. At the end, `check`.
+    At once: an OPEN must be for a lease that the ledger at `path` already holds, with its quota; a (secret, lease) pair
+    must have one session; a byte of input or output must have one value. At the end, call `check`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,8 +41,8 @@ class Audit:
         self._pairs: dict[tuple[bytes, int], int] = {}
         self._receivers: dict[str, Receiver] = defaultdict(Receiver)
 
-    def hear(self, direction: str, data: bytes) -> None:
-        """Bytes that go "up" to the device or "down" from it."""
+    def record(self, direction: str, data: bytes) -> None:
+        """Record bytes that go "up" to the device or "down" from it."""
         for body in self._receivers[direction].feed(data):
             with suppress(ValueError):
                 self._message(unpack(body))
@@ -53,7 +53,7 @@ class Audit:
         elif message.kind is Kind.INPUT:
             self._bytes(self.sessions[message["session"]].inputs, message)
         elif message.kind is Kind.OUTPUT:
-            assert message["session"] in self.sessions, "output of a session that nobody opened"
+            assert message["session"] in self.sessions, "output of a session that was never opened"
             self._bytes(self.sessions[message["session"]].outputs, message)
 
     def _open(self, message: Message) -> None:
@@ -64,21 +64,21 @@ class Audit:
         assert message["quota"] <= self.leased()[message["lease"]], "opened with more than the ledger leased"
 
     @staticmethod
-    def _bytes(kept: dict[int, int], message: Message) -> None:
+    def _bytes(values: dict[int, int], message: Message) -> None:
         for at, byte in enumerate(message.data, message["position"]):
-            assert kept.setdefault(at, byte) == byte, f"two values at position {at} of {message.kind.name}"
+            assert values.setdefault(at, byte) == byte, f"two values at position {at} of {message.kind.name}"
 
     def leased(self) -> dict[int, int]:
-        """Steps leased by lease number, as they stand on the disk."""
+        """Lease number -> steps leased, read from the ledger file."""
         with closing(sqlite3.connect(self.path, timeout=60)) as raw:
             rows = raw.execute("SELECT lease, content FROM entries WHERE lease IS NOT NULL").fetchall()
         sessions = {lease: json.loads(content)["session"] for lease, content in rows}
         return {lease: session["releases"] * session["steps"] for lease, session in sessions.items()}
 
     def check(self, spec: NetworkSpec, identity: Identity, ledger: Ledger) -> int:
-        """What left is what the model releases for what was sent, within what was leased; how many steps that is.
+        """Compare the output with the model's for the input that was sent, within the quota; steps released.
 
-        What the device sent while nobody had the port open was not heard and need not have been sent again.
+        Output that the device sent while the port was closed was not recorded, and need not have been sent again.
         """
         ledger.verify()
         steps, leased, size = 0, self.leased(), identity.output_bytes
@@ -95,12 +95,12 @@ class Audit:
         return steps
 
     def check_rows(
-        self, rows: NDArray[Any], leases: NDArray[np.int64], places: NDArray[np.int64], identity: Identity
+        self, rows: NDArray[Any], leases: NDArray[np.int64], indices: NDArray[np.int64], identity: Identity
     ) -> None:
-        """The records (records, steps, neurons) that a run returned are those that left under `leases` at `places`."""
+        """The records (records, steps, neurons) of a run are what the device sent under `leases` at these indices."""
         opened = {session.opening["lease"]: session for session in self.sessions.values()}
         size = rows.shape[1] * identity.output_bytes
-        for record, lease, place in zip(rows, leases, places, strict=True):
+        for record, lease, index in zip(rows, leases, indices, strict=True):
             outputs = opened[int(lease)].outputs
-            found = bytes(outputs[at] for at in range(int(place) * size, (int(place) + 1) * size))
+            found = bytes(outputs[at] for at in range(int(index) * size, (int(index) + 1) * size))
             assert found == pack(record, identity.output_bits)

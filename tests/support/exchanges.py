@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeveil.host.device.frames import Receiver
 from spikeveil.host.device.link import Timing
-from spikeveil.host.device.twin_board import Wire
+from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.pysim.device.messages import WRAP, Identity, Kind, Message, Result, State, Status, unpack
 from spikeveil.pysim.device.top import Device
 
@@ -20,13 +20,13 @@ class TwinLine:
     """The twin behind a line: a chunk in, the bytes that answer it out."""
 
     def __init__(self, device: Device) -> None:
-        self.wire = Wire(device)
+        self.endpoint = TwinEndpoint(device)
 
     def send(self, chunk: Chunk) -> bytes:
         """The answer; none to a power cycle."""
         if chunk is not None:
-            return self.wire.feed(chunk)
-        self.wire.power_cycle()
+            return self.endpoint.feed(chunk)
+        self.endpoint.power_cycle()
         return b""
 
 

@@ -3,11 +3,11 @@
 import random
 from collections.abc import Callable
 
-from spikeveil.host.device.twin_board import Wire
+from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.pysim.device.top import Device
 
 
-class Mute(Wire):
+class Mute(TwinEndpoint):
     """Answers with something else than a twin would."""
 
     answer = b""
@@ -24,8 +24,8 @@ class DirectPort:
 
     name = "direct"
 
-    def __init__(self, wire: Wire, spoil: Callable[[bytes], bytes] = bytes) -> None:
-        self.wire, self.spoil = wire, spoil
+    def __init__(self, endpoint: TwinEndpoint, spoil: Callable[[bytes], bytes] = bytes) -> None:
+        self.endpoint, self.spoil = endpoint, spoil
         self.time, self.waiting = 0.0, b""
 
     def open(self) -> "DirectPort":
@@ -38,7 +38,7 @@ class DirectPort:
         self.time += seconds
 
     def write(self, data: bytes) -> None:
-        self.waiting += self.spoil(self.wire.feed(self.spoil(data)))
+        self.waiting += self.spoil(self.endpoint.feed(self.spoil(data)))
 
     def read(self, timeout: float) -> bytes:
         self.time += 0.001 if self.waiting else timeout
@@ -70,15 +70,15 @@ def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
 class SlowPort(DirectPort):
     """Every byte takes its time, in both directions at once, and the twin a while to answer."""
 
-    def __init__(self, wire: Wire, rate: float, latency: float) -> None:
-        super().__init__(wire)
+    def __init__(self, endpoint: TwinEndpoint, rate: float, latency: float) -> None:
+        super().__init__(endpoint)
         self.rate, self.latency = rate, latency
         self.arriving: list[tuple[float, int]] = []  # when each byte from the device is here
         self.busy = [0.0, 0.0]  # until when the line is, to the device and from it
 
     def write(self, data: bytes) -> None:
         self.busy[0] = max(self.busy[0], self.time) + len(data) / self.rate
-        for byte in self.wire.feed(data):
+        for byte in self.endpoint.feed(data):
             self.busy[1] = max(self.busy[1], self.busy[0] + self.latency) + 1 / self.rate
             self.arriving.append((self.busy[1], byte))
 
@@ -92,7 +92,7 @@ class SlowPort(DirectPort):
         return piece
 
 
-class SpoiledWire(Wire):
+class SpoiledEndpoint(TwinEndpoint):
     """A twin whose line loses, repeats and changes a byte in 500."""
 
     def __init__(self, device: Device) -> None:

@@ -16,9 +16,9 @@ from spikeveil.host.networks.catalogue import load as load_network
 
 if TYPE_CHECKING:
     from spikeveil.host.cli.options.network import Records
-    from spikeveil.host.device.campaign import Progress, Released
     from spikeveil.host.device.driver import Device
     from spikeveil.host.device.keys import Secrets
+    from spikeveil.host.device.record_run import RunProgress, RunResult
     from spikeveil.host.device.results import Results
     from spikeveil.host.privacy.ledger import Ledger
     from spikeveil.pysim.model.spec import NetworkSpec
@@ -77,8 +77,8 @@ def run(network: str, **options: Any) -> None:
             raise click.UsageError(f"output {output} is there already: a run does not write over a released file")
         spec = load_network(network)
         records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-        released = _released(output, spec, records, options)
-    _print(released, records, options)
+        result = _released(output, spec, records, options)
+    _print(result, records, options)
 
 
 @contextmanager
@@ -93,18 +93,18 @@ def _alone(output: Path) -> Iterator[None]:
         raise refusal(f"output {output} is another run's, which has not ended: name another one", 1) from None
 
 
-def _released(output: Path, spec: "NetworkSpec", records: "Records", options: dict[str, Any]) -> "Released":
+def _released(output: Path, spec: "NetworkSpec", records: "Records", options: dict[str, Any]) -> "RunResult":
     """What the run released, written."""
     from spikeveil.host.device.results import Results
 
     results = Results(spec, records.spikes, output.with_name(output.name + ".partial"))
     with _reported(results), _ledger(options) as ledger:
-        released = _run(ledger, records, results, options)
-    _write(output, released, results)
-    return released
+        result = _run(ledger, records, results, options)
+    _write(output, result, results)
+    return result
 
 
-def _run(ledger: "Ledger", records: "Records", results: "Results", options: dict[str, Any]) -> "Released":
+def _run(ledger: "Ledger", records: "Records", results: "Results", options: dict[str, Any]) -> "RunResult":
     from spikeveil.host.device.driver import Device
 
     with Device.open(options["port"], baud=options["baud"], timing=timing(options)) as device:
@@ -190,7 +190,7 @@ def _bar(total: int) -> Iterator[Any]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
 
-        def show(state: "Progress") -> None:
+        def show(state: "RunProgress") -> None:
             elapsed = bar.tasks[task].elapsed or 0.0
             rate = f"{state.steps / elapsed:,.0f} steps a second" if elapsed else ""
             share = f", payload {100 * state.payload / state.line:.0f} % of the line" if state.line else ""
@@ -199,28 +199,28 @@ def _bar(total: int) -> Iterator[Any]:
         yield show
 
 
-def _write(output: Path, released: "Released", results: "Results") -> None:
+def _write(output: Path, result: "RunResult", results: "Results") -> None:
     """The released file first, then the partial one goes."""
     from spikeveil.host.device.results import npz
     from spikeveil.pysim.model.files import write_atomically
 
     name = "readout" if results.readout else "released"
-    content = {name: released.spikes, "leases": released.leases, "places": released.places}
-    claim = json.dumps(released.claim.record())
+    content = {name: result.released, "leases": result.leases, "places": result.lease_indices}
+    claim = json.dumps(result.claim.record())
     write_atomically(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
     results.discard()
 
 
-def _print(released: "Released", records: "Records", options: dict[str, Any]) -> None:
+def _print(result: "RunResult", records: "Records", options: dict[str, Any]) -> None:
     found: dict[str, Any] = {
         "data": records.name,
-        "records": len(released.spikes),
-        "steps": released.spikes.shape[1],
-        "leases": len(set(released.leases.tolist())),
+        "records": len(result.released),
+        "steps": result.released.shape[1],
+        "leases": len(set(result.leases.tolist())),
         "file": options["output"],
     }
     if options["as_json"]:
-        click.echo(json.dumps(found | {"claim": released.claim.record()}, indent=2))
+        click.echo(json.dumps(found | {"claim": result.claim.record()}, indent=2))
         return
     from rich.console import Console
 
@@ -230,4 +230,4 @@ def _print(released: "Released", records: "Records", options: dict[str, Any]) ->
     console.print(
         "{records:,} records of {steps:,} steps under {leases} leases: released spikes in {file}".format_map(found)
     )
-    print_claim(console, released.claim, "Claim for one of these records", records.classes)
+    print_claim(console, result.claim, "Claim for one of these records", records.classes)

@@ -64,11 +64,11 @@ def from_file(path: str, source: str, flippers: int, number: int = 0, record: in
 
     ClickException where it holds anything else; the message does not show the content.
     """
-    from spikeveil.host.device.keys import read, secret_bytes, seed_numbers
+    from spikeveil.host.device.keys import read_key, secret_bytes, seed_numbers
 
     size = secret_bytes(source == "lfsr", flippers)
     try:
-        content = read(path, private=False)
+        content = read_key(path, private=False)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     if len(content) != size:

@@ -1,8 +1,8 @@
-"""Run by test_device_faults: drivers that are killed, and a device that loses its power, at random moments.
+"""Kills drivers with SIGKILL and power-cycles a device at random moments. Run by tests/device/test_faults.py.
 
-python device_nursery.py FOLDER MOMENTS SEED twin|gateware
+python device_crashes.py FOLDER MOMENTS SEED twin|gateware
 
-Drivers run jobs, one after the other, through a pseudo-terminal that this process serves, so it hears every byte. A
+Drivers run jobs, one after the other, through a pseudo-terminal that this process serves, so that it sees every byte. A
 driver that was killed is started again on the same job. Prints one JSON object of counts.
 """
 
@@ -38,9 +38,9 @@ from spikeveil.pysim.device import top as twin
 
 STEPS, RECORDS, LEASE_RECORDS = 16, 24, 6
 KEY = bytes.fromhex("5b0c61d2a9e7340f8812")
-LONGEST = 0.4  # seconds between two moments
-PATIENCE = 1200.0  # seconds for a job that nobody disturbs
-MOST = 50  # times as many moments, until both kinds have come
+MAX_INTERVAL = 0.4  # seconds between two moments
+JOB_TIMEOUT = 1200.0  # seconds for a job without crashes
+MAX_EXTENSION = 50  # times as many moments, until both kinds have occurred
 
 
 def network() -> NetworkSpec:
@@ -60,27 +60,27 @@ def data(job: int) -> NDArray[np.bool_]:
 
 
 class Twin:
-    """The device in this process."""
+    """The twin in this process."""
 
     def __init__(self) -> None:
         self.line = TwinLine(twin.Device(network(), identity(board_spec().plan, clock_hz=board_spec().clock)))
-        self.waiting = b""
+        self.output = b""
 
     def fileno(self) -> int | None:
-        """None: it answers at once."""
+        """None: the twin answers at once."""
         return None
 
     def write(self, content: bytes) -> None:
-        """Bytes for it."""
-        self.waiting += self.line.send(content)
+        """Send bytes to the device."""
+        self.output += self.line.send(content)
 
     def read(self) -> bytes:
-        """Bytes of it."""
-        found, self.waiting = self.waiting, b""
-        return found
+        """Bytes that the device has sent."""
+        output, self.output = self.output, b""
+        return output
 
     def power_cycle(self) -> None:
-        """Off and on."""
+        """Restart the device."""
         self.line.send(None)
 
 
@@ -92,28 +92,28 @@ class Gateware:
         self._port = os.open(self.board.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
 
     def fileno(self) -> int | None:
-        """Readable when it has sent something."""
+        """The board's port, readable when the device has sent something."""
         return self._port
 
     def write(self, content: bytes) -> None:
-        """Bytes for it."""
+        """Send bytes to the device."""
         while content:
             with suppress(BlockingIOError):
                 content = content[os.write(self._port, content) :]
 
     def read(self) -> bytes:
-        """Bytes of it."""
+        """Bytes that the device has sent."""
         with suppress(BlockingIOError):
             return os.read(self._port, 4096)
         return b""
 
     def power_cycle(self) -> None:
-        """Off and on."""
+        """Restart the device."""
         self.board.power_cycle()
 
 
-class Nursery:
-    """The pseudo-terminal, the device behind it, and the driver at its other end."""
+class CrashRun:
+    """The pseudo-terminal, the device behind it, and the driver process at its other end."""
 
     def __init__(self, folder: Path, seed: int, device: Twin | Gateware) -> None:
         self.folder, self.device, self.dice = folder, device, random.Random(seed)
@@ -122,21 +122,21 @@ class Nursery:
         with Ledger(self.path, state_directory=self.state) as ledger:
             ledger.create_budget("data", "record", 10**12, Fraction(1, 2))
         self.audit, self.counts = Audit(self.path), Counter[str]()
-        self.here, there = os.openpty()
-        tty.setraw(there)
-        os.set_blocking(self.here, False)
-        self.port, self.pending = os.ttyname(there), b""
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        os.set_blocking(self.master, False)
+        self.port, self.pending = os.ttyname(slave), b""
         self.job, self.child = 0, 0
 
     def start(self) -> None:
-        """A driver on the present job."""
+        """Start a driver on the current job."""
         self.counts["drivers"] += 1
         self.child = os.fork()
         if self.child == 0:
             os._exit(self._drive())
 
     def _drive(self) -> int:
-        """In the child: 0 when the job is done, 3 after one sentence."""
+        """In the child process: exit code 0 when the job is complete, 3 after a DeviceError."""
         try:
             with (
                 Ledger(self.path, create=False, timeout=60, state_directory=self.state) as ledger,
@@ -156,31 +156,31 @@ class Nursery:
         return 0
 
     def serve(self, seconds: float) -> None:
-        """Carry bytes for so long, or until the driver has ended."""
+        """Transfer bytes for `seconds`, or until the driver has ended."""
         until = time.monotonic() + seconds
         device = self.device.fileno()
-        while (left := until - time.monotonic()) > 0 and not self._ended():
-            ends = [self.here] if device is None else [self.here, device]
-            select.select(ends, [self.here] if self.pending else [], [], min(left, 0.02))
+        while (remaining := until - time.monotonic()) > 0 and not self._ended():
+            ends = [self.master] if device is None else [self.master, device]
+            select.select(ends, [self.master] if self.pending else [], [], min(remaining, 0.02))
             with suppress(BlockingIOError, OSError):
-                content = os.read(self.here, 4096)
-                self.audit.hear("up", content)
+                content = os.read(self.master, 4096)
+                self.audit.record("up", content)
                 self.device.write(content)
-            came = self.device.read()
-            self.audit.hear("down", came)
-            self.pending += came
+            output = self.device.read()
+            self.audit.record("down", output)
+            self.pending += output
             with suppress(BlockingIOError):
-                self.pending = self.pending[os.write(self.here, self.pending) :]
+                self.pending = self.pending[os.write(self.master, self.pending) :]
 
     def _ended(self) -> bool:
         if self.child:
-            found, status = os.waitpid(self.child, os.WNOHANG)
-            if found:
+            ended, status = os.waitpid(self.child, os.WNOHANG)
+            if ended:
                 self._end(os.waitstatus_to_exitcode(status))
         return not self.child
 
     def _end(self, code: int) -> None:
-        """A driver ended by itself: with the job done, or with one sentence."""
+        """Handle a driver that ended by itself: the job is complete, or a DeviceError was printed."""
         self.child = 0
         if code not in (0, 3):
             raise SystemExit(f"a driver ended with exit code {code}")
@@ -190,41 +190,41 @@ class Nursery:
             self.job += 1
 
     def _compare(self) -> None:
-        """What the job's file holds is what left, and every record of it is there."""
+        """The job's file is complete, and equal to what the device sent."""
         results = Results(network(), data(self.job), self.folder / f"{self.job}.npz")
         if not results.received.all():
             raise SystemExit("a job ended without all of its records")
-        self.audit.check_rows(results.rows, results.leases, results.places, self.identity)
+        self.audit.check_rows(results.released, results.leases, results.lease_indices, self.identity)
 
     def moment(self) -> None:
-        """Let a driver work for a while; then it, or the device, or both are cut off."""
+        """Let a driver run for a random time; then kill it, or restart the device, or both."""
         if not self.child:
             self.start()
-        self.serve(self.dice.uniform(0, LONGEST))
-        what = self.dice.random()
-        if what < 0.7 and self.child:
+        self.serve(self.dice.uniform(0, MAX_INTERVAL))
+        draw = self.dice.random()
+        if draw < 0.7 and self.child:
             self.counts["killed"] += 1
             os.kill(self.child, signal.SIGKILL)
             os.waitpid(self.child, 0)
             self.child = 0
-        if what > 0.5:
+        if draw > 0.5:
             self.counts["power cycles"] += 1
             self.device.power_cycle()
 
     def both(self) -> bool:
-        """Whether a driver was killed and the device lost its power, once at least."""
+        """Whether a driver was killed and the device was restarted, at least once each."""
         return bool(self.counts["killed"] and self.counts["power cycles"])
 
     def finish(self) -> None:
-        """The last job, undisturbed; then all books."""
+        """Complete the last job without crashes, then check the whole transcript."""
         job = self.job
         while self.job == job:
-            disturbed, before = bool(self.child), self.counts["one sentence"]
+            inherited, before = bool(self.child), self.counts["one sentence"]
             if not self.child:
                 self.start()
-            self.serve(PATIENCE)
-            if self.child or (not disturbed and self.counts["one sentence"] > before):
-                raise SystemExit("a driver that nobody disturbs did not finish")
+            self.serve(JOB_TIMEOUT)
+            if self.child or (not inherited and self.counts["one sentence"] > before):
+                raise SystemExit("a driver without crashes did not finish")
         with Ledger(self.path, create=False, state_directory=self.state) as ledger:
             self.counts["steps"] = self.audit.check(network(), self.identity, ledger)
         self.counts["leases"] = len(self.audit.leased())
@@ -233,13 +233,13 @@ class Nursery:
 
 def main() -> None:
     folder, moments, seed, kind = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    nursery = Nursery(folder, seed, Twin() if kind == "twin" else Gateware())
+    run = CrashRun(folder, seed, Twin() if kind == "twin" else Gateware())
     done = 0
-    while done < moments or (done < MOST * moments and not nursery.both()):
-        nursery.moment()
+    while done < moments or (done < MAX_EXTENSION * moments and not run.both()):
+        run.moment()
         done += 1
-    nursery.finish()
-    print(json.dumps({"moments": done, **nursery.counts}))
+    run.finish()
+    print(json.dumps({"moments": done, **run.counts}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Input steps as the device takes them: on a private device every step of a lease has the same length."""
+"""Encodes input steps for a device. On a private device every step of a lease has the same length."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,18 @@ from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import NetworkSpec
 
 
-def encode(
+def encode_input(
     spikes: NDArray[np.bool_], spec: NetworkSpec, *, private: bool, bitmaps_only: bool = False
 ) -> tuple[int, bytes]:
-    """The format and the bytes of the records (records, steps, inputs).
+    """The format number of OPEN, and the bytes of the records (records, steps, inputs) in that format.
 
-    private: bitmaps, or as many indices as the first layer's `input_cap`, padded, where those are shorter: the choice
-    depends on the specification alone. The spikes beyond the cap, which the core would drop, are left out. Otherwise
-    the shorter of all bitmaps and, step by step, the shorter of indices and bitmap. bitmaps_only: the device takes no
-    other.
+    | device | encoding |
+    |---|---|
+    | `bitmaps_only` | bitmaps |
+    | `private` | bitmaps, or where `input_cap` makes it shorter, that many indices, padded |
+    | otherwise | bitmaps, or for each step the shorter of indices and bitmap: whichever is less in total |
+
+    On a private device the spikes beyond the cap are left out, by the same rule by which the core drops them.
     """
     steps = spikes.reshape(-1, spec.inputs)
     if bitmaps_only:

@@ -1,47 +1,47 @@
-"""The way to a device: a port that can be opened again, and the line of bytes that opening gives. All time is its."""
+"""Ports to a device: the `Port` and `OpenPort` protocols, and serial ports."""
 
 import errno
 import time
 from contextlib import suppress
 from typing import Any, Protocol
 
-from spikeveil.host.device.errors import LineBusy, LineLost
+from spikeveil.host.device.errors import PortBusy, PortLost
 from spikeveil.pysim.model import checks
 
 DEFAULT_BAUD = 1_000_000
 MAX_BAUD = 4_000_000
-POLL = 0.01  # seconds: the longest that a read overstays its time-out
+READ_TIMEOUT = 0.01  # seconds: the longest that a read overstays its time-out
 BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
-class Line(Protocol):
-    """An open way to a device. Each method raises LineLost where it is gone."""
+class OpenPort(Protocol):
+    """Bytes to and from a device. Each method but `close` raises PortLost where the port is gone."""
 
     def write(self, data: bytes) -> None:
         """Send `data`."""
 
     def read(self, timeout: float) -> bytes:
-        """Some bytes, as soon as there are any; none after `timeout` seconds."""
+        """The bytes that have arrived, as soon as there are any; none after `timeout` seconds."""
 
     def close(self) -> None:
-        """Let go of it; never raises."""
+        """Close the port; never raises."""
 
 
 class Port(Protocol):
-    """Where a device is, and the clock by which it is waited for."""
+    """A port that can be opened repeatedly, and the clock for all time-outs on it."""
 
     @property
     def name(self) -> str:
-        """Its name, for sentences."""
+        """The port's name, for messages."""
 
-    def open(self) -> Line:
-        """A line to it. LineLost where it is not there, LineBusy where another program has it."""
+    def open(self) -> OpenPort:
+        """Open the port. PortLost where it does not exist, PortBusy where another program has it open."""
 
     def now(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Seconds of a monotonic clock."""
 
     def wait(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Block for `seconds`."""
 
 
 class SerialPort:
@@ -52,40 +52,43 @@ class SerialPort:
         self.baud = checks.integer("baud rate", baud, 1, MAX_BAUD)
         self.write_timeout = write_timeout
 
-    def open(self) -> "SerialLine":
-        """The port, opened."""
+    def open(self) -> "OpenSerialPort":
+        """Open the port."""
         import serial
 
         try:
-            device = serial.Serial(self.name, self.baud, timeout=POLL, write_timeout=self.write_timeout, exclusive=True)
+            device = serial.Serial(
+                self.name, self.baud, timeout=READ_TIMEOUT, write_timeout=self.write_timeout, exclusive=True
+            )
         except (OSError, ValueError) as error:
             raise _cannot_open(self.name, error) from None
-        return SerialLine(self.name, device)
+        return OpenSerialPort(self.name, device)
 
     def now(self) -> float:
-        """Seconds of the system's clock."""
+        """Seconds of the system's monotonic clock."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Sleep."""
+        """Sleep for `seconds`."""
         time.sleep(seconds)
 
 
-class SerialLine:
-    """An open serial port."""
+class OpenSerialPort:
+    """An open serial port; `device` is pyserial's."""
 
     def __init__(self, name: str, device: Any) -> None:
-        self._name, self._device = name, device
+        self._name = name
+        self._device = device
 
     def write(self, data: bytes) -> None:
-        """Send `data`, whole."""
+        """Send all of `data`."""
         try:
             self._device.write(data)
         except (OSError, TypeError) as error:  # TypeError: pyserial, where the port was closed beneath it
             raise self._lost() from error
 
     def read(self, timeout: float) -> bytes:
-        """Some bytes, or none after `timeout` seconds and `POLL` at most."""
+        """The bytes that have arrived; none after `timeout` seconds, or `READ_TIMEOUT` later at most."""
         until = time.monotonic() + timeout
         try:
             while not (first := self._device.read(1)) and time.monotonic() < until:
@@ -100,15 +103,15 @@ class SerialLine:
         with suppress(OSError):
             self._device.close()
 
-    def _lost(self) -> LineLost:
-        return LineLost(f"port {self._name} is gone")
+    def _lost(self) -> PortLost:
+        return PortLost(f"port {self._name} is gone")
 
 
-def _cannot_open(name: str, error: Exception) -> LineLost | LineBusy:
+def _cannot_open(name: str, error: Exception) -> PortLost | PortBusy:
     number = getattr(error, "errno", None)
     if number in BUSY:
-        return LineBusy(f"port {name} is held by another program")
+        return PortBusy(f"port {name} is held by another program")
     if number == errno.ENOENT:
-        return LineLost(f"there is no port {name}")
+        return PortLost(f"there is no port {name}")
     reason = "permission denied" if number == errno.EACCES else str(error)
-    return LineLost(f"port {name} could not be opened: {reason}")
+    return PortLost(f"port {name} could not be opened: {reason}")

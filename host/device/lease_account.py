@@ -1,4 +1,4 @@
-"""What a lease costs and what the ledger says about it: the spend that comes before every release."""
+"""Takes a run's leases out of the ledger: they are charged, on disk, before anything is released under them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,17 @@ from spikeveil.host.privacy.ledger.amounts import probability
 
 
 @dataclass(frozen=True)
-class Payment:
-    """How leases are paid: by the budgets of `data_set` in `ledger`, for the flips of `wall`, at `delta` each.
+class LeaseAccount:
+    """Leases for one run.
 
-    source: `trivium` or `lfsr`. demonstration: book nominal figures, and mark the budget so for good.
+    | attribute | meaning |
+    |---|---|
+    | `ledger`, `data_set` | the budgets that pay |
+    | `wall` | the flipped layer whose releases are charged |
+    | `source` | `trivium` or `lfsr` |
+    | `specification` | fingerprint of the network |
+    | `delta` | of each lease |
+    | `demonstration` | charge nominal figures, and mark the budget as insecure for good |
     """
 
     ledger: Ledger
@@ -29,7 +36,7 @@ class Payment:
         probability("delta", self.delta)
 
     def lease(self, releases: int, secret: bytes, device: str) -> Lease:
-        """A lease for so many records, on the disk when this returns. LedgerError, BudgetRefused."""
+        """A new lease for `releases` records, on disk when this returns. LedgerError, BudgetRefused."""
         raster, versions = self.wall.raster, f"spikeveil {metadata.version('spikeveil')}"
         session = Session(
             self.wall.mechanism,
@@ -52,22 +59,23 @@ class Payment:
         )
 
     def booked(self, leases: Sequence[Lease]) -> str:
-        """What the leases were charged, and what of the budgets is left, in words."""
+        """One sentence with the charges of the leases and what remains of the budgets."""
         balances = self.ledger.budgets(self.data_set)[self.data_set]
         numbers = sorted(lease.number for lease in leases)
-        who = f"{len(leases)} leases, {numbers[0]} to {numbers[-1]}," if len(leases) > 1 else f"lease {numbers[0]}"
+        names = f"{len(leases)} leases, {numbers[0]} to {numbers[-1]}," if len(leases) > 1 else f"lease {numbers[0]}"
         charged = zip(*(lease.charges for lease in leases), strict=True)
         sums = [_sum(charges, balance) for charges, balance in zip(charged, balances, strict=True)]
         nominal = ", nominal: an insecure demonstration" if self.demonstration else ""
-        return f"{who} of data set {self.data_set!r} in ledger {self.ledger.path}{nominal}: {'; '.join(sums)}"
+        return f"{names} of data set {self.data_set!r} in ledger {self.ledger.path}{nominal}: {'; '.join(sums)}"
 
 
 def _sum(charges: Sequence[Cost], balance: Balance) -> str:
     epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
     delta = sum((charge.delta for charge in charges), Fraction(0))
-    left = balance.epsilon_limit - balance.epsilon_spent, balance.delta_limit - balance.delta_spent
+    epsilon_remaining = balance.epsilon_limit - balance.epsilon_spent
+    delta_remaining = balance.delta_limit - balance.delta_spent
     return (
         f"epsilon {shown_up(epsilon)}, delta {shown_up(delta)} charged at {balance.unit.value} level, "
-        f"{shown_down(left[0])} and {shown_down(left[1])} left of {shown_down(balance.epsilon_limit)} and "
-        f"{shown_down(balance.delta_limit)}"
+        f"{shown_down(epsilon_remaining)} and {shown_down(delta_remaining)} left of "
+        f"{shown_down(balance.epsilon_limit)} and {shown_down(balance.delta_limit)}"
     )

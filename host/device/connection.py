@@ -1,0 +1,166 @@
+"""The host's end of the protocol: identify a device, read its status, load its network, reopen its port."""
+
+import zlib
+from typing import Self
+
+from spikeveil.host.device.errors import DeviceRefused, PortLost, WrongDevice
+from spikeveil.host.device.link import Link, Timing
+from spikeveil.host.device.port import DEFAULT_BAUD, Port, SerialPort
+from spikeveil.pysim.device.messages import Identity, Kind, Message, Result, State, Status, Trait, room
+from spikeveil.pysim.model import image
+from spikeveil.pysim.model.spec import NetworkSpec
+
+LOAD_ATTEMPTS = 3
+REOPEN_PAUSE = 0.05  # seconds before a port that vanished again is looked for
+UNLOCK_PAUSE = 0.005  # seconds between two attempts to unlock
+
+
+class Connection:
+    """A device at an open port. Make it with `open`; as a context manager it closes the port.
+
+    | attribute | meaning |
+    |---|---|
+    | `link` | messages over the port |
+    | `identity` | the device's IDENTITY, as it was when the port was first opened |
+    | `spec` | the network that `load` was last called with |
+    | `holds_image` | whether the device is certain to hold that network |
+
+    Every method that exchanges messages raises a DeviceError: PortLost, DeviceSilent or another of `errors`.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.identity = self._identify()
+        self.spec: NetworkSpec | None = None
+        self.holds_image = False
+
+    @classmethod
+    def open(cls, port: str | Port, *, baud: int = DEFAULT_BAUD, timing: Timing | None = None) -> Self:
+        """Connect to the device at a serial port, or at any other `Port`."""
+        link = Link(SerialPort(port, baud) if isinstance(port, str) else port, timing or Timing())
+        link.open()
+        try:
+            return cls(link)
+        except BaseException:
+            link.close()
+            raise
+
+    def close(self) -> None:
+        """Close the port; an open lease stays open."""
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The port's name."""
+        return self.link.port.name
+
+    @property
+    def lfsr(self) -> bool:
+        """Whether the flips come from an LFSR, which protects nothing; otherwise they come from Trivium."""
+        return Trait.LFSR in self.identity.flags
+
+    @property
+    def private_schedule(self) -> bool:
+        """Whether steps leave on a fixed cadence."""
+        return Trait.PRIVATE in self.identity.flags
+
+    @property
+    def bitmaps_only(self) -> bool:
+        """Whether input steps must be bitmaps."""
+        return Trait.BITMAPS in self.identity.flags
+
+    def identify(self) -> Identity:
+        """Request the identity again. WrongDevice where it differs from `identity`."""
+        answer = self._identify()
+        if answer != self.identity:
+            raise WrongDevice(f"the device at {self.name} is another one than before")
+        return answer
+
+    def status(self) -> Status:
+        """Request the status."""
+        return self._status(Kind.STATUS)
+
+    def load(self, spec: NetworkSpec) -> None:
+        """Load `spec`, or check that the bitstream holds it; WrongDevice where the device was built from another.
+
+        A baked network must have the fingerprint of `spec`. A loadable device must have its structure; the image is
+        then always loaded and sealed with its CRC, since images cannot be read back. An open lease is closed first.
+        """
+        content = self._image(spec)
+        if content and not any(self._load_once(content) for _ in range(LOAD_ATTEMPTS)):
+            raise DeviceRefused(f"the device did not take the image in {LOAD_ATTEMPTS} attempts")
+        self.spec, self.holds_image = spec, True
+
+    def ensure_loaded(self) -> None:
+        """Load the network again where the device is not certain to hold it."""
+        if not self.holds_image and self.spec is not None:
+            self.load(self.spec)
+
+    def reconnect(self) -> None:
+        """Open the port again once it is back and stays. WrongDevice where another device is there."""
+        self.holds_image = False
+        until = self.link.port.now() + self.link.timing.reconnect
+        while True:
+            self.link.reopen(until)
+            try:
+                self.identify()
+                return
+            except PortLost:
+                self.link.port.wait(REOPEN_PAUSE)
+
+    def _identify(self) -> Identity:
+        return Identity.of(self._expect(Kind.IDENTITY, self.link.ask(Kind.IDENTIFY)))
+
+    def _status(self, kind: Kind, data: bytes = b"", **values: int) -> Status:
+        return Status.of(self._expect(Kind.STATE, self.link.ask(kind, data, **values)))
+
+    def _expect(self, kind: Kind, message: Message) -> Message:
+        if message.kind is not kind:
+            raise DeviceRefused(f"the device at {self.name} answered {message.kind.name}, not {kind.name}")
+        return message
+
+    def _image(self, spec: NetworkSpec) -> bytes:
+        """The image of `spec` for this device; empty where the weights are baked in."""
+        loadable = Trait.LOADABLE in self.identity.flags
+        if loadable:
+            name, reported, required = "structure", self.identity.structure.hex(), image.structure(spec)
+        else:
+            name, reported, required = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint
+        if reported != required:
+            raise WrongDevice(f"the device must have the network's {name}, {required[:16]}..., not {reported[:16]}...")
+        content = image.to_bytes(spec, self.identity.layers) if loadable else b""
+        if len(content) != self.identity.image:
+            raise WrongDevice(f"the device takes images of {self.identity.image} bytes, not {len(content)}")
+        return content
+
+    def _load_once(self, content: bytes) -> bool:
+        """Load the image and seal it; whether its CRC was right."""
+        self.holds_image = False
+        self._unlock()
+        position = 0
+        while position < len(content):
+            piece = content[position : position + room(Kind.LOAD)]
+            status = self._status(Kind.LOAD, piece, position=position)
+            if status.result not in (Result.OK, Result.GAP):
+                raise DeviceRefused(f"the device did not take the image: {status.result.name}")
+            position = status.image_position
+        sealed = self._status(Kind.SEAL, length=len(content), crc=zlib.crc32(content))
+        return sealed.result is Result.OK
+
+    def _unlock(self) -> None:
+        """Close the open lease and drain the output of its last step; loading is locked until then."""
+        until = self.link.port.now() + self.link.timing.silence
+        while self._status(Kind.LOAD, position=0).result is Result.LOCKED:
+            if self.link.port.now() > until:
+                raise DeviceRefused("the device stays locked though its lease is closed: power it off and on")
+            status = self.status()
+            if State.OPEN in status.flags:
+                self._status(Kind.CLOSE, session=status.session)
+            self._status(Kind.TAKE, session=status.session, taken=status.output_position, again=0)
+            self.link.port.wait(UNLOCK_PAUSE)

@@ -1,0 +1,176 @@
+"""Transfers one lease's input and output: credit-based flow control, go-back-N retransmission."""
+
+from collections.abc import Callable
+
+from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost
+from spikeveil.host.device.link import Link
+from spikeveil.pysim.device.messages import WRAP, Identity, Kind, Message, Result, State, Status
+
+MAX_PIECE = 224  # bytes of input in one message: as many bytes of output, and a step more, still fit one frame
+MAX_WAIT_FACTOR = 16
+MAX_CLOSED_ANSWERS = 4  # times that a closed lease may be asked for the rest of its output
+
+
+def unwrap(known: int, sent: int) -> int:
+    """The position not before `known` that `sent` (modulo 2^32) stands for; `known` where it is an older one."""
+    ahead = (sent - known) % WRAP
+    return known + ahead if ahead < WRAP // 2 else known
+
+
+class LeaseTransfer:
+    """Sends `data` under an open lease and collects `output_size` bytes of output.
+
+    | argument | meaning |
+    |---|---|
+    | `link` | the link; its `listener` is replaced by `run` |
+    | `identity` | the device's identity |
+    | `session` | the random number by which the lease was opened |
+    | `data` | all input steps, encoded |
+    | `output_size` | bytes of output that the lease will produce |
+
+    `output` holds the bytes received so far, in order. `run` may be called again after a reconnection. Before the
+    first `run`, call `begin` with the status that answered OPEN; without it `run` requests the status.
+    """
+
+    def __init__(self, link: Link, identity: Identity, session: int, data: bytes, output_size: int) -> None:
+        self.link, self.identity, self.session = link, identity, session
+        self.data, self.output_size = data, output_size
+        self.output = bytearray()
+        self._piece = max(1, min(MAX_PIECE, identity.window // 3))  # one in transit, one buffered, one being answered
+        self._accepted = 0  # input bytes that the device has
+        self._next = 0  # position of the input that is sent next
+        self._limit = 0  # input position up to which the device has room
+        self._confirmed = 0  # output bytes that the device knows to be received
+        self._lost = False  # something was lost: request the status
+        self._last_progress = link.port.now()
+        self._wait_factor = 1  # how many answer time-outs to wait for the next message
+        self._closed_answers = 0
+        self._synchronised = False  # whether `begin` was called and nothing was sent since
+
+    def begin(self, status: Status) -> None:
+        """Start from `status`, the device's answer to OPEN."""
+        self._go_back(status)
+        self._synchronised = True
+
+    def run(self, progress: Callable[[], None] = lambda: None) -> bytes:
+        """All the output; `progress` is called after every exchange.
+
+        PortLost, LeaseLost (the device no longer holds the lease), DeviceStuck, DeviceSilent, DeviceRefused.
+        """
+        self.link.listener = self._receive
+        self._last_progress = self.link.port.now()
+        if not self._synchronised:
+            self._resynchronise()
+        self._synchronised = False
+        while len(self.output) < self.output_size:
+            self._send()
+            self._acknowledge()
+            self._wait()
+            progress()
+        return bytes(self.output)
+
+    @property
+    def accepted(self) -> int:
+        """Input bytes that the device has taken."""
+        return self._accepted
+
+    def _send(self) -> None:
+        """Send input as far as the credit goes; a partial piece only at the end or where the buffer runs dry."""
+        while not self._lost and (size := min(self._piece, len(self.data) - self._next, self._limit - self._next)) > 0:
+            last = self._next + size == len(self.data)
+            if size < self._piece and not last and self._limit - self._next < self.identity.window // 2:
+                return
+            self.link.send(
+                Kind.INPUT,
+                self.data[self._next : self._next + size],
+                session=self.session,
+                position=self._next % WRAP,
+                taken=self._confirm(),
+            )
+            self._next += size
+
+    def _acknowledge(self) -> None:
+        """Confirm output before the outbox is full, where no piece of input has done so."""
+        if len(self.output) - self._confirmed >= max(1, self.identity.outbox // 2):
+            self.link.send(Kind.TAKE, session=self.session, taken=self._confirm(), again=0)
+
+    def _wait(self) -> None:
+        """Receive messages; resynchronise where something was lost or nothing arrived."""
+        damaged = self.link.damaged
+        messages = self.link.receive(self.link.timeout.seconds * self._wait_factor)
+        for message in messages:
+            self._receive(message)
+        if len(self.output) < self.output_size and (self._lost or not messages or self.link.damaged > damaged):
+            self._wait_factor = min(MAX_WAIT_FACTOR, 2 * self._wait_factor)
+            self._resynchronise()
+
+    def _receive(self, message: Message) -> None:
+        """Process a message; one of another session or kind shows that something was lost."""
+        if message.kind is Kind.OUTPUT and message["session"] == self.session:
+            self._update_credit(message["input_position"], message["input_room"])
+            self._collect(message["position"], message.data)
+        elif message.kind is Kind.STATE and message["session"] == self.session:
+            self._update_credit(message["input_position"], message["input_room"])
+            self._lost |= message["result"] != Result.OK
+        else:
+            self._lost = True
+
+    def _update_credit(self, position: int, room: int) -> None:
+        accepted = min(unwrap(self._accepted, position), len(self.data))
+        if accepted > self._accepted:
+            self._accepted = accepted
+            self._note_progress()
+        self._limit = max(self._limit, self._accepted + room)
+
+    def _note_progress(self) -> None:
+        self._last_progress, self._wait_factor = self.link.port.now(), 1
+
+    def _collect(self, position: int, piece: bytes) -> None:
+        """Append the new bytes of a piece; a gap before it shows that one was lost."""
+        ahead = (position - len(self.output)) % WRAP
+        if 0 < ahead < WRAP // 2:
+            self._lost = True
+        elif new := piece[-ahead % WRAP :]:
+            self.output += new
+            self._note_progress()
+
+    def _confirm(self) -> int:
+        """The output position to send as confirmed, modulo 2^32."""
+        self._confirmed = len(self.output)
+        return self._confirmed % WRAP
+
+    def _resynchronise(self) -> None:
+        """Request the status and the rest of the output, and go back to the device's input position."""
+        answer = self.link.ask(Kind.TAKE, session=self.session, taken=self._confirm(), again=1)
+        if answer.kind is not Kind.STATE:
+            raise DeviceRefused(f"the device answered a TAKE with {answer.kind.name}")
+        status = Status.of(answer)
+        self._check(status)
+        self._go_back(status)
+
+    def _go_back(self, status: Status) -> None:
+        """Continue sending at the device's input position."""
+        self._accepted = unwrap(self._accepted, status.input_position)
+        self._limit = self._accepted + status.input_room
+        self._next = self._accepted
+        self._lost = False
+
+    def _check(self, status: Status) -> None:
+        """Raise where the lease cannot produce the rest of its output, or makes no progress."""
+        if status.result is Result.CLOSED or status.session != self.session:
+            raise LeaseLost("the device does not hold the lease any more: it was without power, or another host came")
+        if status.result is not Result.OK:
+            raise DeviceRefused(f"the device answered a TAKE with {status.result.name}")
+        if State.LATE in status.flags:
+            raise DeviceStuck("a step missed its slot on the device, which lets nothing more out under this lease")
+        producing = State.OPEN in status.flags or self._output_pending(status)
+        self._closed_answers = 0 if producing else self._closed_answers + 1
+        if self._closed_answers > MAX_CLOSED_ANSWERS:
+            raise LeaseLost("the lease was closed before all its steps had left")
+        limit = self.link.timing.stall + 64 * self.identity.cadence / max(1, self.identity.clock)
+        if self.link.port.now() - self._last_progress > limit:
+            raise DeviceStuck(f"the device answers, and nothing has moved for {limit:g} s")
+
+    def _output_pending(self, status: Status) -> bool:
+        """Whether output that has left the guard was not received yet."""
+        return unwrap(len(self.output), status.output_position) > len(self.output)

@@ -1,0 +1,224 @@
+"""Runs records lease by lease, each paid for before it is opened, until every record is received."""
+
+import secrets as system
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.device.connection import Connection
+from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost, PortLost
+from spikeveil.host.device.input_encoding import encode_input
+from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device.lease_account import LeaseAccount
+from spikeveil.host.device.lease_transfer import LeaseTransfer
+from spikeveil.host.device.results import Results
+from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.ledger import Lease
+from spikeveil.pysim.device.messages import Kind, Result, State, Status
+
+Answer = TypeVar("Answer")
+
+MAX_EMPTY_LEASES = 6  # leases in a row that may be lost without a record received
+MAX_OPENINGS = 20  # times that one lease may be offered to the device
+MAX_RECONNECTIONS = 200  # without a byte of output in between
+MAX_DEVICE_NAME = 200  # characters of the ledger's note on the device
+
+
+@dataclass
+class RunProgress:
+    """State of a run.
+
+    | attribute | meaning |
+    |---|---|
+    | `records`, `total` | records received, and all of them |
+    | `steps` | output steps received in this run |
+    | `lease` | number of the lease that is open |
+    | `payload` | bytes of input and output steps transferred, both directions together |
+    | `line` | all bytes transferred, both directions together |
+    """
+
+    records: int
+    total: int
+    steps: int = 0
+    lease: int = 0
+    payload: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run released.
+
+    | attribute | type | meaning |
+    |---|---|---|
+    | `released` | bool (records, steps, neurons) | released spikes, or the potentials (int32) of a readout |
+    | `leases` | (records,) | number of the lease under which each record was received |
+    | `lease_indices` | (records,) | index of each record within its lease |
+    | `claim` | `Claim` | for one record, counted as often as the most often released one; `booked` has the charges |
+    """
+
+    released: NDArray[Any]
+    leases: NDArray[np.int64]
+    lease_indices: NDArray[np.int64]
+    claim: Claim
+
+
+@dataclass
+class RecordRun:
+    """One call of `Device.run`: arguments as there, `records` as (records, steps, inputs), `show` for the progress."""
+
+    device: Connection
+    records: NDArray[np.bool_]
+    account: LeaseAccount
+    secrets: Secrets
+    results: Results
+    lease_records: int
+    show: Callable[[RunProgress], None]
+
+    def __post_init__(self) -> None:
+        self.granted: list[Lease] = []
+        self._reconnections = 0
+        self.progress = RunProgress(int(self.results.received.sum()), len(self.records))
+
+    def run(self) -> RunResult:
+        """Lease, send and receive until nothing is pending."""
+        empty_leases = 0  # each halves the next lease: less is at stake, and it completes sooner
+        while len(pending := self.results.pending(max(1, self.lease_records >> empty_leases))):
+            received = self._run_lease(pending)
+            empty_leases = 0 if received else empty_leases + 1
+            if empty_leases == MAX_EMPTY_LEASES:
+                raise DeviceStuck(
+                    f"{MAX_EMPTY_LEASES} leases in a row were lost and no record received: the device is not steady"
+                )
+        return RunResult(self.results.released, self.results.leases, self.results.lease_indices, self.claim())
+
+    def claim(self) -> Claim:
+        """The four parts for what has been sent so far."""
+        charged = "nothing in this run, all of it in earlier ones"
+        return Claim.of(
+            self.results.spec,
+            self.records.shape[1],
+            source=self.account.source,
+            delta=self.account.delta,
+            releases=max(1, int(self.results.sent.max(initial=1))),
+            schedule="private" if self.device.private_schedule else "fast",
+            key_origin=self.secrets.origin,
+            key_public=self.secrets.public,
+            booked=self.account.booked(self.granted) if self.granted else charged,
+        )
+
+    def _run_lease(self, pending: NDArray[np.int64]) -> int:
+        """Run the records under one new lease; how many were received before it ended or was lost."""
+        device, steps = self.device, self.records.shape[1]
+        self.account.ledger.check_device(self._status_when_loaded().lease)
+        secret = self.secrets.next()
+        note = f"{device.identity.lanes} lanes, {device.name}"[:MAX_DEVICE_NAME]
+        lease = self.account.lease(len(pending), secret, note)
+        self.granted.append(lease)
+        self.results.sending(pending)
+        input_format, data = encode_input(
+            self.records[pending],
+            self.results.spec,
+            private=device.private_schedule,
+            bitmaps_only=device.bitmaps_only,
+        )
+        output_size = len(pending) * steps * device.identity.output_bytes
+        transfer = LeaseTransfer(device.link, device.identity, system.randbits(32), data, output_size)
+        received = 0
+        try:
+            transfer.begin(self._open(lease, transfer.session, input_format, self.secrets.encode(secret)))
+            self._transfer(transfer, lease)
+        except LeaseLost:
+            device.holds_image = False
+        finally:
+            received = self.results.receive(pending, lease.number, bytes(transfer.output))
+            self.progress.records += received
+            self.show(self.progress)
+        return received
+
+    def _status_when_loaded(self) -> Status:
+        """The status, once the device is certain to hold the network."""
+        while True:
+            self._persist(self.device.ensure_loaded)
+            status = self._status()
+            if self.device.holds_image:
+                return status
+
+    def _open(self, lease: Lease, session: int, input_format: int, secret: bytes) -> Status:
+        """Open the lease on the device; the status after that. It is offered again only while nothing was sent.
+
+        LeaseLost.
+        """
+        values = {"lease": lease.number, "session": session, "quota": lease.quota, "record_steps": lease.session.steps}
+        for _ in range(MAX_OPENINGS):
+            answer = self._offer(secret, **values, format=input_format)
+            status = self._status() if answer is None else answer
+            if self._is_open(status, lease, session):
+                return status
+            if answer is not None and answer.result not in (Result.OK, Result.UNLOADED):
+                raise DeviceRefused(f"the device refused lease {lease.number}: {answer.result.name}")
+            self.device.holds_image &= answer is None or answer.result is not Result.UNLOADED
+            self._persist(self.device.ensure_loaded)
+        raise LeaseLost(f"the device did not keep lease {lease.number} in {MAX_OPENINGS} attempts")
+
+    def _offer(self, secret: bytes, **values: int) -> Status | None:
+        """Send one OPEN; the status that answers it, None where no answer arrived."""
+        try:
+            answer = self.device.link.ask_once(Kind.OPEN, secret, **values)
+        except PortLost:
+            self._reconnect()
+            return None
+        return None if answer is None else Status.of(answer)
+
+    def _status(self) -> Status:
+        return self._persist(self.device.status)
+
+    def _is_open(self, status: Status, lease: Lease, session: int) -> bool:
+        """Whether the device's last lease is this one. While it is open, loading is locked: the image is ours."""
+        same = (status.lease, status.session) == (lease.number, session)
+        self.device.holds_image |= same and State.OPEN in status.flags
+        return same
+
+    def _transfer(self, transfer: LeaseTransfer, lease: Lease) -> None:
+        """All of the lease's input and output, reconnecting as often as needed. LeaseLost."""
+        link, before = self.device.link, replace(self.progress, lease=lease.number)
+        line_before = link.sent + link.received
+
+        def show() -> None:
+            payload = transfer.accepted + len(transfer.output)
+            if payload > self.progress.payload - before.payload:
+                self._reconnections = 0
+            self.progress = replace(
+                before,
+                steps=before.steps + len(transfer.output) // self.device.identity.output_bytes,
+                payload=before.payload + payload,
+                line=before.line + link.sent + link.received - line_before,
+            )
+            self.show(self.progress)
+
+        while True:
+            try:
+                transfer.run(show)
+                return
+            except PortLost:
+                self._reconnect()
+                self._is_open(self._status(), lease, transfer.session)
+
+    def _persist(self, action: Callable[[], Answer]) -> Answer:
+        """The return value of `action`, which is restarted whenever the port was lost and came back."""
+        while True:
+            try:
+                return action()
+            except PortLost:
+                self._reconnect()
+
+    def _reconnect(self) -> None:
+        self._reconnections += 1
+        if self._reconnections > MAX_RECONNECTIONS:
+            raise DeviceStuck(
+                f"the port {self.device.name} was lost {MAX_RECONNECTIONS} times without a byte of output in between"
+            )
+        self.device.reconnect()
