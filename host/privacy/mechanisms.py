@@ -33,26 +33,21 @@ class RandomizedResponse(FlipSpec):
         return cls(spec.threshold, spec.bits)
 
     @property
-    def flip_probability(self) -> Fraction:
-        """The exact flip probability p = threshold / 2^bits."""
-        return self.probability
-
-    @property
     def dominating_flip(self) -> Fraction:
         """Flip probability of the binary randomised response that dominates this mechanism: itself."""
-        return self.probability
+        return self.flip_probability
 
     def epsilon_composed(self, count: int, delta: float) -> float:
         """Epsilon of `count` released bits together at `delta`, exact composition, rounded up; see `binomial`."""
         from spikeveil.host.privacy.binomial import epsilon_of_delta
 
-        return epsilon_of_delta(self.probability, count, delta)
+        return epsilon_of_delta(self.flip_probability, count, delta)
 
     def delta_composed(self, count: int, epsilon: float) -> float:
         """Delta of `count` released bits together at `epsilon`, exact composition, rounded up; see `binomial`."""
         from spikeveil.host.privacy.binomial import delta_of_epsilon
 
-        return delta_of_epsilon(self.probability, count, epsilon)
+        return delta_of_epsilon(self.flip_probability, count, epsilon)
 
     def debias(self, released: "ArrayLike", bits: int) -> "Debiased":
         """What `released` ones among `bits` released bits say about the raw spikes; see `debias.Debiased`.
@@ -62,7 +57,7 @@ class RandomizedResponse(FlipSpec):
         """
         from spikeveil.host.privacy.debias import debias
 
-        return debias(self.probability, released, bits)
+        return debias(self.flip_probability, released, bits)
 
 
 @dataclass(frozen=True)

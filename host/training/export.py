@@ -35,7 +35,7 @@ def folded(network: FloatNetwork, flips: Sequence[FlipSpec | None]) -> FloatNetw
         raise ValueError(f"flips must be {len(network.layers) + 1}, the input's and one a layer, not {len(flips)}")
     layers = []
     for layer, flip in zip(network.layers, flips, strict=False):
-        p = 0.0 if flip is None else float(flip.probability)
+        p = 0.0 if flip is None else float(flip.flip_probability)
         weights = layer.weights / np.float32(1 - 2 * p)
         bias = layer.bias - np.float32(p) * weights.sum(axis=1)
         layers.append(

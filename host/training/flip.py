@@ -27,12 +27,12 @@ class Flipper(nn.Module):  # type: ignore[misc]
         if self.open:
             return spikes
         words = torch.randint(0, 1 << self.flip.bits, spikes.shape)
-        flipped: Tensor = _Flipped.apply(spikes, words < self.flip.threshold, 1 - 2 * float(self.flip.probability))
+        flipped: Tensor = _Flipped.apply(spikes, words < self.flip.threshold, 1 - 2 * float(self.flip.flip_probability))
         return flipped
 
     def debiased(self, released: Tensor) -> Tensor:
         """Unbiased estimates (y - p) / (1 - 2p) of the raw spikes behind released ones."""
-        p = 0.0 if self.open else float(self.flip.probability)
+        p = 0.0 if self.open else float(self.flip.flip_probability)
         return (released - p) / (1 - 2 * p)
 
 

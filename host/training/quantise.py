@@ -45,7 +45,7 @@ class Grid:
         weight_range(self.weight_bits)
         checks.integer("grid pooled", self.pooled, 1, MAX_INT32)
         checks.integer("grid divisor", self.divisor, 1, MAX_INT32)
-        if self.debias is not None and 2 * checks.instance("grid debias", self.debias, FlipSpec).probability == 1:
+        if self.debias is not None and 2 * checks.instance("grid debias", self.debias, FlipSpec).flip_probability == 1:
             raise ValueError(
                 "grid debias must flip with a probability under 1/2: at 1/2 the released spikes say nothing"
             )
@@ -53,7 +53,7 @@ class Grid:
     @property
     def flip_probability(self) -> float:
         """p of the spikes that come in, 0 without a flipper; exact, since p is a fraction of 2^16 at most."""
-        return 0.0 if self.debias is None else float(self.debias.probability)
+        return 0.0 if self.debias is None else float(self.debias.flip_probability)
 
     @property
     def shrink(self) -> float:

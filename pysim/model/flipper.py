@@ -56,7 +56,7 @@ class FlipSpec:
             )
 
     @property
-    def probability(self) -> Fraction:
+    def flip_probability(self) -> Fraction:
         """The exact flip probability p."""
         return Fraction(self.threshold, 1 << self.bits)
 

@@ -83,7 +83,7 @@ def test_trivium_masks_differ_between_layers_leases_and_records(other: dict[str,
 def test_flips_come_as_often_as_the_threshold_says(source: WordSource, flip: FlipSpec) -> None:
     """Within five standard deviations of a binomial, over a million draws of fixed streams."""
     masks = source.masks(flip, **place(records=1000, count=1000))
-    p = float(flip.probability)
+    p = float(flip.flip_probability)
     assert abs(masks.sum() - 1e6 * p) < 5 * (1e6 * p * (1 - p)) ** 0.5
 
 

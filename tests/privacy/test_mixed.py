@@ -47,7 +47,7 @@ def test_against_the_exact_sum_for_the_full_batch(bits: int) -> None:
 @pytest.mark.parametrize("count", [1, 160, 10_000])
 def test_flips_alone_through_the_distribution_equal_their_exact_composition(count: int) -> None:
     exact = FLIP.epsilon_composed(count, DELTA)
-    coarse = flip_pld(FLIP.probability, count, 2.0**-6).epsilon(DELTA)
+    coarse = flip_pld(FLIP.flip_probability, count, 2.0**-6).epsilon(DELTA)
     assert exact <= coarse * (1 + 1e-12) and coarse <= exact * (1 + 1e-5) + 2.0**-6
 
 

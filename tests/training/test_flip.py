@@ -81,7 +81,7 @@ def test_the_gradient_is_that_of_the_expectation() -> None:
 
 def test_debiasing_is_folded_without_bias() -> None:
     """Over every pattern of flips, exactly: the mean of W' y + b' is W s + b."""
-    p = FLIP.probability
+    p = FLIP.flip_probability
     weights = np.array([[0.5, -0.25, 0.75], [1.0, 2.0, -1.5]], np.float32)
     network = FloatNetwork((FloatLayer(weights, np.array([0.25, -1.0]), 1.0, "zero"),))
     (found,) = folded(network, [FLIP, None]).layers

@@ -284,7 +284,7 @@ class Fixed(Flipper):
     """A flipper that draws the same masks each time, so that the model can be given what torch's layers were."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mask = np.random.default_rng(5).random(tuple(x.shape)) < float(self.flip.probability)
+        mask = np.random.default_rng(5).random(tuple(x.shape)) < float(self.flip.flip_probability)
         return (x - torch.from_numpy(mask).to(x.dtype)).abs()
 
 
