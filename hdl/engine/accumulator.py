@@ -1,4 +1,4 @@
-"""The sums of one row of neurons: weights from a memory, `lanes` additions a cycle."""
+"""Synaptic accumulation: reads a row of weights a cycle and adds them to the sums of `lanes` neurons."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ from spikeveil.pysim.model.spec import LayerSpec
 
 
 def pack_fields(values: ArrayLike, bits: int) -> int:
-    """Integers side by side as `bits`-bit two's complement fields, the first one lowest."""
-    return sum((int(value) & ((1 << bits) - 1)) << (bits * place) for place, value in enumerate(np.asarray(values)))
+    """Pack integers into one word as `bits`-bit two's complement fields, the first in the least significant bits."""
+    return sum((int(value) & ((1 << bits) - 1)) << (bits * index) for index, value in enumerate(np.asarray(values)))
 
 
 def lane_rows(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, Any]:
-    """One value a neuron as (rows, lanes); lanes without a neuron get `fill`."""
+    """Reshape per-neuron values to (rows, lanes, ...), padding the last row with `fill`."""
     array = np.asarray(values)
     padded = np.full((rows(len(array), lanes) * lanes, *array.shape[1:]), fill, array.dtype)
     padded[: len(array)] = array
@@ -29,16 +29,29 @@ def lane_rows(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, A
 
 
 class Accumulator(wiring.Component):
-    """Adds one weight to each of `lanes` sums a cycle, exactly.
+    """Adds one weight a cycle to each of `lanes` sums, without rounding or overflow.
 
-    `sums` (lane 0 lowest) holds the row's W x four cycles after the `work` marked last, for one cycle. The weight
-    memory (`memories.BankedMemory`) is `lanes * weight_bits` wide and inputs * rows deep. There is no state to reset: a
-    row
-    starts afresh with its first work. With `load`, the memory starts empty and is written through that port, as
-    memory 0; `spec` then only says how wide everything is. `in_spram` as in `BankedMemory`.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `work` | Work | in | weight address and row markers of this cycle |
+    | `sums` | lanes * accumulator_bits | out | signed sums of the row, lane 0 in the least significant bits |
+    | `load` | ImageWrite | in | writes the weights, as memory 0; only where `load` is given |
 
-    `spaced` promises that a row whose first work is empty has more of it, and no other: on an iCE40 UltraPlus the sums
-    of a `in_spram` layer then grow in its multipliers, where they fit.
+    | parameter | type | meaning |
+    |---|---|---|
+    | `spec` | LayerSpec | weights and widths; of a loadable layer only the widths are used |
+    | `lanes` | int | neurons summed in parallel |
+    | `load` | ImageWrite or None | layout of the write port; None builds the weights in |
+    | `in_spram` | bool | weights in single-port RAM, as in `BankedMemory` |
+    | `multi_cycle_rows` | bool | every row has at least two cycles of work |
+
+    Timing: one work item a cycle. `sums` holds a complete row for one cycle, four cycles after its `work.last`.
+    The weight memory has inputs * rows words of lanes * weight_bits bits.
+
+    With `in_spram` and `multi_cycle_rows` on an iCE40 UltraPlus, the sums are accumulated in DSP blocks where they
+    fit. Clearing such an accumulator takes a cycle more than loading it, hence the second condition.
+
+    Reset has no effect on the sums: each row starts with its `work.first`.
     """
 
     work: Any
@@ -52,70 +65,77 @@ class Accumulator(wiring.Component):
         lanes: int,
         load: ImageWrite | None = None,
         in_spram: bool = False,
-        spaced: bool = False,
+        multi_cycle_rows: bool = False,
     ) -> None:
-        self.spec, self.lanes, self.bits, self.layout, self.in_spram = (
-            spec,
-            lanes,
-            spec.accumulator_bits,
-            load,
-            in_spram,
-        )
-        self.spaced = spaced
-        layout = Work(weights=spec.inputs * rows(spec.neurons, lanes))
+        self.spec, self.lanes, self.bits = spec, lanes, spec.accumulator_bits
+        self.load_layout, self.in_spram, self.multi_cycle_rows = load, in_spram, multi_cycle_rows
+        self.depth = spec.inputs * rows(spec.neurons, lanes)
         super().__init__(
-            {"work": In(layout), "sums": Out(lanes * self.bits), **({} if load is None else {"load": In(load)})}
+            {
+                "work": In(Work(weights=self.depth)),
+                "sums": Out(lanes * self.bits),
+                **({} if load is None else {"load": In(load)}),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, lanes = self.spec, self.lanes
         m.submodules.weights = weights = BankedMemory(
-            depth=spec.inputs * rows(spec.neurons, lanes),
-            lanes=lanes,
-            bits=spec.weight_bits,
-            init=self._rom(),
-            load=self.layout,
+            depth=self.depth,
+            lanes=self.lanes,
+            bits=self.spec.weight_bits,
+            init=self._weight_words(),
+            load=self.load_layout,
             in_spram=self.in_spram,
         )
-        first, empty = Signal(3), Signal(3)
+        # shift registers; their last bits are aligned with the weights
+        first = Signal(3)
+        empty = Signal(3)
         m.d.comb += weights.address.eq(self.work.address)
         m.d.sync += [first.eq(Cat(self.work.first, first)), empty.eq(Cat(self.work.empty, empty))]
-        if self.layout is not None:
+        if self.load_layout is not None:
             m.d.comb += weights.load.eq(self.load)
-        if self._fits(platform):
-            self._multipliers(m, weights.word, first[-1], empty[-1])
-            return m
-        for lane in range(lanes):
-            total = Signal(signed(self.bits), name=f"total_{lane}", reset_less=True)
-            weight = weights.word.word_select(lane, spec.weight_bits).as_signed()
-            m.d.comb += self.sums.word_select(lane, self.bits).eq(total)
-            with m.If(first[-1] & empty[-1]):
-                m.d.sync += total.eq(0)
-            with m.Elif(~empty[-1]):
-                m.d.sync += total.eq(Mux(first[-1], weight, total + weight))
+        if self._fits_dsp(platform):
+            self._dsp_sums(m, weights.word, first[-1], empty[-1])
+        else:
+            self._logic_sums(m, weights.word, first[-1], empty[-1])
         return m
 
-    def _fits(self, platform: object) -> bool:
-        small = self.bits <= ultraplus.ACCUMULATOR_BITS and self.lanes <= 2 * ultraplus.MULTIPLIERS
-        return self.in_spram and self.spaced and small and ultraplus.is_ultraplus(platform)
+    def _logic_sums(self, m: Module, weights: Value, first: Value, empty: Value) -> None:
+        """One adder and register a lane."""
+        for lane in range(self.lanes):
+            total = Signal(signed(self.bits), name=f"total_{lane}", reset_less=True)
+            weight = weights.word_select(lane, self.spec.weight_bits).as_signed()
+            m.d.comb += self.sums.word_select(lane, self.bits).eq(total)
+            with m.If(first & empty):
+                m.d.sync += total.eq(0)
+            with m.Elif(~empty):
+                m.d.sync += total.eq(Mux(first, weight, total + weight))
 
-    def _multipliers(self, m: Module, word: Value, first: Value, empty: Value) -> None:
-        clear, bits = Signal(), self.spec.weight_bits
+    def _fits_dsp(self, platform: object) -> bool:
+        """Whether the sums are accumulated in DSP blocks."""
+        most_lanes = ultraplus.ACCUMULATORS_PER_DSP * ultraplus.DSP_BLOCKS
+        fits = self.bits <= ultraplus.ACCUMULATOR_BITS and self.lanes <= most_lanes
+        return self.in_spram and self.multi_cycle_rows and fits and ultraplus.is_ultraplus(platform)
+
+    def _dsp_sums(self, m: Module, weights: Value, first: Value, empty: Value) -> None:
+        """Two lanes a DSP block; with an odd number of lanes the last one is computed twice."""
+        clear = Signal()
         m.d.sync += clear.eq(first & empty)
         for lane in range(0, self.lanes, 2):
-            own = [word.word_select(min(each, self.lanes - 1), bits) for each in (lane, lane + 1)]
+            low = weights.word_select(lane, self.spec.weight_bits)
+            high = weights.word_select(min(lane + 1, self.lanes - 1), self.spec.weight_bits)
             sums = Signal(2 * ultraplus.ACCUMULATOR_BITS, name=f"sums_{lane}")
             m.submodules[f"sums_{lane}"] = ultraplus.dual_accumulator(
-                (own[0], own[1]), sums, load=first, hold=empty & ~first, clear=clear
+                (low, high), sums, load=first, hold=empty & ~first, clear=clear
             )
-            for place, each in enumerate(range(lane, min(lane + 2, self.lanes))):
-                total = sums.word_select(place, ultraplus.ACCUMULATOR_BITS)[: self.bits]
-                m.d.comb += self.sums.word_select(each, self.bits).eq(total)
+            for half in range(min(2, self.lanes - lane)):
+                total = sums.word_select(half, ultraplus.ACCUMULATOR_BITS)[: self.bits]
+                m.d.comb += self.sums.word_select(lane + half, self.bits).eq(total)
 
-    def _rom(self) -> list[int]:
-        """The weights as words, row by row, in each row an input after the other."""
-        if self.layout is not None:
+    def _weight_words(self) -> list[int]:
+        """Initial contents of the weight memory: for each row of neurons, one word an input."""
+        if self.load_layout is not None:
             return []
         by_rows = lane_rows(self.spec.weights, self.lanes)
         return [pack_fields(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]

@@ -1,4 +1,4 @@
-"""Rows of spikes to events: one event a set bit, lowest neuron first, then an end-of-step marker."""
+"""Converts spike rows to spike events: one event a spike, lowest neuron first, then an end-of-step marker."""
 
 from typing import Any
 
@@ -11,13 +11,24 @@ from spikeveil.pysim.model.lanes import rows
 
 
 class Encoder(wiring.Component):
-    """Turns the spike rows of `i` into the events of `o`.
+    """Serialises spike rows into events and enforces the input cap.
 
-    A row of b spikes takes 1 + b cycles and the step's end one more, so a step of s spikes in R rows takes R + s +
-    1 cycles while `o` is ready. With `cap`, only the first `cap` spikes of a step are events: the rest are dropped
-    where they stand, at no cost in cycles. Bits at or beyond `inputs` are ignored.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream of SpikeRow(lanes) | in | rows of a step in order; bits at or beyond `inputs` are ignored |
+    | `o` | stream of SpikeEvent(inputs) | out | spikes in ascending order, then the end of the step |
 
-    `o` is valid two cycles after its row was taken. Reset forgets the row in hand and starts a new step.
+    | parameter | type | meaning |
+    |---|---|---|
+    | `inputs` | int | inputs of the layer |
+    | `lanes` | int | bits of a row |
+    | `cap` | int or None | input cap: spikes of a step that become events; the others are dropped |
+
+    Timing: a row of b spikes takes 1 + b cycles and the end of a step one more. A step of s spikes in R rows therefore
+    takes R + s + 1 cycles while `o` is ready. Dropped spikes take none. `o` is valid two cycles after its row is
+    accepted.
+
+    Reset discards the row in progress and starts a new step.
     """
 
     i: stream.Interface
@@ -31,47 +42,61 @@ class Encoder(wiring.Component):
         m = Module()
         row: Any = Signal(SpikeRow(self.lanes))
         busy = Signal()
-        base, next_base = (Signal(range(rows(self.inputs, self.lanes) * self.lanes + 1)) for _ in range(2))
-
-        others = row.bits & (row.bits - 1)[: self.lanes]  # without the lowest spike
-        spike, ending, emit, done, go = (Signal() for _ in range(5))
+        has_spike = Signal()
+        ending = Signal()
+        advance = Signal()
+        emit = Signal()
+        row_done = Signal()
+        without_lowest = row.bits & (row.bits - 1)[: self.lanes]
         m.d.comb += [
-            spike.eq(row.bits.any()),
-            ending.eq(row.step_end & ~spike),
-            emit.eq(busy & (spike | row.step_end)),
-            done.eq(busy & Mux(row.step_end, ending, ~spike | (others == 0))),
-            go.eq(self.o.ready | ~self.o.valid | ~emit),  # a row that emits nothing needs no room at the output
+            has_spike.eq(row.bits.any()),
+            ending.eq(row.step_end & ~has_spike),
+            emit.eq(busy & (has_spike | row.step_end)),
+            row_done.eq(busy & Mux(row.step_end, ending, ~has_spike | (without_lowest == 0))),
+            advance.eq(self.o.ready | ~self.o.valid | ~emit),  # a row that emits nothing needs no space at the output
             self.i.ready.eq(~busy),
         ]
         if self.cap is not None:
-            room = Signal(range(self.cap + 1), init=self.cap)
-            m.d.comb += spike.eq(row.bits.any() & (room != 0))
-            with m.If(busy & go & spike):
-                m.d.sync += room.eq(room - 1)
-            with m.If(busy & go & ending):
-                m.d.sync += room.eq(self.cap)
-
+            self._limit(m, self.cap, row.bits, has_spike, busy & advance & has_spike, busy & advance & ending)
+        row_base = self._track_base(m)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(emit),
-                self.o.p.index.eq(base + self._lowest(m, row.bits)),
+                self.o.p.index.eq(row_base + self._lowest(m, row.bits)),
                 self.o.p.step_end.eq(ending),
                 self.o.p.record_end.eq(ending & row.record_end),
             ]
-        with m.If(busy & go):
-            m.d.sync += [row.bits.eq(others), busy.eq(~done)]
+        with m.If(busy & advance):
+            m.d.sync += [row.bits.eq(without_lowest), busy.eq(~row_done)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.p), busy.eq(self.i.p.bits.any() | self.i.p.step_end)]
-            m.d.sync += [base.eq(next_base), next_base.eq(Mux(self.i.p.step_end, 0, next_base + self.lanes))]
             surplus = rows(self.inputs, self.lanes) * self.lanes - self.inputs
             with m.If(self.i.p.step_end):
                 m.d.sync += row.bits.eq(self.i.p.bits[: self.lanes - surplus])
         return m
 
+    def _limit(self, m: Module, cap: int, bits: Value, has_spike: Signal, spike_sent: Value, step_sent: Value) -> None:
+        """Count the events that the cap still allows; at 0 the remaining spikes of the step are dropped."""
+        cap_remaining = Signal(range(cap + 1), init=cap)
+        m.d.comb += has_spike.eq(bits.any() & (cap_remaining != 0))
+        with m.If(spike_sent):
+            m.d.sync += cap_remaining.eq(cap_remaining - 1)
+        with m.If(step_sent):
+            m.d.sync += cap_remaining.eq(cap)
+
+    def _track_base(self, m: Module) -> Signal:
+        """The index of the lowest input in the current row."""
+        row_base = Signal(range(rows(self.inputs, self.lanes) * self.lanes + 1))
+        next_row_base = Signal.like(row_base)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += row_base.eq(next_row_base)
+            m.d.sync += next_row_base.eq(Mux(self.i.p.step_end, 0, next_row_base + self.lanes))
+        return row_base
+
     def _lowest(self, m: Module, bits: Value) -> Signal:
-        """The position of the lowest bit that is set."""
-        lane = Signal(index_bits(self.lanes))
-        for number in reversed(range(self.lanes)):
-            with m.If(bits[number]):
-                m.d.comb += lane.eq(number)
-        return lane
+        """The position of the lowest bit that is set; 0 if none is."""
+        lowest_lane = Signal(index_bits(self.lanes))
+        for lane in reversed(range(self.lanes)):
+            with m.If(bits[lane]):
+                m.d.comb += lowest_lane.eq(lane)
+        return lowest_lane

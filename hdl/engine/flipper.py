@@ -1,4 +1,4 @@
-"""Rows of flip masks from a word stream, lane by lane whatever the lane count. Twin of pysim/model/flipper.py."""
+"""Turns random words into rows of flip masks for any number of lanes. Twin of pysim/model/flipper.py."""
 
 from math import gcd
 
@@ -11,19 +11,33 @@ from spikeveil.hdl.engine.spikes import index_bits
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.lanes import rows
 
-MIN_DEPTH = 16  # rows of masks kept ready
+MIN_DEPTH = 16  # rows in the mask queue, unless `depth` is given
 
 
 class Flipper(wiring.Component):
-    """Compares the words of `words` with the flip threshold and lines up the results as rows of masks.
+    """Compares each random word with the flip threshold and packs the results into rows of masks.
 
-    A beat of `words` is `words_per_beat` words of `flip.bits` bits, the first one lowest; word j decides draw j, and a
-    step
-    of `neurons` draws fills ceil(neurons / lanes) rows, the last one partly. Masks are made ahead, up to one step or 16
-    rows (or `ahead` rows), at `words_per_beat` draws a cycle; the first row is ready four cycles after its last word.
-    Words
-    that `flush` (one cycle, dominant) or reset finds inside are lost, and the next word is draw 0 of a step. `added` is
-    high for each row that enters the queue behind `masks`.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `words` | stream, words_per_beat * flip.bits | in | words of the source, the first in the low bits |
+    | `masks` | stream, lanes | out | one row of masks: 1 flips the spike of that lane |
+    | `flush` | 1 | in | one cycle: discards all words and masks; takes precedence |
+    | `row_added` | 1 | out | a row enters the mask queue in this cycle |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `flip` | FlipSpec | flip threshold and word width |
+    | `neurons`, `lanes` | int | draws of a step; draws of a row |
+    | `words_per_beat` | int | words in one beat of `words` |
+    | `depth` | int or None | rows in the mask queue; by default one step or `MIN_DEPTH`, whichever is more |
+
+    Draw j of a step decides neuron j. A step fills ceil(neurons / lanes) rows; the last one may be partly used, and
+    the next step starts with a new row.
+
+    Timing: `words_per_beat` draws a cycle until the queue is full. The first row is valid four cycles after its last
+    word. `words.ready` is driven by a register.
+
+    After reset or `flush` the next word is draw 0 of a step.
     """
 
     words: stream.Interface
@@ -32,10 +46,10 @@ class Flipper(wiring.Component):
     row_added: Signal
 
     def __init__(
-        self, flip: FlipSpec, *, neurons: int, lanes: int, words_per_beat: int, ahead: int | None = None
+        self, flip: FlipSpec, *, neurons: int, lanes: int, words_per_beat: int, depth: int | None = None
     ) -> None:
         self.flip, self.neurons, self.lanes, self.words_per_beat = flip, neurons, lanes, words_per_beat
-        self.depth = max(MIN_DEPTH, rows(neurons, lanes)) if ahead is None else ahead
+        self.depth = max(MIN_DEPTH, rows(neurons, lanes)) if depth is None else depth
         super().__init__(
             {
                 "words": In(stream.Signature(words_per_beat * flip.bits)),
@@ -48,8 +62,9 @@ class Flipper(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.queue = queue = ResetInserter(self.flush)(SyncFIFOBuffered(width=self.lanes, depth=self.depth))
-        decided, decisions = Signal(), Signal(self.words_per_beat)
-        row_ready, taken, row = self._gather(m, decided, decisions, queue.w_rdy)
+        flips_valid = Signal()
+        flips = Signal(self.words_per_beat)
+        row_ready, flips_taken, row = self._pack(m, flips_valid, flips, queue.w_rdy)
         m.d.comb += [
             queue.w_data.eq(row),
             queue.w_en.eq(row_ready),
@@ -58,54 +73,61 @@ class Flipper(wiring.Component):
             self.masks.payload.eq(queue.r_data),
             queue.r_en.eq(self.masks.ready),
         ]
-        self._decide(m, decided, decisions, ~decided | taken)
+        self._compare(m, flips_valid, flips, ~flips_valid | flips_taken)
         return m
 
-    def _decide(self, m: Module, decided: Signal, decisions: Signal, goes: Value) -> None:
-        """Compare; what cannot go on waits aside, so that `words.ready` comes out of a register."""
-        bits, now, aside, waiting = self.flip.bits, Signal(self.words_per_beat), Signal(self.words_per_beat), Signal()
-        words = [self.words.payload.word_select(n, bits) for n in range(self.words_per_beat)]
-        m.d.comb += [now.eq(Cat(word < self.flip.threshold for word in words)), self.words.ready.eq(~waiting)]
-        with m.If(goes):
-            m.d.sync += [decided.eq(waiting | self.words.valid), decisions.eq(Mux(waiting, aside, now)), waiting.eq(0)]
-        with m.Elif(self.words.valid & ~waiting):
-            m.d.sync += [aside.eq(now), waiting.eq(1)]
+    def _compare(self, m: Module, flips_valid: Signal, flips: Signal, advance: Value) -> None:
+        """Compare words with the threshold, behind a skid buffer that lets `words.ready` come from a register."""
+        below = Signal(self.words_per_beat)
+        skid = Signal(self.words_per_beat)
+        skid_valid = Signal()
+        words = [self.words.payload.word_select(n, self.flip.bits) for n in range(self.words_per_beat)]
+        m.d.comb += [below.eq(Cat(word < self.flip.threshold for word in words)), self.words.ready.eq(~skid_valid)]
+        with m.If(advance):
+            m.d.sync += [flips_valid.eq(skid_valid | self.words.valid), flips.eq(Mux(skid_valid, skid, below))]
+            m.d.sync += skid_valid.eq(0)
+        with m.Elif(self.words.valid & ~skid_valid):
+            m.d.sync += [skid.eq(below), skid_valid.eq(1)]
         with m.If(self.flush):
-            m.d.sync += [decided.eq(0), waiting.eq(0)]
+            m.d.sync += [flips_valid.eq(0), skid_valid.eq(0)]
 
-    def _gather(self, m: Module, decided: Value, decisions: Value, room: Value) -> tuple[Value, Value, Value]:
-        """Collect decisions until a row is full: (row is ready, decisions were taken, the row)."""
-        count = rows(self.neurons, self.lanes)
-        in_last_row = self.neurons - (count - 1) * self.lanes
-        unit = gcd(self.words_per_beat, gcd(self.lanes, in_last_row))  # every fill level is a multiple of it
-        most = self.lanes + self.words_per_beat - unit
-        held, level = Signal(most), Signal(range(most // unit + 1))
-        place = Signal(index_bits(count))
-        last, ready, taken = Signal(), Signal(), Signal()
-        need = Mux(last, in_last_row // unit, self.lanes // unit)
-        leaves = ready & room
+    def _pack(self, m: Module, flips_valid: Value, flips: Signal, queue_ready: Value) -> tuple[Value, Value, Value]:
+        """Collect flips until a row is complete. Returns: the row is ready, the flips are taken, the row.
+
+        Every fill level of the buffer is a multiple of `unit`, which keeps the shifter small.
+        """
+        row_count = rows(self.neurons, self.lanes)
+        last_row_bits = self.neurons - (row_count - 1) * self.lanes
+        unit = gcd(self.words_per_beat, gcd(self.lanes, last_row_bits))
+        capacity = self.lanes + self.words_per_beat - unit
+        highest_fill = capacity - self.words_per_beat  # at which one more beat fits
+        pending_mask = Signal(capacity)
+        level = Signal(range(capacity // unit + 1))  # units in pending_mask
+        row_index = Signal(index_bits(row_count))
+        last = Signal()
+        ready = Signal()
+        taken = Signal()
+        remaining_mask = Signal(capacity)  # after the row has left
+        remaining_level = Signal.like(level)
+        row_level = Mux(last, last_row_bits // unit, self.lanes // unit)
         m.d.comb += [
-            last.eq(place == count - 1),
-            ready.eq(level >= need),
+            last.eq(row_index == row_count - 1),
+            ready.eq(level >= row_level),
+            remaining_mask.eq(pending_mask),
+            remaining_level.eq(level),
+            taken.eq(flips_valid & (remaining_level <= highest_fill // unit)),
         ]
-        kept, kept_level = Signal(most), Signal.like(level)
-        m.d.comb += [
-            kept.eq(held),
-            kept_level.eq(level),
-            taken.eq(decided & (kept_level <= (most - self.words_per_beat) // unit)),
-        ]
-        with m.If(leaves):
-            m.d.comb += kept.eq(Mux(last, held >> in_last_row, held >> self.lanes))
-            m.d.comb += kept_level.eq(level - need)
-            m.d.sync += place.eq(Mux(last, 0, place + 1))
-        m.d.sync += [held.eq(kept), level.eq(kept_level)]
+        with m.If(ready & queue_ready):
+            m.d.comb += remaining_mask.eq(Mux(last, pending_mask >> last_row_bits, pending_mask >> self.lanes))
+            m.d.comb += remaining_level.eq(level - row_level)
+            m.d.sync += row_index.eq(Mux(last, 0, row_index + 1))
+        m.d.sync += [pending_mask.eq(remaining_mask), level.eq(remaining_level)]
         with m.If(taken):
-            m.d.sync += level.eq(kept_level + self.words_per_beat // unit)
-            with m.Switch(kept_level):
-                for filled in range(0, most - self.words_per_beat + 1, unit):
-                    with m.Case(filled // unit) if filled + unit <= most - self.words_per_beat else m.Default():
-                        m.d.sync += held.eq(kept[:filled] | (decisions << filled))
+            m.d.sync += level.eq(remaining_level + self.words_per_beat // unit)
+            with m.Switch(remaining_level):
+                for fill in range(0, highest_fill + 1, unit):
+                    with m.Case(fill // unit) if fill + unit <= highest_fill else m.Default():
+                        m.d.sync += pending_mask.eq(remaining_mask[:fill] | (flips << fill))
         with m.If(self.flush):
-            m.d.sync += [level.eq(0), held.eq(0), place.eq(0)]
-        row = Mux(last, held[:in_last_row], held[: self.lanes])
-        return ready, taken, row
+            m.d.sync += [level.eq(0), pending_mask.eq(0), row_index.eq(0)]
+        return ready, taken, Mux(last, pending_mask[:last_row_bits], pending_mask[: self.lanes])

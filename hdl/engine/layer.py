@@ -86,12 +86,16 @@ class Layer(wiring.Component):
             inputs=spec.inputs,
             rows=fold.rows,
             capacity=self.capacity,
-            distance=neuron.MIN_REVISIT_CYCLES,
-            least=layer_lanes.fold,
-            queued=self.queued_steps,
+            revisit_cycles=neuron.MIN_REVISIT_CYCLES,
+            min_row_cycles=layer_lanes.fold,
+            queued_steps=self.queued_steps,
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            spec, lanes=layer_lanes.lanes, load=self.layout, in_spram=self.in_spram, spaced=layer_lanes.fold > 1
+            spec,
+            lanes=layer_lanes.lanes,
+            load=self.layout,
+            in_spram=self.in_spram,
+            multi_cycle_rows=layer_lanes.fold > 1,
         )
         m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=layer_lanes.scan, load=self.layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
@@ -105,7 +109,7 @@ class Layer(wiring.Component):
         if self.layout is not None:
             m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
         flow = self._limit(m, neurons.o)
-        starts = Starts(sequencer.started, sequencer.last_row, layer_lanes.fold, fold.last_fold)
+        starts = Starts(sequencer.row_started, sequencer.last_row, layer_lanes.fold, fold.last_fold)
         masks_ready, released = self._flip(m, flow, sequencer, starts)
         room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, starts)
         m.d.comb += sequencer.grant.eq(masks_ready & room)
@@ -136,7 +140,7 @@ class Layer(wiring.Component):
             neurons=self.spec.neurons,
             lanes=self.layer_lanes.scan,
             words_per_beat=self.words_per_beat,
-            ahead=self.ahead,
+            depth=self.ahead,
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [
@@ -150,7 +154,7 @@ class Layer(wiring.Component):
             m.d.comb += self.next_record.eq(flow.valid & flow.record_end)
             with m.If(self.next_record):
                 m.d.sync += over.eq(0)
-            with m.Elif(sequencer.started & sequencer.final):
+            with m.Elif(sequencer.row_started & sequencer.record_end):
                 m.d.sync += over.eq(1)
         return ready & ~over, flow.bits ^ flipper.masks.payload
 

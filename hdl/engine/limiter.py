@@ -1,4 +1,4 @@
-"""Contribution bounding: lets at most so many spikes of a step, of a record, go on to the flipper."""
+"""Contribution bounding: caps the spikes that a layer releases in one step and in one record."""
 
 from typing import Any
 
@@ -10,7 +10,13 @@ LATENCY = 2
 
 
 class FlowRow(data.StructLayout):
-    """A row of spikes on its way out, without back-pressure: `valid`, and the rest as in `SpikeRow`."""
+    """A spike row inside a layer, where there is no back-pressure.
+
+    | field | width | meaning |
+    |---|---|---|
+    | `valid` | 1 | there is a row in this cycle |
+    | `bits`, `step_end`, `record_end` | lanes, 1, 1 | as in `SpikeRow` |
+    """
 
     def __init__(self, lanes: int) -> None:
         super().__init__(
@@ -19,10 +25,21 @@ class FlowRow(data.StructLayout):
 
 
 class Limiter(wiring.Component):
-    """Passes the first `per_record` spikes of a record and the first `per_step` of a step; None is no limit.
+    """Passes the first `per_record` spikes of a record and the first `per_step` of each step; clears the others.
 
-    Rows arrive lowest neuron first, one a cycle at most; within a row the lowest lane comes first. `o` follows
-    `i` by `LATENCY` cycles. Counting starts afresh after a row marked step_end, record_end, and on reset.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | FlowRow(lanes) | in | rows of raw spikes, lowest neurons first |
+    | `o` | FlowRow(lanes) | out | the same rows with the excess spikes cleared |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `lanes` | int | bits of a row |
+    | `per_record`, `per_step` | int or None | limits; None for no limit, but not both |
+
+    Timing: one row a cycle; `o` follows `i` by `LATENCY` cycles. Within a row the lowest lane comes first.
+
+    Counters restart after a row with `step_end` or `record_end`, and on reset.
     """
 
     i: Any
@@ -34,40 +51,39 @@ class Limiter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        counted = Signal.like(self.i)
-        m.d.sync += [counted.eq(self.i), self.o.eq(counted)]
-        before: list[Value] = [Const(0, 1)]  # the row's spikes in the lanes below each lane
-        total: Value = before[0]
+        counted_row = Signal.like(self.i)
+        m.d.sync += [counted_row.eq(self.i), self.o.eq(counted_row)]
+        counts: list[Value] = [Const(0, 1)]  # spikes of the row below each lane, then in all lanes
+        total: Value = counts[0]
         for lane in range(self.lanes):
             total = total + self.i.bits[lane]
-            count = Signal(range(lane + 2), name=f"before_{lane + 1}")
+            count = Signal(range(lane + 2), name=f"count_{lane + 1}")
             m.d.sync += count.eq(total)
-            before.append(count)
+            counts.append(count)
 
-        room = self._room(m, counted, before[-1])
-        passes = Cat(before[lane] < room for lane in range(self.lanes))
-        m.d.sync += self.o.bits.eq(counted.bits & passes)
+        allowance = self._allowance(m, counted_row, counts[-1])
+        passes = Cat(counts[lane] < allowance for lane in range(self.lanes))
+        m.d.sync += self.o.bits.eq(counted_row.bits & passes)
         return m
 
-    def _room(self, m: Module, row: Any, wanted: Value) -> Signal:
-        """How many spikes of the row may pass: what is left of the tighter limit."""
+    def _allowance(self, m: Module, row: Any, spikes: Value) -> Signal:
+        """Spikes that the row may pass: the smaller remainder of the two limits. `spikes` is what the row has."""
         limits = [limit for limit in (self.per_record, self.per_step) if limit is not None]
-        room = Signal(range(max(limits) + 1))
-        lefts = [
-            (Signal(range(limit + 1), init=limit, name=name), limit, end)
-            for name, limit, end in (
-                ("left_in_record", self.per_record, row.record_end),
-                ("left_in_step", self.per_step, row.step_end),
-            )
-            if limit is not None
-        ]
-        smallest: Value = lefts[0][0]
-        for left, _, _ in lefts[1:]:
-            smallest = Mux(left < smallest, left, smallest)
-        m.d.comb += room.eq(smallest)
-        for left, limit, end in lefts:
-            with m.If(row.valid & end):
-                m.d.sync += left.eq(limit)
-            with m.Elif(row.valid):
-                m.d.sync += left.eq(left - Mux(wanted < room, wanted, room))
-        return room
+        allowance = Signal(range(max(limits) + 1))
+        remainders: list[Signal] = []
+        for name, limit, period_end in (
+            ("record_remaining", self.per_record, row.record_end),
+            ("step_remaining", self.per_step, row.step_end),
+        ):
+            if limit is not None:
+                remaining = Signal(range(limit + 1), init=limit, name=name)
+                remainders.append(remaining)
+                with m.If(row.valid & period_end):
+                    m.d.sync += remaining.eq(limit)
+                with m.Elif(row.valid):
+                    m.d.sync += remaining.eq(remaining - Mux(spikes < allowance, spikes, allowance))
+        smallest: Value = remainders[0]
+        for remaining in remainders[1:]:
+            smallest = Mux(remaining < smallest, remaining, smallest)
+        m.d.comb += allowance.eq(smallest)
+        return allowance

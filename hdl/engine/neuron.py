@@ -11,7 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.accumulator import lane_rows, pack_fields
-from spikeveil.hdl.engine.memories import NO_RW_CHECK, ImageWrite, table, unchecked_read, word_of
+from spikeveil.hdl.engine.memories import NO_RW_CHECK, ImageWrite, lookup_memory, unchecked_read, word_of
 from spikeveil.hdl.engine.spikes import memory_depth
 from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
 from spikeveil.pysim.model.image import number_bits
@@ -153,7 +153,7 @@ class Neurons(wiring.Component):
             return [None] * self.lanes
         if self.loadable:
             place = len(self.load.to) - 1 - (self.spec.threshold is not None)
-            return self._each(m, "biases", stage, number_bits(self.spec), load=self.load, place=place)
+            return self._each(m, "biases", stage, number_bits(self.spec), load=self.load, memory_index=place)
         bits = signed_bits(int(bias.min()), int(bias.max()))
         return self._each(
             m, "biases", stage, bits, init=[pack_fields(line, bits) for line in lane_rows(bias, self.lanes)]
@@ -178,7 +178,9 @@ class Neurons(wiring.Component):
     def _each(self, m: Module, name: str, stage: int, bits: int, **words: Any) -> Sequence[Value]:
         """Numbers of `bits` bits out of a memory with a word a row."""
         held = Signal(self.lanes * bits, reset_less=True)
-        m.d.sync += held.eq(table(m, name, depth=self.rows, width=len(held), address=self._row(m, stage), **words))
+        m.d.sync += held.eq(
+            lookup_memory(m, name, depth=self.rows, width=len(held), address=self._row(m, stage), **words)
+        )
         return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
 
     def _loaded_thresholds(self, m: Module, stage: int) -> Sequence[Value]:
@@ -189,4 +191,4 @@ class Neurons(wiring.Component):
             with m.If(self.load.to[place]):
                 m.d.sync += only.eq(word_of(self.load, bits))
             return [only] * self.lanes
-        return self._each(m, "thresholds", stage, bits, load=self.load, place=place)
+        return self._each(m, "thresholds", stage, bits, load=self.load, memory_index=place)

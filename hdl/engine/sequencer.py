@@ -1,4 +1,4 @@
-"""The order of work of a layer: for each row of neurons, every input spike of the step."""
+"""Schedules a layer's work: for each row of neurons, one cycle for every input spike of the step."""
 
 from typing import Any
 
@@ -13,11 +13,18 @@ from spikeveil.hdl.engine.spikes import SpikeEvent, index_bits
 
 
 class Work(data.StructLayout):
-    """One cycle's work: add the weights at `address` to the sums of the row in hand.
+    """One cycle of synaptic accumulation: add the weights at `address` to the sums of the current row.
 
-    `first` starts the row's sums afresh, `last` completes them, `empty` adds nothing (a step without spikes still
-    visits every row once). `fresh`: the first step of a record, so the row's potentials count as zero.
-    `step_end` and `record_end` hold for all of the last row of a step, of the last step of a record.
+    | field | width | meaning |
+    |---|---|---|
+    | `address` | index_bits(weights) | word of the weight memory |
+    | `valid` | 1 | there is work in this cycle |
+    | `first` | 1 | first cycle of a row: the sums start from 0 |
+    | `last` | 1 | last cycle of a row: the sums are complete |
+    | `empty` | 1 | nothing is added; a step without spikes still visits every row once |
+    | `fresh` | 1 | first step of a record: the old potentials count as 0 |
+    | `step_end` | 1 | the row is the last of its step |
+    | `record_end` | 1 | the row is the last of its record |
     """
 
     def __init__(self, *, weights: int) -> None:
@@ -30,146 +37,192 @@ class Work(data.StructLayout):
         )
 
 
+class _StepState:
+    """Registers of the step in progress and of its current row."""
+
+    def __init__(self, *, depth: int, rows: int, min_row_cycles: int) -> None:
+        self.active = Signal()
+        self.events = Signal(depth.bit_length())  # events of the step
+        self.first_address = Signal(range(depth))  # of its events in the circular buffer
+        self.record_end = Signal()  # the step is the last of its record
+        self.fresh = Signal(init=1)  # the step is the first of its record
+        self.row = Signal(index_bits(rows))
+        self.last_row = Signal(init=rows == 1)
+        self.in_row = Signal()  # the row has started
+        self.remaining = Signal(max(len(self.events), (min_row_cycles - 1).bit_length()))  # cycles of the row
+        self.padding = Signal(range(min_row_cycles + 1))  # cycles of each row without an event
+        # Conditions registered a cycle ahead, to keep comparisons out of the critical path:
+        self.last_cycle = Signal()  # remaining is 0
+        self.single_cycle_rows = Signal()  # each row has one cycle only
+        self.empty_cycle = Signal()  # this cycle has no event
+        self.empty_step = Signal()  # no cycle has an event
+
+
 class Sequencer(wiring.Component):
-    """Collects the events of a step, then plays them once for each of `rows` rows of neurons.
+    """Buffers the events of a step, then replays them once for each of `rows` rows of neurons.
 
-    A step of s events takes rows * max(least, s) cycles, then one to start the next and as many idle ones as bring a
-    row's visits at least `distance` cycles apart. A row with fewer than `least` events ends with empty work. Meanwhile
-    the events of later steps are taken in, up to the buffer's depth. A row starts only in a cycle where `grant` is
-    high; `started` tells so in that cycle, and from there to its last event the row never pauses. `last_row`: the row
-    that starts, or is under way, is a step's last; `final`: a record's. `o` follows three cycles behind; it has no
-    back-pressure.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream of SpikeEvent(inputs) | in | input spikes, steps in order |
+    | `grant` | 1 | in | a row may start in this cycle |
+    | `row_started` | 1 | out | a row starts in this cycle |
+    | `last_row` | 1 | out | the row that starts, or is in progress, is the last of its step |
+    | `record_end` | 1 | out | that row is the last of its record |
+    | `o` | Work | out | work for the accumulator; no back-pressure |
 
-    `capacity` events of `queued` steps fit inside, which must be at least the most that one step has. Reset drops every
-    event and starts a new record.
+    | parameter | type | meaning |
+    |---|---|---|
+    | `inputs`, `rows` | int | inputs of the layer, rows of neurons |
+    | `capacity` | int | events that can be buffered; at least the most that one step has |
+    | `queued_steps` | int | steps that can be buffered |
+    | `revisit_cycles` | int | least number of cycles between two visits of a row |
+    | `min_row_cycles` | int | least number of cycles of a row; rows with fewer events are padded with empty work |
+
+    Timing: a step of s events takes rows * max(min_row_cycles, s) cycles, followed by one idle cycle, or as many as
+    keep the visits of a row `revisit_cycles` apart. A row never pauses between its first and its last cycle. `o`
+    follows `row_started` by three cycles. Events of later steps are accepted meanwhile, while the buffer has space.
+
+    Reset discards all events and starts a new record.
     """
 
     i: stream.Interface
     grant: Signal
-    started: Signal
+    row_started: Signal
     last_row: Signal
-    final: Signal
+    record_end: Signal
     o: Any
 
     def __init__(
-        self, *, inputs: int, rows: int, capacity: int, distance: int, least: int = 1, queued: int = 4
+        self,
+        *,
+        inputs: int,
+        rows: int,
+        capacity: int,
+        revisit_cycles: int,
+        min_row_cycles: int = 1,
+        queued_steps: int = 4,
     ) -> None:
-        self.inputs, self.rows, self.capacity = inputs, rows, capacity
-        self.distance, self.least, self.queued = distance, least, queued
+        self.inputs, self.rows, self.depth = inputs, rows, 1 << index_bits(capacity)
+        self.revisit_cycles, self.min_row_cycles, self.queued_steps = revisit_cycles, min_row_cycles, queued_steps
         super().__init__(
             {
                 "i": In(stream.Signature(SpikeEvent(inputs))),
                 "grant": In(1),
-                "started": Out(1),
+                "row_started": Out(1),
                 "last_row": Out(1),
-                "final": Out(1),
+                "record_end": Out(1),
                 "o": Out(Work(weights=inputs * rows)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = 1 << index_bits(self.capacity)
-        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=depth, init=[], attrs=NO_RW_CHECK)
+        memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=self.depth, init=[], attrs=NO_RW_CHECK)
         m.submodules.events = memory
-        m.submodules.steps = steps = SyncFIFO(width=1 + depth.bit_length(), depth=self.queued)
-        write, place = memory.write_port(), Signal(range(depth))
-        event = unchecked_read(m, memory, place)
-        freed = self._play(m, steps, place, event)
-        self._collect(m, steps, write, freed, depth)
+        m.submodules.steps = steps = SyncFIFO(width=1 + self.depth.bit_length(), depth=self.queued_steps)
+        write = memory.write_port()
+        read_address = Signal(range(self.depth))
+        event = unchecked_read(m, memory, read_address)
+        event_freed = self._replay(m, steps, read_address, event)
+        self._buffer(m, steps, write, event_freed)
         return m
 
-    def _collect(self, m: Module, steps: SyncFIFO, write: Any, freed: Any, depth: int) -> None:
-        """Events into the circular buffer; at the end of a step, its length into the queue of steps."""
-        count, used = Signal(range(depth + 1)), Signal(range(depth + 1))
+    def _buffer(self, m: Module, steps: SyncFIFO, write: Any, event_freed: Value) -> None:
+        """Write events to the circular buffer and, at the end of a step, their number to the queue of steps."""
+        event_count = Signal(range(self.depth + 1))
+        used = Signal(range(self.depth + 1))
         stored = Signal()
         m.d.comb += [
             write.data.eq(self.i.p.index),
             write.en.eq(stored),
             stored.eq(self.i.valid & self.i.ready & ~self.i.p.step_end),
-            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, used != depth)),
-            steps.w_data.eq(count | (self.i.p.record_end << depth.bit_length())),
+            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, used != self.depth)),
+            steps.w_data.eq(event_count | (self.i.p.record_end << self.depth.bit_length())),
             steps.w_en.eq(self.i.valid & self.i.p.step_end),
         ]
-        m.d.sync += [write.addr.eq(write.addr + stored), used.eq(used + stored - freed)]
+        m.d.sync += [write.addr.eq(write.addr + stored), used.eq(used + stored - event_freed)]
         with m.If(steps.w_en & steps.w_rdy):
-            m.d.sync += count.eq(0)
+            m.d.sync += event_count.eq(0)
         with m.Elif(stored):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += event_count.eq(event_count + 1)
 
-    def _play(self, m: Module, steps: SyncFIFO, place: Signal, event: Signal) -> Signal:
-        """The rows of the step in hand; returns whether an event has been played for the last time."""
-        count, begin = Signal(steps.width - 1), Signal.like(place)
-        left = Signal(max(len(count), (self.least - 1).bit_length()))  # cycles of the row after this one
-        active, record_end, inside = Signal(), Signal(), Signal()
-        last, single, empty, none = (Signal() for _ in range(4))  # out of registers: left is 0, and so it begins;
-        fresh, final_row = Signal(init=1), Signal(init=self.rows == 1)  # this cycle has no event, and the step none
-        row = Signal(index_bits(self.rows))
+    def _replay(self, m: Module, steps: SyncFIFO, read_address: Signal, event: Signal) -> Signal:
+        """Issue the work of each row; returns whether an event was read for the last time."""
+        step = _StepState(depth=self.depth, rows=self.rows, min_row_cycles=self.min_row_cycles)
         work: Any = Signal(Work(weights=self.inputs * self.rows))
-        issue, step_done = Signal(), Signal()
-        freed, last_row = Signal(), self.last_row
-        spare = Signal(range(self.least + 1))  # cycles of a row without an event
-
+        issue = Signal()
+        step_done = Signal()
+        event_freed = Signal()
         m.d.comb += [
-            last_row.eq(final_row),
-            issue.eq(active & (inside | self.grant)),
-            self.started.eq(issue & ~inside),
-            self.final.eq(last_row & record_end),
-            step_done.eq(issue & last & last_row),
+            self.last_row.eq(step.last_row),
+            issue.eq(step.active & (step.in_row | self.grant)),
+            self.row_started.eq(issue & ~step.in_row),
+            self.record_end.eq(self.last_row & step.record_end),
+            step_done.eq(issue & step.last_cycle & self.last_row),
             work.valid.eq(issue),
-            work.first.eq(~inside),
-            work.last.eq(last),
-            work.empty.eq(empty),
-            work.fresh.eq(fresh),
-            work.step_end.eq(last_row),
-            work.record_end.eq(last_row & record_end),
+            work.first.eq(~step.in_row),
+            work.last.eq(step.last_cycle),
+            work.empty.eq(step.empty_cycle),
+            work.fresh.eq(step.fresh),
+            work.step_end.eq(self.last_row),
+            work.record_end.eq(self.last_row & step.record_end),
         ]
-        m.d.sync += freed.eq(issue & last_row & ~empty)
-        longest = self._longest(count)
+        m.d.sync += event_freed.eq(issue & self.last_row & ~step.empty_cycle)
+        self._advance(m, step, read_address, issue, step_done)
+        self._begin_step(m, steps, step, step_done)
+        self._add_row_base(m, event, work)
+        return event_freed
+
+    def _advance(self, m: Module, step: _StepState, read_address: Signal, issue: Signal, step_done: Signal) -> None:
+        """Move to the next cycle of the row, to the next row, or past the end of the step."""
+        last_index = self._last_cycle_index(step.events)
         with m.If(issue):
-            m.d.sync += [left.eq(left - 1), place.eq(place + ~empty), inside.eq(~last)]
-            m.d.sync += [last.eq(Mux(last, single, left == 1)), empty.eq(Mux(last, none, spare >= left))]
-            with m.If(last):
-                m.d.sync += [left.eq(longest), place.eq(begin), row.eq(row + 1), final_row.eq(row == self.rows - 2)]
+            m.d.sync += [
+                step.remaining.eq(step.remaining - 1),
+                read_address.eq(read_address + ~step.empty_cycle),
+                step.in_row.eq(~step.last_cycle),
+                step.last_cycle.eq(Mux(step.last_cycle, step.single_cycle_rows, step.remaining == 1)),
+                step.empty_cycle.eq(Mux(step.last_cycle, step.empty_step, step.padding >= step.remaining)),
+            ]
+            with m.If(step.last_cycle):
+                m.d.sync += [step.remaining.eq(last_index), read_address.eq(step.first_address)]
+                m.d.sync += [step.row.eq(step.row + 1), step.last_row.eq(step.row == self.rows - 2)]
         with m.If(step_done):
-            m.d.sync += [row.eq(0), final_row.eq(self.rows == 1), active.eq(0), fresh.eq(record_end)]
-            m.d.sync += [begin.eq(begin + count), place.eq(begin + count)]
-        with m.If(self._start(m, steps, active, step_done, count, left, spare, record_end)):
-            length = steps.r_data[:-1]
-            m.d.sync += [none.eq(length == 0), empty.eq(length == 0)]
-            m.d.sync += [part.eq(self._longest(length) == 0) for part in (single, last)]
-        self._address(m, event, work)
-        return freed
+            m.d.sync += [step.row.eq(0), step.last_row.eq(self.rows == 1), step.active.eq(0)]
+            m.d.sync += step.fresh.eq(step.record_end)
+            next_address = step.first_address + step.events
+            m.d.sync += [step.first_address.eq(next_address), read_address.eq(next_address)]
 
-    def _longest(self, count: Value) -> Value:
-        """Cycles of a row with `count` events, less one."""
-        return Mux(count < self.least, self.least - 1, count - 1)
+    def _last_cycle_index(self, event_count: Value) -> Value:
+        """Cycles of a row of a step with `event_count` events, less one."""
+        return Mux(event_count < self.min_row_cycles, self.min_row_cycles - 1, event_count - 1)
 
-    def _start(
-        self, m: Module, steps: Any, active: Any, step_done: Any, count: Any, left: Any, spare: Any, end: Any
-    ) -> Value:
-        """Take the next step from the queue, not before its rows' potentials are written. Whether one is taken."""
-        idle = max(0, self.distance - self.rows * self.least - 1)
+    def _begin_step(self, m: Module, steps: SyncFIFO, step: _StepState, step_done: Signal) -> None:
+        """Take the next step from the queue, once the potentials of its first row are written."""
         rested = Signal()
-        m.d.comb += [rested.eq(1), steps.r_en.eq(~active & rested)]
-        if idle:
-            pause = Signal(range(idle + 1))
-            m.d.comb += rested.eq(pause == 0)
-            m.d.sync += pause.eq(Mux(step_done, idle, Mux(rested, 0, pause - 1)))
-        taken = Value.cast(steps.r_en & steps.r_rdy)
-        with m.If(taken):
-            length = steps.r_data[:-1]
-            m.d.sync += [active.eq(1), count.eq(length), end.eq(steps.r_data[-1])]
-            m.d.sync += left.eq(self._longest(length))
-            if self.least > 1:
-                m.d.sync += spare.eq(Mux(length < self.least, self.least - length, 0))
-        return taken
+        m.d.comb += [rested.eq(1), steps.r_en.eq(~step.active & rested)]
+        idle_cycles = max(0, self.revisit_cycles - self.rows * self.min_row_cycles - 1)
+        if idle_cycles:
+            idle_remaining = Signal(range(idle_cycles + 1))
+            m.d.comb += rested.eq(idle_remaining == 0)
+            m.d.sync += idle_remaining.eq(Mux(step_done, idle_cycles, Mux(rested, 0, idle_remaining - 1)))
+        length = steps.r_data[:-1]
+        last_index = self._last_cycle_index(length)
+        with m.If(steps.r_en & steps.r_rdy):
+            m.d.sync += [step.active.eq(1), step.events.eq(length), step.record_end.eq(steps.r_data[-1])]
+            m.d.sync += [step.remaining.eq(last_index), step.last_cycle.eq(last_index == 0)]
+            m.d.sync += [step.single_cycle_rows.eq(last_index == 0)]
+            m.d.sync += [step.empty_step.eq(length == 0), step.empty_cycle.eq(length == 0)]
+            if self.min_row_cycles > 1:
+                m.d.sync += step.padding.eq(Mux(length < self.min_row_cycles, self.min_row_cycles - length, 0))
 
-    def _address(self, m: Module, event: Signal, work: Any) -> None:
-        """Beside the event memory (one cycle), its output register (one) and the row's base added (one)."""
-        beside_memory, beside_register = Signal.like(work), Signal.like(work)
-        index, base = Signal(index_bits(self.inputs), reset_less=True), Signal.like(work.address)
-        m.d.sync += [beside_memory.eq(work), beside_register.eq(beside_memory), index.eq(event)]
-        m.d.sync += [self.o.eq(beside_register), self.o.address.eq(base + index)]
-        with m.If(beside_register.valid & beside_register.last):
-            m.d.sync += base.eq(Mux(beside_register.step_end, 0, base + self.inputs))
+    def _add_row_base(self, m: Module, event: Signal, work: Any) -> None:
+        """Turn events into weight addresses. The work is delayed beside the event memory and its output register."""
+        work_delayed_1 = Signal.like(work)
+        work_delayed_2 = Signal.like(work)
+        index = Signal(index_bits(self.inputs), reset_less=True)
+        row_base = Signal.like(work.address)
+        m.d.sync += [work_delayed_1.eq(work), work_delayed_2.eq(work_delayed_1), index.eq(event)]
+        m.d.sync += [self.o.eq(work_delayed_2), self.o.address.eq(row_base + index)]
+        with m.If(work_delayed_2.valid & work_delayed_2.last):
+            m.d.sync += row_base.eq(Mux(work_delayed_2.step_end, 0, row_base + self.inputs))

@@ -1,4 +1,4 @@
-"""From the sums of a row to the neurons that are scanned: all at once, or some in each of several cycles."""
+"""Hands the sums of a row of lanes to the neuron update, all at once or `scan` neurons a cycle."""
 
 from typing import Any
 
@@ -10,13 +10,19 @@ from spikeveil.hdl.engine.sequencer import Work
 from spikeveil.hdl.engine.spikes import index_bits
 from spikeveil.pysim.model.lanes import LayerLanes, rows
 
-SUMS_LATENCY = 4  # cycles from a row's last work to its sums
+SUMS_LATENCY = 4  # cycles from the last work of a row to its sums
 
 
 class ScanRequest(data.StructLayout):
-    """The neurons of row `row`, counted in rows of those that are scanned at once, are updated.
+    """Request to update the `scan` neurons of one scan row.
 
-    `fresh`, `step_end`, `record_end` as in `Work`; the last two only in the last row of the step.
+    | field | width | meaning |
+    |---|---|---|
+    | `row` | index_bits(rows) | scan row: neurons row * scan to row * scan + scan - 1 |
+    | `valid` | 1 | the request is made in this cycle |
+    | `fresh` | 1 | first step of a record: the old potentials count as 0 |
+    | `step_end` | 1 | last row of the step |
+    | `record_end` | 1 | last row of the record; only set together with `step_end` |
     """
 
     def __init__(self, *, rows: int) -> None:
@@ -25,14 +31,26 @@ class ScanRequest(data.StructLayout):
 
 
 class SumFolder(wiring.Component):
-    """Hands the sums of a row of `layer_lanes.lanes` neurons on, `layer_lanes.scan` of them at a time, the lowest
-    first.
+    """Splits the sums of a row of `lanes` neurons into `fold` = lanes / scan parts, one a cycle, lowest neurons first.
 
-    `o` says which; its sums are on `part` `SUMS_LATENCY` cycles after it. With `scan` = `lanes`, `o` is valid in the
-    cycle of the `work` that is valid and marked last, and `part` is `sums`. Otherwise the sums are caught in a register
-    when they are there, and `o` is valid in the `lanes / scan` cycles that follow that work, in a step's last row only
-    in as many as there are neurons for: rows must end at least `lanes / scan` cycles apart. Reset drops the row in
-    hand.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `work` | Work | in | work of this cycle, as for the accumulator |
+    | `sums` | lanes * bits | in | sums of a row, `SUMS_LATENCY` cycles after its `work.last` |
+    | `o` | ScanRequest | out | scan row to update |
+    | `part` | scan * bits | out | sums of the row in `o`, `SUMS_LATENCY` cycles after it |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `neurons`, `inputs` | int | size of the layer |
+    | `layer_lanes` | LayerLanes | `lanes` and `scan` |
+    | `bits` | int | width of a sum |
+
+    Timing: with fold = 1, `o` is valid in the cycle of `work.last` and `part` is `sums`. With fold > 1 the sums are
+    captured in a register of their own, and `o` is valid in the `fold` cycles after `work.last`, or fewer in the last
+    row of a step if it is not full. Rows must end at least `fold` cycles apart. There is no back-pressure.
+
+    Reset drops the row in progress and restarts at row 0.
     """
 
     work: Any
@@ -42,48 +60,51 @@ class SumFolder(wiring.Component):
 
     def __init__(self, *, neurons: int, inputs: int, layer_lanes: LayerLanes, bits: int) -> None:
         self.fold = layer_lanes.fold
-        self.rows, self.scanned_rows = rows(neurons, layer_lanes.lanes), rows(neurons, layer_lanes.scan)
+        self.rows, self.scan_rows = rows(neurons, layer_lanes.lanes), rows(neurons, layer_lanes.scan)
         super().__init__(
             {
                 "work": In(Work(weights=inputs * self.rows)),
                 "sums": In(layer_lanes.lanes * bits),
-                "o": Out(ScanRequest(rows=self.scanned_rows)),
+                "o": Out(ScanRequest(rows=self.scan_rows)),
                 "part": Out(layer_lanes.scan * bits),
             }
         )
 
     @property
     def last_fold(self) -> int:
-        """Parts of a step's last row."""
-        return self.scanned_rows - (self.rows - 1) * self.fold
+        """Parts of the last row of a step."""
+        return self.scan_rows - (self.rows - 1) * self.fold
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        ended = Signal()
-        m.d.comb += ended.eq(self.work.valid & self.work.last)
+        row_ended = Signal()
+        m.d.comb += row_ended.eq(self.work.valid & self.work.last)
         with m.If(self.o.valid):
             m.d.sync += self.o.row.eq(Mux(self.o.step_end, 0, self.o.row + 1))
         if self.fold == 1:
-            m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(ended)]
+            m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(row_ended)]
             m.d.comb += [self.o[flag].eq(self.work[flag]) for flag in ("fresh", "step_end", "record_end")]
             return m
-        self._count(m, ended)
-        done, held = Signal(SUMS_LATENCY), Signal(len(self.sums), reset_less=True)
+        self._request_parts(m, row_ended)
+        sums_valid = Signal(SUMS_LATENCY)  # shift register; its last bit is aligned with `sums`
+        pending_sums = Signal(len(self.sums), reset_less=True)
         m.d.sync += [
-            done.eq(Cat(ended, done)),
-            held.eq(Mux(done[-1], self.sums, held >> len(self.part))),
+            sums_valid.eq(Cat(row_ended, sums_valid)),
+            pending_sums.eq(Mux(sums_valid[-1], self.sums, pending_sums >> len(self.part))),
         ]
-        m.d.comb += self.part.eq(held)
+        m.d.comb += self.part.eq(pending_sums)
         return m
 
-    def _count(self, m: Module, ended: Signal) -> None:
-        """The parts of a row, one a cycle from the one after its end on."""
-        left, step_end, record_end = Signal(range(self.fold)), Signal(), Signal()
-        last = left == 0
+    def _request_parts(self, m: Module, row_ended: Signal) -> None:
+        """Drive `o` in the cycles after the end of a row, once a part."""
+        remaining = Signal(range(self.fold))
+        step_end = Signal()
+        record_end = Signal()
+        last = remaining == 0
         m.d.comb += [self.o.step_end.eq(step_end & last), self.o.record_end.eq(record_end & last)]
         with m.If(self.o.valid):
-            m.d.sync += [left.eq(left - 1), self.o.valid.eq(~last)]
-        with m.If(ended):
+            m.d.sync += [remaining.eq(remaining - 1), self.o.valid.eq(~last)]
+        with m.If(row_ended):
             m.d.sync += [self.o.valid.eq(1), self.o.fresh.eq(self.work.fresh)]
             m.d.sync += [step_end.eq(self.work.step_end), record_end.eq(self.work.record_end)]
-            m.d.sync += left.eq(Mux(self.work.step_end, self.last_fold - 1, self.fold - 1))
+            m.d.sync += remaining.eq(Mux(self.work.step_end, self.last_fold - 1, self.fold - 1))

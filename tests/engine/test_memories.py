@@ -27,7 +27,13 @@ def test_every_word_is_where_it_belongs(depth: int, lanes: int, bits: int, loada
     words = [int.from_bytes(rng.bytes(8), "little") % (1 << lanes * bits) for _ in range(depth)]
     layout = ImageWrite(memories=3, address_bits=14, data_bits=80) if loadable else None
     dut: Any = BankedMemory(
-        depth=depth, lanes=lanes, bits=bits, init=[] if loadable else words, load=layout, place=1, in_spram=in_spram
+        depth=depth,
+        lanes=lanes,
+        bits=bits,
+        init=[] if loadable else words,
+        load=layout,
+        memory_index=1,
+        in_spram=in_spram,
     )
     ends = [place for base in range(0, depth + 1, 1024) for place in (base - 1, base) if 0 <= place < depth]
     asked = [*ends, depth - 1, *(int(place) for place in rng.integers(0, depth, 100))]

@@ -15,7 +15,7 @@ def work(
     steps: list[list[int]], *, inputs: int, rows: int, distance: int = 7, grant: float = 1.0
 ) -> list[dict[str, int]]:
     """The work that the events of `steps`, one record, become: its fields and its cycle."""
-    dut: Any = Sequencer(inputs=inputs, rows=rows, capacity=inputs, distance=distance)
+    dut: Any = Sequencer(inputs=inputs, rows=rows, capacity=inputs, revisit_cycles=distance)
     rng = np.random.default_rng(1)
     layout = SpikeEvent(inputs)
     words = []
