@@ -11,7 +11,7 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from click.testing import CliRunner
+from support.commands import invoke
 from support.paths import DOCS
 
 from spikeveil.boards.board import Board
@@ -19,7 +19,6 @@ from spikeveil.boards.catalogue import BOARDS, find
 from spikeveil.boards.chips import chip
 from spikeveil.boards.design import BoardDesign
 from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
-from spikeveil.host.cli import main
 
 pytest.importorskip("amaranth_boards")
 
@@ -154,19 +153,17 @@ def test_a_board_of_ones_own(tmp_path: Path) -> None:
 def test_program_shows_the_loaders_command(tmp_path: Path) -> None:
     bitstream = tmp_path / "core.bit"
     bitstream.write_bytes(b"bits")
-    runner = CliRunner()
-    shown = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--dry-run"])
+    arguments = "program", bitstream, "--board", "ulx3s-85f", "--dry-run"
+    shown = invoke(*arguments)
     assert shown.output == f"openFPGALoader -b ulx3s {bitstream}\n"
-    as_json = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--dry-run", "--json"])
+    as_json = invoke(*arguments, "--json")
     assert shlex.join(json.loads(as_json.stdout)["command"]) == shown.stdout.strip()
-    flashed = runner.invoke(main, ["program", str(bitstream), "--board", "ulx3s-85f", "--flash", "--dry-run"])
+    flashed = invoke(*arguments, "--flash")
     assert flashed.output == f"openFPGALoader -b ulx3s --write-flash {bitstream}\n"
-    refused = runner.invoke(main, ["program", str(bitstream), "--board", "icebreaker"])
-    assert refused.exit_code == 2
+    refused = invoke("program", bitstream, "--board", "icebreaker", code=2)
     assert "board icebreaker takes a .bin file, not core.bit" in refused.output
 
 
 def test_boards_lists_all() -> None:
-    shown = CliRunner().invoke(main, ["boards"])
-    assert shown.exit_code == 0
-    assert all(name in shown.output for name in BOARDS)
+    shown = invoke("boards").stdout
+    assert all(name in shown for name in BOARDS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke
 
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
@@ -18,7 +18,6 @@ from spikeveil.host.bitstream import cache, flow, report, tools
 from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.flow import Build, Step
 from spikeveil.host.bitstream.workload import Workload, timing
-from spikeveil.host.cli import main
 from spikeveil.host.cli.screens.build_report import signal_of
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
@@ -279,28 +278,23 @@ def test_command(stand_ins: Path, tmp_path: Path) -> None:
     network, out = tmp_path / "net.svn", tmp_path / "out"
     SPEC.save(network)
     arguments = ["build", str(network), "--board", "hx8k", "--lanes", "4"]
-    done = CliRunner().invoke(main, [*arguments, "-o", str(out), "--seeds", "3"])
-    assert done.exit_code == 0, done.output
+    done = invoke(*arguments, "-o", out, "--seeds", 3)
     assert (out / "hx8k.bin").read_text() == "bits"
     written = json.loads((out / "report.json").read_text())
     assert (written["lanes"], written["bitstream"]["file"]) == (4, "hx8k.bin")
     assert "3 seeds: 64.2 to 64.2 MHz, median 64.2" in done.output
-    shown = CliRunner().invoke(main, ["report", str(out / "report.json")])
-    assert shown.exit_code == 0
+    shown = invoke("report", out / "report.json")
     assert "clock clk: 64.2 MHz at most, 60 asked: met" in shown.output
-    slow = CliRunner().invoke(main, [*arguments, "--clock", "72"])
-    assert slow.exit_code == 1
+    slow = invoke(*arguments, "--clock", 72, code=1)
     assert "the design reaches 64.2 MHz and board hx8k runs at 72: ask for fewer lanes" in slow.output
 
 
 def test_most_lanes_that_fit_and_meet_the_clock(stand_ins: Path, tmp_path: Path) -> None:
     network = tmp_path / "net.svn"
     SPEC.save(network)
-    done = CliRunner().invoke(main, ["build", str(network), "--board", "hx8k", "--json"])
-    assert done.exit_code == 0, done.output
+    done = invoke("build", network, "--board", "hx8k", "--json")
     assert '"lanes": 6' in done.output  # as many as neurons
-    slow = CliRunner().invoke(main, ["build", str(network), "--board", "hx8k", "--clock", "72"])
-    assert slow.exit_code == 1
+    slow = invoke("build", network, "--board", "hx8k", "--clock", 72, code=1)
     assert "no number of lanes will do; with 1: 64.2 MHz, and board hx8k runs at 72" in slow.output
     assert runs(stand_ins).count("yosys") == 1 + 5  # widths 6, 4, 3, 2, 1
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke
 
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.calibration import BUILDS, FITS
 from spikeveil.host.bitstream.estimate import block_rams, estimate, features
-from spikeveil.host.cli import main
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -84,14 +83,10 @@ def test_command_runs_no_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     network = tmp_path / "net.svn"
     plan([16, 24, 10, 4, 10, 1, 8, "trivium"]).spec.save(network)
     arguments = ["estimate", str(network), "--board", "hx8k", "--lanes", "8"]
-    done = CliRunner().invoke(main, [*arguments, "--json"])
-    assert done.exit_code == 0, done.output
-    record = json.loads(done.output)
+    record = json.loads(invoke(*arguments, "--json").stdout)
     assert set(record["resources"]) == {"lut", "ff", "bram"}
     assert record["resources"]["lut"]["available"] == 7680
     assert record["timing"]["private"]["cycles_an_inference"] == 16 * record["timing"]["private"]["cycles_a_step"]
-    shown = CliRunner().invoke(main, arguments)
-    assert f"estimated from {record['builds']} builds" in shown.output
-    refused = CliRunner().invoke(main, ["estimate", str(network), "--board", "tang-nano-9k"])
-    assert refused.exit_code == 1
+    assert f"estimated from {record['builds']} builds" in invoke(*arguments).output
+    refused = invoke("estimate", network, "--board", "tang-nano-9k", code=1)
     assert "board tang-nano-9k cannot be estimated: no build of gowin is in the calibration" in refused.output

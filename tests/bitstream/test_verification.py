@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream import verification as check
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.verification import Outcome, Secret
-from spikeveil.host.cli import main
 from spikeveil.host.cosim.compare import SpikeDifference
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
@@ -125,13 +124,11 @@ def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
 
     monkeypatch.setattr(check, "verify", verify)
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
-    done = CliRunner().invoke(main, [*arguments, "--json", "--records", "5", "--seed", "3"])
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
+    found = json.loads(invoke(*arguments, "--json", "--records", 5, "--seed", 3).stdout)
     assert (found["level"], found["bits_compared"], found["different"], found["records"]) == ("routed", 700, 0, 5)
     assert found["cycles_a_second"] == 180_000
     assert found["key"] == "the public demonstration key, which protects nothing"
-    shown = CliRunner().invoke(main, [*arguments, "--level", "bitstream"])
+    shown = invoke(*arguments, "--level", "bitstream")
     assert "every released spike equals the golden model's; opened with the public demonstration key" in shown.output
     assert asked == [("routed", 3, 5, b"spikeveil!"), ("bitstream", 1, 40, b"spikeveil!")]
 
@@ -139,8 +136,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
 def test_command_fails_where_a_spike_differs(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setattr(check, "verify", lambda *_: Outcome(700, SpikeDifference(1, 2, 3, 0, 1, 17), 90_000, 0.5))
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 1
+    done = invoke(*arguments, code=1)
     assert (
         "the routed design does not release what the model says; record 1, step 2, neuron 3: the model has 0, the "
         in (done.output)
@@ -156,6 +152,4 @@ def test_command_fails_where_a_spike_differs(monkeypatch: pytest.MonkeyPatch, ar
     ],
 )
 def test_command_refuses(arguments: list[str], changes: list[str], sentence: str) -> None:
-    done = CliRunner().invoke(main, [*arguments, *changes])
-    assert done.exit_code == 1
-    assert sentence in done.output
+    assert sentence in invoke(*arguments, *changes, code=1).stderr

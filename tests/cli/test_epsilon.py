@@ -9,19 +9,16 @@ from xml.etree import ElementTree
 
 import mpmath
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from support.commands import invoke
 
-from spikeveil.host.cli import main
 
-
-def run(arguments: str) -> Result:
-    return CliRunner().invoke(main, ["epsilon", *arguments.split()])
+def run(arguments: str, code: int = 0) -> Result:
+    return invoke("epsilon", *arguments.split(), code=code)
 
 
 def record(arguments: str) -> dict[str, Any]:
-    result = run(arguments + " --json")
-    assert result.exit_code == 0, result.output
-    loaded: dict[str, Any] = json.loads(result.stdout)
+    loaded: dict[str, Any] = json.loads(run(arguments + " --json").stdout)
     return loaded
 
 
@@ -110,40 +107,33 @@ def test_a_predictable_source_is_called_nominal_everywhere() -> None:
     ],
 )
 def test_wrong_usage_is_one_sentence_and_exit_code_2(arguments: str, sentence: str) -> None:
-    result = run(arguments)
-    assert result.exit_code == 2
-    assert sentence in result.output
+    assert sentence in run(arguments, code=2).stderr
 
 
 def test_plots_are_pictures_that_name_their_unit_and_bits(tmp_path: Path) -> None:
     svg, png = tmp_path / "delta.svg", tmp_path / "releases.png"
-    result = run(f"-k 29491 -T 4 -N 4 --delta 1e-5 --plot-delta {svg} --plot-releases {png} --unit neuron")
-    assert result.exit_code == 0, result.output
+    run(f"-k 29491 -T 4 -N 4 --delta 1e-5 --plot-delta {svg} --plot-releases {png} --unit neuron")
     assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
     assert "4 bits at neuron level, exact composition" in svg.read_text()
-    nominal = run(f"-k 29491 -T 4 -N 4 --delta 1e-5 --source lfsr --plot-delta {svg}")
-    assert nominal.exit_code == 0
+    run(f"-k 29491 -T 4 -N 4 --delta 1e-5 --source lfsr --plot-delta {svg}")
     assert "NOMINAL" in svg.read_text()
 
 
 def test_a_fair_coin_can_be_drawn(tmp_path: Path) -> None:
-    result = run(
-        f"-k 2 -w 2 -T 4 -N 4 --delta 1e-5 --plot-delta {tmp_path / 'd.png'} --plot-releases {tmp_path / 'r.png'}"
-    )
-    assert result.exit_code == 0, result.output
+    pictures = tmp_path / "d.png", tmp_path / "r.png"
+    run("-k 2 -w 2 -T 4 -N 4 --delta 1e-5 --plot-delta {} --plot-releases {}".format(*pictures))
+    assert all(path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for path in pictures)
 
 
 def test_a_plot_that_cannot_be_made_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = "-k 29491 -T 4 -N 4 --delta 1e-5 --plot-delta "
-    wrong = run(start + str(tmp_path / "curve.doc"))
-    assert (wrong.exit_code, wrong.stderr) == (
-        1,
-        "Error: the plot could not be written: its name must end in .png or .svg, not 'curve.doc'\n",
+    wrong = run(start + str(tmp_path / "curve.doc"), code=1)
+    assert wrong.stderr == (
+        "Error: the plot could not be written: its name must end in .png or .svg, not 'curve.doc'\n"
     )
-    nowhere = run(start + str(tmp_path / "none" / "curve.svg"))
-    assert nowhere.exit_code == 1
+    nowhere = run(start + str(tmp_path / "none" / "curve.svg"), code=1)
     assert nowhere.stderr.startswith("Error: the plot could not be written: [Errno 2]")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    missing = run(start + str(tmp_path / "curve.svg"))
-    assert (missing.exit_code, missing.stderr) == (1, "Error: plots need matplotlib: pip install 'spikeveil[plot]'\n")
+    missing = run(start + str(tmp_path / "curve.svg"), code=1)
+    assert missing.stderr == "Error: plots need matplotlib: pip install 'spikeveil[plot]'\n"

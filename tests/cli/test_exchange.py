@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import invoke
 from support.paths import DATA
 
-from spikeveil.host.cli import main
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
 
 pytest.importorskip("nir")
@@ -18,20 +17,15 @@ SAID = ["--dt", "1e-4", "--decay", "euler", "--reset", "zero", "--reset-timing",
 CONV = [str(NIR / "snntorch_conv.nir"), *SAID]
 
 
-def call(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("imported") / "conv.snn"
-    done = call("import", *CONV, "--data", NIR / "snntorch_conv.npz", "-o", path)
-    assert done.exit_code == 0, done.output
+    invoke("import", *CONV, "--data", NIR / "snntorch_conv.npz", "-o", path)
     return path
 
 
 def test_import_says_what_it_read_what_it_costs_and_how_well_it_agrees() -> None:
-    done = call("import", *CONV, "--data", NIR / "snntorch_conv.npz", "--json")
+    done = invoke("import", *CONV, "--data", NIR / "snntorch_conv.npz", "--json")
     record = json.loads(done.output)
     assert record["choices"] == {
         "dt": 1e-4, "decay": "euler", "reset": "zero", "reset_timing": "delayed", "compare": "gt", "gain": "dt-over-tau"
@@ -39,7 +33,7 @@ def test_import_says_what_it_read_what_it_costs_and_how_well_it_agrees() -> None
     assert record["recorded"] == {"compared": 240, "different": 0, "choices_that_match": []}
     assert [layer["weights_dense"] for layer in record["layers"]] == [72 * 108, 108 * 4]
     assert all(layer["agreement"] > 0.97 for layer in record["layers"])
-    words = call("import", *CONV, "--data", NIR / "snntorch_conv.npz").output
+    words = invoke("import", *CONV, "--data", NIR / "snntorch_conv.npz").output
     assert "all 240 recorded output spikes reproduced" in words and "7,776" in words and "written nowhere" in words
 
 
@@ -52,50 +46,45 @@ def test_the_choices_are_written_into_the_network_file(imported: Path) -> None:
 
 def test_info_shows_where_an_import_is_from(imported: Path, tmp_path: Path) -> None:
     note = NetworkSpec.origin(imported)
-    assert note is not None and json.loads(call("info", imported, "--json").output)["origin"] == note
-    shown = call("info", imported).output.splitlines()
+    assert note is not None and json.loads(invoke("info", imported, "--json").output)["origin"] == note
+    shown = invoke("info", imported).output.splitlines()
     assert "  source: snntorch_conv.nir" in shown and f"  source_sha256: {note['source_sha256']}" in shown
     assert any(line.startswith("  choices: ") and '"reset_timing": "delayed"' in line for line in shown)
     spec = NetworkSpec.load(imported)
     spec.save(tmp_path / "odd.snn", {"[red]\x1b[2J": "\x1b[31m" * 9, "long": "x" * 999})
-    shown = call("info", tmp_path / "odd.snn").output
+    shown = invoke("info", tmp_path / "odd.snn").output
     assert "\x1b" not in shown and "[red]" in shown and "... (999 characters)" in shown
     spec.save(tmp_path / "bare.snn")
-    assert json.loads(call("info", tmp_path / "bare.snn", "--json").output)["origin"] is None
-    assert "origin" not in call("info", tmp_path / "bare.snn").output
+    assert json.loads(invoke("info", tmp_path / "bare.snn", "--json").output)["origin"] is None
+    assert "origin" not in invoke("info", tmp_path / "bare.snn").output
 
 
 def test_a_missing_choice_is_wrong_usage_that_names_it() -> None:
-    done = call("import", *CONV[:-2])
-    assert done.exit_code == 2
-    assert "the file does not say --compare, and it is not guessed" in done.output
+    done = invoke("import", *CONV[:-2], code=2)
+    assert "the file does not say --compare, and it is not guessed" in done.stderr
 
 
 def test_choices_that_do_not_reproduce_a_recording_are_told_those_that_do() -> None:
     path = NIR / "snntorch_immediate"
     words = ["--dt", "1e-4", "--decay", "euler", "--reset", "subtract", "--reset-timing", "immediate", "--compare"]
-    done = call("import", f"{path}.nir", *words, "gt", "--data", f"{path}.npz")
-    assert done.exit_code == 0
+    done = invoke("import", f"{path}.nir", *words, "gt", "--data", f"{path}.npz")
     assert "of 240 recorded output spikes differ" in done.output
     assert "none would differ with --reset subtract --reset-timing snntorch --compare gt" in done.output
 
 
 def test_what_is_no_nir_file_fails_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "n.nir").write_text("hello")
-    done = call("import", tmp_path / "n.nir", *SAID)
-    assert done.exit_code == 1 and done.output.startswith("Error: NIR file ") and done.output.count("\n") == 1
+    done = invoke("import", tmp_path / "n.nir", *SAID, code=1)
+    assert done.output.startswith("Error: NIR file ") and done.output.count("\n") == 1
 
 
 def test_compare_takes_the_choices_from_the_network_that_was_imported(imported: Path) -> None:
     recorded = NIR / "snntorch_conv.npz"
-    same = call("compare", CONV[0], recorded, *SAID)
-    assert (same.exit_code, same.output) == (0, "equal: all 240 spikes\n")
-    done = call("compare", CONV[0], imported, "--data", recorded, "--json")
+    assert invoke("compare", CONV[0], recorded, *SAID).output == "equal: all 240 spikes\n"
+    done = invoke("compare", CONV[0], imported, "--data", recorded, "--json", code=1)
     record = json.loads(done.output)
-    assert done.exit_code == (0 if record["equal"] else 1)
     assert not record["equal"] and record["first"]["compared"] == 3 * 20 * (108 + 4)
-    asked = call("compare", CONV[0], recorded)
-    assert asked.exit_code == 2 and "the file does not say --dt" in asked.output
+    assert "the file does not say --dt" in invoke("compare", CONV[0], recorded, code=2).stderr
 
 
 def test_compare_shows_the_first_difference(tmp_path: Path) -> None:
@@ -103,15 +92,15 @@ def test_compare_shows_the_first_difference(tmp_path: Path) -> None:
         NetworkSpec([LayerSpec([[2, 0], [0, last]], 3)]).save(tmp_path / f"{name}.snn")
     np.save(tmp_path / "x.npy", np.ones((1, 4, 2), np.uint8))
     a, b = tmp_path / "a.snn", tmp_path / "b.snn"
-    done = call("compare", a, b, "--data", tmp_path / "x.npy")
-    assert done.exit_code == 1
+    done = invoke("compare", a, b, "--data", tmp_path / "x.npy", code=1)
     assert done.output == (
         f"first difference at step 0, layer 0, neuron 1 (record 0): {a} spikes (u = 3, threshold 3); "
         f"{b} is silent (u = 2, threshold 3); 2 of 8 differ in all\n"
     )
-    numbers = call("compare", a, b)
-    assert (numbers.exit_code, numbers.output) == (1, "first difference: layer 0 weights[1, 1]: 3 against 2\n")
-    assert call("compare", a, a).exit_code == call("compare", a, a, "--data", tmp_path / "x.npy").exit_code == 0
+    numbers = invoke("compare", a, b, code=1)
+    assert numbers.output == "first difference: layer 0 weights[1, 1]: 3 against 2\n"
+    assert invoke("compare", a, a).output.startswith("equal: fingerprint ")
+    assert invoke("compare", a, a, "--data", tmp_path / "x.npy").output == "equal: all 8 spikes\n"
 
 
 def test_what_cannot_be_compared_is_wrong_usage(tmp_path: Path, imported: Path) -> None:
@@ -123,29 +112,28 @@ def test_what_cannot_be_compared_is_wrong_usage(tmp_path: Path, imported: Path) 
         [CONV[0], imported],
         [imported, imported, "--data", tmp_path / "none.npy"],
     ):
-        done = call("compare", *words)
-        assert done.exit_code == 2 and "Traceback" not in done.output, done.output
+        assert "Error: " in invoke("compare", *words, code=2).stderr
 
 
 def test_export_refuses_a_network_with_flippers_until_it_is_said_what_becomes_of_them(tmp_path: Path) -> None:
     spec = NetworkSpec([LayerSpec([[1, 2]], 3, flip=FlipSpec(69, 8))])
     spec.save(tmp_path / "private.snn")
     out = tmp_path / "n.nir"
-    refused = call("export", tmp_path / "private.snn", "-o", out)
-    assert refused.exit_code == 2 and not out.exists()
+    refused = invoke("export", tmp_path / "private.snn", "-o", out, code=2)
+    assert not out.exists()
     assert "NIR has no flippers, and 1 of the layers have one: --drop-flippers leaves them out" in refused.output
-    kept = call("export", tmp_path / "private.snn", "-o", out, "--keep-flippers")
-    assert kept.exit_code == 0 and "not private in any other tool: its spikes are the raw ones" in kept.output
-    back = call("import", out, "-o", tmp_path / "back.snn")
-    assert back.exit_code == 0 and "the network is restored exactly" in back.output
+    kept = invoke("export", tmp_path / "private.snn", "-o", out, "--keep-flippers")
+    assert "not private in any other tool: its spikes are the raw ones" in kept.output
+    back = invoke("import", out, "-o", tmp_path / "back.snn")
+    assert "the network is restored exactly" in back.output
     assert NetworkSpec.load(tmp_path / "back.snn") == spec
-    assert call("export", tmp_path / "private.snn", "-o", out, "--drop-flippers").exit_code == 0
-    assert call("import", out, "-o", tmp_path / "back.snn").exit_code == 0
+    invoke("export", tmp_path / "private.snn", "-o", out, "--drop-flippers")
+    invoke("import", out, "-o", tmp_path / "back.snn")
     assert NetworkSpec.load(tmp_path / "back.snn").flipped == ()
 
 
 def test_a_note_can_be_ignored(tmp_path: Path) -> None:
     NetworkSpec([LayerSpec([[1, 2]], 3)]).save(tmp_path / "n.snn")
-    assert call("export", tmp_path / "n.snn", "-o", tmp_path / "n.nir").exit_code == 0
-    done = call("import", tmp_path / "n.nir", "--ignore-note", "--dt", 1)
-    assert done.exit_code == 2 and "--reset, --reset-timing, --compare" in done.output
+    invoke("export", tmp_path / "n.snn", "-o", tmp_path / "n.nir")
+    done = invoke("import", tmp_path / "n.nir", "--ignore-note", "--dt", 1, code=2)
+    assert "--reset, --reset-timing, --compare" in done.output

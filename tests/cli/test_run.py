@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from support.commands import invoke
 from support.exchanges import started
 from support.paths import DOCS
 
-from spikeveil.host.cli import main
 from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy.ledger import Ledger
@@ -52,13 +52,13 @@ def board(folder: Path) -> Iterator[TwinBoard]:
         yield there
 
 
-def call(arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments.split())
+def call(arguments: str, code: int = 0) -> Result:
+    return invoke(*arguments.split(), code=code)
 
 
 def fails(arguments: str, code: int, sentence: str) -> None:
-    result = call(arguments)
-    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    result = call(arguments, code)
+    assert result.stdout == ""
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
 
@@ -76,7 +76,6 @@ def check(name: str = "out.npz", key: str = "my.ledger.key") -> Any:
 
 def test_a_run_from_nothing(board: TwinBoard) -> None:
     result = call(f"{RUN} --budget 1e4 -o out.npz --json")
-    assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert (found["records"], found["steps"], found["leases"]) == (9, 4, 3)
     assert set(found["claim"]) == {"unit", "epsilon_delta", "randomness", "spent"}
@@ -93,7 +92,6 @@ def test_a_run_from_nothing(board: TwinBoard) -> None:
 
 def test_words(board: TwinBoard) -> None:
     result = call(f"{RUN} --budget 1e4 -o out.npz")
-    assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     for part in (
         "9 records of 4 steps under 3 leases",
@@ -107,7 +105,7 @@ def test_words(board: TwinBoard) -> None:
 
 def test_a_second_run_pays_again_under_the_same_key(board: TwinBoard) -> None:
     for name in ("a", "b"):
-        assert call(f"{RUN} --budget 1e4 -o {name}.npz").exit_code == 0
+        call(f"{RUN} --budget 1e4 -o {name}.npz")
     assert set(check("a.npz")) == {1, 2, 3}
     assert set(check("b.npz")) == {4, 5, 6}
 
@@ -121,8 +119,7 @@ def test_a_run_goes_on_from_what_it_kept(board: TwinBoard, folder: Path) -> None
     np.save("y.npy", ~SPIKES)
     sentence = "file out.npz.partial must be of the same data as this run: remove it, or name another output"
     fails(f"{RUN} -o out.npz".replace("x.npy", "y.npy"), 1, sentence)
-    result = call(f"{RUN} -o out.npz".replace("-d people", "-d more"))
-    assert result.exit_code == 0, result.output
+    call(f"{RUN} -o out.npz".replace("-d people", "-d more"))
     assert check() == [1] * 4 + [2] * 4 + [3]
     assert not Path("out.npz.partial").exists()
 
@@ -150,18 +147,17 @@ def test_two_runs_with_one_output(board: TwinBoard, folder: Path) -> None:
         assert {Path("out.npz.lock"), Path("out.npz.partial")} <= set(Path().iterdir())
     go_on.set()
     assert Path("out.npz.lock").exists()
-    result = call(f"{RUN} --budget 1e4 -o out.npz")
-    assert result.exit_code == 0, result.output
+    call(f"{RUN} --budget 1e4 -o out.npz")
     check()
     assert sorted(path.name for path in Path().iterdir() if path.name.startswith("out")) == ["out.npz"]
 
 
 def test_the_key_of_another_ledger(board: TwinBoard) -> None:
-    assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
+    call(f"{RUN} --budget 1e4 -o out.npz")
     board.power_cycle()
     other = f"{RUN} --budget 1e4 -o more.npz".replace("my.ledger", "other.ledger")
     fails(f"{other} --key-file my.ledger.key", 5, "the key serves another ledger")
-    assert call(other).exit_code == 0
+    call(other)
     check("more.npz", "other.ledger.key")
 
 
@@ -169,7 +165,7 @@ def test_a_key_of_the_users_own(board: TwinBoard) -> None:
     Path("key").write_text("00112233445566778899\n")
     fails(f"{RUN} --budget 1e4 --key-file key -o out.npz", 1, "must be for its owner alone, not of mode")
     Path("key").chmod(0o600)
-    assert call(f"{RUN} --budget 1e4 --key-file key -o out.npz").exit_code == 0
+    call(f"{RUN} --budget 1e4 --key-file key -o out.npz")
     check(key="key")
     assert not Path("my.ledger.key").exists()
 
@@ -227,7 +223,7 @@ def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) ->
     fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back for good within 0.5 s")
     board.endpoint.feed = taken  # type: ignore[method-assign]
     board.plug()
-    assert call(f"{RUN} -o out.npz").exit_code == 0
+    call(f"{RUN} -o out.npz")
     check()
 
 
@@ -248,7 +244,6 @@ def test_other_devices(folder: Path) -> None:
 def test_an_insecure_demonstration(folder: Path) -> None:
     with TwinBoard(Device(SPEC, describe(SPEC, source="lfsr")), folder / "port"):
         result = call(f"{RUN} --budget 1e4 --insecure-demonstration -o out.npz --json")
-    assert result.exit_code == 0, result.output
     claim = json.loads(result.stdout)["claim"]
     assert claim["epsilon_delta"]["record_epsilon"] == "inf"
     assert "nominal: an insecure demonstration" in claim["spent"]
@@ -271,10 +266,9 @@ def test_devices_are_asked_only_when_told(board: TwinBoard) -> None:
     answer = board.endpoint.feed
     board.endpoint.feed = lambda piece: heard.append(piece) or answer(piece)  # type: ignore[method-assign, func-returns-value]
     result = call("devices port --json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, [{"port": "port", "description": ""}])
+    assert json.loads(result.stdout) == [{"port": "port", "description": ""}]
     assert heard == []
     result = call("devices port --probe --json")
-    assert result.exit_code == 0, result.output
     (found,) = json.loads(result.stdout)
     assert found["fingerprint"] == SPEC.fingerprint
     assert (found["inputs"], found["outputs"], found["source"], found["highest_lease"]) == (12, 6, "trivium", 0)
@@ -283,8 +277,7 @@ def test_devices_are_asked_only_when_told(board: TwinBoard) -> None:
 
 
 def test_devices_that_do_not_answer(folder: Path) -> None:
-    result = call("devices none --probe --json")
-    assert result.exit_code == 3
+    result = call("devices none --probe --json", 3)
     assert json.loads(result.stdout)[0]["error"] == "there is no port none"
     assert "no device answered at none" in result.stderr
 
@@ -293,7 +286,7 @@ def test_the_twin_as_a_program(folder: Path) -> None:
     command = [sys.executable, "-m", "spikeveil.host.device.twin_board", "small.snn", "port"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as there:
         assert there.stdout is not None and there.stdout.readline() == "port\n"
-        assert call(f"{RUN} --budget 1e4 -o out.npz").exit_code == 0
+        call(f"{RUN} --budget 1e4 -o out.npz")
         there.communicate("")
     assert there.returncode == 0
     check()

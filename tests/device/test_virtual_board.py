@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from click.testing import CliRunner
 from numpy.typing import NDArray
+from support.commands import invoke
 from support.exchanges import PATIENT, hear, started
 
 from spikeveil.hdl.device.top import identity
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cli import main
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.device.keys import Secrets, seed_numbers
@@ -170,8 +169,7 @@ def test_what_no_board_can_be(fields: dict[str, object], sentence: str) -> None:
     ],
 )
 def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
-    result = CliRunner().invoke(main, ["board", "digits", *options])
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Error: {sentence}")
+    assert invoke("board", "digits", *options, code=2).stderr.splitlines()[-1] == f"Error: {sentence}"
 
 
 def test_the_command_obeys_signals(tmp_path: Path) -> None:

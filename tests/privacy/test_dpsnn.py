@@ -6,10 +6,9 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy.integrate import simpson
+from support.commands import invoke
 
-from spikeveil.host.cli import main
 from spikeveil.host.cli.commands import dpsnn as command
 from spikeveil.host.privacy import pld
 from spikeveil.host.privacy.dpsnn import DELTA, SETTINGS, Row, rows
@@ -81,11 +80,9 @@ def test_clt_lies_under_the_sound_bound_except_at_little_noise() -> None:
 
 
 def test_command_as_json_and_as_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = CliRunner().invoke(main, ["dpsnn", "--json", "--no-sound"])
-    assert run.exit_code == 0
-    records = json.loads(run.output)
+    records = json.loads(invoke("dpsnn", "--json", "--no-sound").stdout)
     assert len(records) == 12 and records[4]["printed_ma"] == "23.20" and records[0]["epsilon_sound"] is None
-    shown = CliRunner().invoke(main, ["dpsnn", "--no-sound"]).output
+    shown = invoke("dpsnn", "--no-sound").output
     for text in ("23.2021", "24.98", "APPROXIMATION", "one training example", "…"):
         assert (text in shown) is (text != "…")
 
@@ -94,7 +91,7 @@ def test_command_as_json_and_as_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pld, "_library", absent)
     pld.gaussian_pld.cache_clear()
-    refused = CliRunner().invoke(main, ["dpsnn"])
-    assert refused.exit_code == 1 and "no dp-accounting; or use --no-sound" in refused.output
-    assert CliRunner().invoke(main, ["dpsnn", "--nonsense"]).exit_code == 2
+    refused = invoke("dpsnn", code=1)
+    assert "no dp-accounting; or use --no-sound" in refused.output
+    assert "No such option" in invoke("dpsnn", "--nonsense", code=2).stderr
     assert command.dpsnn.name == "dpsnn"

@@ -7,12 +7,11 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from support.commands import invoke
 
-from spikeveil.host.cli import main
 from spikeveil.host.privacy import RandomizedResponse, Unit
 from spikeveil.host.privacy.plan import accuracy_ceiling, make_plan, unit_costs
 from spikeveil.host.privacy.wording import Raster
@@ -123,8 +122,7 @@ def test_every_unit_has_its_own_count() -> None:
 
 def test_the_command_prints_the_whole_claim() -> None:
     arguments = "plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-a-day 8 --days 3"
-    shown = CliRunner().invoke(main, arguments.split())
-    assert shown.exit_code == 0
+    shown = invoke(*arguments.split())
     text = " ".join(shown.stdout.replace("│", " ").split())
     for part in (
         "record level, delta 1e-06, 768 bits",
@@ -136,7 +134,7 @@ def test_the_command_prints_the_whole_claim() -> None:
         "exact binomial of a session declared beforehand, rounded up",
     ):
         assert part in text
-    record = json.loads(CliRunner().invoke(main, [*arguments.split(), "--json"]).stdout)
+    record = json.loads(invoke(*arguments.split(), "--json").stdout)
     mechanism = RandomizedResponse(record["threshold"], record["bits"])
     assert record["epsilon"] == mechanism.epsilon_composed(768, 1e-6) <= 10
     assert RandomizedResponse(record["threshold"] - 1, 16).epsilon_composed(768, 1e-6) > 10
@@ -151,6 +149,4 @@ def test_the_command_refuses_in_one_sentence() -> None:
         ("--epsilon 1 --delta 1", "delta must be at least 0 and under 1, not '1'"),
         ("--epsilon 1 --delta 0 -w 17", "flip bits must be 1 to 16, not 17"),
     ):
-        result = CliRunner().invoke(main, [*start.split(), *arguments.split()])
-        assert result.exit_code == 2
-        assert sentence in result.output
+        assert sentence in invoke(*start.split(), *arguments.split(), code=2).stderr
