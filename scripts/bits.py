@@ -18,7 +18,7 @@ import torch
 
 from spikeveil.host.data import Dataset, accuracy, classify, encoder, load_digits
 from spikeveil.host.networks.scales import quantise_network
-from spikeveil.host.training.accuracy_study import CALIBRATION, Setting, float_trained
+from spikeveil.host.training.accuracy_study import CALIBRATION, StudySetting, float_trained
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.recipe import Recipe, fit, raw_accuracy
@@ -32,7 +32,7 @@ def one_seed(data: Dataset, seed: int) -> dict[str, Any]:
     """Accuracies of one float network and of its integers, on the test records."""
     encode = encoder("rate", STEPS, data.maximum)
     x, labels, scaling = encode(data.test_images), data.test_labels, encode(data.train_images[:CALIBRATION])
-    network = float_trained(data, encode, STEPS, Setting("output"), None, replace(RECIPE, seed=seed))
+    network = float_trained(data, encode, STEPS, StudySetting("output"), None, replace(RECIPE, seed=seed))
     floats = float_network(network)
     found: dict[str, Any] = {"float": accuracy(classify(floats.run(x)[-1], data.classes), labels)}
     for bits in BITS:

@@ -22,7 +22,7 @@ import torch
 
 from spikeveil.host.data import Dataset, encoder, load_dataset
 from spikeveil.host.training.accuracy_plots import label, utility_plot
-from spikeveil.host.training.accuracy_study import Point, Setting, output_study, study
+from spikeveil.host.training.accuracy_study import Point, StudySetting, output_study, study
 from spikeveil.host.training.recipe import Recipe
 from spikeveil.pysim import FlipSpec, NetworkSpec
 from spikeveil.pysim.model.files import write_atomically
@@ -36,23 +36,23 @@ RECIPES = {
     "mnist": (Recipe(epochs=3, batch=128, rate=5e-3), Recipe(epochs=1, batch=128, rate=1e-3)),
 }
 #: settings and the epsilons of one spike that each is tried at
-SETTINGS: dict[str, list[tuple[Setting, tuple[float, ...]]]] = {
+SETTINGS: dict[str, list[tuple[StudySetting, tuple[float, ...]]]] = {
     "digits": [
-        (Setting("output", in_loop=False), WIDE),
-        (Setting("hidden"), EPSILONS),
-        (Setting("hidden", in_loop=False), WIDE),
-        (Setting("output", group=1, in_loop=False, spike_limit=16), WIDE),
-        (Setting("input"), EPSILONS),
-        (Setting("input", in_loop=False), WIDE),
-        (Setting("output"), (0.5, 1.0, 3.0)),
-        (Setting("hidden", 256), (0.5, 1.0, 3.0)),
+        (StudySetting("output", in_loop=False), WIDE),
+        (StudySetting("hidden"), EPSILONS),
+        (StudySetting("hidden", in_loop=False), WIDE),
+        (StudySetting("output", group=1, in_loop=False, spike_limit=16), WIDE),
+        (StudySetting("input"), EPSILONS),
+        (StudySetting("input", in_loop=False), WIDE),
+        (StudySetting("output"), (0.5, 1.0, 3.0)),
+        (StudySetting("hidden", 256), (0.5, 1.0, 3.0)),
     ],
     "mnist": [
-        (Setting("output", 256, in_loop=False), EPSILONS),
-        (Setting("hidden", 256), (1.0, 0.5, 3.0)),
-        (Setting("hidden", 256, in_loop=False), EPSILONS),
-        (Setting("input", 256), (1.0, 3.0)),
-        (Setting("output", 256, group=1, in_loop=False, spike_limit=16), EPSILONS),
+        (StudySetting("output", 256, in_loop=False), EPSILONS),
+        (StudySetting("hidden", 256), (1.0, 0.5, 3.0)),
+        (StudySetting("hidden", 256, in_loop=False), EPSILONS),
+        (StudySetting("input", 256), (1.0, 3.0)),
+        (StudySetting("output", 256, group=1, in_loop=False, spike_limit=16), EPSILONS),
     ],
 }
 
@@ -106,9 +106,9 @@ def main() -> None:
     for setting, epsilons in (SETTINGS[options.name][index] for index in chosen):
         wanted = epsilons if options.epsilons is None else map(float, options.epsilons.split(","))
         flips = [FlipSpec.for_epsilon(epsilon, BITS) for epsilon in wanted]
-        told = lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True)  # noqa: E731
+        report = lambda line: print(f"{time.process_time() - start:6.0f} s  {line}", flush=True)  # noqa: E731
         found = study(data, encode, STEPS, [setting], flips, recipe, tuning,
-                      seeds=options.seeds, leases=options.leases, delta=DELTA, told=told)  # fmt: skip
+                      seeds=options.seeds, leases=options.leases, delta=DELTA, report=report)  # fmt: skip
         points = write(data, points, found, options, time.process_time() - start)
 
 
@@ -123,7 +123,7 @@ def of_networks(data: Dataset, options: argparse.Namespace) -> None:
     hidden, bits = specs[0].layers[-1].inputs, tuple(layer.weight_bits for layer in specs[0].layers)
     group = specs[0].outputs // data.classes
     for limit in (None, 16):
-        setting = Setting("output", hidden, group, in_loop=False, weight_bits=bits, spike_limit=limit)
+        setting = StudySetting("output", hidden, group, in_loop=False, weight_bits=bits, spike_limit=limit)
         found = output_study(specs, setting, flips, x, data.test_labels, data.classes,
                              leases=options.leases, delta=DELTA)  # fmt: skip
         points = write(data, points, found, options, time.process_time() - start)

@@ -24,7 +24,7 @@ from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.architecture import Dense
 from spikeveil.host.training.config import Config, load_config
 from spikeveil.host.training.data_feed import DataFeed
-from spikeveil.host.training.loop import Outcome, Run
+from spikeveil.host.training.loop import TrainingResult, TrainingRun
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.surrogates import surrogate_of
 
@@ -42,18 +42,18 @@ def variants(base: Config) -> Iterator[tuple[str, str, Config]]:
             yield kind, name, replace(base, network=replace(base.network, layers=layers))
 
 
-def outcome_of(config: Config, data: Dataset, seed: int) -> Outcome:
+def outcome_of(config: Config, data: Dataset, seed: int) -> TrainingResult:
     """One run on a seed, in a folder that is thrown away."""
     privacy = None if config.privacy is None else replace(config.privacy, randomness="seeded")
     rare = {"evaluate_every": config.epochs, "checkpoint_every": 1 << 20}
     with tempfile.TemporaryDirectory() as folder:
-        return Run(replace(config, seed=seed, privacy=privacy, **rare), data, Path(folder)).go()  # type: ignore[arg-type]
+        return TrainingRun(replace(config, seed=seed, privacy=privacy, **rare), data, Path(folder)).train()  # type: ignore[arg-type]
 
 
-def silent(outcome: Outcome, config: Config, data: Dataset) -> int:
+def silent(result: TrainingResult, config: Config, data: Dataset) -> int:
     """Hidden neurons that fire on no test record at all."""
     with torch.no_grad():
-        rates = [outcome.network.run(x).spikes[0].mean(dim=(0, 1)) for x, _ in DataFeed(config, data).test()]
+        rates = [result.network.run(x).spikes[0].mean(dim=(0, 1)) for x, _ in DataFeed(config, data).test()]
     return int((torch.stack(rates).mean(dim=0) < SILENT).sum())
 
 
@@ -62,12 +62,12 @@ def row(kind: str, name: str, config: Config, data: Dataset, seeds: int) -> dict
     found: dict[str, Any] = {"neuron": kind, "surrogate": name, "seeds": seeds}
     for label, chosen in (("dp_sgd", config), ("non_private", config.without_privacy())):
         runs = [outcome_of(chosen, data, seed) for seed in range(1, seeds + 1)]
-        shares = [outcome.progress.log[-1]["test_accuracy"] for outcome in runs]
+        shares = [result.progress.log[-1]["test_accuracy"] for result in runs]
         found[label] = {
             "test_accuracy": shares,
             "mean": statistics.mean(shares),
             "deviation": statistics.stdev(shares),
-            "silent_hidden_neurons": [silent(outcome, chosen, data) for outcome in runs],
+            "silent_hidden_neurons": [silent(result, chosen, data) for result in runs],
         }
         if label == "dp_sgd":
             found["privacy"] = runs[0].progress.log[-1]["privacy"]

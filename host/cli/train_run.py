@@ -20,7 +20,7 @@ from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.claim import TrainingClaim
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.ledger_charge import charge, charge_text
-from spikeveil.host.training.loop import Outcome, Run
+from spikeveil.host.training.loop import TrainingResult, TrainingRun
 from spikeveil.host.training.toml_text import toml_text
 from spikeveil.host.training.weights import save_network
 from spikeveil.pysim.model.files import write_atomically
@@ -56,29 +56,29 @@ def run(
     """
     console = Console(highlight=False, stderr=as_json)
     with refusals():
-        training = Run(config, data, out, resume=resume)
+        training = TrainingRun(config, data, out, resume=resume)
     if ledger is not None and data_set is not None and training.progress.charged is None:
         training.charged(charge(training.plan, config, ledger, data_set))
     ran = {"versions": versions(), "threads": torch.get_num_threads(), "data_sha256": data.digest}
     write_atomically(out / "config.toml", toml_text({**config.record(), "ran": ran}).encode())
     header(console, config, training.plan, training.progress)
-    outcome = _shown(console, training, stop)
-    record = result_record(config, outcome, ran)
-    write_atomically(out / "log.json", dump(list(outcome.progress.log)))
-    if outcome.progress.log:
-        draw(out / "plots.png", outcome.progress.log, config)
-    if not outcome.finished:
+    result = _shown(console, training, stop)
+    record = result_record(config, result, ran)
+    write_atomically(out / "log.json", dump(list(result.progress.log)))
+    if result.progress.log:
+        draw(out / "plots.png", result.progress.log, config)
+    if not result.finished:
         raise click.ClickException(
-            f"stopped after {outcome.progress.spent} of {outcome.plan.steps} steps; go on with --resume"
+            f"stopped after {result.progress.spent} of {result.plan.steps} steps; go on with --resume"
         )
     write_atomically(out / "result.json", dump(record))
-    save_network(outcome.network, out / "network.npz", {"name": config.name, "result": record})
-    closing(console, config, outcome, record, out)
+    save_network(result.network, out / "network.npz", {"name": config.name, "result": record})
+    closing(console, config, result, record, out)
     if as_json:
         click.echo((out / "result.json").read_text())
 
 
-def _shown(console: Console, training: Run, stop: Callable[[], bool]) -> Outcome:
+def _shown(console: Console, training: TrainingRun, stop: Callable[[], bool]) -> TrainingResult:
     """The run behind a progress bar: steps, epsilon so far (the bound that decides), the last test accuracy."""
     meter, plan = training.plan.meter, training.plan
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[cost]}"))
@@ -96,7 +96,7 @@ def _shown(console: Console, training: Run, stop: Callable[[], bool]) -> Outcome
         def on_evaluation(record: dict[str, Any]) -> None:
             bar.console.print(line(record))
 
-        return training.go(on_step, on_evaluation, stop)
+        return training.train(on_step, on_evaluation, stop)
 
 
 def line(record: dict[str, Any]) -> str:
@@ -111,18 +111,18 @@ def line(record: dict[str, Any]) -> str:
     return text
 
 
-def result_record(config: Config, outcome: Outcome, ran: dict[str, Any]) -> dict[str, Any]:
+def result_record(config: Config, result: TrainingResult, ran: dict[str, Any]) -> dict[str, Any]:
     """What a run came to, ready for JSON; only the last evaluation, whatever earlier ones were."""
-    progress, plan = outcome.progress, outcome.plan
+    progress, plan = result.progress, result.plan
     last = dict(progress.log[-1]) if progress.log else {}
     record = {
         "name": config.name,
-        "finished": outcome.finished,
+        "finished": result.finished,
         "steps_planned": plan.steps,
         "steps_spent": progress.spent,
         "steps_in_the_weights": progress.updates,
         "seconds": progress.seconds,
-        "seconds_an_epoch": progress.seconds / max(1, progress.updates) * plan.an_epoch,
+        "seconds_an_epoch": progress.seconds / max(1, progress.updates) * plan.steps_per_epoch,
         "last_evaluation": last,
         "ran": ran,
     }

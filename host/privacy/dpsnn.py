@@ -19,7 +19,7 @@ BATCH, IMAGES, DELTA = 250, 60_000, 1e-5
 
 
 @dataclass(frozen=True)
-class Setting:
+class PrintedSetting:
     """One row of the paper: its place, its noise multiplier, whole epochs, and the MA and CLT epsilons as printed."""
 
     table: int
@@ -38,19 +38,19 @@ class Setting:
         return self.mechanism.steps(self.epochs)
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(1, "MNIST", 1.6, 60),
-    Setting(1, "MNIST", 1.3, 58),
-    Setting(1, "MNIST", 1.0, 56),
-    Setting(1, "MNIST", 0.7, 50),
-    Setting(1, "MNIST", 0.5, 60, printed_ma="23.20"),
-    Setting(2, "Fashion-MNIST", 1.6, 72),
-    Setting(2, "Fashion-MNIST", 1.3, 76),
-    Setting(2, "Fashion-MNIST", 1.0, 80),
-    Setting(2, "Fashion-MNIST", 0.7, 80),
-    Setting(2, "Fashion-MNIST", 0.5, 69),
-    Setting(4, "window T = 10", 1.0, 75),
-    Setting(4, "window T = 15", 1.0, 76),
+SETTINGS: tuple[PrintedSetting, ...] = (
+    PrintedSetting(1, "MNIST", 1.6, 60),
+    PrintedSetting(1, "MNIST", 1.3, 58),
+    PrintedSetting(1, "MNIST", 1.0, 56),
+    PrintedSetting(1, "MNIST", 0.7, 50),
+    PrintedSetting(1, "MNIST", 0.5, 60, printed_ma="23.20"),
+    PrintedSetting(2, "Fashion-MNIST", 1.6, 72),
+    PrintedSetting(2, "Fashion-MNIST", 1.3, 76),
+    PrintedSetting(2, "Fashion-MNIST", 1.0, 80),
+    PrintedSetting(2, "Fashion-MNIST", 0.7, 80),
+    PrintedSetting(2, "Fashion-MNIST", 0.5, 69),
+    PrintedSetting(4, "window T = 10", 1.0, 75),
+    PrintedSetting(4, "window T = 15", 1.0, 76),
 )
 
 
@@ -58,7 +58,7 @@ SETTINGS: tuple[Setting, ...] = (
 class Row:
     """A setting and its epsilons at delta = 1e-5 for all steps; `sound` is None where dp-accounting was not asked."""
 
-    setting: Setting
+    setting: PrintedSetting
     ma: float
     clt: float
     sound: float | None

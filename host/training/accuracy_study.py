@@ -14,7 +14,7 @@ from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.architecture import Architecture, Dense, Readout
 from spikeveil.host.training.export import quantised, specification
-from spikeveil.host.training.flip import Flipper
+from spikeveil.host.training.flip_layer import FlipLayer
 from spikeveil.host.training.layer_chain import tap_flips
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
@@ -30,7 +30,7 @@ CALIBRATION = 500  # training records that set the scales
 
 
 @dataclass(frozen=True)
-class Setting:
+class StudySetting:
     """One network of a study: `hidden` neurons, `group` output neurons a class, and where it releases its spikes.
 
     `place`: the flipper stands on the input spikes, the hidden layer's or the output layer's. `in_loop`: it flips while
@@ -66,7 +66,7 @@ class Setting:
 class Point:
     """What one setting gave at one flip threshold: released accuracies, one a seed (each the mean over its leases)."""
 
-    setting: Setting
+    setting: StudySetting
     flip: FlipSpec
     accuracies: tuple[float, ...]
     claim: Claim
@@ -105,7 +105,13 @@ def chip_architecture(inputs: int, hidden: int, classes: int, steps: int, group:
 
 
 def trained(
-    data: Dataset, encode: Encoder, steps: int, setting: Setting, flip: FlipSpec | None, recipe: Recipe, tuning: Recipe
+    data: Dataset,
+    encode: Encoder,
+    steps: int,
+    setting: StudySetting,
+    flip: FlipSpec | None,
+    recipe: Recipe,
+    tuning: Recipe,
 ) -> NetworkSpec:
     """A network trained in float by `recipe`, then as integers by `tuning`, as a specification with its flipper.
 
@@ -116,14 +122,14 @@ def trained(
 
 
 def float_trained(
-    data: Dataset, encode: Encoder, steps: int, setting: Setting, flip: FlipSpec | None, recipe: Recipe
+    data: Dataset, encode: Encoder, steps: int, setting: StudySetting, flip: FlipSpec | None, recipe: Recipe
 ) -> SpikingNetwork:
     """The network before it becomes integers."""
     index = PLACES[setting.place]
     inputs = encode(data.train_images[:1]).shape[2]
     network = SpikingNetwork(
         chip_architecture(inputs, setting.hidden, data.classes, steps, setting.group),
-        taps={} if flip is None else {index: Flipper(flip)},
+        taps={} if flip is None else {index: FlipLayer(flip)},
         seed=recipe.seed,
     )
     for _ in fit(network, data.train_images, data.train_labels, encode, recipe):
@@ -131,7 +137,9 @@ def float_trained(
     return network
 
 
-def tuned(network: SpikingNetwork, data: Dataset, encode: Encoder, setting: Setting, tuning: Recipe) -> NetworkSpec:
+def tuned(
+    network: SpikingNetwork, data: Dataset, encode: Encoder, setting: StudySetting, tuning: Recipe
+) -> NetworkSpec:
     """The network as integers: scales from the first training records, then trained on with them by `tuning`."""
     twin = quantised(network, encode(data.train_images[:CALIBRATION]), weight_bits=setting.weight_bits)
     for _ in fit(twin, data.train_images, data.train_labels, encode, tuning):
@@ -139,7 +147,7 @@ def tuned(network: SpikingNetwork, data: Dataset, encode: Encoder, setting: Sett
     return _limited(specification(twin), setting)
 
 
-def with_flip(network: SpikingNetwork, setting: Setting, flip: FlipSpec, x: NDArray[np.bool_]) -> NetworkSpec:
+def with_flip(network: SpikingNetwork, setting: StudySetting, flip: FlipSpec, x: NDArray[np.bool_]) -> NetworkSpec:
     """A float network that never met a flipper, given one at the setting's place, debiased and made integers.
 
     `x`: input spikes (records, steps, inputs) that set the scales.
@@ -147,7 +155,7 @@ def with_flip(network: SpikingNetwork, setting: Setting, flip: FlipSpec, x: NDAr
     if any(tap_flips(network)):
         raise ValueError("network must have no flipper yet")
     index = PLACES[setting.place]
-    network.taps[str(index)] = Flipper(flip)
+    network.taps[str(index)] = FlipLayer(flip)
     try:
         return _limited(specification(quantised(network, x, weight_bits=setting.weight_bits)), setting)
     finally:
@@ -158,7 +166,7 @@ def study(
     data: Dataset,
     encode: Encoder,
     steps: int,
-    settings: Sequence[Setting],
+    settings: Sequence[StudySetting],
     flips: Sequence[FlipSpec],
     recipe: Recipe,
     tuning: Recipe,
@@ -166,16 +174,16 @@ def study(
     seeds: int = 3,
     leases: int = 5,
     delta: float = 1e-5,
-    told: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> list[Point]:
     """Every setting at every flip threshold, `seeds` networks each, read from the golden model's released test spikes.
 
     Each seed's accuracy is the mean over `leases` leases of a fresh key of Trivium. A setting that is not in the loop
-    trains one network a seed for all thresholds. `told` is called with one line a point.
+    trains one network a seed for all thresholds. `report` is called with one line a point.
     """
     x, labels = encode(data.test_images), data.test_labels
     scaling = encode(data.train_images[:CALIBRATION])
-    plain: dict[tuple[Setting, int], SpikingNetwork] = {}
+    plain: dict[tuple[StudySetting, int], SpikingNetwork] = {}
     points = []
     for setting in settings:
         for flip in flips:
@@ -198,17 +206,17 @@ def study(
             where = (
                 f"{setting.place}, {setting.hidden} hidden, flipper {'in' if setting.in_loop else 'not in'} the loop"
             )
-            told(f"{where}: epsilon {flip.epsilon:.4g} of one spike, {np.mean(accuracies):.4f} released")
+            report(f"{where}: epsilon {flip.epsilon:.4g} of one spike, {np.mean(accuracies):.4f} released")
     return points
 
 
-def _limited(spec: NetworkSpec, setting: Setting) -> NetworkSpec:
+def _limited(spec: NetworkSpec, setting: StudySetting) -> NetworkSpec:
     return spec if setting.spike_limit is None else with_output(spec, spike_limit=setting.spike_limit)
 
 
 def output_study(
     specs: Sequence[NetworkSpec],
-    setting: Setting,
+    setting: StudySetting,
     flips: Sequence[FlipSpec],
     x: NDArray[np.bool_],
     labels: NDArray[np.int64],

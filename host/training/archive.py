@@ -1,4 +1,4 @@
-"""Files of training: a zip of one JSON header and plain arrays, no pickle, written whole or not at all."""
+"""File format of checkpoints and weights: a NumPy .npz of one JSON header and plain arrays, written atomically."""
 
 import io
 import json
@@ -19,8 +19,8 @@ HEADER = "header"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of file: the `format` and `version` of its header, and its `name` in sentences."""
+class ArchiveKind:
+    """One kind of archive: `format` and `version` in its header, and its `name` in error messages."""
 
     format: str
     version: int
@@ -49,7 +49,7 @@ class Kind:
 
     @contextmanager
     def whole(self, path: Path) -> Iterator[None]:
-        """Whatever a part of the file that is not there, or is something else, raises in here is one ValueError."""
+        """Context that turns the exceptions of a missing or malformed part into one ValueError."""
         try:
             yield
         except DAMAGE as error:

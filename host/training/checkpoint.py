@@ -1,7 +1,7 @@
-"""A run's state on the disk (see `archive`).
+"""Checkpoints of a training run (file format: `archive`).
 
-Under DP-SGD a checkpoint is also a lease: before steps are made they are written down as `spent`. A crash loses what
-these steps did to the weights, and they stay spent: nothing is given back by guess, and no step is made twice.
+Under DP-SGD a checkpoint is also a lease: steps are recorded as `spent` before they are made. A crash loses their
+effect on the weights and they stay spent: none is refunded, and none is made twice.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -11,15 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeveil.host.training.archive import Kind
+from spikeveil.host.training.archive import ArchiveKind
 
-FILE = Kind("spikeveil-training", 1, "checkpoint")
+FILE = ArchiveKind("spikeveil-training", 1, "checkpoint")
 
 
 @dataclass(frozen=True)
-class Progress:
-    """updates: steps whose outcome is in the weights. spent: steps that count, those that a crash wasted included.
-    log: one record an evaluation. charged: what the ledger was told before the first step, None where there is none.
+class TrainingProgress:
+    """Progress of a run, as its checkpoint holds it.
+
+    - `config`, `data`: digests of the configuration and of the data set;
+    - `updates`: steps whose update is in the weights;
+    - `spent`: steps that count towards epsilon, including those lost in a crash;
+    - `seconds`: training time;
+    - `log`: one record for each evaluation;
+    - `charged`: receipt of the ledger, None where no ledger is used.
     """
 
     config: str
@@ -30,14 +36,14 @@ class Progress:
     log: tuple[dict[str, Any], ...] = ()
     charged: dict[str, Any] | None = None
 
-    def reserving(self, steps: int) -> "Progress":
-        """With so many further steps written down as spent, before they are made."""
+    def reserving(self, steps: int) -> "TrainingProgress":
+        """The progress with `steps` further steps recorded as spent."""
         return replace(self, spent=self.spent + steps)
 
 
 @dataclass
-class State:
-    """What moves in a run: the weights, the optimiser's memory, the running mean of the weights (empty: none)."""
+class CheckpointState:
+    """Mutable state of a run: weights, optimiser state, running mean of the weights (empty: none is kept)."""
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
@@ -52,7 +58,7 @@ class State:
         return found
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take over what `tensors` gave."""
+        """Restore from the result of `tensors`."""
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 parameter.copy_(tensors[f"weights.{name}"])
@@ -65,13 +71,13 @@ class State:
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": memory})
 
 
-def save(path: Path, state: State, progress: Progress) -> None:
+def save(path: Path, state: CheckpointState, progress: TrainingProgress) -> None:
     """Write the checkpoint, synced to the disk when this returns."""
     FILE.write(path, asdict(progress), state.tensors())
 
 
-def load(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def load(path: Path) -> tuple[TrainingProgress, dict[str, Tensor]]:
     """Read a file that `save` wrote; ValueError for anything else."""
     header, tensors = FILE.read(path)
     with FILE.whole(path):
-        return Progress(**{**header, "log": tuple(header["log"])}), tensors
+        return TrainingProgress(**{**header, "log": tuple(header["log"])}), tensors

@@ -1,9 +1,9 @@
-"""The sum of clipped per-example gradients: the only thing that DP-SGD takes from the data.
+"""The sum of clipped per-example gradients: the only quantity that DP-SGD computes from the training data.
 
-Two ways to the same sum. `HooksClipper` has Opacus write out every example's gradient and scales it. `GhostClipper`
-keeps what each layer saw and what came back to it, takes the norms from those (for a dense layer over T steps from two
-T x T matrices: |sum_t g_t a_t'|^2 = sum_ts (g_t.g_s)(a_t.a_s)), and forms the clipped sum in one product: no gradient
-of one example is ever written out for a dense layer, and no second backward pass is needed.
+`HooksClipper` materialises every example's gradient with Opacus' hooks and scales it. `GhostClipper` records the input
+and the output gradient of each layer and computes the norms from them. For a dense layer over T steps,
+|sum_t g_t a_t'|^2 = sum_ts (g_t.g_s)(a_t.a_s), from two T x T matrices. The clipped sum is then one matrix product: a
+dense layer's per-example gradients are never materialised, and no second backward pass is needed.
 """
 
 from abc import ABC, abstractmethod
@@ -65,7 +65,7 @@ class HooksClipper(Clipper):
 
 
 class GhostClipper(Clipper):
-    """Norms and sum from what each layer saw and what came back; for `nn.Linear` and `TimeConv2d` alone."""
+    """Norms and sum from the inputs and output gradients of each layer; for `nn.Linear` and `TimeConv2d` alone."""
 
     def __init__(self, network: nn.Module, norm: float) -> None:
         super().__init__(network, norm)
@@ -77,7 +77,7 @@ class GhostClipper(Clipper):
     def sums(self, x: Tensor, labels: Tensor, loss: Loss) -> list[Tensor]:
         with self._recorded() as records:
             loss(self.network(x), labels).sum().backward()
-        parts = [_part(layer, *records[layer]) for layer in self.layers]
+        parts = [_layer_gradients(layer, *records[layer]) for layer in self.layers]
         factors = self.factors(torch.stack([part.squares() for part in parts]).sum(dim=0))
         found: dict[Any, Tensor] = {}
         for layer, part in zip(self.layers, parts, strict=True):
@@ -86,7 +86,7 @@ class GhostClipper(Clipper):
 
     @contextmanager
     def _recorded(self) -> Any:
-        """What went into each layer and what came back, while no parameter asks for its own gradient."""
+        """Input and output gradient of each layer, recorded while no parameter asks for its own gradient."""
         records: dict[nn.Module, list[Tensor]] = {}
 
         def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -107,11 +107,11 @@ class GhostClipper(Clipper):
                 handle.remove()
 
 
-class _Part(ABC):
-    """One layer's gradients: `seen` went in, `back` is the loss's gradient at its output, both (batch, steps, ...)."""
+class _LayerGradients(ABC):
+    """Per-example gradients of one layer, from its `inputs` and `output_gradients`, both (batch, steps, ...)."""
 
-    def __init__(self, layer: Any, seen: Tensor, back: Tensor) -> None:
-        self.layer, self.seen, self.back = layer, seen, back
+    def __init__(self, layer: Any, inputs: Tensor, output_gradients: Tensor) -> None:
+        self.layer, self.inputs, self.output_gradients = layer, inputs, output_gradients
 
     @abstractmethod
     def squares(self) -> Tensor:
@@ -122,23 +122,23 @@ class _Part(ABC):
         """The scaled sums, of the weights and of the bias."""
 
 
-class _DensePart(_Part):
+class _DenseGradients(_LayerGradients):
     def squares(self) -> Tensor:
-        grams = [one @ one.mT for one in (self.seen, self.back)]
+        grams = [one @ one.mT for one in (self.inputs, self.output_gradients)]
         squares = (grams[0] * grams[1]).sum(dim=(1, 2)).clamp(min=0)
-        return squares if self.layer.bias is None else squares + self.back.sum(dim=1).square().sum(dim=1)
+        return squares if self.layer.bias is None else squares + self.output_gradients.sum(dim=1).square().sum(dim=1)
 
     def sums(self, factors: Tensor) -> list[Tensor]:
-        back = self.back * factors[:, None, None]
-        return [back.flatten(0, 1).mT @ self.seen.flatten(0, 1), back.sum(dim=(0, 1))]
+        output_gradients = self.output_gradients * factors[:, None, None]
+        return [output_gradients.flatten(0, 1).mT @ self.inputs.flatten(0, 1), output_gradients.sum(dim=(0, 1))]
 
 
-class _WrittenPart(_Part):
+class _ConvGradients(_LayerGradients):
     """Gradients written out for each example: few weights, used at many places."""
 
-    def __init__(self, layer: Any, seen: Tensor, back: Tensor) -> None:
-        super().__init__(layer, seen, back)
-        self.samples = conv_samples(layer, seen, back)
+    def __init__(self, layer: Any, inputs: Tensor, output_gradients: Tensor) -> None:
+        super().__init__(layer, inputs, output_gradients)
+        self.samples = conv_samples(layer, inputs, output_gradients)
 
     def squares(self) -> Tensor:
         return torch.stack([sample.flatten(1).square().sum(dim=1) for sample in self.samples]).sum(dim=0)
@@ -147,17 +147,17 @@ class _WrittenPart(_Part):
         return [torch.tensordot(factors, sample, 1) for sample in self.samples]
 
 
-def _part(layer: nn.Module, seen: Tensor, back: Tensor) -> _Part:
-    return (_DensePart if isinstance(layer, nn.Linear) else _WrittenPart)(layer, seen, back)
+def _layer_gradients(layer: nn.Module, inputs: Tensor, output_gradients: Tensor) -> _LayerGradients:
+    return (_DenseGradients if isinstance(layer, nn.Linear) else _ConvGradients)(layer, inputs, output_gradients)
 
 
-def conv_samples(layer: TimeConv2d, seen: Tensor, back: Tensor) -> list[Tensor]:
+def conv_samples(layer: TimeConv2d, inputs: Tensor, output_gradients: Tensor) -> list[Tensor]:
     """Each example's gradient of a `TimeConv2d`: (batch, O, C, k, k), and (batch, O) where it has a bias."""
-    batch, steps = seen.shape[:2]
-    columns = functional.unfold(seen.flatten(0, 1), layer.kernel_size, 1, layer.padding, layer.stride)
+    batch, steps = inputs.shape[:2]
+    columns = functional.unfold(inputs.flatten(0, 1), layer.kernel_size, 1, layer.padding, layer.stride)
     columns = columns.view(batch, steps, *columns.shape[1:])
-    weights = torch.einsum("ntop,ntcp->noc", back.flatten(3), columns).view(batch, *layer.weight.shape)
-    return [weights] if layer.bias is None else [weights, back.sum(dim=(1, 3, 4))]
+    weights = torch.einsum("ntop,ntcp->noc", output_gradients.flatten(3), columns).view(batch, *layer.weight.shape)
+    return [weights] if layer.bias is None else [weights, output_gradients.sum(dim=(1, 3, 4))]
 
 
 @register_grad_sampler(TimeConv2d)  # type: ignore[untyped-decorator]

@@ -13,7 +13,7 @@ from torch import nn
 
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.networks.scales import MAX_EXPONENT, quantise_network
-from spikeveil.host.training.layer_chain import Stage, stages
+from spikeveil.host.training.layer_chain import ChainLayer, layer_chain
 from spikeveil.host.training.layers import Firing, Flattened, Pooled, TimeConv2d
 from spikeveil.host.training.lowering import float_network, matrix
 from spikeveil.host.training.network import SpikingNetwork
@@ -56,19 +56,19 @@ def quantised(
     Scales are those that `quantise_network` finds on input spikes (records, steps, inputs), the flippers' biases folded
     in, made finer where the threshold is no multiple of one. Poolings by mean become sums whose count the next weights
     are divided by. `weight_bits`: one, or one a layer of the chain, in which a pooling by maximum is a layer. Raises
-    ValueError as that, `stages` and `float_network` do.
+    ValueError as that, `layer_chain` and `float_network` do.
     """
-    chain = stages(network)
-    plain = folded(float_network(network), [chain[0].before, *(stage.after for stage in chain)])
+    chain = layer_chain(network)
+    plain = folded(float_network(network), [chain[0].before, *(chain_layer.after for chain_layer in chain)])
     found = quantise_network(plain, spikes, weight_bits=weight_bits, state_bits=state_bits)
     twin = copy.deepcopy(network)
-    for stage, layer, scale in zip(stages(twin), found.spec.layers, found.exponents, strict=True):
-        module = stage.module
-        if stage.is_or:
+    for chain_layer, layer, scale in zip(layer_chain(twin), found.spec.layers, found.exponents, strict=True):
+        module = chain_layer.module
+        if chain_layer.is_or:
             continue
         exponent = _holding(int(scale), 1.0 if layer.readout else module.neuron.threshold)
-        module.weights = _with_grid(module.weights, stage.grid(exponent, layer.weight_bits))
-        for pool in stage.pools:
+        module.weights = _with_grid(module.weights, chain_layer.grid(exponent, layer.weight_bits))
+        for pool in chain_layer.pools:
             pool.layer = replace(pool.layer, mode="sum")
         if isinstance(module, Firing):
             module.neuron = QuantNeuron.of(module.neuron, exponent, layer.leak, state_bits)
@@ -85,13 +85,13 @@ def specification(network: SpikingNetwork, **last: Any) -> NetworkSpec:
     pooling by maximum an OR. `last`: further fields of the last layer.
     Raises ValueError for a network that `quantised` did not make, or one whose sums its floats could not hold exactly.
     """
-    chain = stages(network)
+    chain = layer_chain(network)
     flip = chain[0].before
     layers = [] if flip is None else [relay(prod(network.architecture.shape), flip)]
-    for stage in chain:
-        layer = _or(stage) if stage.is_or else _layer(stage, last if stage is chain[-1] else {})
-        if not stage.is_or:
-            _require_exact(layer, stage.index, stage.module.weights.weight.dtype)
+    for chain_layer in chain:
+        layer = _or(chain_layer) if chain_layer.is_or else _layer(chain_layer, last if chain_layer is chain[-1] else {})
+        if not chain_layer.is_or:
+            _require_exact(layer, chain_layer.index, chain_layer.module.weights.weight.dtype)
         layers.append(layer)
     return NetworkSpec(layers)
 
@@ -116,12 +116,12 @@ def _with_grid(weights: nn.Module, grid: Grid) -> nn.Module:
     raise ValueError(f"weights must be those of a Linear or a TimeConv2d, not of a {type(weights).__name__}")
 
 
-def _layer(stage: Stage, extra: dict[str, Any]) -> LayerSpec:
-    module = stage.module
+def _layer(chain_layer: ChainLayer, extra: dict[str, Any]) -> LayerSpec:
+    module = chain_layer.module
     if not isinstance(module.weights, QuantLinear | QuantConv2d):
-        raise ValueError(f"layer {stage.index} must be quantised first: see `quantised`")
+        raise ValueError(f"layer {chain_layer.index} must be quantised first: see `quantised`")
     neuron: QuantNeuron = module.neuron
-    weights, bias = _dense(stage, neuron.exponent)
+    weights, bias = _dense(chain_layer, neuron.exponent)
     firing = isinstance(module, Firing)
     values: dict[str, Any] = {
         "threshold": round(neuron.threshold * 2.0**neuron.exponent) if firing else None,
@@ -130,34 +130,38 @@ def _layer(stage: Stage, extra: dict[str, Any]) -> LayerSpec:
         "bias": bias if bias.any() else None,
         "state_bits": neuron.state_bits,
         "weight_bits": module.weights.grid.weight_bits,
-        "flip": stage.after,
+        "flip": chain_layer.after,
         "readout": not firing,
     }
     return LayerSpec(weights, **(values | extra))
 
 
-def _dense(stage: Stage, exponent: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Weights (neurons, inputs) and biases (neurons,) of the dense layer that the stage is, as integers."""
-    held = stage.module.weights
+def _dense(chain_layer: ChainLayer, exponent: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Integer weights (neurons, inputs) and biases (neurons,) of the equivalent dense layer."""
+    held = chain_layer.module.weights
     with torch.no_grad():
         if isinstance(held, QuantLinear):
             weights, bias = held.rounded()
             linear: nn.Module = nn.Linear(held.in_features, held.out_features, bias=False)
         else:
-            height, width = stage.pooled[1:]
+            height, width = chain_layer.pooled[1:]
             weights, bias = held.rounded(height, width)
             sizes = (held.in_channels, held.out_channels, held.kernel_size, held.stride, held.padding)
             linear = TimeConv2d(*sizes, bias=False)
         linear.weight = nn.Parameter(torch.from_numpy(_integers(weights, exponent)).float())
-    chain = [*stage.pools, *([Flattened()] if isinstance(held, QuantLinear) and len(stage.shape) > 1 else []), linear]
-    dense = matrix(chain, stage.shape, stage.index)
+    chain = [
+        *chain_layer.pools,
+        *([Flattened()] if isinstance(held, QuantLinear) and len(chain_layer.shape) > 1 else []),
+        linear,
+    ]
+    dense = matrix(chain, chain_layer.shape, chain_layer.index)
     return np.rint(dense).astype(np.int64), _integers(bias, exponent).ravel()
 
 
-def _or(stage: Stage) -> LayerSpec:
+def _or(chain_layer: ChainLayer) -> LayerSpec:
     """A neuron for each square that fires where one of its spikes does, and carries nothing over."""
-    pool = Pooled(replace(stage.module.layer, mode="sum"))
-    weights = np.rint(matrix([pool], stage.shape, stage.index)).astype(np.int64)
+    pool = Pooled(replace(chain_layer.module.layer, mode="sum"))
+    weights = np.rint(matrix([pool], chain_layer.shape, chain_layer.index)).astype(np.int64)
     return LayerSpec(weights, 1, weight_bits=2, state_bits=2)
 
 

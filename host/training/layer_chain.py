@@ -1,4 +1,4 @@
-"""A spiking network as the chain of layers that a chip computes, exactly: what `export` makes integers of."""
+"""The chain of integer layers that is equivalent to a spiking network; `export` quantises it layer by layer."""
 
 from dataclasses import dataclass
 from math import prod
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from spikeveil.host.training.flip import Flipper
+from spikeveil.host.training.flip_layer import FlipLayer
 from spikeveil.host.training.layers import Firing, Flattened, Membrane, Pooled
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid
@@ -15,12 +15,14 @@ from spikeveil.pysim.model.flipper import FlipSpec
 
 
 @dataclass
-class Stage:
-    """One layer of the chain that a chip computes: what it is made of in the torch network.
+class ChainLayer:
+    """One layer of the chain and the modules of the torch network that it is made of.
 
-    `module`: neurons with their weights, or a pooling that takes the largest, which is an OR of spikes. `pools`: the
-    poolings by mean or sum before it. `shape`: of what enters those. `index`: of the module, for sentences. `before`,
-    `after`: the flippers that its input and its output go through.
+    - `module`: weights with their neurons, or a max-pooling, which is an OR of spikes;
+    - `pools`: average- and sum-poolings before `module`;
+    - `shape`: input shape of the first of those;
+    - `index`: index of `module` in the network, for error messages;
+    - `before`, `after`: flippers at the input and at the output.
     """
 
     module: Any
@@ -32,29 +34,29 @@ class Stage:
 
     @property
     def is_or(self) -> bool:
-        """Whether it is an OR."""
+        """Whether the layer is an OR (max-pooling)."""
         return isinstance(self.module, Pooled)
 
     @property
     def pooled(self) -> tuple[int, ...]:
-        """The shape that its weights see."""
+        """Input shape of the weights, after `pools`."""
         shape = self.shape
         for pool in self.pools:
             shape = pool.layer.out(shape)
         return shape
 
     def grid(self, exponent: int, weight_bits: int) -> Grid:
-        """The grid of its weights."""
+        """The integer grid of the weights."""
         sizes = [pool.layer.kernel**2 for pool in self.pools]
         means = [pool.layer.kernel**2 for pool in self.pools if pool.layer.mode == "average"]
         return Grid(exponent, weight_bits, self.before, prod(sizes), prod(means))
 
 
-def stages(network: SpikingNetwork) -> list[Stage]:
-    """The chain of layers with neurons, readout last. ValueError for a network that no such chain computes exactly."""
+def layer_chain(network: SpikingNetwork) -> list[ChainLayer]:
+    """The chain of a network, readout last. Raises ValueError where no such chain is exactly equivalent."""
     if network.architecture.coding != "spikes":
         raise ValueError("network coding must be 'spikes': a chip takes spikes, not intensities")
-    found: list[Stage] = []
+    found: list[ChainLayer] = []
     pools: list[Pooled] = []
     shape, before = network.architecture.shape, _tap(network, -1)
     for index, module in enumerate((*network.layers, network.readout)):
@@ -63,9 +65,9 @@ def stages(network: SpikingNetwork) -> list[Stage]:
         if isinstance(module, Pooled) and module.layer.mode != "max":
             pools.append(_apart(module, index))
             continue
-        stage = Stage(module, pools, shape, index, before, _tap(network, index))
-        found.append(_fitting(stage))
-        pools, before = [], stage.after
+        chain_layer = ChainLayer(module, pools, shape, index, before, _tap(network, index))
+        found.append(_fitting(chain_layer))
+        pools, before = [], chain_layer.after
         if index < len(network.layers):
             shape = network.architecture.shapes[index + 1]
     return found
@@ -80,17 +82,17 @@ def _apart(module: Pooled, index: int) -> Pooled:
     return module
 
 
-def _fitting(stage: Stage) -> Stage:
-    """The stage; ValueError where it is not one of integers."""
-    module, index = stage.module, stage.index
-    if stage.is_or and (stage.pools or stage.before is not None):
-        what = "what another pooling gave" if stage.pools else "flipped ones, whose bias an OR cannot undo"
+def _fitting(chain_layer: ChainLayer) -> ChainLayer:
+    """The chain_layer; ValueError where it is not one of integers."""
+    module, index = chain_layer.module, chain_layer.index
+    if chain_layer.is_or and (chain_layer.pools or chain_layer.before is not None):
+        what = "what another pooling gave" if chain_layer.pools else "flipped ones, whose bias an OR cannot undo"
         raise ValueError(f"layer {index} must pool raw spikes to be an OR, not {what}")
-    if not stage.is_or and not isinstance(module, Firing | Membrane | QuantMembrane):
+    if not chain_layer.is_or and not isinstance(module, Firing | Membrane | QuantMembrane):
         raise ValueError(f"layer {index} must be dense, convolutional or a pooling, not a {type(module).__name__}")
     if isinstance(module, Firing) and not module.neuron.exportable:
         raise ValueError(f"layer {index} neurons must compare 'ge' and reset immediately")
-    return stage
+    return chain_layer
 
 
 def tap_flips(network: SpikingNetwork) -> list[FlipSpec | None]:
@@ -104,8 +106,8 @@ def _tap(network: SpikingNetwork, place: int) -> FlipSpec | None:
 
 
 def _flip(tap: nn.Module, place: int) -> FlipSpec:
-    if not isinstance(tap, Flipper):
-        raise ValueError(f"tap at {place} must be a Flipper, not a {type(tap).__name__}")
+    if not isinstance(tap, FlipLayer):
+        raise ValueError(f"tap at {place} must be a FlipLayer, not a {type(tap).__name__}")
     return tap.flip
 
 

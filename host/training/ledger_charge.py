@@ -7,10 +7,10 @@ from spikeveil.host.privacy.ledger import Ledger, Stated
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.dpsgd import randomness_of
-from spikeveil.host.training.loop import Plan
+from spikeveil.host.training.loop import TrainingPlan
 
 
-def charge(plan: Plan, config: Config, ledger: str, data_set: str) -> dict[str, Any]:
+def charge(plan: TrainingPlan, config: Config, ledger: str, data_set: str) -> dict[str, Any]:
     """Charge every step of `plan` at record level, a record being a training example ADDED OR REMOVED.
 
     Gives back what was charged. Training examples are a data set of their own in the ledger. For examples EXCHANGED,

@@ -1,8 +1,8 @@
-"""A training run from its first step to its last, interrupted or not.
+"""A training run with checkpoints, evaluation and privacy accounting; it may be interrupted and resumed.
 
-What leaves a private run while it goes on: its checkpoint, and the accuracy and loss of its weights on the TEST images,
-both after the steps concerned were written down as spent. The loss of the training batches, their sizes and the share
-of gradients that were clipped come from the training examples without noise; they are neither shown nor kept.
+A private run releases its checkpoints, and the accuracy and loss of its weights on the TEST images, both after the
+steps concerned were recorded as spent. The loss of the training batches, their sizes and the share of clipped gradients
+are computed from training examples without noise, so they are neither shown nor stored.
 """
 
 import copy
@@ -16,7 +16,7 @@ import torch
 
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training import checkpoint
-from spikeveil.host.training.checkpoint import Progress, State
+from spikeveil.host.training.checkpoint import CheckpointState, TrainingProgress
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.data_feed import DataFeed
 from spikeveil.host.training.dpsgd import Update, example_loss, plain_gradients, private_gradients
@@ -27,38 +27,42 @@ CHECKPOINT = "checkpoint.npz"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How many steps a run makes. steps: at most; asked: what its configuration asks for, more where a limit of epsilon
-    comes first; an_epoch: from one evaluation to the next; meter: None without privacy.
+class TrainingPlan:
+    """The length of a run.
+
+    - `steps`: steps of the run, fewer than `configured_steps` where a limit of epsilon comes first;
+    - `configured_steps`: steps that the configuration asks for;
+    - `steps_per_epoch`: dataset_size / batch_size, rounded up;
+    - `meter`: the accountant, None without privacy.
     """
 
     steps: int
-    asked: int
-    an_epoch: int
+    configured_steps: int
+    steps_per_epoch: int
     meter: PrivacyMeter | None
 
 
-def plan_of(config: Config, dataset_size: int) -> Plan:
+def plan_of(config: Config, dataset_size: int) -> TrainingPlan:
     """The plan of a run. Raises ValueError where not even one step fits the limit of epsilon."""
-    asked, an_epoch = config.steps(dataset_size), -(-dataset_size // config.batch_size)
+    configured_steps, steps_per_epoch = config.steps(dataset_size), -(-dataset_size // config.batch_size)
     mechanism = config.mechanism(dataset_size)
     if mechanism is None or config.privacy is None:
-        return Plan(asked, asked, an_epoch, None)
+        return TrainingPlan(configured_steps, configured_steps, steps_per_epoch, None)
     meter = PrivacyMeter(mechanism, config.privacy.delta, config.privacy.method)
     limit = config.privacy.epsilon_limit
-    steps = asked if limit is None else meter.most_steps(limit, asked)
+    steps = configured_steps if limit is None else meter.most_steps(limit, configured_steps)
     if steps == 0:
         raise ValueError(f"privacy epsilon_limit must be at least {meter.epsilon(1):.6g}, one step's cost, not {limit}")
-    return Plan(steps, asked, an_epoch, meter)
+    return TrainingPlan(steps, configured_steps, steps_per_epoch, meter)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Where a run stands when it stops: `network` holds the result's weights."""
+class TrainingResult:
+    """State of a run that has stopped: the network with the resulting weights, its progress, its plan."""
 
     network: SpikingNetwork
-    progress: Progress
-    plan: Plan
+    progress: TrainingProgress
+    plan: TrainingPlan
 
     @property
     def finished(self) -> bool:
@@ -66,11 +70,12 @@ class Outcome:
         return self.progress.spent >= self.plan.steps
 
 
-class Run:
-    """One run in the folder `out` (it must exist). `resume`: go on from the checkpoint there, if there is one.
+class TrainingRun:
+    """One run, with its checkpoint in the folder `out`, which must exist.
 
-    Without `resume` a folder with a checkpoint is refused: its steps would be forgotten. With it, a checkpoint of
-    another configuration or other data is refused. Raises ValueError.
+    resume: continue from the checkpoint in `out`, if there is one. Without it a folder that holds a checkpoint is
+    refused, because the steps it counts as spent would be lost. A checkpoint of another configuration or of other data
+    is always refused. Raises ValueError.
     """
 
     def __init__(self, config: Config, data: Dataset, out: Path, *, resume: bool = False) -> None:
@@ -78,10 +83,10 @@ class Run:
         self.feed = DataFeed(config, data)
         self.plan = plan_of(config, self.feed.size)
         self.network = SpikingNetwork(config.network, seed=config.seed, gain=config.gain)
-        self.state = State(self.network, _optimiser(config, self.network), self._start_of_mean())
-        self.progress = Progress(config.digest, data.digest)
+        self.state = CheckpointState(self.network, _optimiser(config, self.network), self._start_of_mean())
+        self.progress = TrainingProgress(config.digest, data.digest)
         if self.path.exists():
-            self._take_over(resume)
+            self._resume(resume)
 
     @property
     def _averages(self) -> bool:
@@ -90,7 +95,7 @@ class Run:
     def _start_of_mean(self) -> list[Any]:
         return [parameter.detach().clone() for parameter in self.network.parameters()] if self._averages else []
 
-    def _take_over(self, resume: bool) -> None:
+    def _resume(self, resume: bool) -> None:
         if not resume:
             raise ValueError(f"{self.path} must not exist for a new run: resume it, or take another folder")
         found, tensors = checkpoint.load(self.path)
@@ -101,34 +106,34 @@ class Run:
         self.progress = found
 
     def charged(self, receipt: dict[str, Any]) -> None:
-        """Write down that the ledger was charged; before the first step."""
+        """Record the ledger's receipt in the checkpoint, before the first step."""
         self._save(replace(self.progress, charged=receipt))
 
-    def go(
+    def train(
         self,
-        on_step: Callable[[Progress], None] = lambda progress: None,
+        on_step: Callable[[TrainingProgress], None] = lambda progress: None,
         on_evaluation: Callable[[dict[str, Any]], None] = lambda record: None,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Outcome:
-        """Make the steps that are left, or those until stop() is true after one. Callbacks see what is released."""
+    ) -> TrainingResult:
+        """Run the remaining steps, or until stop() is true after a step. Callbacks receive only released values."""
         update = self._update()
         while self.progress.spent < self.plan.steps and not stop():
             self._block(update, on_step, stop)
-            if self.progress.spent % (self.config.evaluate_every * self.plan.an_epoch) == 0:
+            if self.progress.spent % (self.config.evaluate_every * self.plan.steps_per_epoch) == 0:
                 self._evaluate(on_evaluation)
         finished, log = self.progress.spent >= self.plan.steps, self.progress.log
         if finished and (not log or log[-1]["steps"] != self.progress.spent):
             self._evaluate(on_evaluation)
-        return Outcome(self._result(), self.progress, self.plan)
+        return TrainingResult(self._result(), self.progress, self.plan)
 
     def _update(self) -> Update:
         make = plain_gradients if self.config.privacy is None else private_gradients
         return make(self.config, self.network, self.feed)
 
-    def _block(self, update: Update, on_step: Callable[[Progress], None], stop: Callable[[], bool]) -> None:
-        """Steps up to the next checkpoint: reserved first, made, and those not made given back while we live."""
+    def _block(self, update: Update, on_step: Callable[[TrainingProgress], None], stop: Callable[[], bool]) -> None:
+        """Steps to the next checkpoint: recorded as spent first, then made; after a stop, unused ones are released."""
         before, start = self.progress, time.perf_counter()
-        epoch_ends = self.plan.an_epoch - before.spent % self.plan.an_epoch
+        epoch_ends = self.plan.steps_per_epoch - before.spent % self.plan.steps_per_epoch
         block = min(self.config.checkpoint_every, epoch_ends, self.plan.steps - before.spent)
         self._save(before.reserving(block))
         made = 0
@@ -144,15 +149,15 @@ class Run:
     def _step(self, update: Update, step: int) -> None:
         chosen = self.config.optimiser
         for group in self.state.optimiser.param_groups:
-            group["lr"] = chosen.rate * (1 - (1 - chosen.final) * step / self.plan.asked)
+            group["lr"] = chosen.rate * (1 - (1 - chosen.final) * step / self.plan.configured_steps)
         update(step)
         self.state.optimiser.step()
         if self._averages:
-            keep = min(chosen.average, (1 + step) / (10 + step))  # a short memory at first: nothing of the start stays
+            keep = min(chosen.average, (1 + step) / (10 + step))
             for mean, parameter in zip(self.state.average, self.network.parameters(), strict=True):
                 mean.lerp_(parameter.detach(), 1 - keep)
 
-    def _save(self, progress: Progress) -> None:
+    def _save(self, progress: TrainingProgress) -> None:
         checkpoint.save(self.path, self.state, progress)
         self.progress = progress
 
@@ -160,7 +165,7 @@ class Run:
         record: dict[str, Any] = {
             "steps": self.progress.spent,
             "updates": self.progress.updates,
-            "epochs": self.progress.spent / self.plan.an_epoch,
+            "epochs": self.progress.spent / self.plan.steps_per_epoch,
             "seconds": self.progress.seconds,
             **test_figures(self.config, self._result(), self.feed),
         }
@@ -170,7 +175,7 @@ class Run:
         on_evaluation(record)
 
     def _result(self) -> SpikingNetwork:
-        """A copy of the network with the weights that count: their running mean where there is one."""
+        """A copy of the network with the resulting weights: their running mean where one is kept."""
         result = copy.deepcopy(self.network)
         with torch.no_grad():
             for parameter, mean in zip(result.parameters(), self.state.average, strict=False):

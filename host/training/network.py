@@ -17,13 +17,16 @@ def plain_linear(inputs: int, outputs: int, bias: bool) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """One forward pass. spikes: of every layer that fires, in order, readout included, raw, (batch, steps, neurons) or
-    (batch, steps, C, H, W); passed: the same after the layer's tap, what the next layer saw; scores: (batch, classes).
+class WindowTrace:
+    """Tensors of one forward pass over the whole window.
+
+    - `spikes`: raw spikes of every firing layer in order, readout included, (batch, steps, neurons or C, H, W);
+    - `outputs`: the same after each layer's tap, as the next layer receives them;
+    - `scores`: (batch, classes).
     """
 
     spikes: tuple[Tensor, ...]
-    passed: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     scores: Tensor
 
 
@@ -64,17 +67,17 @@ class SpikingNetwork(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         return self.run(x).scores
 
-    def run(self, x: Tensor) -> Trace:
+    def run(self, x: Tensor) -> WindowTrace:
         """The forward pass with every layer's spikes."""
         x = self._opened(x)
-        spikes, passed = [], []
+        spikes, outputs = [], []
         for index, layer in enumerate((*self.layers, self.readout)):
             x = layer(x)
             if isinstance(layer, Firing):
                 spikes.append(x)
                 x = self._tapped(index, x)
-                passed.append(x)
-        return Trace(tuple(spikes), tuple(passed), self._scores(x))
+                outputs.append(x)
+        return WindowTrace(tuple(spikes), tuple(outputs), self._scores(x))
 
     def _opened(self, x: Tensor) -> Tensor:
         """The input with a dimension for the steps: 1 under direct coding."""

@@ -116,7 +116,7 @@ def _accuracy(released: NDArray[np.bool_] | None, labels: NDArray[np.int64], cla
 def _loss(network: SpikingNetwork, x: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     trace, shape = network.run(x), network.architecture
     last = str(len(network.layers))
-    out = network.taps[last].debiased(trace.passed[-1]) if last in network.taps else trace.spikes[-1]
+    out = network.taps[last].debiased(trace.outputs[-1]) if last in network.taps else trace.spikes[-1]
     if recipe.goal == "counts":
         rates = out.mean(dim=1).unflatten(-1, (shape.classes, shape.readout.group)).mean(dim=-1)
         loss = functional.cross_entropy(GAIN * rates, labels)

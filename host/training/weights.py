@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from spikeveil.host.training.architecture import architecture_of
-from spikeveil.host.training.archive import Kind
+from spikeveil.host.training.archive import ArchiveKind
 from spikeveil.host.training.network import SpikingNetwork
 
-FILE = Kind("spikeveil-weights", 1, "weights")
+FILE = ArchiveKind("spikeveil-weights", 1, "weights")
 
 
 def save_network(network: SpikingNetwork, path: Path, about: dict[str, Any] | None = None) -> None:

@@ -28,7 +28,7 @@ from spikeveil.host.training.config import Config, load_config
 from spikeveil.host.training.data_feed import DataFeed
 from spikeveil.host.training.dpsgd import private_gradients
 from spikeveil.host.training.ledger_charge import charge
-from spikeveil.host.training.loop import CHECKPOINT, Outcome, Run, plan_of
+from spikeveil.host.training.loop import CHECKPOINT, TrainingResult, TrainingRun, plan_of
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.privacy_meter import PrivacyMeter
@@ -188,12 +188,12 @@ def weights(network: torch.nn.Module) -> np.ndarray[Any, Any]:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()]).numpy()
 
 
-def some_steps(run: Run, most: int) -> Outcome:
+def some_steps(run: TrainingRun, most: int) -> TrainingResult:
     """Stop the run after `most` steps."""
-    made: list[checkpoint.Progress] = []
-    outcome = run.go(on_step=made.append, stop=lambda: len(made) >= most)
+    made: list[checkpoint.TrainingProgress] = []
+    result = run.train(on_step=made.append, stop=lambda: len(made) >= most)
     assert len(made) <= most
-    return outcome
+    return result
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
@@ -202,17 +202,17 @@ def test_an_interrupted_run_is_the_run(kind: str, tmp_path: Path) -> None:
     config, data = tiny()
     config = replace(config, optimiser=replace(config.optimiser, kind=kind, rate=0.05))
     (tmp_path / "whole").mkdir()
-    whole = Run(config, data, tmp_path / "whole").go()
+    whole = TrainingRun(config, data, tmp_path / "whole").train()
     stops = 0
     while True:
-        outcome = some_steps(Run(config, data, tmp_path, resume=True), 5)
-        if outcome.finished:
+        result = some_steps(TrainingRun(config, data, tmp_path, resume=True), 5)
+        if result.finished:
             break
         stops += 1
     assert stops == 4
-    assert outcome.progress.spent == outcome.progress.updates == whole.progress.spent == 24
-    assert_array_equal(weights(outcome.network), weights(whole.network))
-    figures = [[{**record, "seconds": 0} for record in one.progress.log] for one in (outcome, whole)]
+    assert result.progress.spent == result.progress.updates == whole.progress.spent == 24
+    assert_array_equal(weights(result.network), weights(whole.network))
+    figures = [[{**record, "seconds": 0} for record in one.progress.log] for one in (result, whole)]
     assert figures[0] == figures[1]
     assert not np.array_equal(weights(whole.network), weights(SpikingNetwork(config.network, seed=config.seed)))
 
@@ -222,11 +222,11 @@ def test_steps_are_spent_before_they_are_made(tmp_path: Path) -> None:
     config, data = tiny()
     seen: list[tuple[int, int, int]] = []
 
-    def look(progress: checkpoint.Progress) -> None:
+    def look(progress: checkpoint.TrainingProgress) -> None:
         on_disk, _ = checkpoint.load(tmp_path / CHECKPOINT)
         seen.append((progress.spent, on_disk.spent, on_disk.updates))
 
-    Run(config, data, tmp_path).go(on_step=look)
+    TrainingRun(config, data, tmp_path).train(on_step=look)
     assert [made for made, _, _ in seen] == list(range(1, 25))
     assert all(updates < made <= spent for made, spent, updates in seen)
 
@@ -236,12 +236,12 @@ import sys, os, signal
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from training.test_dpsgd import tiny
-from spikeveil.host.training.loop import Run
+from spikeveil.host.training.loop import TrainingRun
 config, data = tiny(checkpoint_every=4)
 def look(progress):
     if progress.spent == 10:
         os.kill(os.getpid(), signal.SIGKILL)
-Run(config, data, Path({out!r})).go(on_step=look)
+TrainingRun(config, data, Path({out!r})).train(on_step=look)
 """
 
 
@@ -252,39 +252,39 @@ def test_a_killed_run_forgets_no_step_and_makes_none_twice(tmp_path: Path) -> No
     left, _ = checkpoint.load(tmp_path / CHECKPOINT)
     assert (left.updates, left.spent) == (6, 10)
     config, data = tiny(checkpoint_every=4)
-    made: list[checkpoint.Progress] = []
-    outcome = Run(config, data, tmp_path, resume=True).go(on_step=made.append)
+    made: list[checkpoint.TrainingProgress] = []
+    result = TrainingRun(config, data, tmp_path, resume=True).train(on_step=made.append)
     assert [progress.spent for progress in made] == list(range(11, 25))
-    assert (outcome.progress.updates, outcome.progress.spent) == (20, 24)
-    assert outcome.finished
-    assert outcome.progress.log[-1]["privacy"]["steps"] == 24
+    assert (result.progress.updates, result.progress.spent) == (20, 24)
+    assert result.finished
+    assert result.progress.log[-1]["privacy"]["steps"] == 24
 
 
 def test_a_run_is_not_begun_twice_nor_resumed_as_another(tmp_path: Path) -> None:
     config, data = tiny(epochs=1)
-    Run(config, data, tmp_path).go()
+    TrainingRun(config, data, tmp_path).train()
     with pytest.raises(ValueError, match="must not exist for a new run: resume it, or take another folder"):
-        Run(config, data, tmp_path)
+        TrainingRun(config, data, tmp_path)
     with pytest.raises(ValueError, match="must be of the same configuration to be resumed, not of another"):
-        Run(replace(config, seed=2), data, tmp_path, resume=True)
+        TrainingRun(replace(config, seed=2), data, tmp_path, resume=True)
     with pytest.raises(ValueError, match="must be of the same data to be resumed, not of another"):
-        Run(config, data.part(95), tmp_path, resume=True)
+        TrainingRun(config, data.part(95), tmp_path, resume=True)
     content = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="must be a whole file of ours, not a damaged one"):
-        Run(config, data, tmp_path, resume=True)
+        TrainingRun(config, data, tmp_path, resume=True)
 
 
 def test_a_limit_of_epsilon_is_never_passed(tmp_path: Path) -> None:
     config, data = tiny()
     privacy = replace(config.privacy, epsilon_limit=0.6)  # type: ignore[type-var]
     config = replace(config, privacy=privacy)
-    outcome = Run(config, data, tmp_path).go()
+    result = TrainingRun(config, data, tmp_path).train()
     mechanism = DpSgd(4.0, 16, 96)
-    steps = outcome.progress.spent
+    steps = result.progress.spent
     assert 0 < steps < 24
     assert mechanism.epsilon(steps, 1e-4) <= 0.6 < mechanism.epsilon(steps + 1, 1e-4)
-    assert outcome.finished
+    assert result.finished
     with pytest.raises(ValueError, match=r"privacy epsilon_limit must be at least 0\.\d+, one step's cost, not 0.01"):
         plan_of(replace(config, privacy=replace(privacy, epsilon_limit=0.01)), 96)
 
@@ -334,13 +334,13 @@ def test_a_run_on_a_seed_is_not_charged_as_private(ledger: Path) -> None:
 def test_digits_to_a_small_epsilon(tmp_path: Path) -> None:
     """The preset at its full length, with the operating system's noise."""
     config = load_config("digits-dpsgd")
-    outcome = Run(config, load_dataset("digits"), tmp_path).go()
-    last = outcome.progress.log[-1]
-    assert outcome.finished
+    result = TrainingRun(config, load_dataset("digits"), tmp_path).train()
+    last = result.progress.log[-1]
+    assert result.finished
     assert last["privacy"]["epsilon_pld"] < 2
     assert last["test_accuracy"] > 0.7
-    assert json.loads(json.dumps(outcome.progress.log)) == list(outcome.progress.log)
-    assert all(set(record) == KEPT for record in outcome.progress.log)
+    assert json.loads(json.dumps(result.progress.log)) == list(result.progress.log)
+    assert all(set(record) == KEPT for record in result.progress.log)
 
 
 #: what a log may hold: nothing in it comes from the training examples except through the weights

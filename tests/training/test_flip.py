@@ -16,7 +16,7 @@ from spikeveil.host.networks.scales import with_output
 from spikeveil.host.privacy import Unit
 from spikeveil.host.training.accuracy_plots import utility_plot
 from spikeveil.host.training.accuracy_study import (
-    Setting,
+    StudySetting,
     chip_architecture,
     claim_of,
     float_trained,
@@ -27,7 +27,7 @@ from spikeveil.host.training.accuracy_study import (
     with_flip,
 )
 from spikeveil.host.training.export import folded, quantised, relay, specification
-from spikeveil.host.training.flip import Flipper, flippers
+from spikeveil.host.training.flip_layer import FlipLayer, flip_layers
 from spikeveil.host.training.layer_chain import tap_flips
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.quantise import Grid, QuantLinear
@@ -55,24 +55,24 @@ def one_thread() -> Iterator[None]:
 def test_it_flips_as_often_as_it_says() -> None:
     torch.manual_seed(5)
     spikes = (torch.rand(400, 500) < 0.3).float()
-    flipped = (Flipper(FLIP)(spikes) != spikes).float().mean().item()
+    flipped = (FlipLayer(FLIP)(spikes) != spikes).float().mean().item()
     assert abs(flipped - 69 / 256) < 5 * np.sqrt(69 / 256 * 187 / 256 / 200_000)
-    ones = Flipper(FLIP)(torch.ones(100_000)).mean().item()
+    ones = FlipLayer(FLIP)(torch.ones(100_000)).mean().item()
     assert abs(ones - 187 / 256) < 5 * np.sqrt(69 / 256 * 187 / 256 / 100_000)
 
 
 def test_an_open_flipper_changes_nothing() -> None:
-    flipper = Flipper(FLIP)
+    flipper = FlipLayer(FLIP)
     flipper.open = True
     spikes = torch.ones(3, 4)
     assert flipper(spikes) is spikes
     assert flipper.debiased(spikes).tolist() == spikes.tolist()
-    assert flippers(torch.nn.Sequential(flipper)) == [flipper]
+    assert flip_layers(torch.nn.Sequential(flipper)) == [flipper]
 
 
 def test_the_gradient_is_that_of_the_expectation() -> None:
     spikes = torch.zeros(5, requires_grad=True)
-    flipper = Flipper(FLIP)
+    flipper = FlipLayer(FLIP)
     flipper(spikes).sum().backward()
     assert spikes.grad is not None
     assert spikes.grad.tolist() == [1 - 2 * 69 / 256] * 5
@@ -109,7 +109,7 @@ def test_debiased_integers_are_off_by_rounding_alone() -> None:
 
 
 def network_with(places: dict[int, FlipSpec], seed: int = 0) -> SpikingNetwork:
-    taps = {place: Flipper(flip) for place, flip in places.items()}
+    taps = {place: FlipLayer(flip) for place, flip in places.items()}
     return SpikingNetwork(chip_architecture(16, 12, 3, 8, 2), taps=taps, seed=seed, gain=2.0)
 
 
@@ -123,7 +123,7 @@ def test_flippers_of_the_network_become_those_of_the_chip(places: dict[int, Flip
     assert tap_flips(twin) == [places.get(place) for place in (-1, 0, 1)]
     assert [layer.flip for layer in spec.layers[-2:]] == [places.get(0), places.get(1)]
     assert len(spec.layers) == 2 + (-1 in places)
-    for flipper in flippers(twin):
+    for flipper in flip_layers(twin):
         flipper.open = True
     trace = twin.run(torch.from_numpy(x).float())
     current = x
@@ -137,7 +137,7 @@ def test_flippers_of_the_network_become_those_of_the_chip(places: dict[int, Flip
 def test_released_spikes_reach_the_next_layer_alike_in_torch_and_on_the_chip() -> None:
     """The chip's own released spikes, put in the place of torch's flips: every spike behind them is the same."""
 
-    class Replayed(Flipper):
+    class Replayed(FlipLayer):
         def forward(self, spikes: torch.Tensor) -> torch.Tensor:
             return torch.from_numpy(sent).float()
 
@@ -161,7 +161,7 @@ def test_digits_with_the_flipper_in_the_loop() -> None:
     """Hidden spikes flipped at epsilon 0.997 of one spike, from training to the golden model's released spikes.
 
     The accuracies are far from the floor: 95 % needs 342 of 360 images, three seeds gave 97 % and more."""
-    data, setting = load_digits(), Setting("hidden")
+    data, setting = load_digits(), StudySetting("hidden")
     recipe, tuning = (setting.suited(one) for one in (Recipe(epochs=20), Recipe(epochs=3, rate=1e-3)))
     network = float_trained(data, rate, STEPS, setting, FLIP, recipe)
     spec = tuned(network, data, rate, setting, tuning)
@@ -173,7 +173,7 @@ def test_digits_with_the_flipper_in_the_loop() -> None:
 
 def test_a_trained_quantised_network_is_its_export_and_loses_nothing_at_8_bits_and_little_at_4() -> None:
     """One float network of digits, its output flipper put in afterwards: debiasing counts changes no class."""
-    data, setting = load_digits(), Setting("output", in_loop=False)
+    data, setting = load_digits(), StudySetting("output", in_loop=False)
     network = float_trained(data, rate, STEPS, setting, None, Recipe(epochs=20))
     x, labels = rate(data.test_images), data.test_labels
     raw = network.run(torch.from_numpy(x).float()).scores.argmax(dim=1).numpy()
@@ -198,7 +198,7 @@ def test_training_follows_its_seed_and_leaves_the_global_generator_alone() -> No
     data, encode = load_iris(), encoder("rate", 8)
     losses = []
     for seed in (1, 1, 2):
-        network = SpikingNetwork(chip_architecture(4, 10, 3, 8, 2), taps={0: Flipper(FLIP)}, seed=0)
+        network = SpikingNetwork(chip_architecture(4, 10, 3, 8, 2), taps={0: FlipLayer(FLIP)}, seed=0)
         torch.manual_seed(len(losses))
         before = torch.random.get_rng_state()
         losses.append(list(fit(network, data.train_images, data.train_labels, encode, Recipe(epochs=2, seed=seed))))
@@ -215,8 +215,12 @@ def test_a_limit_holds_the_weights() -> None:
 
 def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
     data, encode = load_iris(), encoder("rate", 8)
-    settings = [Setting("output", 8, 1, in_loop=False, spike_limit=4), Setting("hidden", 8, 2), Setting("input", 8, 2)]
-    told: list[str] = []
+    settings = [
+        StudySetting("output", 8, 1, in_loop=False, spike_limit=4),
+        StudySetting("hidden", 8, 2),
+        StudySetting("input", 8, 2),
+    ]
+    report: list[str] = []
     points = study(
         data,
         encode,
@@ -227,7 +231,7 @@ def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
         Recipe(epochs=1, rate=1e-3),
         seeds=2,
         leases=1,
-        told=told.append,
+        report=report.append,
     )
     records = [point.record(data.classes) for point in points]
     assert [record["record"]["bits_that_may_differ"] for record in records] == [8, 64, 32]  # 2*4; 8*8; 8*4
@@ -236,7 +240,7 @@ def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
         assert record["record"]["epsilon"] == point.claim.epsilon(Unit.RECORD) > FLIP.epsilon
         assert 1 / 3 < record["record"]["accuracy_ceiling"] <= 1
         assert record["record"]["delta"] == 1e-5
-    assert [line.split(",")[0] for line in told] == ["output", "hidden", "input"]
+    assert [line.split(",")[0] for line in report] == ["output", "hidden", "input"]
     records[0] |= {"released_accuracy": [0.9120371, 0.9120371], "mean": 0.9120370999999999}  # no bar, and no refusal
     utility_plot(records, data.classes, "iris", tmp_path / "utility.png")
     assert (tmp_path / "utility.png").read_bytes()[:4] == b"\x89PNG"
@@ -249,7 +253,7 @@ def test_flips_drawn_afterwards_are_those_of_the_network() -> None:
     result = Network(spec, source).run(x, lease=3)
     np.testing.assert_array_equal(released(result.limited[-1], FLIP, 1, source, 3), result.released)
     labels = np.zeros(9, np.int64)
-    settings = Setting("output", 12, 2, in_loop=False, spike_limit=5)
+    settings = StudySetting("output", 12, 2, in_loop=False, spike_limit=5)
     points = output_study([spec, spec], settings, [FLIP, FlipSpec(1, 8)], x, labels, 3, leases=2)
     assert [len(point.accuracies) for point in points] == [2, 2]
     assert points[0].claim.nominal(Unit.RECORD).bits_one == 10 == 2 * 5
@@ -271,19 +275,19 @@ def test_the_claim_is_of_the_private_build() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Flipper(0.25), "flipper flip must be a FlipSpec, not 0.25"),
+        (lambda: FlipLayer(0.25), "flipper flip must be a FlipSpec, not 0.25"),
         (lambda: Recipe(epochs=0), "recipe epochs must be 1 to 1048576, not 0"),
         (lambda: Recipe(drop=-0.1), "recipe drop must be 0 or more and finite, not -0.1"),
         (lambda: Recipe(goal="first"), "recipe goal must be one of 'steps', 'counts', not 'first'"),
-        (lambda: Setting("middle"), "setting place must be one of 'input', 'hidden', 'output', not 'middle'"),
-        (lambda: Setting("hidden", spike_limit=4),
+        (lambda: StudySetting("middle"), "setting place must be one of 'input', 'hidden', 'output', not 'middle'"),
+        (lambda: StudySetting("hidden", spike_limit=4),
          "setting spike_limit must be None where the flipper is not at the output, not 4"),
         (lambda: folded(FloatNetwork((FloatLayer([[1.0]], [0.0], 1.0, "zero"),)), [FLIP]),
          "flips must be 2, the input's and one a layer, not 1"),
-        (lambda: with_flip(network_with({0: FLIP}), Setting("hidden"), FLIP, np.zeros((1, 8, 16), bool)),
+        (lambda: with_flip(network_with({0: FLIP}), StudySetting("hidden"), FLIP, np.zeros((1, 8, 16), bool)),
          "network must have no flipper yet"),
         (lambda: tap_flips(SpikingNetwork(chip_architecture(4, 5, 2, 3, 1), taps={0: torch.nn.Identity()})),
-         "tap at 0 must be a Flipper, not a Identity"),
+         "tap at 0 must be a FlipLayer, not a Identity"),
         (lambda: raw_accuracy(specification(quantised(network_with({0: FLIP}), np.zeros((1, 8, 16), bool))),
                               np.zeros((1, 8, 16), bool), np.zeros(1, np.int64), 3),
          "raw accuracy is that of a network whose flipper, if any, is on its last layer"),

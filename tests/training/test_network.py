@@ -132,10 +132,10 @@ def test_a_tap_changes_what_the_next_layer_sees_and_nothing_before_it() -> None:
     plain = SpikingNetwork(architecture, seed=1, gain=2.0).run(x)
     tapped = SpikingNetwork(architecture, taps={0: Invert(), 2: Invert()}, seed=1, gain=2.0).run(x)
     assert_array_equal(tapped.spikes[0].detach(), plain.spikes[0].detach())
-    assert_array_equal(tapped.passed[0].detach(), 1 - plain.spikes[0].detach())
+    assert_array_equal(tapped.outputs[0].detach(), 1 - plain.spikes[0].detach())
     assert not torch.equal(tapped.spikes[1], plain.spikes[1])
-    assert_array_equal(tapped.passed[1].detach(), tapped.spikes[1].detach())
-    rates = tapped.passed[2].mean(dim=1).unflatten(-1, (2, 2)).mean(dim=-1)
+    assert_array_equal(tapped.outputs[1].detach(), tapped.spikes[1].detach())
+    rates = tapped.outputs[2].mean(dim=1).unflatten(-1, (2, 2)).mean(dim=-1)
     assert_array_equal(tapped.scores.detach(), rates.detach())
 
 

@@ -17,8 +17,8 @@ from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.networks.scales import closest_leak, fitting_exponent, integer_layer, quantise_network
 from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Pool, Readout
 from spikeveil.host.training.export import quantised, specification
-from spikeveil.host.training.flip import Flipper
-from spikeveil.host.training.layer_chain import stages
+from spikeveil.host.training.flip_layer import FlipLayer
+from spikeveil.host.training.layer_chain import layer_chain
 from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
@@ -280,7 +280,7 @@ def test_an_exported_convolution_spikes_as_the_quantised_one(
     same_spikes(twin, after, x)
 
 
-class Fixed(Flipper):
+class Fixed(FlipLayer):
     """A flipper that draws the same masks each time, so that the model can be given what torch's layers were."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -293,12 +293,12 @@ def same_spikes(twin: SpikingNetwork, spec: NetworkSpec, x: Any) -> None:
     trace = twin.run(torch.from_numpy(x).float())
     given = twin._tapped(-1, torch.from_numpy(x).float()).detach().numpy().reshape(20, 8, -1) == 1
     layers = iter(spec.layers[1:] if -1 in map(int, twin.taps) else spec.layers)
-    firing = iter(zip(trace.spikes, trace.passed, strict=True))
-    for stage in stages(twin):
+    firing = iter(zip(trace.spikes, trace.outputs, strict=True))
+    for chain_layer in layer_chain(twin):
         found = layer.run(given, next(layers))
-        if stage.is_or:
+        if chain_layer.is_or:
             given = found.raw
-        elif stage.module is twin.readout and twin.architecture.readout.kind == "membrane":
+        elif chain_layer.module is twin.readout and twin.architecture.readout.kind == "membrane":
             scores = trace.scores.detach().numpy() * 8 * 2.0**twin.readout.neuron.exponent
             np.testing.assert_array_equal(scores, found.potentials[:, -1])
         else:
@@ -449,11 +449,11 @@ def convolutional(*layers: Any, taps: dict[int, nn.Module] | None = None) -> Spi
          "use model.double()"),
         (lambda: specification(small_network(Readout("membrane"))), "layer 0 must be quantised first: see `quantised`"),
         (lambda: specification(convolutional(Conv(2, 3))), "layer 0 must be quantised first: see `quantised`"),
-        (lambda: stages(convolutional(Conv(2, 2), Pool(2, 1))),
+        (lambda: layer_chain(convolutional(Conv(2, 2), Pool(2, 1))),
          "layer 1 stride must be at least its kernel, 2, not 1: where squares overlap, weights add up past their bits"),
-        (lambda: stages(convolutional(Pool(2), Pool(2, mode="max"))),
+        (lambda: layer_chain(convolutional(Pool(2), Pool(2, mode="max"))),
          "layer 1 must pool raw spikes to be an OR, not what another pooling gave"),
-        (lambda: stages(convolutional(Conv(2, 2), Pool(2, mode="max"), taps={0: Flipper(FlipSpec(69, 8))})),
+        (lambda: layer_chain(convolutional(Conv(2, 2), Pool(2, mode="max"), taps={0: FlipLayer(FlipSpec(69, 8))})),
          "layer 1 must pool raw spikes to be an OR, not flipped ones, whose bias an OR cannot undo"),
         (lambda: float_network(SpikingNetwork(Architecture((4,), 2, 3, (), coding="direct"))),
          "network coding must be 'spikes', as a chip takes spikes: for one of coding 'direct' say how many planes of "

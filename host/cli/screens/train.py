@@ -7,9 +7,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.training.checkpoint import Progress
+from spikeveil.host.training.checkpoint import TrainingProgress
 from spikeveil.host.training.config import Config
-from spikeveil.host.training.loop import Outcome, Plan
+from spikeveil.host.training.loop import TrainingPlan, TrainingResult
 
 FILES = {
     "network.npz": "the weights after the last step",
@@ -20,7 +20,7 @@ FILES = {
 }
 
 
-def header(console: Console, config: Config, plan: Plan, progress: Progress) -> None:
+def header(console: Console, config: Config, plan: TrainingPlan, progress: TrainingProgress) -> None:
     """What is about to run, and where it starts."""
     shape = " -> ".join("x".join(map(str, shape)) for shape in config.network.shapes)
     console.print(f"{config.name}: {shape} -> {config.network.classes} classes, {config.network.steps} time steps")
@@ -34,15 +34,15 @@ def header(console: Console, config: Config, plan: Plan, progress: Progress) -> 
             f"bound), {whole.rdp:.4f} (RDP, bound), ~{whole.clt:.4f} (CLT, approximate; mu {whole.mu:.4f}) at delta "
             f"{whole.delta:g}."
         )
-        if plan.steps < plan.asked:
-            console.print(f"The limit of epsilon allows {plan.steps} of the {plan.asked} steps asked for.")
+        if plan.steps < plan.configured_steps:
+            console.print(f"The limit of epsilon allows {plan.steps} of the {plan.configured_steps} steps asked for.")
     if progress.spent:
         wasted = progress.spent - progress.updates
         lost = f"; {wasted} of them were lost in a crash and stay spent" if wasted else ""
         console.print(f"Resumed: {progress.spent} of {plan.steps} steps are spent{lost}.")
 
 
-def closing(console: Console, config: Config, outcome: Outcome, record: dict[str, Any], out: Path) -> None:
+def closing(console: Console, config: Config, result: TrainingResult, record: dict[str, Any], out: Path) -> None:
     """The result and its claim."""
     last = record["last_evaluation"]
     console.print(

@@ -1,4 +1,4 @@
-"""The flipper in the loop: randomised response between the layers of a network in training."""
+"""A flipper as a torch module: randomised response on the spikes of a layer during training."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.flipper import FlipSpec
 
 
-class Flipper(nn.Module):  # type: ignore[misc]
+class FlipLayer(nn.Module):  # type: ignore[misc]
     """Flips each spike (0 or 1, any shape) with probability p = k / 2^w; a tap of `SpikingNetwork`.
 
     The gradient is that of the expectation p + (1 - 2p) s (straight-through): what the next layer's debiased weights,
@@ -47,6 +47,6 @@ class _Flipped(torch.autograd.Function):  # type: ignore[misc]
         return gradient * ctx.slope, None, None
 
 
-def flippers(network: nn.Module) -> list[Flipper]:
+def flip_layers(network: nn.Module) -> list[FlipLayer]:
     """Every flipper of a network."""
-    return [module for module in network.modules() if isinstance(module, Flipper)]
+    return [module for module in network.modules() if isinstance(module, FlipLayer)]
