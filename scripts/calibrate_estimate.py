@@ -18,9 +18,9 @@ from spikeveil.boards.catalogue import find
 from spikeveil.boards.chips import Family
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.hdl.engine.source import SourceKind
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import FitError
 from spikeveil.host.bitstream.estimate import FITTED, FIXED, features
-from spikeveil.host.bitstream.flow import Build
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import SCHEDULES, Plan, Schedule
 from spikeveil.hdl.engine.source import SOURCES, SourceKind
-from spikeveil.host.bitstream.flow import Build
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.report import packed_parts
 from spikeveil.host.cli.screens.build_report import table
 from spikeveil.host.networks.catalogue import load as load_network

@@ -1,4 +1,4 @@
-"""Where builds are kept, and what one depends on."""
+"""The cache of builds: its folder, and the digest that names a build."""
 
 import hashlib
 from importlib import metadata
@@ -12,17 +12,18 @@ from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches
 from spikeveil.host.bitstream import tools
 
-KEEP = 64  # builds in the cache
-FLOW_FILES = ("flow.py", "output_registers.py", "recipes.py", "control_sets.py")
+MAX_BUILDS = 64
+#: files of this package that a bitstream depends on
+FLOW_FILES = ("build.py", "control_sets.py", "design_files.py", "output_registers.py", "tool_flows.py")
 
 
 def build_folder() -> Path:
-    """Where builds are kept: `spikeveil/build` in the user's cache folder."""
+    """`spikeveil/build` in the user's cache folder."""
     return caches.folder("build")
 
 
 def digest(plan: Plan, board: Board) -> str:
-    """What a bitstream depends on, but for the seed: plan, board, the generators' own source text, and the tools."""
+    """Digest of everything but the seed that a bitstream depends on: plan, board, generator sources, tool versions."""
     chip = board.chip
     fields = [plan.spec.fingerprint, plan.source, plan.schedule, str(plan.lanes), str(plan.unsafe)]
     fields += [str(plan.loadable), str(plan.spram), str(plan.tagged), str(plan.fold)]
@@ -39,5 +40,5 @@ def digest(plan: Plan, board: Board) -> str:
     sources += [Path(__file__).parent / name for name in FLOW_FILES]
     code = getattr(board.platform, "__code__", None)
     if code is not None and Path(code.co_filename) not in sources and Path(code.co_filename).is_file():
-        sources.append(Path(code.co_filename))  # a board of the user's own
+        sources.append(Path(code.co_filename))  # a board from a user's file
     return hashlib.sha256("\0".join([*fields, *(path.read_text() for path in sources)]).encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""The simulation models of cells: those that Yosys ships, and ours in `cells.v`, which go before."""
+"""Simulation models of cells: those that Yosys ships, overridden by the ones in `cells.v`."""
 
 import re
 from collections.abc import Iterable
@@ -17,22 +17,23 @@ HEADER = """`timescale 1ns / 1ns
 """
 
 
-def models(shipped: Iterable[str], types: set[str]) -> str:
-    """The models of these cells and of the cells that they are made of; `shipped`: Yosys' files with the others.
+def simulation_models(shipped: Iterable[str], types: set[str]) -> str:
+    """Verilog models of these cell types and of the cells that they instantiate.
 
-    Two changes to the latter. Whether a pin is open is known in the netlist, so nothing is compared with Z. The carry
-    of ECP5's TRELLIS_COMB is assigned to the port: as shipped it is a local wire of the port's name. BuildError where a
-    cell has no model, or only a black box.
+    shipped: Yosys' files with models. types: the cell types of the netlist. The shipped models are changed in two
+    places: no pin is compared with Z, since the netlist shows which pins are open; and the carry of ECP5's TRELLIS_COMB
+    is assigned to its port, which a local wire of the same name hides. BuildError where a cell has no model, or only a
+    black box.
     """
-    found: dict[str, str] = {}
+    available: dict[str, str] = {}
     for text in [*((tools.yosys_share() / file).read_text() for file in shipped), OWN_CELLS.read_text()]:
-        found |= {match[2]: match[0] for match in MODULE.finditer(text) if "blackbox" not in (match[1] or "")}
+        available |= {match[2]: match[0] for match in MODULE.finditer(text) if "blackbox" not in (match[1] or "")}
     wanted, chosen = [*sorted(types)], dict[str, str]()
     while wanted:
         name = wanted.pop()
-        if name in found and name not in chosen:
-            chosen[name] = found[name]
-            wanted += [inner for inner in found if re.search(rf"\b{inner}\b", found[name])]
+        if name in available and name not in chosen:
+            chosen[name] = available[name]
+            wanted += [inner for inner in available if re.search(rf"\b{inner}\b", available[name])]
     missing = types - set(chosen)
     if missing:
         raise BuildError(f"there is no simulation model of {', '.join(sorted(missing))}")

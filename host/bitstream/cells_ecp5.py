@@ -1,9 +1,9 @@
-"""ECP5: what the models of its cells cannot know, after synthesis and after routing."""
+"""Simulation handlers for ECP5 cells, after synthesis and after routing."""
 
 from typing import Any
 
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.netlist import Handler, Netlist, known
+from spikeveil.host.bitstream.netlist import Handler, Netlist, keep_parameters
 
 COMB_INPUTS = frozenset({*"ABCDM", "FCI", "F1", "FXA", "FXB", "WD", "WAD0", "WAD1", "WAD2", "WAD3", "WRE", "WCK"})
 COMB_PARAMETERS = {"MODE", "INITVAL", "CCU2_INJECT1", "WREMUX", "IS_Z1"}
@@ -26,15 +26,15 @@ def _clock_buffer(netlist: Netlist, name: str) -> None:
 
 
 def _comb(netlist: Netlist, name: str) -> None:
-    """Open inputs of an ECP5 LUT are high; inputs that the table does not look at are tied, lest a loop be seen.
+    """Tie open inputs of a LUT, to 1, and open inputs of the rest of the cell, to 0.
 
-    The place of odd number joins two pairs of LUTs (L6MUX21) where the even one joins one pair (PFUMX). The model is
-    told by IS_Z1, which nextpnr does not write: a pair of pairs is known by its inputs FXA and FXB.
+    A cell at an odd position joins two pairs of LUTs (L6MUX21), one at an even position a single pair (PFUMX). The
+    model needs IS_Z1 for the former. nextpnr does not write it; it is set where the inputs FXA or FXB are used.
     """
     cell = netlist.cells[name]
     connections, parameters = cell["connections"], dict(cell["parameters"])
-    known(cell, COMB_PARAMETERS)
-    if parameters.get("MODE", "LOGIC") == "RAMW_BLOCK":  # the place that a RAM's write side takes, no function
+    keep_parameters(cell, COMB_PARAMETERS)
+    if parameters.get("MODE", "LOGIC") == "RAMW_BLOCK":  # occupied by the write side of a RAM, no function
         del netlist.cells[name]
         return
     for pin, normal in (("WCKMUX", "WCK"), ("WREMUX", "WRE")):
@@ -52,7 +52,7 @@ def _comb(netlist: Netlist, name: str) -> None:
 
 
 def _flip_flop(netlist: Netlist, name: str) -> None:
-    """An ECP5 flip-flop's data come by DI, or past the LUT by M: the model knows DI."""
+    """Move the data input to DI, the only one of the model; a flip-flop without a LUT has it at M."""
     cell = netlist.cells[name]
     connections = cell["connections"]
     if cell["parameters"].get("SD", "1").strip() == "0":
@@ -63,34 +63,34 @@ def _flip_flop(netlist: Netlist, name: str) -> None:
             connections[pin] = [value]
     if cell["parameters"].get("LSRMUX", "LSR").strip() == "INV" and connections["LSR"] == ["0"]:
         connections["LSR"] = ["1"]
-    known(cell, FLIP_FLOP_PARAMETERS)
+    keep_parameters(cell, FLIP_FLOP_PARAMETERS)
 
 
 def _write_side(netlist: Netlist, name: str) -> None:
     netlist.tie(name)
-    known(netlist.cells[name], set())
+    keep_parameters(netlist.cells[name], set())
 
 
 def _block_ram(netlist: Netlist, name: str) -> None:
-    """DP16KD as the model in `cells.v`: buses, plain numbers, one bit of chip select."""
+    """Convert DP16KD to the model in `cells.v`: buses, integer parameters, one bit of chip select."""
     cell = netlist.cells[name]
     parameters = cell["parameters"]
     connections: dict[str, list[Any]] = {}
     for side in "AB":
         for pin in ("CLK", "CE", "OCE", "WE", "RST"):
-            connections[pin + side] = [_steady(netlist, name, pin + side)]
-        selects = [_steady(netlist, name, f"CS{side}{index}") for index in range(3)]
-        wanted = parameters.get(f"CSDECODE_{side}", "0b000").removeprefix("0b")[::-1]
-        if any(select != value for select, value in zip(selects, wanted, strict=True)):
+            connections[pin + side] = [_input_bit(netlist, name, pin + side)]
+        selects = [_input_bit(netlist, name, f"CS{side}{index}") for index in range(3)]
+        required = parameters.get(f"CSDECODE_{side}", "0b000").removeprefix("0b")[::-1]
+        if any(select != value for select, value in zip(selects, required, strict=True)):
             raise BuildError(f"block RAM {name} has a chip select that is not tied")
         connections["CS" + side] = ["1"]
         for bus, width in (("AD", 14), ("DI", 18), ("DO", 18)):
-            found = [netlist.bit(cell, f"{bus}{side}{index}") for index in range(width)]
+            pins = [f"{bus}{side}{index}" for index in range(width)]
             if bus == "DO":
-                found = [netlist.fresh() if bit is None else bit for bit in found]
+                bits = [netlist.bit(cell, pin) for pin in pins]
+                connections[bus + side] = [netlist.new_bit() if bit is None else bit for bit in bits]
             else:
-                found = [_steady(netlist, name, f"{bus}{side}{index}") for index in range(width)]
-            connections[bus + side] = found
+                connections[bus + side] = [_input_bit(netlist, name, pin) for pin in pins]
     modes = {"NORMAL": 0, "WRITETHROUGH": 1, "READBEFOREWRITE": 2}
     numbers: dict[str, Any] = {}
     for side in "AB":
@@ -109,8 +109,8 @@ def _block_ram(netlist: Netlist, name: str) -> None:
     }
 
 
-def _steady(netlist: Netlist, name: str, pin: str) -> Any:
-    """The bit at a pin of a block RAM, or the constant that its multiplexer makes of an open one."""
+def _input_bit(netlist: Netlist, name: str, pin: str) -> Any:
+    """The bit at an input of a block RAM, or the constant that its multiplexer selects for an open one."""
     cell = netlist.cells[name]
     bit, choice = netlist.bit(cell, pin), cell["parameters"].get(f"{pin}MUX", pin).strip()
     if bit is not None and choice == pin:
@@ -121,11 +121,11 @@ def _steady(netlist: Netlist, name: str, pin: str) -> Any:
 
 
 def _content(parameters: dict[str, str]) -> str:
-    """The bytes of a block RAM, of 9 bits, highest first: nextpnr keeps 16 words of 18 in 20 bits each."""
+    """The initial content, highest bit first. A parameter holds 16 words of 18 bits, each in 20 bits."""
     words = []
     for index in range(64):
         row = parameters.get(f"INITVAL_{index:02X}", "0").replace("x", "0").zfill(320)[-320:]
-        words += [row[300 - 20 * place : 320 - 20 * place][-18:] for place in range(16)]
+        words += [row[300 - 20 * word : 320 - 20 * word][-18:] for word in range(16)]
     return "".join(reversed(words))
 
 

@@ -1,8 +1,8 @@
-"""iCE40: what the models of its cells cannot know, after synthesis (SB_...) and after routing (ICESTORM_...)."""
+"""Simulation handlers for iCE40 cells, after synthesis (SB_...) and after routing (ICESTORM_...)."""
 
 from spikeveil.host.bitstream.netlist import Handler, Netlist
 
-PULLED_UP = frozenset({"CEN", "RCLKE", "WCLKE"})  # of a routed cell, when open; the other pins are pulled down
+PULLED_UP = frozenset({"CEN", "RCLKE", "WCLKE"})  # open pins of a routed cell; the other pins are pulled down
 
 
 def _drop_pad(netlist: Netlist, name: str) -> None:
@@ -10,19 +10,19 @@ def _drop_pad(netlist: Netlist, name: str) -> None:
 
 
 def _feed_buffer(netlist: Netlist, name: str) -> None:
-    """A global buffer that the clock's pad or the PLL feeds by wires of its own, which nextpnr does not write."""
+    """Connect a global buffer that the clock's pad or the PLL drives over dedicated wires, which nextpnr omits."""
     connections = netlist.cells[name]["connections"]
     if not connections["USER_SIGNAL_TO_GLOBAL_BUFFER"]:
         connections["USER_SIGNAL_TO_GLOBAL_BUFFER"] = [netlist.clock]
 
 
 def _drop_clock_pad(netlist: Netlist, name: str) -> None:
-    """A pad with a global buffer of its own, as Yosys leaves it."""
+    """Replace a pad with a built-in global buffer, as Yosys writes it."""
     netlist.pad(netlist.cells.pop(name), "PACKAGE_PIN", "GLOBAL_BUFFER_OUTPUT", "D_OUT_0")
 
 
 def _lock_pll(netlist: Netlist, name: str) -> None:
-    """The simulator makes the clock itself. After routing a global output of the PLL is not written: `_feed_buffer`."""
+    """Replace the PLL by wires: the simulator generates the clock. `_feed_buffer` handles routed global outputs."""
     cell = netlist.cells.pop(name)
     for port in netlist.ports.values():
         if port["bits"] == [netlist.bit(cell, "PACKAGEPIN")]:
@@ -37,8 +37,10 @@ def _tie(netlist: Netlist, name: str) -> None:
 
 
 def _split_logic_cell(netlist: Netlist, name: str) -> None:
-    """A logic cell as two, its carry and the rest: some feed their LUT's output back into an input that only the carry
-    looks at, which a simulator would take for a loop."""
+    """Split a logic cell into its carry and the rest.
+
+    nextpnr feeds some LUT outputs back to an input that only the carry uses, which is a false loop for a simulator.
+    """
     _tie(netlist, name)
     cell = netlist.cells[name]
     if int(cell["parameters"]["CARRY_ENABLE"], 2):
@@ -64,15 +66,15 @@ def _name_multiplier(netlist: Netlist, name: str) -> None:
 
 
 def _name_buses(netlist: Netlist, name: str, model: str, buses: dict[str, int], output: str) -> None:
-    """A routed block has a pin for every bit; its model has buses."""
+    """Replace a routed block, which has a pin for every bit, by its model, which has buses."""
     _tie(netlist, name)
     cell = netlist.cells[name]
     pins = {pin: bits for pin, bits in cell["connections"].items() if pin.rpartition("_")[0] not in buses}
     directions = {pin: cell["port_directions"][pin] for pin in pins}
     for bus, width in buses.items():
-        found = [netlist.bit(cell, f"{bus}_{index}") for index in range(width)]
-        spare = netlist.fresh if bus == output else lambda: "0"
-        pins[bus] = [spare() if bit is None else bit for bit in found]
+        bits = [netlist.bit(cell, f"{bus}_{index}") for index in range(width)]
+        unconnected = netlist.new_bit if bus == output else lambda: "0"
+        pins[bus] = [unconnected() if bit is None else bit for bit in bits]
         directions[bus] = "output" if bus == output else "input"
     netlist.cells[name] = {**cell, "type": model, "connections": pins, "port_directions": directions}
 

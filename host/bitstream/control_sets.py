@@ -1,7 +1,8 @@
-"""iCE40: a net that enables some flip-flops and resets others gets a buffer for the smaller of its two roles.
+"""iCE40: buffers nets that are a clock enable of some flip-flops and a reset of others.
 
-A global network of the chip carries resets or enables, not both. nextpnr 0.11.1 promotes such a net by its fan-out all
-the same, finds no buffer that may drive it, and calls the chip full.
+A global network of the chip carries resets or enables, not both. nextpnr 0.11.1 nevertheless promotes such a net by its
+fan-out, finds no global buffer that may drive it, and reports that the chip is full. The buffer drives the smaller of
+the two groups, so that each net has one role.
 """
 
 from collections import Counter
@@ -9,24 +10,24 @@ from typing import Any
 
 Cell = dict[str, Any]
 ENABLE, RESETS = ("E",), ("R", "S")
-LEAST = 8  # flip-flops in one role from which on a net may be promoted
+MIN_FAN_OUT = 8  # flip-flops in one role from which on nextpnr may promote a net
 
 
-def part(module: dict[str, Any]) -> int:
-    """Change a synthesised module in place: how many buffers were put in."""
+def split_mixed_nets(module: dict[str, Any]) -> int:
+    """Insert the buffers into a synthesised module, in place; how many."""
     cells: dict[str, Cell] = module["cells"]
     flip_flops = [cell for cell in cells.values() if cell["type"].startswith("SB_DFF")]
     enables, resets = _uses(flip_flops, ENABLE), _uses(flip_flops, RESETS)
-    both = [bit for bit in enables if bit in resets and max(enables[bit], resets[bit]) >= LEAST]
-    following = 1 + max((bit for cell in cells.values() for bit in _bits(cell)), default=1)
-    for fresh, bit in enumerate(both, following):
+    mixed = [bit for bit in enables if bit in resets and max(enables[bit], resets[bit]) >= MIN_FAN_OUT]
+    first_new = 1 + max((bit for cell in cells.values() for bit in _bits(cell)), default=1)
+    for fresh, bit in enumerate(mixed, first_new):
         pins = ENABLE if enables[bit] < resets[bit] else RESETS
         for cell in flip_flops:
             for pin in pins:
                 if cell["connections"].get(pin) == [bit]:
                     cell["connections"][pin] = [fresh]
         cells[f"role_buffer_{bit}"] = _buffer(bit, fresh)
-    return len(both)
+    return len(mixed)
 
 
 def _uses(flip_flops: list[Cell], pins: tuple[str, ...]) -> Counter[int]:

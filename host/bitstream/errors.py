@@ -1,9 +1,9 @@
-"""What can go wrong with a build."""
+"""Errors of a build."""
 
 
 class BuildError(RuntimeError):
-    """A tool is missing or failed, or the design does not fit or is too slow; the message says what to do about it."""
+    """A tool is missing or failed, or the design is unsuitable; the message includes the remedy where there is one."""
 
 
 class FitError(BuildError):
-    """The chip has too little of something; the message says of what, and how much is needed."""
+    """The chip has too little of a resource; the message has the resource and the amount needed."""

@@ -1,6 +1,6 @@
-"""What a plan will take on a board, at once and without any tool: a fit to real builds, and the error it has shown.
+"""Estimates the resources of a plan without running a tool, by a fit to real builds whose error is known.
 
-`calibration.py` holds the fit; `scripts/calibrate_estimate.py` builds its networks and writes it. Cycles are exact.
+`scripts/calibrate_estimate.py` builds the networks and writes the fit to `calibration.py`. Cycles need no estimate.
 """
 
 import math
@@ -15,9 +15,9 @@ from spikeveil.host.bitstream.calibration import FITS
 from spikeveil.pysim.model.lanes import rows
 
 FITTED = ("lut", "ff", "bram")
-FIXED = {"bram": 1}  # of a resource's features, so many from the front count as they are: their weight is 1
-LEAST_BITS = 512  # a smaller memory becomes flip-flops or distributed RAM
-#: words x bits that one block RAM can be
+FIXED = {"bram": 1}  # resource -> number of leading features whose weight is fixed at 1
+MIN_RAM_BITS = 512  # a smaller memory becomes flip-flops or distributed RAM
+#: family -> the shapes of a block RAM: words, bits
 SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
     "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
     "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
@@ -27,7 +27,7 @@ SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """An estimate, and the largest error, as a share, that it has shown against real builds it was not fitted to."""
+    """An estimate, and the largest relative error of such a fit on a build that was left out of it."""
 
     value: int
     error: float
@@ -35,45 +35,45 @@ class Figure:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated resources by name; `builds`: how many real ones stand behind them."""
+    """Estimated resources by name; `builds`: number of builds in the fit."""
 
     resources: dict[str, Figure]
     builds: int
 
 
 def features(plan: Plan, family: Family) -> dict[str, list[float]]:
-    """What the fit multiplies, for each resource."""
+    """The values that the fit weights, for each resource."""
     layers = plan.layers
-    sums = sum(each.lanes * layer.accumulator_bits for each, layer in zip(plan.layer_lanes, layers, strict=True))
-    scans = sum(each.scan * layer.state_bits for each, layer in zip(plan.layer_lanes, layers, strict=True))
+    sums = sum(layout.lanes * layer.accumulator_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
+    scans = sum(layout.scan * layer.state_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
     drawn = sum(
         plan.words_per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None
     )
     flipped = float(len(plan.spec.flipped))
     logic = [1.0, float(sums), float(scans), flipped, float(drawn)]
-    events = sum(2 * layer.inputs * layer.inputs.bit_length() >= LEAST_BITS for layer in layers)
+    events = sum(2 * layer.inputs * layer.inputs.bit_length() >= MIN_RAM_BITS for layer in layers)
     return {"lut": logic, "ff": logic, "bram": [float(blocks(plan, family)), 1.0, flipped, float(events)]}
 
 
 def blocks(plan: Plan, family: Family) -> int:
-    """Block RAMs that the weights of all layers fill, and on iCE40, which has nothing smaller, the potentials."""
+    """Block RAMs for the weights of all layers, and on iCE40, which has no smaller RAM, for the potentials."""
     total = 0
-    for index, (layer, each) in enumerate(zip(plan.layers, plan.layer_lanes, strict=True)):
+    for index, (layer, layout) in enumerate(zip(plan.layers, plan.layer_lanes, strict=True)):
         if index not in plan.spram_layers:
-            total += block_rams(plan.rows(index) * layer.inputs, each.lanes * layer.weight_bits, family)
-        deep = rows(layer.neurons, each.scan)
-        if family == "ice40" and deep * each.scan * layer.state_bits >= LEAST_BITS:
-            total += block_rams(deep, each.scan * layer.state_bits, family)
+            total += block_rams(plan.rows(index) * layer.inputs, layout.lanes * layer.weight_bits, family)
+        depth = rows(layer.neurons, layout.scan)
+        if family == "ice40" and depth * layout.scan * layer.state_bits >= MIN_RAM_BITS:
+            total += block_rams(depth, layout.scan * layer.state_bits, family)
     return total
 
 
 def block_rams(words: int, bits: int, family: Family) -> int:
-    """The fewest block RAMs of one shape that hold `words` words of `bits` bits."""
+    """The smallest number of block RAMs of one shape that hold `words` words of `bits` bits."""
     return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in SHAPES[family])
 
 
-def estimate(plan: Plan, board: Board) -> Estimate:
-    """Estimated LUTs, flip-flops and block RAMs. ValueError where the family was never calibrated."""
+def estimate_resources(plan: Plan, board: Board) -> Estimate:
+    """Estimated LUTs, flip-flops and block RAMs. ValueError where the calibration has no build of the chip family."""
     family = board.chip.family
     if family not in FITS:
         raise ValueError(f"board {board.name} cannot be estimated: no build of {family} is in the calibration")

@@ -1,46 +1,51 @@
-"""The most lanes that fit a board and meet its clock."""
+"""Finds the largest number of lanes that fits a board and meets its clock."""
 
 from collections.abc import Callable
 
 from spikeveil.boards.board import Board
 from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.calibration import FITS
 from spikeveil.host.bitstream.errors import BuildError, FitError
-from spikeveil.host.bitstream.estimate import estimate
-from spikeveil.host.bitstream.flow import Build, Listener
+from spikeveil.host.bitstream.estimate import estimate_resources
 from spikeveil.host.bitstream.report import slowest_mhz
+from spikeveil.host.bitstream.steps import Listener
 
 CANDIDATES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-HOPELESS = 1.25  # an estimate this far over is believed without synthesis
+MAX_ESTIMATE = 1.25  # of the resources available; a plan estimated above it is skipped without synthesis
 
 
 def most_lanes(
-    make: Callable[[int], Plan],
-    widest: int,
+    make_plan: Callable[[int], Plan],
+    max_lanes: int,
     board: Board,
     seed: int,
     listener: Listener,
-    say: Callable[[str], None] = lambda text: None,
+    report_skipped: Callable[[str], None] = lambda text: None,
 ) -> Build:
     """The build with the most lanes that fits and, placed with `seed`, meets the board's clock.
 
-    `make` gives the plan of a number of lanes, or a ValueError where the network does not allow that number; no layer
-    has more than `widest` neurons; `say` hears why a number was passed over. BuildError, with the reason of the last
-    one, where there is none.
+    | argument | meaning |
+    |---|---|
+    | `make_plan` | the plan for a number of lanes; ValueError where the network does not allow that number |
+    | `max_lanes` | neurons of the largest layer |
+    | `report_skipped` | called with a sentence for every number that was skipped |
+
+    BuildError, with the reason for 1 lane, where no number will do.
     """
     reason: Exception | None = None
-    for lanes in sorted({min(lanes, widest) for lanes in CANDIDATES}, reverse=True):
+    for lanes in sorted({min(lanes, max_lanes) for lanes in CANDIDATES}, reverse=True):
         try:
-            return _build(make(lanes), board, seed, listener)
+            return _build(make_plan(lanes), board, seed, listener)
         except (FitError, ValueError) as error:
             reason = error
-        say(f"{lanes} lanes: {reason}")
+        report_skipped(f"{lanes} lanes: {reason}")
     raise BuildError(f"no number of lanes will do; with 1: {reason}")
 
 
 def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
     """The build of a plan, placed. FitError where it does not fit or does not meet the clock."""
-    _require_hope(plan, board)
+    _require_estimate(plan, board)
     build = Build.of(plan, board)
     build.synthesise(listener, total=5)
     build.place(seed, listener, total=5, first=4)
@@ -50,11 +55,11 @@ def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
     return build
 
 
-def _require_hope(plan: Plan, board: Board) -> None:
-    """FitError where the estimate, if there is one, is so far over that synthesis would be a waste of time."""
+def _require_estimate(plan: Plan, board: Board) -> None:
+    """FitError where the estimate, if there is one, is far above what the chip has."""
     if board.chip.family not in FITS:
         return
-    for resource, figure in estimate(plan, board).resources.items():
+    for resource, figure in estimate_resources(plan, board).resources.items():
         available = board.chip.available(resource)
-        if figure.value > HOPELESS * available:
+        if figure.value > MAX_ESTIMATE * available:
             raise FitError(f"it would need about {figure.value} {resource} of {available}, by the estimate")

@@ -1,8 +1,7 @@
-"""A netlist of the tools made fit for a simulator: pads as ports, the PLL a wire, open pins as the chip has them.
+"""Prepares a netlist for simulation: pads become ports, the PLL a wire, and open pins get the chip's default level.
 
-Yosys and nextpnr write their netlists cell by cell. Every cell keeps the model that Yosys ships, or the one in
-`cells.v`; changed here is only what a model cannot know. What that is for each type of cell, `cells_ice40`,
-`cells_ecp5` and `cells_gowin` say.
+Every cell of the netlist is simulated by the model that Yosys ships, or by the one in `cells.v`. The changes here are
+those that a model cannot make by itself; `cells_ice40`, `cells_ecp5` and `cells_gowin` have them for each cell type.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,39 +11,45 @@ Cell = dict[str, Any]
 
 
 class Netlist:
-    """A module while it is being changed: `cells` by name, `ports` by name, and bits that are other bits.
+    """A module of Yosys' JSON netlist that is being changed.
 
-    `clock` is the bit at the port of that name, by which the board's clock comes in.
+    | attribute | meaning |
+    |---|---|
+    | `module` | the module itself |
+    | `cells`, `ports` | its cells and ports, by name |
+    | `aliases` | bit -> the bit or constant that replaces it in `finish` |
+    | `clock` | the bit of the port named `clock`, the board's clock |
     """
 
     def __init__(self, module: dict[str, Any], clock: str) -> None:
         self.cells: dict[str, Cell] = module["cells"]
         self.ports: dict[str, Any] = module["ports"]
-        self.module, self.same = module, dict[Any, Any]()
+        self.module = module
+        self.aliases: dict[Any, Any] = {}
         self._next = 1 + max((bit for bit in self._bits() if isinstance(bit, int)), default=1)
         self.clock = self.ports[clock]["bits"][0]
 
-    def fresh(self) -> int:
-        """A bit that nothing else has."""
+    def new_bit(self) -> int:
+        """A new bit."""
         self._next += 1
         return self._next - 1
 
     def value(self, bit: Any) -> Any:
-        """What a bit has been joined to so far, a constant where it is one."""
-        return self._last(bit)
+        """The bit or constant that replaces `bit`."""
+        return self._resolve(bit)
 
     def bit(self, cell: Cell, pin: str) -> Any:
-        """The one bit at a pin; None where it is open."""
+        """The bit at a pin of one bit; None where it is open."""
         bits = cell["connections"].get(pin)
         return bits[0] if bits else None
 
     def join(self, bit: Any, other: Any) -> None:
-        """From now on `bit` is `other`."""
+        """Replace `bit` by `other`."""
         if bit is not None:
-            self.same[bit] = other
+            self.aliases[bit] = other
 
     def pad(self, cell: Cell, pad: str, inward: str, outward: str) -> None:
-        """Make a pad's port a plain input or output."""
+        """Replace a pad by a port. `pad`: the pin to the board; `inward`, `outward`: those to and from the design."""
         outside = self.bit(cell, pad)
         port = next(port for port in self.ports.values() if port["bits"] == [outside])
         driven = self.bit(cell, outward)
@@ -55,7 +60,7 @@ class Netlist:
             self.join(self.bit(cell, inward), outside)
 
     def tie(self, name: str, high: frozenset[str] = frozenset()) -> None:
-        """Open inputs of a cell as the chip pulls them, those in `high` up and the others down; open outputs go."""
+        """Tie open inputs of a cell as the chip does: those in `high` to 1, the others to 0. Remove open outputs."""
         cell = self.cells[name]
         for pin, bits in list(cell["connections"].items()):
             if not bits and cell["port_directions"][pin] == "input":
@@ -64,31 +69,34 @@ class Netlist:
                 del cell["connections"][pin]
 
     def finish(self) -> None:
-        """Carry out every `join`; a bit that is left to chance is 0."""
+        """Apply all replacements; undefined bits become 0."""
         for cell in self.cells.values():
-            cell["connections"] = {pin: [self._last(bit) for bit in bits] for pin, bits in cell["connections"].items()}
+            cell["connections"] = {
+                pin: [self._resolve(bit) for bit in bits] for pin, bits in cell["connections"].items()
+            }
             cell["attributes"] = {}
         for port in self.ports.values():
-            port["bits"] = [self._last(bit) for bit in port["bits"]]
+            port["bits"] = [self._resolve(bit) for bit in port["bits"]]
         self.module["netnames"] = {}
 
     def _bits(self) -> list[Any]:
         return [bit for cell in self.cells.values() for bits in cell["connections"].values() for bit in bits]
 
-    def _last(self, bit: Any) -> Any:
-        while bit in self.same:
-            bit = self.same[bit]
+    def _resolve(self, bit: Any) -> Any:
+        while bit in self.aliases:
+            bit = self.aliases[bit]
         return "0" if bit == "x" else bit
 
 
-#: what to do about a cell of that name
+#: changes the cell of that name
 Handler = Callable[[Netlist, str], None]
 
 
-def prepare(module: dict[str, Any], handlers: Mapping[str, Handler], clock: str) -> None:
-    """Change a module in place; `handlers` by type of cell, in their order, `clock` as in `Netlist`.
+def prepare_for_simulation(module: dict[str, Any], handlers: Mapping[str, Handler], clock: str) -> None:
+    """Change a module in place.
 
-    Cells that only inform (Yosys' scopes and assertions) go.
+    handlers: cell type -> handler, applied in this order. clock: name of the clock's port. Yosys' own cells, which hold
+    scopes and assertions, are removed.
     """
     netlist = Netlist(module, clock)
     names: dict[str, list[str]] = {}
@@ -103,6 +111,6 @@ def prepare(module: dict[str, Any], handlers: Mapping[str, Handler], clock: str)
     netlist.finish()
 
 
-def known(cell: Cell, names: set[str]) -> None:
-    """Keep the parameters that the cell's model has; the others say where a tool put something."""
+def keep_parameters(cell: Cell, names: set[str]) -> None:
+    """Remove the parameters that the cell's model does not have."""
     cell["parameters"] = {name: value for name, value in cell["parameters"].items() if name in names}

@@ -1,8 +1,8 @@
-"""ECP5: registers behind a block RAM moved into it. Yosys leaves the RAM's own output registers unused, and reading the
-RAM without them takes most of a clock cycle.
+"""ECP5: moves registers behind a block RAM into its output registers, which Yosys leaves unused.
 
-A RAM's port is changed where every output that is used goes to one flip-flop and nowhere else, and that flip-flop loads
-in every cycle of the port's clock, begins at zero and is never reset: exactly what the output register does.
+Reading a block RAM without them takes most of a clock cycle. A port is changed where every used output drives exactly
+one flip-flop and nothing else, and that flip-flop does what the output register does: it loads in every cycle of the
+port's clock, starts at zero and is never reset.
 """
 
 from typing import Any
@@ -19,25 +19,25 @@ WIDE: tuple[Port, ...] = ((("DOA", "DOB"), "B", ("REGMODE_A", "REGMODE_B")),)
 PLAIN = {"CLKMUX": "CLK", "CEMUX": "1", "REGSET": "RESET"}
 
 
-def absorb(module: dict[str, Any]) -> int:
-    """Change a synthesised module in place: how many flip-flops are gone."""
+def absorb_registers(module: dict[str, Any]) -> int:
+    """Change a synthesised module in place; the number of flip-flops removed."""
     cells: dict[str, Cell] = module["cells"]
     sinks = _sinks(module)
-    before = len(cells)
+    count_before = len(cells)
     for name in [name for name, cell in cells.items() if cell["type"] in PORTS]:
         ram = cells[name]
         for prefixes, suffix, parameters in _ports(ram):
             outputs = {pin: bits[0] for pin, bits in ram["connections"].items() if _is_output(pin, prefixes)}
             used = {pin: sinks[bit] for pin, bit in outputs.items() if bit in sinks}
-            behind = {pin: users[0][0] for pin, users in used.items() if len(users) == 1}
-            taken = any(ram["parameters"].get(parameter, "NOREG") != "NOREG" for parameter in parameters)
-            if not used or len(behind) != len(used) or taken:
+            registers = {pin: users[0][0] for pin, users in used.items() if len(users) == 1}
+            in_use = any(ram["parameters"].get(parameter, "NOREG") != "NOREG" for parameter in parameters)
+            if not used or len(registers) != len(used) or in_use:
                 continue
-            if all(_fits(cells, ram, suffix, used[pin][0]) for pin in behind):
-                for pin, register in behind.items():
+            if all(_fits(cells, ram, suffix, used[pin][0]) for pin in registers):
+                for pin, register in registers.items():
                     ram["connections"][pin] = cells.pop(register)["connections"]["Q"]
                 ram["parameters"].update(dict.fromkeys(parameters, "OUTREG"))
-    return before - len(cells)
+    return count_before - len(cells)
 
 
 def _ports(ram: Cell) -> tuple[Port, ...]:
@@ -50,31 +50,31 @@ def _is_output(pin: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _sinks(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
-    """Bit -> the inputs, (cell, pin), that take it; a port of the module is an input without a cell."""
-    found: dict[Any, list[tuple[str, str]]] = {}
+    """Bit -> the inputs (cell, pin) that it drives; a port of the module is an input without a cell."""
+    sinks: dict[Any, list[tuple[str, str]]] = {}
     for name, cell in module["cells"].items():
         for pin, bits in cell["connections"].items():
             if cell["port_directions"][pin] != "output":
                 for bit in bits:
-                    found.setdefault(bit, []).append((name, pin))
+                    sinks.setdefault(bit, []).append((name, pin))
     for port in module["ports"].values():
         for bit in port["bits"]:
-            found.setdefault(bit, []).append(("", ""))
-    return found
+            sinks.setdefault(bit, []).append(("", ""))
+    return sinks
 
 
 def _fits(cells: dict[str, Cell], ram: Cell, suffix: str, sink: tuple[str, str]) -> bool:
-    """Whether the flip-flop at `sink` does what the output register of the RAM's port would do."""
+    """Whether `sink` is a flip-flop that the output register of the RAM's port can replace."""
     name, pin = sink
     register = cells.get(name)
     if register is None or register["type"] != "TRELLIS_FF" or pin != "DI":
         return False
-    pins, own, parameters = register["connections"], ram["connections"], register["parameters"]
+    pins, ram_pins, parameters = register["connections"], ram["connections"], register["parameters"]
     return (
         all(str(parameters.get(key, value)).strip() == value for key, value in PLAIN.items())
         and pins.get("LSR", ["0"]) == ["0"]
-        and pins["CLK"] == own["CLK" + suffix]
-        and own.get("OCE" + suffix, ["1"]) == ["1"]
-        and own.get("RST" + suffix, own.get("RST", ["0"])) == ["0"]
+        and pins["CLK"] == ram_pins["CLK" + suffix]
+        and ram_pins.get("OCE" + suffix, ["1"]) == ["1"]
+        and ram_pins.get("RST" + suffix, ram_pins.get("RST", ["0"])) == ["0"]
         and str(ram["parameters"].get(f"CLK{suffix}MUX", "CLK" + suffix)).strip() == "CLK" + suffix
     )

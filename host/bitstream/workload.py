@@ -1,4 +1,4 @@
-"""What an inference is, and how long it takes: cycles are exact, on both schedules."""
+"""Throughput of a plan on a given workload. Cycles are exact, on both schedules."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,13 @@ from spikeveil.pysim.model.spec import LayerSpec
 
 @dataclass(frozen=True)
 class Workload:
-    """What an inference is, for the figures a second: `steps` of a record, and the share of a layer's inputs that
-    spike in a step. An input cap bounds that number."""
+    """One inference.
+
+    | field | meaning |
+    |---|---|
+    | `steps` | steps of a record |
+    | `activity` | share of each layer's inputs that spike in a step, 0 to 1; an input cap applies |
+    """
 
     steps: int = 16
     activity: float = 0.25
@@ -22,15 +27,15 @@ class Workload:
             raise ValueError(f"activity must be 0 to 1, not {self.activity}")
 
     def events(self, layer: LayerSpec) -> int:
-        """Input spikes of a step that a layer works on."""
+        """Input spikes of a step that a layer processes."""
         return min(round(self.activity * layer.inputs), layer.input_cap or layer.inputs)
 
 
 def fast_cycles(plan: Plan, workload: Workload) -> int:
-    """Clock cycles from a step to the next on the fast schedule: the slowest layer's."""
+    """Clock cycles a step on the fast schedule: those of the slowest layer."""
     return max(
-        plan.rows(index) * max(each.lanes // each.scan, workload.events(layer)) + 1
-        for index, (layer, each) in enumerate(zip(plan.spec.layers, plan.layer_lanes, strict=True))
+        plan.rows(index) * max(layout.lanes // layout.scan, workload.events(layer)) + 1
+        for index, (layer, layout) in enumerate(zip(plan.spec.layers, plan.layer_lanes, strict=True))
     )
 
 
@@ -48,5 +53,5 @@ def timing(plan: Plan, hz: float, workload: Workload) -> dict[str, Any]:
             "inferences_a_second": hz / (cycles * workload.steps),
             "synaptic_operations_a_second": operations * hz / cycles,
         }
-    result["most_synaptic_operations_a_second"] = hz * sum(each.lanes for each in plan.layer_lanes)
+    result["most_synaptic_operations_a_second"] = hz * sum(layout.lanes for layout in plan.layer_lanes)
     return result

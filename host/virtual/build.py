@@ -78,6 +78,6 @@ def verilog(board: BoardSpec) -> dict[str, str]:
     return {"top.v": back.convert(outermost, name="top", strip_internal_attrs=True)}
 
 
-def build(board: BoardSpec, folder: Path | None = None) -> Path:
+def build_program(board: BoardSpec, folder: Path | None = None) -> Path:
     """The board's program, built now or found in the cache (or in `folder`); SimulatorError where that fails."""
     return verilator_build.build(board.program(), folder) / PROGRAM

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from spikeveil.host.cosim.errors import SimulatorError
-from spikeveil.host.virtual.build import BoardSpec, build
+from spikeveil.host.virtual.build import BoardSpec, build_program
 
 POWER_CYCLE = None  # in a script, in the place of a chunk
 
@@ -59,7 +59,7 @@ class VirtualBoard:
         self.board, self.link = board, link
         if link is not None and link.exists() and not link.is_symlink():
             raise ValueError(f"link must be a new name or a symbolic link, and {link} is a file")
-        program = build(board, folder)
+        program = build_program(board, folder)
         arguments = [str(program), "line", str(board.quiet), str(board.clock), str(board.baud)]
         self._process = subprocess.Popen(  # a session of its own: Ctrl-C is ours to handle
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
@@ -147,7 +147,7 @@ def play(
     A chunk that is `POWER_CYCLE` (None) switches the device off and on. `baud`: of the host's side, by default the
     board's. SimulatorError where the device stops taking bytes.
     """
-    program = build(board, folder)
+    program = build_program(board, folder)
     with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
         script, answers = Path(name) / "script", Path(name) / "answers"
         with script.open("wb") as file:

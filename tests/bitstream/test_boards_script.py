@@ -40,7 +40,7 @@ def test_every_board_is_built_and_every_family_simulated(script: Any) -> None:
     for row in script.ROWS:
         assert row.network in script.NETWORKS
         for level in row.levels:
-            levels.require(level, find(row.board).chip.family)
+            levels.require_level(level, find(row.board).chip.family)
 
 
 def test_the_small_digits_network_still_reads(script: Any) -> None:

@@ -14,9 +14,10 @@ from support.commands import invoke
 
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.bitstream import cache, flow, report, tools
+from spikeveil.host.bitstream import build as builds
+from spikeveil.host.bitstream import cache, report, tools
+from spikeveil.host.bitstream.build import Build, Step
 from spikeveil.host.bitstream.errors import BuildError, FitError
-from spikeveil.host.bitstream.flow import Build, Step
 from spikeveil.host.bitstream.workload import Workload, timing
 from spikeveil.host.cli.screens.build_report import signal_of
 from spikeveil.pysim.model.flipper import FlipSpec
@@ -103,7 +104,9 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tools, "locate", lambda tool: (folder / tool.name, False) if (folder / tool.name).exists() else None
     )
     monkeypatch.setattr(tools, "version", lambda tool: f"{tool.name} 1")
-    monkeypatch.setattr(flow, "design_files", lambda plan, board: {"top.il": "module", "top.pcf": "pins", "top.ys": ""})
+    monkeypatch.setattr(
+        builds, "design_files", lambda plan, board: {"top.il": "module", "top.pcf": "pins", "top.ys": ""}
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
 
@@ -136,14 +139,14 @@ def test_a_build_is_made_once(stand_ins: Path) -> None:
     assert build.synthesise(heard) == {"lut": 1234, "ff": 77, "bram": 9, "spram": 0, "dsp": 0}
     assert build.place(1, heard).read_text() == "bits"
     assert runs(stand_ins) == ["yosys", "nextpnr-ice40", "nextpnr-ice40", "icepack"]
-    assert [(step.name, step.kept) for step in heard.steps] == [
+    assert [(step.name, step.cached) for step in heard.steps] == [
         (name, False) for name in ("design", "synth", "count", "place-1", "pack-1")
     ]
     again = Build.of(PLAN, find("hx8k"))
     again.synthesise(heard)
     again.place(1, heard)
     assert runs(stand_ins) == ["yosys", "nextpnr-ice40", "nextpnr-ice40", "icepack"]
-    assert all(step.kept for step in heard.steps[5:])
+    assert all(step.cached for step in heard.steps[5:])
     again.place(2)
     assert runs(stand_ins)[4:] == ["nextpnr-ice40", "icepack"]
 
@@ -184,7 +187,7 @@ def made(stand_ins: Path) -> dict[str, Any]:
     build = Build.of(PLAN, find("hx8k"))
     build.synthesise()
     build.place(1)
-    return report.make(build, 1, Workload())
+    return report.make_report(build, 1, Workload())
 
 
 def test_report_has_every_figure(stand_ins: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_missing_figure_is_an_error(stand_ins: Path, change: dict[str, Any], s
     write(stand_ins, outputs(**change))
     build.place(1)
     with pytest.raises(BuildError, match=f"^{sentence}$"):
-        report.make(build, 1, Workload())
+        report.make_report(build, 1, Workload())
 
 
 def test_carry_cells_count_for_the_chain_they_are_in() -> None:
@@ -311,7 +314,7 @@ def test_design_is_the_same_text_every_time() -> None:
         "import hashlib, numpy as np\n"
         "from spikeveil.boards.catalogue import find\n"
         "from spikeveil.hdl.engine.plan import Plan\n"
-        "from spikeveil.host.bitstream.flow import design_files\n"
+        "from spikeveil.host.bitstream.design_files import design_files\n"
         "from spikeveil.pysim.model.flipper import FlipSpec\n"
         "from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec\n"
         "layer = LayerSpec(np.ones((6, 8), int), threshold=3, weight_bits=3, flip=FlipSpec.for_epsilon(1.0))\n"

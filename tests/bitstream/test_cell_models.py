@@ -41,7 +41,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
 
 
 def test_a_model_comes_with_what_it_is_made_of(shipped: tuple[str, ...]) -> None:
-    text = models.models(shipped, {"OUTER"})
+    text = models.simulation_models(shipped, {"OUTER"})
     assert "module OUTER" in text
     assert "module INNER" in text
     assert "UNUSED" not in text
@@ -51,9 +51,9 @@ def test_a_model_comes_with_what_it_is_made_of(shipped: tuple[str, ...]) -> None
 
 
 def test_ours_go_before(shipped: tuple[str, ...]) -> None:
-    assert "output WADO0" in models.models(shipped, {"TRELLIS_RAMW"})
+    assert "output WADO0" in models.simulation_models(shipped, {"TRELLIS_RAMW"})
 
 
 def test_a_black_box_is_no_model(shipped: tuple[str, ...]) -> None:
     with pytest.raises(BuildError, match=r"^there is no simulation model of ABSENT, EMPTY$"):
-        models.models(shipped, {"EMPTY", "OUTER", "ABSENT"})
+        models.simulation_models(shipped, {"EMPTY", "OUTER", "ABSENT"})

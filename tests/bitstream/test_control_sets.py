@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spikeveil.host.bitstream.control_sets import LEAST, part
+from spikeveil.host.bitstream.control_sets import MIN_FAN_OUT, split_mixed_nets
 
 
 def module(enables: int, resets: int) -> dict[str, Any]:
@@ -24,10 +24,12 @@ def roles(design: dict[str, Any]) -> tuple[set[int], set[int]]:
     return tuple({cell["connections"][pin][0] for cell in cells if pin in cell["connections"]} for pin in "ER")  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("enables", "resets"), [(1, LEAST), (LEAST, 1), (LEAST, LEAST), (3, 40)])
+@pytest.mark.parametrize(
+    ("enables", "resets"), [(1, MIN_FAN_OUT), (MIN_FAN_OUT, 1), (MIN_FAN_OUT, MIN_FAN_OUT), (3, 40)]
+)
 def test_the_smaller_role_gets_a_buffer(enables: int, resets: int) -> None:
     design = module(enables, resets)
-    assert part(design) == 1
+    assert split_mixed_nets(design) == 1
     at_enables, at_resets = roles(design)
     assert len(at_enables) == len(at_resets) == 1 and at_enables != at_resets
     kept = at_enables if enables >= resets else at_resets
@@ -37,11 +39,11 @@ def test_the_smaller_role_gets_a_buffer(enables: int, resets: int) -> None:
     assert buffer["connections"]["O"] == list((at_enables | at_resets) - {2})
     table = buffer["parameters"]["LUT_INIT"]
     assert all(table[15 - at] == str(at & 1) for at in range(16))  # what comes in at I0 goes out
-    assert part(design) == 0
+    assert split_mixed_nets(design) == 0
 
 
-@pytest.mark.parametrize(("enables", "resets"), [(0, 40), (40, 0), (LEAST - 1, LEAST - 1)])
+@pytest.mark.parametrize(("enables", "resets"), [(0, 40), (40, 0), (MIN_FAN_OUT - 1, MIN_FAN_OUT - 1)])
 def test_nets_of_one_role_or_of_few_flip_flops_stay(enables: int, resets: int) -> None:
     design = module(enables, resets)
-    assert part(design) == 0
+    assert split_mixed_nets(design) == 0
     assert len(design["cells"]) == enables + resets

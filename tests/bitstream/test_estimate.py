@@ -12,7 +12,7 @@ from support.commands import invoke
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.calibration import BUILDS, FITS
-from spikeveil.host.bitstream.estimate import block_rams, estimate, features
+from spikeveil.host.bitstream.estimate import block_rams, estimate_resources, features
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -62,7 +62,7 @@ def test_block_rams(words: int, bits: int, family: Any, wanted: int) -> None:
 @pytest.mark.parametrize("family", BUILDS)
 def test_estimates_are_near_the_builds_they_come_from(family: str) -> None:
     for build in BUILDS[family]:
-        found = estimate(plan(build["shape"]), find(BOARDS[family]))
+        found = estimate_resources(plan(build["shape"]), find(BOARDS[family]))
         assert found.builds == len(BUILDS[family])
         for name, figure in found.resources.items():
             assert abs(figure.value - build[name]) <= max(2, figure.error * build[name]), (build, name)

@@ -6,7 +6,7 @@ import pytest
 
 from spikeveil.host.bitstream import cells_ecp5, cells_gowin, cells_ice40
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.netlist import prepare
+from spikeveil.host.bitstream.netlist import prepare_for_simulation
 
 ICE40, ECP5, GOWIN = cells_ice40.HANDLERS, cells_ecp5.HANDLERS, cells_gowin.HANDLERS
 
@@ -38,7 +38,7 @@ def test_routed_pads_become_ports_and_the_pll_a_wire() -> None:
         use=cell("SB_GB", {"USER_SIGNAL_TO_GLOBAL_BUFFER": [20]}, {"GLOBAL_BUFFER_OUTPUT": [30]}),
         lock=cell("SB_GB", {"USER_SIGNAL_TO_GLOBAL_BUFFER": [40]}, {"GLOBAL_BUFFER_OUTPUT": [60]}),
     )
-    prepare(design, ICE40, "clk")
+    prepare_for_simulation(design, ICE40, "clk")
     assert ports_of(design) == {"clk": ("input", 1), "rx": ("input", 2), "tx": ("output", 30)}
     inputs = {name: found["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"] for name, found in design["cells"].items()}
     assert inputs == {"buffer": [1], "use": [2], "lock": ["1"]}
@@ -88,7 +88,7 @@ def test_routed_pads_become_ports_and_the_pll_a_wire() -> None:
 def test_synthesised_pads_become_ports_and_the_pll_a_wire(handlers: Any, cells: dict[str, Any]) -> None:
     taps = cell("LUT4", {"A": [11], "B": [12], "C": [20], "D": ["x"]}, {"Z": [30]})
     design = module(**cells, taps=taps, scope=cell("$scopeinfo", {}, {}))
-    prepare(design, handlers, "clk")
+    prepare_for_simulation(design, handlers, "clk")
     assert set(design["cells"]) == {"taps"}
     assert taps["connections"] == {"A": [1], "B": ["1"], "C": [2], "D": ["0"], "Z": [30]}
     assert ports_of(design) == {"clk": ("input", 1), "rx": ("input", 2), "tx": ("output", 30)}
@@ -106,7 +106,7 @@ def test_a_logic_cell_is_split_at_its_carry() -> None:
             DFF_ENABLE="0",
         )
     )
-    prepare(design, ICE40, "clk")
+    prepare_for_simulation(design, ICE40, "clk")
     table, carry = design["cells"]["lc"]["connections"], design["cells"]["lc$carry"]["connections"]
     assert (table["I0"], table["I1"], table["I2"], table["I3"]) == (["0"], ["0"], ["0"], [9])
     assert (table["O"], table["CEN"], table["SR"]) == ([8], ["1"], ["0"])
@@ -119,7 +119,7 @@ def test_a_routed_spram_gets_its_buses() -> None:
     pins: dict[str, list[Any]] = {f"ADDRESS_{index}": [100 + index] for index in range(14)}
     pins |= {"DATAIN_0": [20], "MASKWREN_3": [21], "WREN": [22], "CLOCK": [1], "STANDBY": []}
     design = module(ram=cell("ICESTORM_SPRAM", pins, {"DATAOUT_5": [30], "DATAOUT_6": []}))
-    prepare(design, ICE40, "clk")
+    prepare_for_simulation(design, ICE40, "clk")
     ram = design["cells"]["ram"]
     assert ram["type"] == "SB_SPRAM256KA"
     assert ram["connections"]["ADDRESS"] == list(range(100, 114))
@@ -134,7 +134,7 @@ def test_a_routed_spram_gets_its_buses() -> None:
 def test_an_ecp5_flip_flop_takes_the_input_that_is_used() -> None:
     pins: dict[str, list[Any]] = {"CLK": [1], "DI": [], "M": [2], "LSR": [], "CE": []}
     design = module(ff=cell("TRELLIS_FF", pins, {"Q": [4]}, SD="0 ", LSRMUX="LSR", CEMUX="1 "))
-    prepare(design, ECP5, "clk")
+    prepare_for_simulation(design, ECP5, "clk")
     found = design["cells"]["ff"]
     assert found["connections"] == {"CLK": [1], "DI": [2], "M": ["0"], "LSR": ["0"], "CE": ["1"], "Q": [4]}
     assert found["parameters"] == {"LSRMUX": "LSR", "CEMUX": "1 "}  # the model knows nothing of SD
@@ -145,7 +145,7 @@ def test_an_ecp5_place_that_joins_two_pairs_is_told_so() -> None:
     pair = cell("TRELLIS_COMB", {"A": [1], "M": [2], "F1": [3]}, {"F": [4], "OFX": [5]}, INITVAL="10")
     pairs = cell("TRELLIS_COMB", {"A": [1], "M": [2], "FXA": [5], "FXB": [6]}, {"F": [7], "OFX": [8]}, INITVAL="10")
     design = module(pair=pair, pairs=pairs)
-    prepare(design, ECP5, "clk")
+    prepare_for_simulation(design, ECP5, "clk")
     found = {name: design["cells"][name]["parameters"].get("IS_Z1") for name in ("pair", "pairs")}
     assert found == {"pair": None, "pairs": "1"}
 
@@ -164,7 +164,7 @@ def with_constants(**cells: dict[str, Any]) -> dict[str, Any]:
 def test_a_gowin_block_ram_becomes_two_ports() -> None:
     first = "".join(f"{byte:08b}" for byte in reversed(range(32)))
     design = with_constants(ram=gowin_ram("SP", INIT_RAM_00=first))
-    prepare(design, GOWIN, "clk")
+    prepare_for_simulation(design, GOWIN, "clk")
     ram = design["cells"]["ram"]
     numbers = {name: int(value, 2) for name, value in ram["parameters"].items() if name != "INIT"}
     assert numbers == {"BYTE": 8, "WIDTH_A": 8, "MODE_A": 1, "OUTREG_A": 0}
@@ -184,7 +184,7 @@ def test_separate_gowin_ports_write_and_read() -> None:
     pins |= {"RESETA": [17], "RESETB": [17], "ADA": [40], "ADB": [41], "DI": [50], "BLKSELA": [17], "BLKSELB": [17]}
     widths = {"BIT_WIDTH_0": f"{9:032b}", "BIT_WIDTH_1": f"{18:032b}", "READ_MODE": "1", "RESET_MODE": "SYNC"}
     design = with_constants(ram=cell("SDPX9B", pins, {"DO": [60]}, **widths))
-    prepare(design, GOWIN, "clk")
+    prepare_for_simulation(design, GOWIN, "clk")
     found = design["cells"]["ram"]["connections"]
     assert (found["WEA"], found["CEA"], found["ADA"][0], found["DIA"][0]) == (["1"], [21], 40, 50)
     assert (found["WEB"], found["CEB"], found["ADB"][0], found["DOB"][0]) == (["0"], [22], 41, 60)
@@ -196,12 +196,12 @@ def test_separate_gowin_ports_write_and_read() -> None:
 def test_what_has_no_model_is_refused() -> None:
     ram = cell("TRELLIS_COMB", {"WRE": [2]}, {"F": [4]}, MODE="DPRAM", WREMUX="INV")
     with pytest.raises(BuildError, match=r"^cell ram has WREMUX 'INV': no model of that$"):
-        prepare(module(ram=ram), ECP5, "clk")
+        prepare_for_simulation(module(ram=ram), ECP5, "clk")
     ram = gowin_ram("SP")
     ram["connections"]["RESET"] = [90]
     with pytest.raises(BuildError, match=r"^block RAM ram is reset without a clock: no model of that$"):
-        prepare(with_constants(ram=ram), GOWIN, "clk")
+        prepare_for_simulation(with_constants(ram=ram), GOWIN, "clk")
     ram = gowin_ram("SP")
     ram["connections"]["BLKSEL"] = [17, 90, 17]
     with pytest.raises(BuildError, match=r"^block RAM ram has a block select that is not tied: no model of that$"):
-        prepare(with_constants(ram=ram), GOWIN, "clk")
+        prepare_for_simulation(with_constants(ram=ram), GOWIN, "clk")

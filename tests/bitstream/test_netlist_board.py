@@ -3,7 +3,7 @@
 import pytest
 
 from spikeveil.boards.catalogue import find
-from spikeveil.host.bitstream.netlist_board import clock_port, two_valued, wrapper
+from spikeveil.host.bitstream.netlist_board import board_wrapper, clock_port, two_valued
 
 pytest.importorskip("amaranth_boards")
 
@@ -16,7 +16,7 @@ def test_unknown_bits_are_zero() -> None:
 def test_pins_are_the_boards() -> None:
     board = find("ulx3s-12f")
     assert clock_port(board) == "clk25_0__io"
-    text = wrapper(board)
+    text = board_wrapper(board)
     for wired in (".clk25_0__io(clk)", ".uart_0__rx__io(rx)", ".uart_0__tx__io(tx)", ".led_2__io(leds[2])"):
         assert wired in text
 
@@ -24,4 +24,4 @@ def test_pins_are_the_boards() -> None:
 def test_lights_that_a_board_lacks_are_dark() -> None:
     board = find("colorlight")
     assert board.leds < 3
-    assert wrapper(board).count("1'b0") == 3 - board.leds
+    assert board_wrapper(board).count("1'b0") == 3 - board.leds

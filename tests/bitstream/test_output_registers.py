@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spikeveil.host.bitstream.output_registers import absorb
+from spikeveil.host.bitstream.output_registers import absorb_registers
 
 
 def register(data: int, q: int, **changes: Any) -> dict[str, Any]:
@@ -33,13 +33,13 @@ def module(**changes: Any) -> dict[str, Any]:
 
 def test_registers_behind_every_used_output_move_in() -> None:
     design = module()
-    assert absorb(design) == 2
+    assert absorb_registers(design) == 2
     ram = design["cells"]["ram"]
     assert set(design["cells"]) == {"ram", "user"}
     assert ram["parameters"]["REGMODE_A"] == "OUTREG"
     assert ram["parameters"]["REGMODE_B"] == "NOREG"
     assert (ram["connections"]["DOA0"], ram["connections"]["DOA1"], ram["connections"]["DOA2"]) == ([20], [21], [12])
-    assert absorb(design) == 0
+    assert absorb_registers(design) == 0
 
 
 def wide(**changes: Any) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def wide(**changes: Any) -> dict[str, Any]:
 
 def test_a_port_of_36_bits_takes_the_registers_of_both_halves_or_none() -> None:
     design = wide()
-    assert absorb(design) == 3
+    assert absorb_registers(design) == 3
     parameters = design["cells"]["ram"]["parameters"]
     assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
     half = wide(high=register(11, 21, CLK=[2]))
     before = copy.deepcopy(half)
-    assert absorb(half) == 0
+    assert absorb_registers(half) == 0
     assert half == before
 
 
@@ -79,7 +79,7 @@ def test_a_port_of_36_bits_takes_the_registers_of_both_halves_or_none() -> None:
 def test_a_register_that_does_more_stays(change: dict[str, Any]) -> None:
     design = module(**change)
     before = copy.deepcopy(design)
-    assert absorb(design) == 0
+    assert absorb_registers(design) == 0
     assert design == before
 
 
@@ -88,5 +88,5 @@ def test_a_port_that_does_more_keeps_its_registers(pin: str, value: list[Any]) -
     design = module()
     design["cells"]["ram"]["connections"][pin] = value
     before = copy.deepcopy(design)
-    assert absorb(design) == 0
+    assert absorb_registers(design) == 0
     assert design == before

@@ -9,8 +9,8 @@ from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream import simulation_levels as levels
 from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.build import SILENT, Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.flow import NOBODY, Build
 from spikeveil.host.bitstream.verification import Secret, verify
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
 
@@ -54,7 +54,7 @@ def release_the_same(spec: NetworkSpec, lanes: int, level: levels.Level, board: 
     """Records under a lease through the design of a level, and a look at whether they could have shown a fault."""
     require_tools(board, level)
     spikes = np.random.default_rng(6).random((4, 7, spec.inputs)) < 0.4
-    outcome = verify(Build.of(Plan(spec, lanes=lanes), find(board)), level, 1, spikes, KEY, NOBODY)
+    outcome = verify(Build.of(Plan(spec, lanes=lanes), find(board)), level, 1, spikes, KEY, SILENT)
     assert outcome.difference is None, str(outcome.difference)
     assert outcome.compared == 4 * 7 * spec.outputs
 
@@ -95,12 +95,12 @@ def test_every_level_releases_the_golden_models_spikes(level: levels.Level, boar
 )
 def test_what_cannot_be_simulated_is_refused(level: levels.Level, family: Any, sentence: str) -> None:
     with pytest.raises(BuildError, match=f"^{sentence}$"):
-        levels.require(level, family)
-    assert levels.usual(family) != level
+        levels.require_level(level, family)
+    assert levels.default_level(family) != level
 
 
 def test_refused_before_any_tool_runs(tmp_path: Any) -> None:
     build = Build(Plan(SMALL, lanes=1), find("tang-nano-9k"), tmp_path / "build")
     with pytest.raises(BuildError, match="only of ice40 and ecp5"):
-        levels.board_at(build, "routed", 1, NOBODY, total=6)
+        levels.simulated_board(build, "routed", 1, SILENT, total=6)
     assert not build.folder.exists()

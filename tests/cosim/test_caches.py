@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikeveil.host import caches
-from spikeveil.host.bitstream import flow
+from spikeveil.host.bitstream import build as builds
 from spikeveil.host.bitstream.cache import build_folder
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.data import download
@@ -63,7 +63,6 @@ EVICT = """
 import sys
 from pathlib import Path
 from spikeveil.host import caches
-from spikeveil.host.bitstream import flow
 print(*(path.name for path in caches.evict(Path(sys.argv[1]), 5)))
 """
 
@@ -117,11 +116,11 @@ def test_simulators_keep_to_the_bound(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_builds_keep_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No tool runs: a build's only step writes a file. A folder of the user's own is left alone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(flow, "KEEP", 2)
+    monkeypatch.setattr(builds, "MAX_BUILDS", 2)
 
     def built(base: Path, name: str) -> None:
-        build = flow.Build(None, None, base / name)  # type: ignore[arg-type]
-        build.step("pack", (1, 1, "pack"), flow.NOBODY, lambda folder: (folder / "top.bin").touch())
+        build = builds.Build(None, None, base / name)  # type: ignore[arg-type]
+        build.step("pack", (1, 1, "pack"), builds.SILENT, lambda folder: (folder / "top.bin").touch())
 
     for base in (build_folder(), tmp_path / "own"):
         for days, name in enumerate("abc", 2):

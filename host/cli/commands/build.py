@@ -21,7 +21,7 @@ from spikeveil.host.networks.catalogue import load as load_network
 if TYPE_CHECKING:
     from spikeveil.boards.board import Board
     from spikeveil.hdl.engine.plan import Plan
-    from spikeveil.host.bitstream.flow import Build
+    from spikeveil.host.bitstream.build import Build
     from spikeveil.host.bitstream.workload import Workload
     from spikeveil.host.cli.screens.build import Screen
     from spikeveil.pysim.model.spec import NetworkSpec
@@ -112,7 +112,7 @@ def plan_of(spec: "NetworkSpec", options: dict[str, Any], lanes: int) -> "Plan":
 
 def _start(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
     """The build, its netlist made; with no lanes asked for, the most that fit."""
-    from spikeveil.host.bitstream.flow import Build
+    from spikeveil.host.bitstream.build import Build
 
     if options["lanes"] is None:
         return widest(spec, board, options, 1 if options["seeds"] else options["seed"], screen)
@@ -136,7 +136,7 @@ def _place(built: "Build", options: dict[str, Any], workload: "Workload", screen
     seeds = [options["seed"]] if options["seeds"] is None else list(range(1, options["seeds"] + 1))
     for index, seed in enumerate(seeds):
         built.place(seed, screen, total=3 + 2 * len(seeds), first=4 + 2 * index)
-    return [report.make(built, seed, workload) for seed in seeds]
+    return [report.make_report(built, seed, workload) for seed in seeds]
 
 
 def _deliver(built: "Build", best: dict[str, Any], folder: Path) -> None:
@@ -144,7 +144,7 @@ def _deliver(built: "Build", best: dict[str, Any], folder: Path) -> None:
     from spikeveil.pysim.model.files import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
-    suffix = built.recipe.packed
+    suffix = built.tool_flow.packed
     bits = (built.folder / f"pack-{best['seed']}" / f"top.{suffix}").read_bytes()
     name = f"{best['board']}.{suffix}"
     write_atomically(folder / name, bits)

@@ -20,9 +20,9 @@ from spikeveil.host.networks.catalogue import load as load_network
 
 if TYPE_CHECKING:
     from spikeveil.boards.board import Board
-    from spikeveil.host.bitstream.flow import Build
+    from spikeveil.host.bitstream.build import Build
     from spikeveil.host.bitstream.simulation_levels import Level
-    from spikeveil.host.bitstream.verification import Outcome
+    from spikeveil.host.bitstream.verification import VerificationResult
     from spikeveil.host.cli.options.network import Records
     from spikeveil.host.cli.screens.build import Screen
     from spikeveil.pysim.model.spec import NetworkSpec
@@ -57,14 +57,14 @@ def check(network: str, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from spikeveil.host.bitstream.simulation_levels import require, usual
+    from spikeveil.host.bitstream.simulation_levels import default_level, require_level
     from spikeveil.host.bitstream.verification import Secret, verify
     from spikeveil.host.cli.options.keys import demonstration
     from spikeveil.host.cli.screens.build import Screen
 
     spec, board = load_network(network), choose_board(options)
-    level: Level = options["level"] or usual(board.chip.family)
-    require(level, board.chip.family)
+    level: Level = options["level"] or default_level(board.chip.family)
+    require_level(level, board.chip.family)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
     key = demonstration(options["source"], len(spec.flipped))
     with Screen(Console(stderr=True, highlight=False)) as screen:
@@ -81,14 +81,14 @@ def check(network: str, **options: Any) -> None:
 
 def _build(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
     """The build; with no lanes asked for, the one that `spikeveil build` chooses."""
-    from spikeveil.host.bitstream.flow import Build
+    from spikeveil.host.bitstream.build import Build
 
     if options["lanes"] is None:
         return widest(spec, board, options, options["seed"], screen)
     return Build.of(plan_of(spec, options, options["lanes"]), board)
 
 
-def _record(built: "Build", level: str, seed: int, records: "Records", outcome: "Outcome") -> dict[str, Any]:
+def _record(built: "Build", level: str, seed: int, records: "Records", outcome: "VerificationResult") -> dict[str, Any]:
     from spikeveil.host.cli.options.keys import PUBLIC
 
     plan, board = built.plan, built.board

@@ -37,6 +37,6 @@ def _print(findings: list[Any]) -> None:
             purpose = finding.purpose
             console.print(f"for {purpose}", style="bold")
         mark = "[green]ok[/green]" if finding.present else "[red]--[/red]"
-        console.print(f"  {mark} {finding.what}: {escape(finding.found)}", soft_wrap=True)
+        console.print(f"  {mark} {finding.what}: {escape(finding.detail)}", soft_wrap=True)
         if finding.fix:
             console.print(f"     -> {escape(finding.fix)}", soft_wrap=True)

@@ -52,10 +52,10 @@ def estimate(network: str, **options: Any) -> None:
 
 
 def _record(plan: "Plan", board: "Board", workload: Any) -> dict[str, Any]:
-    from spikeveil.host.bitstream.estimate import estimate as make
+    from spikeveil.host.bitstream.estimate import estimate_resources
     from spikeveil.host.bitstream.workload import timing
 
-    found = make(plan, board)
+    found = estimate_resources(plan, board)
     return {
         "board": board.name,
         "chip": board.chip.name,

@@ -28,12 +28,12 @@ def program(bitstream: str, board: str, flash: bool, dry_run: bool, as_json: boo
     """Load BITSTREAM into the board with the board's own loader."""
     from spikeveil.boards.catalogue import find
     from spikeveil.host.bitstream.errors import BuildError
-    from spikeveil.host.bitstream.recipes import RECIPES
+    from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS
     from spikeveil.host.cli.refusals import refusals
 
     with refusals():
         chosen = find(board)
-    suffix = RECIPES[chosen.chip.family].packed
+    suffix = TOOL_FLOWS[chosen.chip.family].packed
     if Path(bitstream).suffix != f".{suffix}":
         raise click.UsageError(f"board {chosen.name} takes a .{suffix} file, not {Path(bitstream).name}")
     words = chosen.flasher if flash else chosen.loader

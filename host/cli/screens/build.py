@@ -6,11 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
-from spikeveil.host.bitstream.flow import Step
+from spikeveil.host.bitstream.steps import Step
 
 
 class Screen:
-    """Hears of a build's steps (see `flow.Listener`): one line a finished step, and a spinner meanwhile."""
+    """Hears of a build's steps (see `steps.Listener`): one line a finished step, and a spinner meanwhile."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._status = console, Status("", console=console)
@@ -34,7 +34,7 @@ class Screen:
 
     def end(self, step: Step) -> None:
         """A step is done."""
-        took = f"found in the cache, {step.seconds:.1f} s saved" if step.kept else f"{step.seconds:.1f} s"
+        took = f"found in the cache, {step.seconds:.1f} s saved" if step.cached else f"{step.seconds:.1f} s"
         self._console.print(f"{self._number}/{self._total} {self._text}: {took}")
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""How each family of chips is built: options, and the names that the tools give to things."""
+"""Tool options and file names for each chip family, and the cell names in the tools' reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,17 @@ from spikeveil.boards.chips import RESOURCES, Chip, Family
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A family's flow.
+class ToolFlow:
+    """Synthesis, place and route, and packing for one chip family.
 
-    `synthesis`: Yosys' command; `constraints`: suffix of the file that Amaranth writes; `placed`, `packed`: those of
-    the routed design and the bitstream; `flip_flops`: Yosys' names of them; `routed`: nextpnr's names of each
-    resource; `models`: Yosys' simulation models of the cells.
+    | field | meaning |
+    |---|---|
+    | `synthesis` | Yosys' command |
+    | `constraints` | suffix of the constraints file that Amaranth writes |
+    | `placed`, `packed` | suffixes of the routed design and of the bitstream |
+    | `flip_flops` | Yosys' cell types for flip-flops |
+    | `routed` | nextpnr's cell types for each resource |
+    | `models` | Yosys' files with simulation models of the cells |
     """
 
     synthesis: str
@@ -25,16 +30,16 @@ class Recipe:
     models: tuple[str, ...]
 
     def count(self, chip: Chip) -> list[str]:
-        """nextpnr's options to pack the netlist and say what it takes, from a folder beside `design` and `synth`."""
+        """nextpnr's options to pack the netlist and report its resources, in a folder beside `design` and `synth`."""
         return [*chip.options, *self._inputs(chip), "--pack-only", "--report", "report.json", "--write", "packed.json"]
 
     def place(self, chip: Chip, clock_hz: int, seed: int) -> list[str]:
-        """nextpnr's options to place and route, from such a folder."""
+        """nextpnr's options to place and route, in such a folder."""
         outputs = ["--report", "report.json", "--detailed-timing-report", "--write", "routed.json"]
         if chip.family != "gowin":
             outputs += ["--asc" if chip.family == "ice40" else "--textcfg", f"top.{self.placed}"]
         goal = ["--seed", str(seed), "--freq", f"{clock_hz / 1e6:g}"]
-        # a clock that is not met is for the report to say
+        # --timing-allow-fail: the report states whether the clock is met
         return [*chip.options, *self._inputs(chip), *goal, "--timing-allow-fail", *outputs]
 
     def pack(self, chip: Chip, placed: str) -> list[str]:
@@ -52,8 +57,8 @@ class Recipe:
         return ["--json", "../synth/top.json", *options.get(chip.family, ("--vopt", f"cst={constraints}"))]
 
 
-#: an enable or a reset that fewer than four flip-flops share goes into their tables: eight flip-flops that lie side by
-#: side share both, and on a full chip so many small groups could not be placed
+#: An enable or a reset that fewer than four flip-flops share is merged into their LUTs: the eight flip-flops of a tile
+#: share both, and on a full chip many small groups cannot be placed.
 ICE40_SYNTHESIS = "\n".join(
     (
         "synth_ice40 -top top -run begin:map_ffs",
@@ -65,8 +70,8 @@ ICE40_SYNTHESIS = "\n".join(
 _SET = ("", "R", "S", "SR", "SS")
 _GOWIN_SET = ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")
 
-RECIPES: dict[Family, Recipe] = {
-    "ice40": Recipe(
+TOOL_FLOWS: dict[Family, ToolFlow] = {
+    "ice40": ToolFlow(
         synthesis=ICE40_SYNTHESIS,
         constraints="pcf",
         placed="asc",
@@ -82,7 +87,7 @@ RECIPES: dict[Family, Recipe] = {
         },
         models=("ice40/cells_sim.v",),
     ),
-    "ecp5": Recipe(
+    "ecp5": ToolFlow(
         synthesis="synth_ecp5 -top top",
         constraints="lpf",
         placed="config",
@@ -91,7 +96,7 @@ RECIPES: dict[Family, Recipe] = {
         routed={"lut": ("TRELLIS_COMB",), "ff": ("TRELLIS_FF",), "bram": ("DP16KD",), "dsp": ("MULT18X18D",)},
         models=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
     ),
-    "gowin": Recipe(
+    "gowin": ToolFlow(
         synthesis="synth_gowin -top top",
         constraints="cst",
         placed="routed.json",
@@ -103,10 +108,13 @@ RECIPES: dict[Family, Recipe] = {
 }
 
 
-def used(chip: Chip, utilization: dict[str, Any], flip_flops: int) -> dict[str, int]:
-    """Resources in nextpnr's report, zero of what the chip does not have; `flip_flops` is for iCE40, whose report
-    counts logic cells. KeyError where the report lacks a resource that the chip has."""
-    names = RECIPES[chip.family].routed
+def used_resources(chip: Chip, utilization: dict[str, Any], flip_flops: int) -> dict[str, int]:
+    """Used resources from nextpnr's report; 0 for those that the chip does not have.
+
+    flip_flops: used for iCE40, whose report counts logic cells only. KeyError where the report lacks a resource that
+    the chip has.
+    """
+    names = TOOL_FLOWS[chip.family].routed
     counts = dict.fromkeys(RESOURCES, 0) | {"ff": flip_flops}
     for name, cells in names.items():
         if chip.available(name):
@@ -114,6 +122,6 @@ def used(chip: Chip, utilization: dict[str, Any], flip_flops: int) -> dict[str, 
     return counts
 
 
-def flip_flops(recipe: Recipe, stat: dict[str, Any]) -> int:
-    """Flip-flops in the statistics that Yosys wrote (`stat -json`)."""
-    return sum(int(count) for cell, count in stat["design"]["num_cells_by_type"].items() if cell in recipe.flip_flops)
+def count_flip_flops(flow: ToolFlow, stat: dict[str, Any]) -> int:
+    """Flip-flops in Yosys' statistics (`stat -json`)."""
+    return sum(int(count) for cell, count in stat["design"]["num_cells_by_type"].items() if cell in flow.flip_flops)

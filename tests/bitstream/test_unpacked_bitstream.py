@@ -9,9 +9,9 @@ import pytest
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.flow import Build
-from spikeveil.host.bitstream.unpacked import plain, unpacked
+from spikeveil.host.bitstream.unpacked_bitstream import clean_verilog, unpacked_bitstream
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
 
 pytest.importorskip("amaranth_boards")
@@ -35,7 +35,7 @@ endmodule
 
 
 def test_ports_are_declared_once_and_the_pll_is_a_wire() -> None:
-    assert plain(CHIP, "clk12_0__io") == (
+    assert clean_verilog(CHIP, "clk12_0__io") == (
         "\nmodule netlist (input clk12_0__io, output uart_0__tx__io);\n\nwire n1, n3;\nreg n4 = 0;\n"
         "SIM_PLL PLL_16_0 (\n  .REFERENCECLK(clk12_0__io),\n  .PLLOUTGLOBAL(n1)\n);\nendmodule\n"
     )
@@ -54,11 +54,11 @@ def build(tmp_path: Path) -> Build:
 def test_what_icebox_leaves_out_is_refused(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "locate", lambda tool: (Path("/usr/bin") / tool.name, False))
     with pytest.raises(BuildError) as caught:
-        unpacked(build, 1)
+        unpacked_bitstream(build, 1)
     assert str(caught.value) == "icebox_vlog shows nothing of ICESTORM_SPRAM: simulate the routed netlist instead"
 
 
 def test_icebox_is_named_where_it_is_missing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "locate", lambda tool: None)
     with pytest.raises(BuildError, match=r"^icebox_vlog is not installed: sudo apt-get install fpga-icestorm$"):
-        unpacked(build, 1)
+        unpacked_bitstream(build, 1)

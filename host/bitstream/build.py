@@ -1,0 +1,178 @@
+"""Builds a bitstream step by step. A step's folder appears by a rename once it is complete, so builds can resume."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeveil.boards.board import Board
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host import caches
+from spikeveil.host.bitstream import tools
+from spikeveil.host.bitstream.cache import MAX_BUILDS, build_folder, digest
+from spikeveil.host.bitstream.control_sets import split_mixed_nets
+from spikeveil.host.bitstream.design_files import design_files
+from spikeveil.host.bitstream.errors import BuildError, FitError
+from spikeveil.host.bitstream.output_registers import absorb_registers
+from spikeveil.host.bitstream.steps import SILENT, Listener, Step
+from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS, ToolFlow, count_flip_flops, used_resources
+
+CHIP_FULL = ("no BELs remaining", "nable to place", "failed to place")  # in nextpnr's errors when the chip is full
+STEP_FILE = "step.json"
+RESOURCE_NAMES = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
+
+
+@dataclass(frozen=True)
+class Build:
+    """One plan on one board. Make it with `Build.of`, then call `synthesise` and `place`.
+
+    Steps: design (Amaranth), synth (Yosys), count (nextpnr, packing only), place-SEED (nextpnr) and pack-SEED. The name
+    of `folder` is a digest of everything that the bitstream depends on (`cache.digest`).
+    """
+
+    plan: Plan
+    board: Board
+    folder: Path
+
+    @classmethod
+    def of(cls, plan: Plan, board: Board, *, base: Path | None = None) -> "Build":
+        """The build of a plan on a board, under `base` or the cache folder. BuildError where a tool is missing."""
+        for tool in tools.of_family(board.chip.family):
+            tools.require(tool)
+        plan = board.suited(plan)
+        return cls(plan, board, (base or build_folder()) / digest(plan, board))
+
+    @property
+    def tool_flow(self) -> ToolFlow:
+        """Options and file names of the board's chip family."""
+        return TOOL_FLOWS[self.board.chip.family]
+
+    def synthesise(self, listener: Listener = SILENT, *, total: int = 3, first: int = 1) -> dict[str, int]:
+        """Steps design, synth and count: the resources that the netlist uses. FitError where the chip has fewer.
+
+        first, total: the number of the first step, and of all steps, for `listener`.
+        """
+        self.step("design", (first, total, "elaborate the design"), listener, self._design)
+        self.step("synth", (first + 1, total, self._describe(0, "synthesise")), listener, self._synth)
+        self.step("count", (first + 2, total, self._describe(1, "count what it takes")), listener, self._count)
+        counts = self.counts()
+        require_fit(counts, self.board)
+        return counts
+
+    def counts(self) -> dict[str, int]:
+        """The resources that the netlist uses. Step count must be complete."""
+        utilization = json.loads((self.folder / "count" / "report.json").read_text())["utilization"]
+        stat = json.loads((self.folder / "synth" / "stat.json").read_text())
+        return used_resources(self.board.chip, utilization, count_flip_flops(self.tool_flow, stat))
+
+    def place(self, seed: int, listener: Listener = SILENT, *, total: int = 5, first: int = 4) -> Path:
+        """Steps place and pack for one seed: the bitstream's path. Call `synthesise` before."""
+        text = self._describe(1, f"place and route, seed {seed}")
+        self.step(f"place-{seed}", (first, total, text), listener, lambda folder: self._place(folder, seed))
+        text = self._describe(2, f"pack the bitstream, seed {seed}")
+        done = self.step(f"pack-{seed}", (first + 1, total, text), listener, lambda folder: self._pack(folder, seed))
+        return done.folder / f"top.{self.tool_flow.packed}"
+
+    def step(
+        self, name: str, numbering: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]
+    ) -> Step:
+        """Do `work` in the step's folder, unless that is complete already.
+
+        numbering: number of the step, number of all steps, description. work: writes the files into the folder that it
+        is given.
+        """
+        target = self.folder / name
+        caches.touch(self.folder)
+        number, total, text = numbering
+        cached = (target / STEP_FILE).exists()
+        listener.begin(number, total, name if cached else text)
+        seconds = json.loads((target / STEP_FILE).read_text())["seconds"] if cached else self._make(name, target, work)
+        done = Step(name, target, seconds, cached=cached)
+        listener.end(done)
+        return done
+
+    def _describe(self, tool_index: int, text: str) -> str:
+        """`text`, with a warning where the tool is about to compile itself."""
+        tool = tools.of_family(self.board.chip.family)[tool_index]
+        if tools.is_cold(tool):
+            seconds = tools.WARM_UP_SECONDS.get(tool.name, 10)
+            text += f" (first run of {tool.name} on this machine: it compiles itself, about {seconds} s more)"
+        return text
+
+    def _make(self, name: str, target: Path, work: Callable[[Path], None]) -> float:
+        """Do the work in a temporary folder beside `target`, then rename it; the seconds that the work took."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=self.folder, prefix=f".{name}-"))
+        start = time.monotonic()
+        try:
+            work(staging)
+            seconds = round(time.monotonic() - start, 2)
+            (staging / STEP_FILE).write_text(json.dumps({"step": name, "seconds": seconds}) + "\n")
+            if not (target / STEP_FILE).exists():
+                shutil.rmtree(target, ignore_errors=True)
+                staging.rename(target)
+        except BuildError as error:
+            raise type(error)(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        if self.folder.parent == build_folder():
+            caches.evict(build_folder(), MAX_BUILDS)
+        return seconds
+
+    def _keep_failed(self, name: str, staging: Path) -> Path:
+        """Keep the files of a failed step for inspection; their new folder."""
+        failed = self.folder / f"failed-{name}"
+        shutil.rmtree(failed, ignore_errors=True)
+        staging.rename(failed)
+        return failed
+
+    def _design(self, folder: Path) -> None:
+        for name, text in design_files(self.plan, self.board).items():
+            if name in ("top.il", f"top.{self.tool_flow.constraints}"):
+                (folder / name).write_text(text)
+
+    def _synth(self, folder: Path) -> None:
+        lines = [
+            "read_rtlil ../design/top.il",
+            self.tool_flow.synthesis,
+            "tee -q -o stat.json stat -json",
+            "write_json top.json",
+        ]
+        (folder / "synth.ys").write_text("\n".join([*lines, ""]))
+        tools.run(tools.YOSYS, ["-q", "-l", "yosys.log", "synth.ys"], folder, "synth.log")
+        change = {"ecp5": absorb_registers, "ice40": split_mixed_nets}.get(self.board.chip.family)
+        if change is not None:
+            netlist = json.loads((folder / "top.json").read_text())
+            change(netlist["modules"]["top"])
+            (folder / "top.json").write_text(json.dumps(netlist))
+
+    def _count(self, folder: Path) -> None:
+        tools.run(tools.NEXTPNR[self.board.chip.family], self.tool_flow.count(self.board.chip), folder, "count.log")
+
+    def _place(self, folder: Path, seed: int) -> None:
+        options = self.tool_flow.place(self.board.chip, self.board.clock_hz, seed)
+        try:
+            tools.run(tools.NEXTPNR[self.board.chip.family], options, folder, "place.log")
+        except BuildError as error:
+            if any(words in str(error) for words in CHIP_FULL):
+                raise FitError(f"the design does not fit board {self.board.name}: {error}") from error
+            raise
+
+    def _pack(self, folder: Path, seed: int) -> None:
+        tool = tools.PACK[self.board.chip.family]
+        tools.run(tool, self.tool_flow.pack(self.board.chip, f"../place-{seed}"), folder, "pack.log")
+
+
+def require_fit(counts: dict[str, int], board: Board) -> None:
+    """FitError where a netlist needs more of a resource than the board's chip has, with the numbers."""
+    over = [
+        f"{count} {RESOURCE_NAMES[resource]}, {count - board.chip.available(resource)} more than the "
+        f"{board.chip.available(resource)} of its {board.chip.name}"
+        for resource, count in counts.items()
+        if count > board.chip.available(resource)
+    ]
+    if over:
+        raise FitError(f"the design does not fit board {board.name}: it needs {'; '.join(over)}")
