@@ -1,4 +1,4 @@
-"""A layer engine: events in, rows of released spikes (or potentials) out. Twin of pysim/model/layer.py."""
+"""One layer in gateware: spike events in, rows of released spikes or potentials out. Twin of pysim/model/layer.py."""
 
 from typing import Any
 
@@ -16,26 +16,45 @@ from spikeveil.hdl.engine.sequencer import Sequencer
 from spikeveil.hdl.engine.spikes import PotentialRow, SpikeEvent, SpikeRow
 from spikeveil.hdl.engine.sum_folder import SumFolder
 from spikeveil.pysim.model.lanes import LayerLanes, rows
-from spikeveil.pysim.model.spec import LayerSpec
+from spikeveil.pysim.model.layer_spec import LayerSpec
 
 MIN_QUEUED_ROWS = 16
 
 
 class Layer(wiring.Component):
-    """The neurons of one layer: sums of `layer_lanes.lanes` grow at a time, and `layer_lanes.scan` of them are updated
-    at a time.
+    """Computes one layer: accumulation, neuron update, contribution bounding and randomised response.
 
-    Throughput: a step of s input spikes takes R * max(f, s) + max(1, `neuron.MIN_REVISIT_CYCLES` - R * f) cycles for f
-    = lanes /
-    scan and R = ceil(neurons / lanes); later steps' events are taken in meanwhile. Latency: a row of `scan` neurons is
-    on `o` some 16 cycles after its last event, the other rows of its lanes in the cycles after it. It waits, without
-    losing anything, for room at `o` and for masks: with a flipper, nothing is computed before `words` delivers. With
-    `rekey`, the words of each record are a stream of their own: after a record's last row, `next_record` is high for
-    one cycle, and words offered before it are dropped. `flush` (one cycle, only while no step is inside) drops the
-    masks made ahead, `ahead` rows of them as in `Flipper`. Events of `buffered_steps` full steps, and of `queued_steps`
-    of any size, fit inside, and rows of as many wait at `o`. Reset drops everything and starts a new record. With
-    `load`, weights, biases and thresholds are written through that port, in this order of memories, and reset leaves
-    them; `in_spram` as in `hdl.engine.memories.BankedMemory`.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream of SpikeEvent(inputs) | in | input spikes, steps in order |
+    | `o` | stream of SpikeRow(scan) | out | released spikes; of a readout PotentialRow(scan, state_bits) |
+    | `words` | stream, words_per_beat * flip.bits | in | random words; only where the layer has a flipper |
+    | `next_record` | 1 | out | one cycle, with `rekey`: the last row of a record is flipped, its words are used up |
+    | `flush` | 1 | in | one cycle: discards all masks; only while the layer holds no step |
+    | `load` | ImageWrite | in | writes weights, biases, thresholds, in this order; only where `load` is given |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `spec` | LayerSpec | the layer; of a loadable one only the sizes and widths are used |
+    | `layer_lanes` | LayerLanes | neurons summed and neurons updated in parallel |
+    | `words_per_beat` | int | words in one beat of `words` |
+    | `rekey` | bool | each record has a stream of words of its own |
+    | `buffered_steps` | int | full steps of events that can be buffered, and steps of rows in the output queue |
+    | `queued_steps` | int | steps of any size that can be buffered |
+    | `mask_depth` | int or None | rows in the mask queue, as `depth` of `Flipper` |
+    | `load` | ImageWrite or None | layout of the write port; None builds the numbers in |
+    | `in_spram` | bool | weights in single-port RAM, as in `BankedMemory` |
+
+    Timing: with R = ceil(neurons / lanes) and f = lanes / scan, a step of s input spikes takes R * max(f, s) +
+    max(1, `neuron.MIN_REVISIT_CYCLES` - R * f) cycles. Events of later steps are accepted meanwhile. A scan row is on
+    `o` about 16 cycles after its last event, the other rows of the same lanes in the cycles after it.
+
+    A row of neurons starts only when the output queue and the mask queue have all the entries it will use, so the
+    pipeline needs no back-pressure and loses nothing. With a flipper, nothing is computed before `words` delivers. With
+    `rekey`, the masks on hand are discarded at `next_record`, and no row of the next record starts before the first
+    masks of its own stream are ready.
+
+    Reset discards all steps and starts a new record; loaded memories keep their contents.
     """
 
     i: stream.Interface
@@ -54,13 +73,13 @@ class Layer(wiring.Component):
         rekey: bool = False,
         buffered_steps: int = 1,
         queued_steps: int = 4,
-        ahead: int | None = None,
+        mask_depth: int | None = None,
         load: ImageWrite | None = None,
         in_spram: bool = False,
     ) -> None:
-        self.layout, self.in_spram = load, in_spram
-        self.queued_steps, self.ahead = queued_steps, ahead
         self.spec, self.layer_lanes, self.words_per_beat, self.rekey = spec, layer_lanes, words_per_beat, rekey
+        self.queued_steps, self.mask_depth = queued_steps, mask_depth
+        self.load_layout, self.in_spram = load, in_spram
         self.capacity = buffered_steps * (spec.input_cap or spec.inputs)
         self.queued_rows = max(MIN_QUEUED_ROWS, buffered_steps * rows(spec.neurons, layer_lanes.scan))
         row = PotentialRow(layer_lanes.scan, spec.state_bits) if spec.readout else SpikeRow(layer_lanes.scan)
@@ -78,45 +97,41 @@ class Layer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, layer_lanes = self.spec, self.layer_lanes
-        m.submodules.fold = fold = SumFolder(
-            neurons=spec.neurons, inputs=spec.inputs, layer_lanes=layer_lanes, bits=spec.accumulator_bits
+        spec, lanes = self.spec, self.layer_lanes
+        m.submodules.sum_folder = folder = SumFolder(
+            neurons=spec.neurons, inputs=spec.inputs, layer_lanes=lanes, bits=spec.accumulator_bits
         )
         m.submodules.sequencer = sequencer = Sequencer(
             inputs=spec.inputs,
-            rows=fold.rows,
+            rows=folder.rows,
             capacity=self.capacity,
             revisit_cycles=neuron.MIN_REVISIT_CYCLES,
-            min_row_cycles=layer_lanes.fold,
+            min_row_cycles=lanes.fold,
             queued_steps=self.queued_steps,
         )
         m.submodules.accumulator = accumulator = Accumulator(
-            spec,
-            lanes=layer_lanes.lanes,
-            load=self.layout,
-            in_spram=self.in_spram,
-            multi_cycle_rows=layer_lanes.fold > 1,
+            spec, lanes=lanes.lanes, load=self.load_layout, in_spram=self.in_spram, multi_cycle_rows=lanes.fold > 1
         )
-        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=layer_lanes.scan, load=self.layout)
+        m.submodules.neurons = neurons = neuron.Neurons(spec, lanes=lanes.scan, load=self.load_layout)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [
             accumulator.work.eq(sequencer.o),
-            fold.work.eq(sequencer.o),
-            fold.sums.eq(accumulator.sums),
-            neurons.i.eq(fold.o),
-            neurons.sums.eq(fold.part),
+            folder.work.eq(sequencer.o),
+            folder.sums.eq(accumulator.sums),
+            neurons.i.eq(folder.o),
+            neurons.sums.eq(folder.part),
         ]
-        if self.layout is not None:
+        if self.load_layout is not None:
             m.d.comb += [accumulator.load.eq(self.load), neurons.load.eq(self.load)]
         flow = self._limit(m, neurons.o)
-        starts = Starts(sequencer.row_started, sequencer.last_row, layer_lanes.fold, fold.last_fold)
-        masks_ready, released = self._flip(m, flow, sequencer, starts)
-        room = self._queue(m, flow, neurons.o.potentials if spec.readout else released, starts)
-        m.d.comb += sequencer.grant.eq(masks_ready & room)
+        credit = _RowCredit(sequencer.row_started, sequencer.last_row, lanes.fold, folder.last_fold)
+        masks_ready, released = self._flip(m, flow, sequencer, credit)
+        queue_ready = self._queue(m, flow, neurons.o.potentials if spec.readout else released, credit)
+        m.d.comb += sequencer.grant.eq(masks_ready & queue_ready)
         return m
 
     def _limit(self, m: Module, scanned: Any) -> Any:
-        """The rows of spikes, with no more of them than the layer's limits let pass."""
+        """The rows of spikes after the layer's spike limits."""
         spec, lanes = self.spec, self.layer_lanes.scan
         flow: Any = Signal(FlowRow(lanes))
         m.d.comb += [
@@ -127,12 +142,14 @@ class Layer(wiring.Component):
         ]
         if spec.spike_limit is None and spec.step_spike_limit is None:
             return flow
-        m.submodules.limiter = bound = Limiter(lanes=lanes, per_record=spec.spike_limit, per_step=spec.step_spike_limit)
-        m.d.comb += bound.i.eq(flow)
-        return bound.o
+        m.submodules.limiter = limiter = Limiter(
+            lanes=lanes, per_record=spec.spike_limit, per_step=spec.step_spike_limit
+        )
+        m.d.comb += limiter.i.eq(flow)
+        return limiter.o
 
-    def _flip(self, m: Module, flow: Any, sequencer: Sequencer, starts: "Starts") -> tuple[Any, Any]:
-        """Flip the rows: (whether there are masks for all that starts next, the released spikes)."""
+    def _flip(self, m: Module, flow: Any, sequencer: Sequencer, credit: "_RowCredit") -> tuple[Any, Any]:
+        """Flip the rows; returns whether the next row's masks are ready, and the released spikes."""
         if self.spec.flip is None:
             return 1, flow.bits
         m.submodules.flipper = flipper = Flipper(
@@ -140,28 +157,28 @@ class Layer(wiring.Component):
             neurons=self.spec.neurons,
             lanes=self.layer_lanes.scan,
             words_per_beat=self.words_per_beat,
-            depth=self.ahead,
+            depth=self.mask_depth,
         )
         wiring.connect(m, wiring.flipped(self.words), flipper.words)
         m.d.comb += [
             flipper.masks.ready.eq(flow.valid),
             flipper.flush.eq(self.flush | self.next_record),
         ]
-        free = Signal(range(flipper.depth + 2))  # masks in the queue that nothing started counts on
-        ready = starts.count(m, free, flipper.row_added, flipper.flush)
-        over = Signal()  # the record's last row is under way: the next row needs masks of the next record
+        mask_credit = Signal(range(flipper.depth + 2))
+        ready = credit.count(m, mask_credit, flipper.row_added, flipper.flush)
+        awaiting_rekey = Signal()  # the record's last row is in progress; the masks on hand belong to that record
         if self.rekey:
             m.d.comb += self.next_record.eq(flow.valid & flow.record_end)
             with m.If(self.next_record):
-                m.d.sync += over.eq(0)
+                m.d.sync += awaiting_rekey.eq(0)
             with m.Elif(sequencer.row_started & sequencer.record_end):
-                m.d.sync += over.eq(1)
-        return ready & ~over, flow.bits ^ flipper.masks.payload
+                m.d.sync += awaiting_rekey.eq(1)
+        return ready & ~awaiting_rekey, flow.bits ^ flipper.masks.payload
 
-    def _queue(self, m: Module, flow: Any, bits: Any, starts: "Starts") -> Any:
-        """Rows out through a queue in which all that started has its place: whether there is one for the next."""
+    def _queue(self, m: Module, flow: Any, bits: Any, credit: "_RowCredit") -> Value:
+        """Send the rows through the output queue; returns whether it has space for the next row of neurons."""
         m.submodules.queue = queue = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=self.queued_rows)
-        free = Signal(range(self.queued_rows + 1), init=self.queued_rows)
+        queue_credit = Signal(range(self.queued_rows + 1), init=self.queued_rows)
         row = Signal.like(self.o.payload)
         m.d.comb += [
             row.bits.eq(bits),
@@ -173,45 +190,51 @@ class Layer(wiring.Component):
         ]
         with m.If(queue.r_en):
             m.d.sync += [self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data)]
-        return starts.count(m, free, queue.r_rdy & queue.r_en)
+        return credit.count(m, queue_credit, queue.r_rdy & queue.r_en)
 
 
-class Starts:
-    """What a row that starts will take of something that is counted, each of its parts one: `fold`, in a step's last
-    row `last_fold`.
+class _RowCredit:
+    """Credit counters: reserve the queue entries that a row of neurons will use before it starts.
+
+    A row uses one entry for each of its parts: `fold`, or `last_fold` in the last row of a step.
     """
 
-    def __init__(self, started: Signal, last_row: Signal, fold: int, last_fold: int) -> None:
-        self.started, self.last_row, self.fold, self.last_fold = started, last_row, fold, last_fold
+    def __init__(self, row_started: Signal, last_row: Signal, fold: int, last_fold: int) -> None:
+        self.row_started, self.last_row, self.fold, self.last_fold = row_started, last_row, fold, last_fold
 
-    def count(self, m: Module, free: Signal, more: Value, none: Value | None = None) -> Value:
-        """Count `free`, which `none` sets to 0. Whether there is enough for the next row, out of registers of their
-        own: what starts a row waits for it.
+    def count(self, m: Module, credit: Signal, returned: Value, clear: Value | None = None) -> Value:
+        """Make `credit` a counter: `returned` adds one entry, a row that starts takes its own, `clear` sets it to 0.
+
+        Returns whether the credit suffices for the next row, decoded from a register, as row starts depend on it.
         """
-        enough: Value = self._enough(m, free, more, self.fold, none)
-        less: Value = Const(self.fold)
+        sufficient: Value = self._sufficient(m, credit, returned, self.fold, clear)
+        used: Value = Const(self.fold)
         if self.last_fold != self.fold:
-            enough = Mux(self.last_row, self._enough(m, free, more, self.last_fold, none), enough)
-            less = Mux(self.last_row, self.last_fold, self.fold)
-        m.d.sync += free.eq(free + more - Mux(self.started, less, 0))
-        if none is not None:
-            with m.If(none):
-                m.d.sync += free.eq(0)
-        return enough
+            sufficient_for_last = self._sufficient(m, credit, returned, self.last_fold, clear)
+            sufficient = Mux(self.last_row, sufficient_for_last, sufficient)
+            used = Mux(self.last_row, self.last_fold, self.fold)
+        m.d.sync += credit.eq(credit + returned - Mux(self.row_started, used, 0))
+        if clear is not None:
+            with m.If(clear):
+                m.d.sync += credit.eq(0)
+        return sufficient
 
-    def _enough(self, m: Module, free: Signal, more: Value, need: int, none: Value | None) -> Signal:
-        """Whether `free` is at least `need`, out of a register."""
+    def _sufficient(self, m: Module, credit: Signal, returned: Value, entries: int, clear: Value | None) -> Signal:
+        """A register equal to `credit >= entries`, computed from the counter's next value."""
 
         def reaches(count: int) -> Value:
-            return (free >= count) | (more & (free == count - 1))
+            return (credit >= count) | (returned & (credit == count - 1))
 
-        enough = Signal(init=free.init >= need, name=f"enough_{need}")
-        after = reaches(need + self.fold)
+        sufficient = Signal(init=credit.init >= entries, name=f"{credit.name}_reaches_{entries}")
+        after_start = reaches(entries + self.fold)
         if self.last_fold != self.fold:
-            after = Mux(self.last_row, reaches(need + self.last_fold), after)
-        m.d.sync += enough.eq(Mux(self.started, after, reaches(need)))
-        if none is not None:
-            with m.If(none):
-                m.d.sync += enough.eq(0)
-        m.d.sync += Assert(enough == (free >= need), Format("{} free, and that is enough: {}", free, enough))
-        return enough
+            after_start = Mux(self.last_row, reaches(entries + self.last_fold), after_start)
+        m.d.sync += sufficient.eq(Mux(self.row_started, after_start, reaches(entries)))
+        if clear is not None:
+            with m.If(clear):
+                m.d.sync += sufficient.eq(0)
+        m.d.sync += Assert(
+            sufficient == (credit >= entries),
+            Format("{} entries of credit, marked as sufficient: {}", credit, sufficient),
+        )
+        return sufficient

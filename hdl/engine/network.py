@@ -116,7 +116,11 @@ class Network(wiring.Component):
         """On the fixed cadence two steps are inside a stage at most, and masks have time."""
         if self.plan.schedule == "fast":
             return {}
-        return {"buffered_steps": 2, "queued_steps": 2, "ahead": max(LEAST_AHEAD, self.plan.layer_lanes[index].fold)}
+        return {
+            "buffered_steps": 2,
+            "queued_steps": 2,
+            "mask_depth": max(LEAST_AHEAD, self.plan.layer_lanes[index].fold),
+        }
 
     def _words(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
         """The word source of layer `index`, with its share of the lease."""

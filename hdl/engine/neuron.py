@@ -1,7 +1,6 @@
-"""The scan: leak, compare, reset and saturate one row of neurons a cycle. Twin of pysim/model/neuron.py."""
+"""Neuron update: leak, bias, threshold, reset and saturation of one row a cycle. Twin of pysim/model/neuron.py."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,12 @@ from spikeveil.pysim.model.lanes import rows
 from spikeveil.pysim.model.layer_spec import LayerSpec, signed_bits
 from spikeveil.pysim.model.leak import Leak
 
-LATENCY = SUMS_LATENCY + 3  # cycles from a row to its new potentials
-MIN_REVISIT_CYCLES = LATENCY + 1  # cycles between two visits of a row, so that the second reads what the first wrote
+LATENCY = SUMS_LATENCY + 3  # cycles from a scan request to its new potentials
+MIN_REVISIT_CYCLES = LATENCY + 1  # between two requests for a row: the second must read what the first wrote
 
 
 def leak(v: Value, decay: Leak) -> Value:
-    """leak(v) as a signed value no wider than `v`."""
+    """The leaked potential, a signed value no wider than `v`."""
     if decay.kind == "shift":
         return (v - (v >> decay.shift_by))[: len(v)].as_signed()
     if decay.kind == "scale":
@@ -33,16 +32,24 @@ def leak(v: Value, decay: Leak) -> Value:
 
 
 def saturate(u: Value, bits: int) -> Value:
-    """`u` clipped to `bits` bits of two's complement."""
+    """`u` clipped to the range of a signed integer of `bits` bits."""
     if len(u) <= bits:
         return u
-    sign, kept = u[-1], u[:bits]
+    sign = u[-1]
     fits = (u[bits - 1 :].all()) | ~(u[bits - 1 :].any())
-    return Mux(fits, kept, Cat((~sign).replicate(bits - 1), sign)).as_signed()
+    return Mux(fits, u[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
 
 
 class ScannedRow(data.StructLayout):
-    """A row after its step: spikes and new potentials (lane 0 lowest), with the markers of `ScanRequest`."""
+    """Result of a scan request: the spikes and new potentials of one scan row.
+
+    | field | width | meaning |
+    |---|---|---|
+    | `valid` | 1 | there is a row in this cycle |
+    | `spikes` | lanes | raw spikes, lane 0 in the low bit; 0 for a readout |
+    | `potentials` | lanes * state_bits | signed potentials after the step, lane 0 in the low bits |
+    | `step_end`, `record_end` | 1 | as in `ScanRequest` |
+    """
 
     def __init__(self, *, lanes: int, state_bits: int) -> None:
         super().__init__(
@@ -56,16 +63,42 @@ class ScannedRow(data.StructLayout):
         )
 
 
+class _RowDelay:
+    """The row of a scan request, delayed by as many cycles as the pipeline asks for."""
+
+    def __init__(self, m: Module, row: Signal) -> None:
+        self._m, self._stages = m, [row]
+
+    def after(self, cycles: int) -> Signal:
+        """The row, `cycles` cycles after the request."""
+        while len(self._stages) <= cycles:
+            delayed = Signal.like(self._stages[0], name=f"row_{len(self._stages)}")
+            self._m.d.sync += delayed.eq(self._stages[-1])
+            self._stages.append(delayed)
+        return self._stages[cycles]
+
+
 class Neurons(wiring.Component):
-    """The neuron equations of pysim, for one row of `lanes` neurons a cycle.
+    """Updates `lanes` neurons a cycle by the equations of `LayerSpec`, and holds the potentials of the layer.
 
-    `o` is valid `LATENCY` cycles after `i` is, whose sums W x must be on `sums` `SUMS_LATENCY` cycles after it. Rows
-    come in order, from 0 in each step. The potentials live in a memory of one word a row; a row must not be visited
-    again within `MIN_REVISIT_CYCLES` cycles. A row marked fresh takes the potentials as zero, so reset need not clear
-    the memory.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | ScanRequest | in | row to update; rows in order, from 0 in each step |
+    | `sums` | lanes * accumulator_bits | in | signed sums W x of the row, `SUMS_LATENCY` cycles after its request |
+    | `o` | ScannedRow | out | spikes and new potentials; no back-pressure |
+    | `load` | ImageWrite | in | writes biases and thresholds, the last memories; only where `load` is given |
 
-    With `load`, biases and thresholds are written through that port, as its last memories, and stay over a reset;
-    `spec` then only says how wide everything is.
+    | parameter | type | meaning |
+    |---|---|---|
+    | `spec` | LayerSpec | the layer; of a loadable one only the widths are used |
+    | `lanes` | int | neurons of a scan row |
+    | `load` | ImageWrite or None | layout of the write port; None builds the numbers in |
+
+    Timing: one row a cycle; `o` follows `i` by `LATENCY` cycles. The same row must not be requested again within
+    `MIN_REVISIT_CYCLES` cycles.
+
+    The potentials are in a memory with one word a row. It is never cleared: a request with `fresh` takes the old
+    potentials as 0. Reset empties the pipeline and leaves all memories.
     """
 
     i: Any
@@ -93,20 +126,20 @@ class Neurons(wiring.Component):
         )
         m.submodules.potentials = memory
         write = memory.write_port()
-        flags = [Signal(4, name=f"flags_{n}") for n in range(LATENCY + 1)]
-        m.d.comb += flags[0].eq(Cat(self.i.valid, self.i.step_end, self.i.record_end, self.i.fresh))
-        for before, after in pairwise(flags):
-            m.d.sync += after.eq(before)
-        self._at: list[Signal] = [self.i.row]  # the row in each of the first stages
+        flags = self._delayed_flags(m)
+        row = _RowDelay(m, self.i.row)
 
-        begin = SUMS_LATENCY - (3 if self.spec.bias is None else 4)  # read, held, leaked, and biased meanwhile
+        # The potentials must be leaked, and biased, when the sums are there: read, register, leak, bias.
+        read_cycle = SUMS_LATENCY - (3 if self.spec.bias is None else 4)
         v = Signal(self.lanes * width, reset_less=True)
-        m.d.sync += v.eq(unchecked_read(m, memory, self._row(m, begin)))
-        biases, thresholds = self._biases(m, begin + 1), self._thresholds(m, SUMS_LATENCY - 1)
+        m.d.sync += v.eq(unchecked_read(m, memory, row.after(read_cycle)))
+        biases = self._biases(m, row, read_cycle + 1)
+        thresholds = self._thresholds(m, row, SUMS_LATENCY - 1)
+        fresh = flags[read_cycle + 2][3]
         for lane in range(self.lanes):
-            own = v.word_select(lane, width).as_signed()
-            place = self._lane(m, lane, own, flags[begin + 2][3], biases[lane], thresholds[lane])
-            m.d.sync += self.o.potentials.word_select(lane, width).eq(place)
+            old = v.word_select(lane, width).as_signed()
+            potential = self._lane(m, lane, old, fresh, biases[lane], thresholds[lane])
+            m.d.sync += self.o.potentials.word_select(lane, width).eq(potential)
         m.d.comb += [
             Cat(self.o.valid, self.o.step_end, self.o.record_end).eq(flags[-1]),
             write.data.eq(self.o.potentials),
@@ -116,79 +149,86 @@ class Neurons(wiring.Component):
             m.d.sync += write.addr.eq(Mux(self.o.step_end, 0, write.addr + 1))
         return m
 
-    def _row(self, m: Module, stage: int) -> Signal:
-        """The row, so many cycles after it was at `i`."""
-        while len(self._at) <= stage:
-            after = Signal.like(self.i.row, name=f"row_{len(self._at)}")
-            m.d.sync += after.eq(self._at[-1])
-            self._at.append(after)
-        return self._at[stage]
+    def _delayed_flags(self, m: Module) -> list[Signal]:
+        """(valid, step_end, record_end, fresh) of the request, 0 to `LATENCY` cycles after it."""
+        flags = [Signal(4, name="flags_0")]
+        m.d.comb += flags[0].eq(Cat(self.i.valid, self.i.step_end, self.i.record_end, self.i.fresh))
+        for cycle in range(1, LATENCY + 1):
+            delayed = Signal(4, name=f"flags_{cycle}")
+            m.d.sync += delayed.eq(flags[-1])
+            flags.append(delayed)
+        return flags
 
     def _lane(self, m: Module, lane: int, v: Value, fresh: Value, bias: Value | None, threshold: Value | None) -> Value:
-        """u = leak(v) + bias + sum, then u - threshold, then the choice: a register after each addition. Drives the
-        spike of the lane.
+        """The update of one neuron, a register after each addition: u = leak(v) + bias + sum, then u - threshold.
+
+        Drives the spike of the lane and returns its new potential.
         """
         spec = self.spec
         leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
         u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
-        u_held, based = Signal.like(u, name=f"u_held_{lane}"), leaked
+        u_delayed = Signal.like(u, name=f"u_delayed_{lane}")
         m.d.sync += leaked.eq(Mux(fresh, 0, leak(v, spec.leak)))
+        biased = leaked
         if bias is not None:
-            based = Signal.like(u, name=f"biased_{lane}")  # fits, as the sums may be 0
-            m.d.sync += based.eq(leaked + bias)
-        m.d.sync += [u.eq(based + self.sums.word_select(lane, spec.accumulator_bits).as_signed()), u_held.eq(u)]
+            biased = Signal.like(u, name=f"biased_{lane}")  # cannot overflow: u has room for it at a sum of 0
+            m.d.sync += biased.eq(leaked + bias)
+        m.d.sync += u.eq(biased + self.sums.word_select(lane, spec.accumulator_bits).as_signed())
+        m.d.sync += u_delayed.eq(u)
         if threshold is None:
-            return saturate(u_held, spec.state_bits)
-        over = Signal(signed(1 + max(spec.potential_bits, len(threshold))), name=f"over_{lane}")
-        m.d.sync += over.eq(u - threshold)
-        fires = ~over[-1]
+            return saturate(u_delayed, spec.state_bits)
+        margin = Signal(signed(1 + max(spec.potential_bits, len(threshold))), name=f"margin_{lane}")
+        m.d.sync += margin.eq(u - threshold)
+        fires = ~margin[-1]
         m.d.sync += self.o.spikes[lane].eq(fires)
-        after_spike = over[: spec.potential_bits].as_signed() if spec.reset == "subtract" else Const(0, signed(1))
-        return saturate(Mux(fires, after_spike, u_held).as_signed(), spec.state_bits)
+        after_spike = margin[: spec.potential_bits].as_signed() if spec.reset == "subtract" else Const(0, signed(1))
+        return saturate(Mux(fires, after_spike, u_delayed).as_signed(), spec.state_bits)
 
-    def _biases(self, m: Module, stage: int) -> Sequence[Value | None]:
-        """The bias of each lane, ready two cycles after `stage`."""
+    def _biases(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value | None]:
+        """The bias of each lane, valid two cycles after `cycle`."""
         bias = self.spec.bias
         if bias is None:
             return [None] * self.lanes
         if self.loadable:
-            place = len(self.load.to) - 1 - (self.spec.threshold is not None)
-            return self._each(m, "biases", stage, number_bits(self.spec), load=self.load, memory_index=place)
+            index = len(self.load.to) - 1 - (self.spec.threshold is not None)
+            bits = number_bits(self.spec)
+            return self._lane_numbers(m, "biases", row.after(cycle), bits, load=self.load, memory_index=index)
         bits = signed_bits(int(bias.min()), int(bias.max()))
-        return self._each(
-            m, "biases", stage, bits, init=[pack_fields(line, bits) for line in lane_rows(bias, self.lanes)]
-        )
+        words = [pack_fields(fields, bits) for fields in lane_rows(bias, self.lanes)]
+        return self._lane_numbers(m, "biases", row.after(cycle), bits, init=words)
 
-    def _thresholds(self, m: Module, stage: int) -> Sequence[Value | None]:
-        """The threshold of each lane, ready two cycles after `stage`. Lanes without a neuron stay at potential 0, which
-        is below every threshold.
+    def _thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value | None]:
+        """The threshold of each lane, valid two cycles after `cycle`.
+
+        Lanes without a neuron stay at potential 0, which is below every threshold.
         """
         threshold = self.spec.threshold
         if threshold is None:
             return [None] * self.lanes
         if self.loadable:
-            return self._loaded_thresholds(m, stage)
-        each = np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons)
-        values = lane_rows(each, self.lanes, fill=int(each[0]))
+            return self._loaded_thresholds(m, row, cycle)
+        by_neuron = np.broadcast_to(np.asarray(threshold, np.int64), self.spec.neurons)
+        values = lane_rows(by_neuron, self.lanes, fill=int(by_neuron[0]))
         bits = signed_bits(0, int(values.max()))
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
-        return self._each(m, "thresholds", stage, bits, init=[pack_fields(line, bits) for line in values])
+        words = [pack_fields(fields, bits) for fields in values]
+        return self._lane_numbers(m, "thresholds", row.after(cycle), bits, init=words)
 
-    def _each(self, m: Module, name: str, stage: int, bits: int, **words: Any) -> Sequence[Value]:
-        """Numbers of `bits` bits out of a memory with a word a row."""
-        held = Signal(self.lanes * bits, reset_less=True)
-        m.d.sync += held.eq(
-            lookup_memory(m, name, depth=self.rows, width=len(held), address=self._row(m, stage), **words)
-        )
-        return [held.word_select(lane, bits).as_signed() for lane in range(self.lanes)]
+    def _loaded_thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value]:
+        """As `_thresholds`, from a loadable memory, or from one register that all neurons share."""
+        bits = number_bits(self.spec)
+        index = len(self.load.to) - 1
+        if isinstance(self.spec.threshold, np.ndarray):
+            return self._lane_numbers(m, "thresholds", row.after(cycle), bits, load=self.load, memory_index=index)
+        shared_threshold = Signal(signed(bits), reset_less=True)
+        with m.If(self.load.to[index]):
+            m.d.sync += shared_threshold.eq(word_of(self.load, bits))
+        return [shared_threshold] * self.lanes
 
-    def _loaded_thresholds(self, m: Module, stage: int) -> Sequence[Value]:
-        """The same out of a memory that can be written, or of one register for the whole layer."""
-        bits, place = number_bits(self.spec), len(self.load.to) - 1
-        if not isinstance(self.spec.threshold, np.ndarray):
-            only = Signal(signed(bits), reset_less=True)
-            with m.If(self.load.to[place]):
-                m.d.sync += only.eq(word_of(self.load, bits))
-            return [only] * self.lanes
-        return self._each(m, "thresholds", stage, bits, load=self.load, memory_index=place)
+    def _lane_numbers(self, m: Module, name: str, row: Signal, bits: int, **contents: Any) -> Sequence[Value]:
+        """One signed number a lane from a memory with a word a row; `contents` as for `lookup_memory`."""
+        width = self.lanes * bits
+        word = Signal(width, name=f"{name}_word", reset_less=True)
+        m.d.sync += word.eq(lookup_memory(m, name, depth=self.rows, width=width, address=row, **contents))
+        return [word.word_select(lane, bits).as_signed() for lane in range(self.lanes)]

@@ -1,4 +1,4 @@
-"""The word source of one flipper: an LFSR or Trivium behind one interface. Twin of pysim/model/source.py."""
+"""Word source of one flipper: LFSR or Trivium behind the same stream interface. Twin of pysim/model/source.py."""
 
 from typing import Literal
 
@@ -11,12 +11,26 @@ from spikeveil.hdl.engine.trivium import Trivium
 
 SourceKind = Literal["lfsr", "trivium"]
 SOURCES: tuple[SourceKind, ...] = ("trivium", "lfsr")
-MAX_SOURCE_WIDTH = 64  # a cycle, from either source
-SEED_BITS, KEY_BITS, LEASE_BITS, RECORD_BITS, LAYER_BITS = 127, 80, 40, 32, 8
+MAX_SOURCE_WIDTH = 64  # bits a cycle, of either source
+SEED_BITS = 127
+KEY_BITS = 80
+LEASE_BITS = 40
+RECORD_BITS = 32
+LAYER_BITS = 8
 
 
 class LfsrStream(wiring.Component):
-    """One LFSR: `open` (one cycle) starts it from `seed`; the stream runs on from record to record."""
+    """Word source made of one LFSR; its sequence continues from record to record.
+
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `open` | 1 | in | one cycle: a lease begins, the LFSR starts from `seed` |
+    | `seed` | 127 | in | stable while the lease is open |
+    | `next_record` | 1 | in | ignored |
+    | `o` | stream, width | out | bits of the sequence, the first in the low bit |
+
+    Timing and reset as for `Lfsr`. `o` stays not valid if the seed is 0.
+    """
 
     open: Signal
     seed: Signal
@@ -38,11 +52,29 @@ class LfsrStream(wiring.Component):
 
 
 class TriviumStream(wiring.Component):
-    """One Trivium, keyed anew for every record under IV = layer (8 bits) | lease (40) | record (32).
+    """Word source made of one Trivium cipher with an IV of its own for each record.
 
-    `open` (one cycle) starts record `record` of `lease`; `next_record` (one cycle) drops what is left of the
-    stream and starts the next record's; after record 2^32 - 1, the last that an IV can name, no word comes until the
-    next `open`. `key` and `lease` must stay as they are while the lease is open. `at_once` as in `Trivium`.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `open` | 1 | in | one cycle: a lease begins with record `record` |
+    | `key` | 80 | in | stable while the lease is open |
+    | `lease` | 40 | in | stable while the lease is open |
+    | `record` | 32 | in | first record of the lease, sampled with `open` |
+    | `next_record` | 1 | in | one cycle: discards the rest of the stream and starts that of the next record |
+    | `o` | stream, width | out | keystream of the record, the first bit in the low bit |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `width` | int, 1 to 64 | bits a cycle |
+    | `layer` | int, 0 to 255 | layer of the flipper |
+    | `at_once` | bool | as in `Trivium` |
+
+    The IV is layer (8 bits) | lease (40) | record (32), most significant first.
+
+    Timing: `o.valid` falls in the cycle of `next_record` and in the one after `open`; it rises again after the key
+    setup of `Trivium`. After record 2^32 - 1, the last that an IV can name, it stays low until the next `open`.
+
+    `o` is not valid after reset until a lease begins.
     """
 
     open: Signal
@@ -68,11 +100,13 @@ class TriviumStream(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.trivium = trivium = Trivium(self.width, at_once=self.at_once)
-        record, start, ended = Signal(RECORD_BITS), Signal(), Signal()
+        record = Signal(RECORD_BITS)
+        start = Signal()
+        exhausted = Signal()  # the last record number was used
         with m.If(self.open):
-            m.d.sync += [record.eq(self.record), ended.eq(0)]
+            m.d.sync += [record.eq(self.record), exhausted.eq(0)]
         with m.Elif(self.next_record):
-            m.d.sync += [record.eq(record + 1), ended.eq(ended | record.all())]
+            m.d.sync += [record.eq(record + 1), exhausted.eq(exhausted | record.all())]
         m.d.sync += start.eq(self.open | self.next_record)
         m.d.comb += [
             trivium.key.eq(self.key),
@@ -80,8 +114,7 @@ class TriviumStream(wiring.Component):
             trivium.start.eq(start),
             trivium.o.ready.eq(self.o.ready),
             self.o.payload.eq(trivium.o.payload),
-            self.o.valid.eq(
-                trivium.o.valid & ~start & ~self.next_record & ~ended
-            ),  # the old record's words end at once
+            # no word of the old record is offered from `next_record` on
+            self.o.valid.eq(trivium.o.valid & ~start & ~self.next_record & ~exhausted),
         ]
         return m

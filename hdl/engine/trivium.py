@@ -1,4 +1,4 @@
-"""The stream cipher Trivium, `width` bits a cycle. Twin of pysim/model/trivium.py."""
+"""Trivium stream cipher that produces `width` bits a cycle. Twin of pysim/model/trivium.py."""
 
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -7,33 +7,40 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.trivium import KEY_BITS, ONES, WARM_UP, A, B, C, Register, entry_bit
 
-MAX_WIDTH = 64  # beyond 66, a fresh bit would depend on another of the same cycle
+MAX_WIDTH = 64  # beyond 66 a new bit would depend on another of the same cycle
 
 
 def load_bits(width: int) -> int:
-    """How many bits to shift in so that they fill the longest register and end, with the warm-up, on a whole cycle."""
+    """Bits to shift in so that the longest register is filled and the warm-up ends with a whole cycle."""
     return C.length + -(C.length + WARM_UP) % width
 
 
 class Trivium(wiring.Component):
-    """The keystream of `pysim.Trivium(key, iv)`: payload j of `o` is its bits from j*width on, the first one lowest.
+    """Keystream of `pysim.model.trivium.Trivium(key, iv)`.
 
-    - `start` (one cycle, dominant) loads `key` and `iv`, which must stay as they are until `o` is valid. They are the
-      numbers that the 10 bytes print as in the eSTREAM vectors (`pysim.model.trivium.port_value`). The payload that `o`
-      offered is withdrawn.
-    - `o` is valid `setup_cycles` + 2 cycles (ceil(1263 / width) + 2, or 1152 / width + 2) after `start` and offers a
-      payload a cycle from then on, out of a register. Before the first `start`, after reset and during key setup it is
-      not valid.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `key`, `iv` | 80 | in | as `pysim.model.trivium.port_value` of their 10 bytes; stable from `start` to `o.valid` |
+    | `start` | 1 | in | one cycle: loads both and withdraws the payload on `o`; takes precedence |
+    | `o` | stream, width | out | payload j holds keystream bits j * width onwards, the first in the low bit |
 
-    Starting twice with one key and IV gives the same keystream twice: whoever starts must never do so.
+    | parameter | type | meaning |
+    |---|---|---|
+    | `width` | int, 1 to 64 | bits a cycle |
+    | `at_once` | bool | load key and IV in one cycle; ignored unless `width` divides the warm-up of 1152 clocks |
 
-    `width` is 1 to 64. Key and IV are shifted in through the registers' inputs, `width` bits a cycle, with as many
-    zeros before them as make load and warm-up together a whole number of cycles; in a cycle that is both, the low
-    bits are loaded and the high ones computed. That is exact for every width: no computed bit depends on one that
-    entered less than 66 clocks before.
+    Timing: `o` is valid `setup_cycles` + 2 cycles after `start` (ceil(1263 / width) + 2, or 1152 / width + 2 with
+    `at_once`), and from then on one payload a cycle. `o.payload` is a register.
 
-    `at_once`: load key and IV in one cycle instead, where `width` divides the warm-up. That is a choice before each bit
-    of the state: free where a flip-flop has a table of its own to spare (iCE40), and dear where it has none.
+    A parallel load puts a multiplexer before each bit of the state. That is free where a flip-flop has a look-up table
+    of its own to spare (iCE40) and expensive elsewhere. The serial load shifts key and IV in, `width` bits a cycle,
+    after as many zeros as make load and warm-up a whole number of cycles. In the cycle in which the load ends, the low
+    bits are loaded and the high ones computed. This is exact for every width, since no computed bit depends on one
+    that entered less than 66 clocks before.
+
+    Security: the same key and IV give the same keystream. The caller must never start twice with one pair.
+
+    `o` is not valid after reset, before the first `start`, or during key setup. ValueError for another width.
     """
 
     key: Signal
@@ -51,8 +58,10 @@ class Trivium(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycle = Signal(range(self.setup_cycles + 1))  # the number of the setup's cycle to come
-        setup, running, step = Signal(), Signal(), Signal()
+        cycle = Signal(range(self.setup_cycles + 1))  # of the setup, starting with 1
+        setup = Signal()
+        running = Signal()
+        step = Signal()
         m.d.comb += step.eq(setup | (running & (self.o.ready | ~self.o.valid)))
         keystream = self._registers(m, step, setup, cycle)
 
@@ -67,50 +76,57 @@ class Trivium(wiring.Component):
         return m
 
     def _registers(self, m: Module, step: Signal, setup: Signal, cycle: Signal) -> Value:
-        """The three registers, bit 0 the oldest, `width` clocks each `step`; what they add up to is the keystream."""
-        a, b, c = (Signal(register.length, name=name) for name, register in (("a", A), ("b", B), ("c", C)))
-        loading = Const(0, self.width) if self.at_once else self._loading(m, setup, cycle)
-        from_a, from_b, from_c = (self._given(register, state) for register, state in ((A, a), (B, b), (C, c)))
-        for state, register, (linear, product), bits in (
-            (a, A, from_c, [self.key[entry_bit(place)] for place in range(KEY_BITS)]),
-            (b, B, from_a, [self.iv[entry_bit(place)] for place in range(KEY_BITS)]),
+        """The registers a, b and c, bit 0 the oldest, clocked `width` times each `step`; returns the keystream."""
+        a = Signal(A.length)
+        b = Signal(B.length)
+        c = Signal(C.length)
+        load_mask = Const(0, self.width) if self.at_once else self._load_mask(m, setup, cycle)
+        from_a = self._outputs(A, a)
+        from_b = self._outputs(B, b)
+        from_c = self._outputs(C, c)
+        key = [self.key[entry_bit(index)] for index in range(KEY_BITS)]
+        iv = [self.iv[entry_bit(index)] for index in range(KEY_BITS)]
+        for state, register, (linear, product), initial in (
+            (a, A, from_c, key),
+            (b, B, from_a, iv),
             (c, C, from_b, list(Const(ONES, C.length))),
         ):
-            own = state[register.length - register.feedback :][: self.width]
-            entering = linear ^ product ^ own
+            entering = linear ^ product ^ state[register.length - register.feedback :][: self.width]
             if not self.at_once:
-                entering = (loading & self._chunk(m, cycle, bits)) | (~loading & entering)
+                entering = (load_mask & self._load_chunk(m, cycle, initial)) | (~load_mask & entering)
             with m.If(step):
                 m.d.sync += state.eq(Cat(state, entering)[self.width :])
             if self.at_once:
                 with m.If(self.start):
-                    m.d.sync += state.eq(Cat(Const(0, register.length - len(bits)), bits))
+                    m.d.sync += state.eq(Cat(Const(0, register.length - len(initial)), initial))
         return from_a[0] ^ from_b[0] ^ from_c[0]
 
-    def _given(self, register: Register, state: Signal) -> tuple[Value, Value]:
-        """What a register gives to the next one: the linear part, which is keystream too, and the product."""
-        near = state[register.length - register.tap :][: self.width]
-        return near ^ state[: self.width], state[1:][: self.width] & state[2:][: self.width]
+    def _outputs(self, register: Register, state: Signal) -> tuple[Value, Value]:
+        """What a register feeds to the next one: the linear part, which is also keystream, and the product."""
+        tap = state[register.length - register.tap :][: self.width]
+        return tap ^ state[: self.width], state[1:][: self.width] & state[2:][: self.width]
 
-    def _loading(self, m: Module, setup: Signal, cycle: Signal) -> Value:
-        """Which of the bits that enter are loaded: all, in the load's last cycle perhaps only the low ones, none."""
-        whole, rest = divmod(load_bits(self.width), self.width)
-        low, high = Signal(), Signal()
+    def _load_mask(self, m: Module, setup: Signal, cycle: Signal) -> Value:
+        """Which of the entering bits are loaded: all, in the last cycle of the load perhaps only the low ones, none."""
+        whole_cycles, rest = divmod(load_bits(self.width), self.width)
+        load_low = Signal()
+        load_high = Signal()
         with m.If(self.start):
-            m.d.sync += [low.eq(1), high.eq(1)]
+            m.d.sync += [load_low.eq(1), load_high.eq(1)]
         with m.Elif(setup):
-            with m.If(cycle == whole):
-                m.d.sync += high.eq(0)
-            with m.If(cycle == (whole + 1 if rest else whole)):
-                m.d.sync += low.eq(0)
-        m.d.sync += Assert(low | ~high, Format("Trivium loads high bits without low ones"))
-        return Cat(low.replicate(rest), high.replicate(self.width - rest))
+            with m.If(cycle == whole_cycles):
+                m.d.sync += load_high.eq(0)
+            with m.If(cycle == (whole_cycles + 1 if rest else whole_cycles)):
+                m.d.sync += load_low.eq(0)
+        m.d.sync += Assert(load_low | ~load_high, Format("Trivium loads high bits without the low ones"))
+        return Cat(load_low.replicate(rest), load_high.replicate(self.width - rest))
 
-    def _chunk(self, m: Module, cycle: Signal, bits: list[Value]) -> Signal:
-        """What enters in each cycle of the load if `bits` enter last, in order, after zeros; chosen a cycle ahead."""
-        chunk, end = Signal(self.width), load_bits(self.width)
+    def _load_chunk(self, m: Module, cycle: Signal, initial: list[Value]) -> Signal:
+        """The bits that enter in this cycle of the load: zeros, then `initial` in order. Selected a cycle ahead."""
+        chunk = Signal(self.width)
+        end = load_bits(self.width)
         zeros: list[Value] = [Const(0, 1)]
-        entering = Cat(zeros * (end - len(bits)), bits, zeros * (-end % self.width))
+        entering = Cat(zeros * (end - len(initial)), initial, zeros * (-end % self.width))
         last = (end - 1) // self.width
         with m.If(self.start):
             m.d.sync += chunk.eq(entering[: self.width])

@@ -36,10 +36,10 @@ class Bug:
 
 
 FEW = [
-    Bug("fires above the threshold only", "neuron", "fires = ~over[-1]", "fires = ~over[-1] & over.any()"),
-    Bug("potentials wrap", "neuron", "return Mux(fits, kept, Cat(", "return Mux(1, kept, Cat("),
+    Bug("fires above the threshold only", "neuron", "fires = ~margin[-1]", "fires = ~margin[-1] & margin.any()"),
+    Bug("potentials wrap", "neuron", "return Mux(fits, u[:bits], Cat(", "return Mux(1, u[:bits], Cat("),
     Bug("leak rounds towards zero", "neuron", "return (v - (v >> decay.shift_by))", "return (v - (v + v[-1] >> decay.shift_by))"),
-    Bug("bias forgotten", "neuron", "based.eq(leaked + bias)", "based.eq(leaked)"),
+    Bug("bias forgotten", "neuron", "biased.eq(leaked + bias)", "biased.eq(leaked)"),
     Bug("a row begins with the one before", "accumulator", "Mux(first, weight, total + weight)", "total + weight"),
     Bug("a row without events keeps the one before", "accumulator", "total.eq(0)", "total.eq(total)"),
     Bug("cap lets one more pass", "network", "cap=spec.input_cap)", "cap=spec.input_cap and spec.input_cap + 1)"),
@@ -54,10 +54,10 @@ FEW = [
 
 MORE = [
     Bug("resets to zero only", "neuron", 'if spec.reset == "subtract"', "if False"),
-    Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_held)", "saturate(Mux(0, after_spike, u_held)"),
+    Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_delayed)", "saturate(Mux(0, after_spike, u_delayed)"),
     Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
     Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
-    Bug("threshold of the wrong row", "neuron", "self._thresholds(m, SUMS_LATENCY - 1)", "self._thresholds(m, SUMS_LATENCY - 2)"),
+    Bug("threshold of the wrong row", "neuron", "self._thresholds(m, row, SUMS_LATENCY - 1)", "self._thresholds(m, row, SUMS_LATENCY - 2)"),
     Bug("rows visited too soon", "neuron", "MIN_REVISIT_CYCLES = LATENCY + 1", "MIN_REVISIT_CYCLES = LATENCY - 2"),
     Bug("empty steps add a weight", "accumulator", "with m.Elif(~empty):", "with m.Else():"),
     Bug("a folded row is not shifted", "sum_folder", "pending_sums >> len(self.part)", "pending_sums"),
@@ -72,9 +72,9 @@ MORE = [
     Bug("record limit never restored", "limiter", '("record_remaining", self.per_record, row.record_end)', '("record_remaining", self.per_record, 0)'),
     Bug("looser of two limits", "limiter", "Mux(remaining < smallest, remaining, smallest)", "Mux(remaining < smallest, smallest, remaining)"),
     Bug("no flip", "layer", "flow.bits ^ flipper.masks.payload", "flow.bits"),
-    Bug("next record starts on old masks", "layer", "ready & ~over", "ready"),
-    Bug("rows start without a mask", "layer", "return ready & ~over,", "return ~over,"),
-    Bug("rows start without room", "layer", "return starts.count(m, free, queue.r_rdy & queue.r_en)", "return 1 | starts.count(m, free, queue.r_rdy & queue.r_en)"),
+    Bug("next record starts on old masks", "layer", "ready & ~awaiting_rekey", "ready"),
+    Bug("rows start without a mask", "layer", "return ready & ~awaiting_rekey,", "return ~awaiting_rekey,"),
+    Bug("rows start without room", "layer", "return credit.count(m, queue_credit, queue.r_rdy & queue.r_en)", "return 1 | credit.count(m, queue_credit, queue.r_rdy & queue.r_en)"),
     Bug("record counts by two", "source", "record.eq(record + 1)", "record.eq(record + 2)"),
     Bug("lease and record swapped", "source", "Cat(record, self.lease,", "Cat(self.lease, record,"),
     Bug("old record's words run on", "source", "trivium.o.valid & ~start & ~self.next_record", "trivium.o.valid"),
