@@ -1,4 +1,4 @@
-"""A whole network: layers in a chain, their word sources, and the fixed cadence. Twin of pysim/model/network.py."""
+"""A complete network in gateware: layers in a chain, their word sources, the pacer. Twin of pysim/model/network.py."""
 
 from typing import Any
 
@@ -13,29 +13,35 @@ from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.source import SEED_BITS, LfsrStream, TriviumStream
 from spikeveil.hdl.engine.spikes import SpikeRow
 from spikeveil.hdl.engine.ultraplus import is_chip
-from spikeveil.pysim.model.spec import LayerSpec
+from spikeveil.pysim.model.layer_spec import LayerSpec
 
-LEAST_AHEAD = 4  # rows of masks
+MIN_MASK_ROWS = 4  # rows in a mask queue on the private schedule
 
 
 class Network(wiring.Component):
-    """The gateware of a plan.
+    """The network that `plan` describes, without the guard that limits its use.
 
-    Ports:
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream of SpikeRow(INPUT_LANES) | in | input spikes, `plan.i_rows` rows a step |
+    | `o` | stream of plan.o_row | out | released spikes or readout potentials, `plan.o_rows` rows a step |
+    | `open` | 1 | in | one cycle: a lease begins; only while the network holds no step |
+    | `key` | 80 | in | Trivium key |
+    | `lease` | 40 | in | lease number, part of the IV |
+    | `record` | 32 | in | number of the first record of the lease |
+    | `seeds` | 127 a flipper | in | LFSR seeds in layer order, the first in the low bits |
+    | `late` | 1 | out | a step missed its slot, as for `Pacer`; always 0 on the fast schedule |
+    | `load` | plan.image_write | in | words of an image, only while the network holds no step; loadable plans only |
 
-    - `i`: spike rows of `INPUT_LANES` inputs, exactly `plan.i_rows` a step, the last one with `step_end` and, at the
-      end of a record, `record_end`.
-    - `o`: rows of released spikes (or of the readout's potentials), `plan.o_rows` a step, with the same markers.
-    - `open`: for one cycle, while no step is inside, begins a lease: with source `trivium` under `key`, lease number
-      `lease` and first record `record`; with `lfsr` from `seeds`, 127 bits a flipper in layer order, the first one
-      lowest. They must stay as they are while the lease is open. Nothing flipped is computed before the first `open`.
-    - `late`: a step missed its slot (see `Pacer`); always 0 on the fast schedule.
-    - `load`, where the plan is loadable: the words of an image, only while no step is inside; reset leaves them.
+    `key`, `lease` and `record` exist with source `trivium`, `seeds` with `lfsr`, and none without a flipper
+    (`plan.lease_ports`). They must be stable while the lease is open. Nothing that is flipped is computed before the
+    first `open`.
 
-    On the private schedule a step leaves `plan.slots` slots of `plan.cadence` cycles after it came in, whatever its
-    spikes. On the fast one each layer takes R * max(f, s) + max(1, 8 - R * f) cycles for s spikes and R rows of lanes,
-    each updated in f cycles, and the layers work on different steps at once. Reset forgets the lease, every step inside
-    and all potentials.
+    Timing: on the private schedule a step leaves `plan.slots` slots of `plan.cadence` cycles after it entered, whatever
+    its spikes. On the fast schedule a step of s spikes takes R * max(f, s) + max(1, 8 - R * f) cycles in each layer,
+    for R rows of lanes that are updated in f cycles each; the layers work on different steps in parallel.
+
+    Reset ends the lease and discards all steps and potentials. Loaded weights stay.
     """
 
     i: stream.Interface
@@ -63,26 +69,27 @@ class Network(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        head: Any = wiring.flipped(self.i)
-        tail: Any = wiring.flipped(self.o)
+        upstream: Any = wiring.flipped(self.i)
+        sink: Any = wiring.flipped(self.o)
         if self.plan.schedule == "private":
             m.submodules.pacer = pacer = Pacer(self.plan)
-            wiring.connect(m, head, pacer.i)
-            wiring.connect(m, pacer.o, tail)
+            wiring.connect(m, upstream, pacer.i)
+            wiring.connect(m, pacer.o, sink)
             m.d.comb += [pacer.open.eq(self.open), self.late.eq(pacer.late)]
-            head, tail = pacer.layers_i, pacer.layers_o
+            upstream, sink = pacer.layers_i, pacer.layers_o
         lanes = INPUT_LANES
         for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
             m.submodules[f"encoder_{index}"] = encoder
             layer = self._layer(m, index, spec, at_once=is_chip(platform, "iCE40"))
-            wiring.connect(m, head, encoder.i)
+            wiring.connect(m, upstream, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
-            head, lanes = layer.o, layer.layer_lanes.scan
-        wiring.connect(m, head, tail)
+            upstream, lanes = layer.o, layer.layer_lanes.scan
+        wiring.connect(m, upstream, sink)
         return m
 
     def _layer(self, m: Module, index: int, spec: LayerSpec, *, at_once: bool) -> Layer:
+        """Layer `index` with its share of the image port and its word source."""
         plan = self.plan
         layer = Layer(
             spec,
@@ -101,9 +108,8 @@ class Network(wiring.Component):
                 layer.load.data.eq(self.load.data),
             ]
         if spec.flip is not None:
-            m.submodules[f"words_{index}"] = words = self._words(
-                m, index, plan.words_per_beat(index) * spec.flip.bits, at_once
-            )
+            width = plan.words_per_beat(index) * spec.flip.bits
+            m.submodules[f"words_{index}"] = words = self._source(m, index, width, at_once)
             wiring.connect(m, words.o, layer.words)
             m.d.comb += [
                 words.open.eq(self.open),
@@ -113,17 +119,14 @@ class Network(wiring.Component):
         return layer
 
     def _buffers(self, index: int) -> dict[str, int]:
-        """On the fixed cadence two steps are inside a stage at most, and masks have time."""
+        """Buffer sizes of a layer: on the private schedule a stage holds at most two steps, and masks have time."""
         if self.plan.schedule == "fast":
             return {}
-        return {
-            "buffered_steps": 2,
-            "queued_steps": 2,
-            "mask_depth": max(LEAST_AHEAD, self.plan.layer_lanes[index].fold),
-        }
+        mask_depth = max(MIN_MASK_ROWS, self.plan.layer_lanes[index].fold)
+        return {"buffered_steps": 2, "queued_steps": 2, "mask_depth": mask_depth}
 
-    def _words(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
-        """The word source of layer `index`, with its share of the lease."""
+    def _source(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
+        """The word source of layer `index`, connected to its part of the lease ports."""
         if self.plan.source == "lfsr":
             lfsr = LfsrStream(width)
             m.d.comb += lfsr.seed.eq(self.seeds.word_select(self.plan.spec.flipped.index(index), SEED_BITS))

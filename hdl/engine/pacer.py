@@ -1,4 +1,4 @@
-"""The fixed cadence of a private core: steps enter and leave at times that no spike can change."""
+"""Fixed cadence of a private core: steps enter and leave at times that do not depend on any spike."""
 
 from typing import Any
 
@@ -10,21 +10,29 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.hdl.engine.spikes import SpikeRow
+from spikeveil.hdl.engine.spikes import SpikeRow, index_bits
 
 
 class Pacer(wiring.Component):
-    """Stands between the pins (`i`, `o`) and the layers (`layers_i`, `layers_o`), and keeps time in slots of
-    `plan.cadence` cycles.
+    """Releases each step a fixed number of slots after it was admitted; a slot is `plan.cadence` cycles.
 
-    Every `plan.i_rows` rows are a step, wherever `step_end` stands: a missing or surplus marker moves nothing.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream of SpikeRow(INPUT_LANES) | in | input rows from the pins |
+    | `layers_i` | the same | out | input rows to the first layer |
+    | `layers_o` | stream of plan.o_row | in | output rows of the last layer |
+    | `o` | the same | out | output rows to the pins; the payload is 0 while not valid |
+    | `open` | 1 | in | one cycle: starts the slots |
+    | `late` | 1 | out | a step missed its slot; `o` stays not valid until reset |
 
-    A slot begins with a tick. At a tick, a step that has arrived whole is let in, and the step that was let in
-    `plan.slots` ticks before is let out, all its rows in a row. A tick waits while `o` still holds rows of the step
-    before; so what is seen at `i.ready` and at `o` depends on when the pins offered and took rows, and on nothing
-    inside; the payload of `o` is zero while it is not valid. The layers must finish every step within `plan.slots`
-    slots: one that is late shuts `o` until reset, with `late` high. Ticks begin with `open` (one cycle). Reset drops
-    every step.
+    Timing: every slot starts with a tick. At a tick a step that has arrived completely is admitted to the layers, and
+    the step admitted `plan.slots` ticks earlier is released, its rows one after the other. A tick is delayed only while
+    `o` still holds rows of the step before. The layers must finish each step within `plan.slots` slots.
+
+    Guarantee: `i.ready` and `o` depend only on when rows were offered and accepted at `i` and `o`, and on `open`.
+    `plan.i_rows` rows are a step; a missing or surplus `step_end` at `i` has no effect.
+
+    Reset discards all steps and stops the ticks.
     """
 
     i: stream.Interface
@@ -50,91 +58,114 @@ class Pacer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        running, tick = Signal(), Signal()
-        left = Signal(range(self.cadence))
+        running = Signal()
+        tick = Signal()
+        slot_remaining = Signal(range(self.cadence))
         with m.If(self.open):
             m.d.sync += running.eq(1)
-        admitted = self._enter(m, tick)
-        leaving = self._leave(m, tick, admitted)
-        m.d.comb += tick.eq(running & (left == 0) & ~leaving)
-        m.d.sync += left.eq(Mux(tick, self.cadence - 1, Mux(left == 0, 0, left - 1)))
+        banks = self._banks(m)
+        bank_full = Signal(2)
+        self._fill(m, banks, bank_full)
+        admitted = self._drain(m, banks, bank_full, tick)
+        releasing = self._release(m, tick, admitted)
+        m.d.comb += tick.eq(running & (slot_remaining == 0) & ~releasing)
+        next_remaining = Mux(slot_remaining == 0, 0, slot_remaining - 1)
+        m.d.sync += slot_remaining.eq(Mux(tick, self.cadence - 1, next_remaining))
         return m
 
-    def _enter(self, m: Module, tick: Signal) -> Signal:
-        """Two banks of one step each: one fills from the pins, one empties into the layers, and only ticks free one."""
-        place = max(1, (self.i_rows - 1).bit_length())
+    def _banks(self, m: Module) -> Memory:
+        """Two banks of one step each: one is filled from the pins while the other is read by the layers."""
         memory: Memory = Memory(
-            shape=unsigned(len(self.i.payload.as_value())), depth=2 << place, init=[], attrs=NO_RW_CHECK
+            shape=unsigned(len(self.i.payload.as_value())),
+            depth=2 << index_bits(self.i_rows),
+            init=[],
+            attrs=NO_RW_CHECK,
         )
         m.submodules.banks = memory
-        write = memory.write_port()
-        filling, emptying, busy = Signal(), Signal(), Signal()  # the bank that fills, that empties, whether one does
-        full, next_place, read_place = Signal(2), Signal(place), Signal(range(self.i_rows + 1))
-        stored, whole = Signal(), Signal()
+        return memory
+
+    def _fill(self, m: Module, banks: Memory, bank_full: Signal) -> None:
+        """Write rows from the pins to the bank `fill_bank`. Only a tick makes a full bank free again."""
+        write = banks.write_port()
+        write_row = Signal(index_bits(self.i_rows))
+        fill_bank = Signal()
+        last_row = Signal()
+        stored = Signal()
         row = Signal.like(self.i.payload)
         m.d.comb += [
-            whole.eq(next_place == self.i_rows - 1),
+            last_row.eq(write_row == self.i_rows - 1),
             row.eq(self.i.payload),
-            row.step_end.eq(whole),
-            row.record_end.eq(whole & self.i.payload.record_end),
-            self.i.ready.eq(~full.bit_select(filling, 1)),
+            row.step_end.eq(last_row),
+            row.record_end.eq(last_row & self.i.payload.record_end),
+            self.i.ready.eq(~bank_full.bit_select(fill_bank, 1)),
             stored.eq(self.i.valid & self.i.ready),
-            write.addr.eq(Cat(next_place, filling)),
+            write.addr.eq(Cat(write_row, fill_bank)),
             write.data.eq(row),
-            write.en.eq(self.i.ready),  # also before a row is there: it is written over
+            write.en.eq(self.i.ready),  # without a row, the word is overwritten later
         ]
         with m.If(stored):
-            m.d.sync += next_place.eq(next_place + 1)
-            with m.If(whole):
-                m.d.sync += [next_place.eq(0), filling.eq(~filling), full.bit_select(filling, 1).eq(1)]
+            m.d.sync += write_row.eq(write_row + 1)
+            with m.If(last_row):
+                m.d.sync += [write_row.eq(0), fill_bank.eq(~fill_bank), bank_full.bit_select(fill_bank, 1).eq(1)]
 
-        admitted, following, read_next = Signal(), Signal(), Signal()
-        m.d.comb += [following.eq(emptying ^ busy), admitted.eq(full.bit_select(following, 1))]
+    def _drain(self, m: Module, banks: Memory, bank_full: Signal, tick: Signal) -> Signal:
+        """Send the admitted step to the layers; returns whether the next bank holds a step to admit."""
+        read_row = Signal(range(self.i_rows + 1))
+        drain_bank = Signal()
+        draining = Signal()
+        next_bank = Signal()
+        admitted = Signal()
+        m.d.comb += [next_bank.eq(drain_bank ^ draining), admitted.eq(bank_full.bit_select(next_bank, 1))]
         with m.If(tick):
-            m.d.sync += [emptying.eq(following), busy.eq(admitted), read_place.eq(0)]
-            with m.If(busy):
-                m.d.sync += full.bit_select(emptying, 1).eq(0)
-        fetched, loaded = Signal(), Signal()
+            m.d.sync += [drain_bank.eq(next_bank), draining.eq(admitted), read_row.eq(0)]
+            with m.If(draining):
+                m.d.sync += bank_full.bit_select(drain_bank, 1).eq(0)
+        read_request = Signal()
+        word_read = Signal()  # one cycle after the request
+        word_valid = Signal()  # two cycles after it
         word = Signal(len(self.i.payload.as_value()), reset_less=True)
-        m.d.sync += word.eq(unchecked_read(m, memory, Cat(read_place[:place], emptying)))
-        waits = fetched | loaded | self.layers_i.valid
-        m.d.comb += read_next.eq(busy & (read_place != self.i_rows) & ~waits & ~tick)
-        m.d.sync += [fetched.eq(read_next), loaded.eq(fetched)]
-        with m.If(read_next):
-            m.d.sync += read_place.eq(read_place + 1)
+        m.d.sync += word.eq(unchecked_read(m, banks, Cat(read_row[: index_bits(self.i_rows)], drain_bank)))
+        read_busy = word_read | word_valid | self.layers_i.valid
+        m.d.comb += read_request.eq(draining & (read_row != self.i_rows) & ~read_busy & ~tick)
+        m.d.sync += [word_read.eq(read_request), word_valid.eq(word_read)]
+        with m.If(read_request):
+            m.d.sync += read_row.eq(read_row + 1)
         with m.If(self.layers_i.ready):
             m.d.sync += self.layers_i.valid.eq(0)
-        with m.If(loaded):
+        with m.If(word_valid):
             m.d.sync += [self.layers_i.valid.eq(1), self.layers_i.payload.eq(word)]
         return admitted
 
-    def _leave(self, m: Module, tick: Signal, admitted: Signal) -> Value:
-        """Rows wait in a queue until the tick of their step; whether the step let out last still has rows there."""
+    def _release(self, m: Module, tick: Signal, admitted: Signal) -> Value:
+        """Hold output rows in a queue until the tick of their step; returns whether a released step still has rows."""
         depth = (self.slots + 1) * self.o_rows
         queue: Any = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
         m.submodules.queue = queue
-        room = Signal(init=1)  # for a row, in this cycle, whatever came in the one before
-        m.d.sync += [room.eq(queue.level < depth), Assert(~room | queue.w_rdy, "a row of output was lost")]
-        under_way, left, some = Signal(self.slots), Signal(range(self.o_rows + 1)), Signal()  # some: left is not 0
-        whole = Signal(range(self.slots + 2))  # steps that stand whole in the queue
-        arrived, due = Signal(), Signal()
+        queue_ready = Signal(init=1)  # for a row in this cycle, whatever was written in the one before
+        m.d.sync += [queue_ready.eq(queue.level < depth), Assert(~queue_ready | queue.w_rdy, "an output row was lost")]
+        steps_in_flight = Signal(self.slots)  # shift register of the last `slots` ticks
+        steps_queued = Signal(range(self.slots + 2))  # complete steps in the queue
+        rows_remaining = Signal(range(self.o_rows + 1))  # of the released step
+        releasing = Signal()  # rows_remaining is not 0
+        step_arrived = Signal()
+        step_due = Signal()
         m.d.comb += [
             queue.w_data.eq(self.layers_o.payload),
-            queue.w_en.eq(self.layers_o.valid & room),
-            self.layers_o.ready.eq(room),
-            arrived.eq(self.layers_o.valid & room & self.layers_o.payload.step_end),
-            due.eq(tick & under_way[-1]),
-            self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # a row's arrival here tells when it was computed
-            self.o.valid.eq(some & queue.r_rdy),
-            queue.r_en.eq(some & self.o.ready),
+            queue.w_en.eq(self.layers_o.valid & queue_ready),
+            self.layers_o.ready.eq(queue_ready),
+            step_arrived.eq(self.layers_o.valid & queue_ready & self.layers_o.payload.step_end),
+            step_due.eq(tick & steps_in_flight[-1]),
+            self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # hides when the row in the queue was computed
+            self.o.valid.eq(releasing & queue.r_rdy),
+            queue.r_en.eq(releasing & self.o.ready),
         ]
         with m.If(tick):
-            m.d.sync += under_way.eq(Cat(admitted, under_way))
-        m.d.sync += whole.eq(whole + arrived - (due & (whole != 0)))
-        with m.If(due & (whole == 0)):
+            m.d.sync += steps_in_flight.eq(Cat(admitted, steps_in_flight))
+        m.d.sync += steps_queued.eq(steps_queued + step_arrived - (step_due & (steps_queued != 0)))
+        with m.If(step_due & (steps_queued == 0)):
             m.d.sync += self.late.eq(1)
-        with m.Elif(due & ~self.late):
-            m.d.sync += [left.eq(self.o_rows), some.eq(1)]
+        with m.Elif(step_due & ~self.late):
+            m.d.sync += [rows_remaining.eq(self.o_rows), releasing.eq(1)]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [left.eq(left - 1), some.eq(left != 1)]
-        return some
+            m.d.sync += [rows_remaining.eq(rows_remaining - 1), releasing.eq(rows_remaining != 1)]
+        return releasing

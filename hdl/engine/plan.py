@@ -1,10 +1,10 @@
-"""How a network is laid out in gateware: data that every other part derives its sizes and its timing from."""
+"""Build parameters of a network in gateware, and every size and timing derived from them."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from spikeveil.hdl.engine import cycle_bounds as cycles
+from spikeveil.hdl.engine import cycle_bounds
 from spikeveil.hdl.engine.memories import ImageWrite
 from spikeveil.hdl.engine.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
 from spikeveil.hdl.engine.spikes import PotentialRow, SpikeRow, index_bits
@@ -17,28 +17,36 @@ from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 Schedule = Literal["private", "fast"]
 SCHEDULES: tuple[Schedule, ...] = ("private", "fast")
 INPUT_LANES = 16
-SPRAM_WORTH = 1 << 14  # bits: what fits four block RAMs of an iCE40 stays in them
+MIN_SPRAM_BITS = 1 << 14  # smaller weight memories stay in block RAM: they fit four of an iCE40's
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A specification and how to build it.
+    """A network specification and the choices with which it is built.
 
-    - `lanes`: neurons of a layer computed in parallel, 1 to 64, or as many as it has. On the private schedule that is
-      the most, and each layer gets the fewest with which the cadence stays (`hdl.engine.cycle_bounds.fewest_lanes`).
-    - `source`: `trivium`, or `lfsr`, which keeps nothing from somebody who knows its polynomial.
-    - `schedule`: `private` releases steps on a fixed cadence (`hdl.engine.pacer`); `fast` releases each as soon as it
-      is done, so its timing tells how many spikes went in: for simulation, and for networks that make no claim.
-    - `fold`: on the fast schedule, cycles in which the neurons of a row of lanes may be scanned, 1 to 64: with more
-      there are fewer neuron units, and a step of fewer input spikes than that takes longer. The private schedule folds
-      each layer as far as its cadence allows, and leaves it at 1.
-    - `loadable`: weights, biases and thresholds come as an image (`pysim.model.image`) after power-on; of those in
-      `spec` nothing is built in. Widths are those that any image might need.
-    - `spram`: single-port RAMs (iCE40 UltraPlus) for the weights of a loadable network, the largest layer's first.
-    - `tagged`: input steps may come as format 1 (docs/protocol.md), which takes a bitmap and an engine of its own.
+    | field | type | meaning |
+    |---|---|---|
+    | `spec` | NetworkSpec | what the network computes |
+    | `lanes` | 1 to 64 | neurons of a layer that are summed in parallel, at most as many as it has |
+    | `source` | `trivium` or `lfsr` | word source of the flippers; `lfsr` protects nothing |
+    | `schedule` | `private` or `fast` | steps leave on a fixed cadence, or as soon as they are done |
+    | `unsafe` | bool | accept a network without a flipper, and a private network on the fast schedule |
+    | `loadable` | bool | weights, biases and thresholds are loaded as an image (`pysim.model.image`) |
+    | `spram` | 0 to 64 | single-port RAMs (iCE40 UltraPlus) for weights of a loadable network, largest layer first |
+    | `tagged` | bool | input steps may also come as format 1 of docs/protocol.md, which needs a decoder |
+    | `fold` | 1 to 64 | fast schedule: most cycles in which a row of lanes is updated |
 
-    ValueError where the network is not private and `unsafe` is not set, where the specified cadence is shorter than
-    the worst case of these lanes, or where a loadable network's numbers do not fit an image or its potentials 32 bits.
+    Lanes: on the private schedule `lanes` is an upper limit, and each layer gets the fewest that keep the cadence
+    (`cycle_bounds.fewest_lanes`), which also sets its fold; `fold` must be 1. On the fast schedule a larger `fold`
+    needs fewer neuron units, but a step with fewer input spikes than that takes longer.
+
+    Privacy: the timing of the fast schedule depends on the spikes. It is meant for simulation and for networks that
+    make no claim.
+
+    Loadable: none of the numbers in `spec` are built in, and all widths suit any image.
+
+    ValueError if the network is not private and `unsafe` is not set, if the specified cadence is below the worst case
+    of these lanes, or if a loadable network's numbers do not fit an image or its potentials 32 bits.
     """
 
     spec: NetworkSpec
@@ -74,8 +82,8 @@ class Plan:
             )
 
     def require_private(self) -> None:
-        """Raise ValueError where the network is private and its schedule is not, unless `unsafe`: for whoever builds
-        it into a chip.
+        """Raise ValueError for a private network on the fast schedule, unless `unsafe`. To be called before building a
+        device.
         """
         if self.spec.private and self.schedule == "fast" and not self.unsafe:
             raise ValueError(
@@ -85,27 +93,28 @@ class Plan:
 
     @cached_property
     def layers(self) -> tuple[LayerSpec, ...]:
-        """The layers as they are built; in a loadable build only their sizes and widths mean anything."""
+        """The layers to build. In a loadable plan only their sizes and widths are meaningful."""
         return images.worst_case(self.spec).layers if self.loadable else self.spec.layers
 
     @property
     def structure(self) -> str:
-        """SHA-256, in hexadecimal, of what an image does not carry."""
+        """SHA-256 of the specification without the numbers that an image carries, in hexadecimal."""
         return images.structure(self.spec)
 
     @property
     def sections(self) -> tuple[images.Section, ...]:
-        """The memories that an image fills, in the order of its bytes; none where the numbers are built in."""
+        """The memories that an image fills, in the order of its bytes; empty for a plan that is not loadable."""
         return images.sections(self.spec, self.layer_lanes) if self.loadable else ()
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of an image; 0 where none can be loaded."""
+        """Size of an image; 0 for a plan that is not loadable."""
         return sum(section.bytes for section in self.sections)
 
     def image(self, spec: NetworkSpec) -> bytes:
-        """The image that makes the device compute `spec`; ValueError where it is not loadable, where the structures
-        differ, or where a number does not fit.
+        """The image that makes the device compute `spec`.
+
+        ValueError if the plan is not loadable, if the structures differ, or if a number does not fit.
         """
         if not self.loadable:
             raise ValueError("loadable must be True for an image, not False: the numbers of this network are built in")
@@ -118,18 +127,18 @@ class Plan:
 
     @property
     def image_write(self) -> ImageWrite:
-        """The port through which an image is written, with a bit of `to` for each section."""
+        """Layout of the port that writes an image; one bit of `to` for each section."""
         return self._write(len(self.sections))
 
     def layer_sections(self, index: int) -> slice:
-        """Which sections are those of a layer."""
-        places = [place for place, section in enumerate(self.sections) if section.layer == index]
-        return slice(places[0], places[-1] + 1)
+        """The indices of a layer's sections."""
+        indices = [number for number, section in enumerate(self.sections) if section.layer == index]
+        return slice(indices[0], indices[-1] + 1)
 
     def layer_image_write(self, index: int) -> ImageWrite:
-        """The part of `write` that a layer sees."""
-        own = self.layer_sections(index)
-        return self._write(own.stop - own.start)
+        """Layout of the write port of one layer."""
+        sections = self.layer_sections(index)
+        return self._write(sections.stop - sections.start)
 
     def _write(self, memories: int) -> ImageWrite:
         return ImageWrite(
@@ -140,52 +149,55 @@ class Plan:
 
     @cached_property
     def layer_lanes(self) -> tuple[LayerLanes, ...]:
-        """Lanes and neurons scanned at once, of each layer."""
+        """Neurons summed and neurons updated in parallel, for each layer."""
         if self.schedule == "fast":
             return uniform_lanes(self.spec, self.lanes, self.fold)
-        return cycles.fewest_lanes(self.spec, self.lanes, self.source, self.i_rows)
+        return cycle_bounds.fewest_lanes(self.spec, self.lanes, self.source, self.i_rows)
 
     @cached_property
     def spram_layers(self) -> frozenset[int]:
-        """The layers whose weights stand in single-port RAM."""
-        left, chosen = self.spram, set()
+        """The layers whose weights are in single-port RAM."""
+        free, chosen = self.spram, set()
         for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
-            needed = self._spram_of(index)
-            if needed and needed <= left:
-                left -= needed
+            needed = self._spram_needed(index)
+            if needed and needed <= free:
+                free -= needed
                 chosen.add(index)
         return frozenset(chosen)
 
-    def _spram_of(self, index: int) -> int:
-        """Single-port RAMs that the weights of a layer would take; 0 where they are too deep, or small."""
-        layer, bits = self.layers[index], self.layer_lanes[index].lanes * self.layers[index].weight_bits
-        deep = self.rows(index) * layer.inputs
-        fits = deep <= SPRAM_DEPTH and deep * bits >= SPRAM_WORTH
-        return -(-bits // SPRAM_WIDTH) if fits else 0
+    def _spram_needed(self, index: int) -> int:
+        """Single-port RAMs for the weights of a layer; 0 if they are too deep for one, or too small to be worth one."""
+        layer = self.layers[index]
+        width = self.layer_lanes[index].lanes * layer.weight_bits
+        depth = self.rows(index) * layer.inputs
+        suitable = depth <= SPRAM_DEPTH and depth * width >= MIN_SPRAM_BITS
+        return -(-width // SPRAM_WIDTH) if suitable else 0
 
     def rows(self, index: int) -> int:
-        """Rows of neurons whose sums grow together, of layer `index`."""
+        """Rows of neurons of layer `index`, each as wide as its lanes."""
         return rows(self.spec.layers[index].neurons, self.layer_lanes[index].lanes)
 
     def words_per_beat(self, index: int) -> int:
-        """Words that one beat of the source of layer `index` carries; 1 where it has no flipper.
+        """Words that the source of layer `index` delivers a cycle; 1 for a layer without a flipper.
 
-        On the fast schedule one for each neuron that is scanned at once, or the most that fit. On the private one the
-        fewest that are enough within the cadence: a source of fewer bits a cycle is smaller.
+        On the fast schedule one for each neuron that is updated in parallel, within the width of the source. On the
+        private schedule the fewest that suffice within the cadence, as a narrower source is smaller.
         """
         if self.spec.layers[index].flip is None:
             return 1
-        layer, each = self.spec.layers[index], self.layer_lanes[index]
-        most = cycles.max_words_per_beat(layer, each)
+        layer, lanes = self.spec.layers[index], self.layer_lanes[index]
+        most = cycle_bounds.max_words_per_beat(layer, lanes)
         if self.schedule == "fast":
-            return min(most, each.scan)
-        time = max(self.cadence, self.worst_case)
-        enough = (words for words in range(1, most) if cycles.compute_cycles(layer, each, self.source, words) <= time)
-        return next(enough, most)
+            return min(most, lanes.scan)
+        limit = max(self.cadence, self.worst_case)
+        for words in range(1, most):
+            if cycle_bounds.compute_cycles(layer, lanes, self.source, words) <= limit:
+                return words
+        return most
 
     @property
     def i_rows(self) -> int:
-        """Input rows of a step, `INPUT_LANES` spikes each."""
+        """Input rows of a step, each of `INPUT_LANES` spikes."""
         return rows(self.spec.inputs, INPUT_LANES)
 
     @property
@@ -200,13 +212,13 @@ class Plan:
 
     @property
     def o_row(self) -> SpikeRow | PotentialRow:
-        """The layout of one output row."""
+        """Layout of an output row."""
         last = self.spec.layers[-1]
         return PotentialRow(self.o_lanes, last.state_bits) if last.readout else SpikeRow(self.o_lanes)
 
     @property
     def lease_ports(self) -> dict[str, int]:
-        """The ports that a lease is opened with, and their widths in bits."""
+        """The ports that open a lease, and their widths. None for a network without a flipper."""
         if not self.spec.flipped:
             return {}
         if self.source == "lfsr":
@@ -215,15 +227,15 @@ class Plan:
 
     @property
     def slots(self) -> int:
-        """Slots between a step's coming in and its release: each layer encodes in one and computes in one."""
+        """Slots from a step's admission to its release: each layer encodes in one and computes in one."""
         return 2 * len(self.spec.layers)
 
     @property
     def cadence(self) -> int:
-        """Clock cycles of a slot of the private schedule."""
+        """Clock cycles of a slot on the private schedule."""
         return self.worst_case if self.spec.cadence is None else self.spec.cadence
 
     @cached_property
     def worst_case(self) -> int:
-        """Clock cycles in which every stage finishes any step, if each source is as fast as it may be."""
-        return max(cycles.stage_cycles(self.spec, self.layer_lanes, self.source, self.i_rows))
+        """Clock cycles in which every stage finishes any step, with each source as wide as it may be."""
+        return max(cycle_bounds.stage_cycles(self.spec, self.layer_lanes, self.source, self.i_rows))

@@ -1,4 +1,4 @@
-"""Plays whole records into a network and collects what it releases: the bench that every simulator runs."""
+"""Test bench around a network: plays whole records in and collects what it releases, in every simulator."""
 
 from typing import Any
 
@@ -11,27 +11,40 @@ from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import index_bits
 
 STALL_BITS = 64
+CYCLE_BITS = 48
 
 
 def row_bits(plan: Plan) -> int:
-    """Spikes or potential bits in one output row, its markers left out."""
+    """Bits of one output row without its markers."""
     return Shape.cast(plan.o_row["bits"].shape).width
 
 
 class Player(wiring.Component):
-    """A network between two whole-record registers, so that a simulator meets Python twice a record and not every
-    cycle.
+    """A network between two registers that each hold a whole record, so that Python runs twice a record.
 
-    - `stimulus`: the record's spikes, `plan.i_rows * INPUT_LANES` bits a step, step 0 lowest; `steps`: how many
-      steps it has (1 to `most_steps`). Toggle `given` to hand it over; `taken` follows `given` when the next may be
-      given.
-    - `response`: the rows of `o` in the order they came, `row_bits(plan)` each, the last one highest; `returned`
-      toggles when a record is whole, `stamp` is then the cycle of its last row and `wrong` whether a
-      marker stood where it should not. Let `accepted` follow `returned` to take it.
-    - `stall_i`, `stall_o`: patterns of `STALL_BITS` cycles, repeated; in a cycle whose bit is one the player
-      offers, or takes, nothing.
-    - The network's `open`, `key`, `lease`, `record`, `seeds` and `late` go straight through. `cycle` counts clock
-      cycles from reset.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `stimulus` | most_steps * plan.i_rows * INPUT_LANES | in | spikes of a record, step 0 in the low bits |
+    | `steps` | range(most_steps + 1) | in | steps of the record, at least 1 |
+    | `stimulus_request` | 1 | in | toggles to hand over a record |
+    | `stimulus_ack` | 1 | out | follows `stimulus_request` when the next record may be handed over |
+    | `response` | most_steps * plan.o_rows * row_bits(plan) | out | rows of `o` in order, the last in the high bits |
+    | `response_request` | 1 | out | toggles when `response` holds a record |
+    | `response_ack` | 1 | in | must follow `response_request` to accept the record |
+    | `response_cycle` | 48 | out | cycle of the record's last row |
+    | `marker_error` | 1 | out | an end marker was missing or misplaced; stays high |
+    | `cycle` | 48 | out | clock cycles since reset |
+    | `stall_i`, `stall_o` | 64 | in | cyclic patterns: no row is offered, or accepted, in cycles whose bit is 1 |
+    | `open`, `late`, `key`, `lease`, `record`, `seeds` | as in `Network` | | connected to the network |
+
+    | parameter | type | meaning |
+    |---|---|---|
+    | `plan` | Plan | the network |
+    | `most_steps` | int | steps of the longest record |
+
+    Timing: an offer at the network's input is held until it is accepted. The next record may follow without a gap.
+
+    Reset discards all records and restarts `cycle` at 0.
     """
 
     def __init__(self, plan: Plan, *, most_steps: int) -> None:
@@ -48,8 +61,8 @@ class Player(wiring.Component):
                 "response_request": Out(1),
                 "response_ack": In(1),
                 "marker_error": Out(1),
-                "response_cycle": Out(48),
-                "cycle": Out(48),
+                "response_cycle": Out(CYCLE_BITS),
+                "cycle": Out(CYCLE_BITS),
                 "stall_i": In(STALL_BITS),
                 "stall_o": In(STALL_BITS),
                 **{name: In(width) for name, width in plan.lease_ports.items()},
@@ -62,55 +75,56 @@ class Player(wiring.Component):
         ports: Any = self
         m.d.comb += [network.open.eq(ports.open), ports.late.eq(network.late)]
         m.d.comb += [getattr(network, name).eq(getattr(self, name)) for name in self.plan.lease_ports]
-        beat = Signal(range(STALL_BITS))
-        m.d.sync += [ports.cycle.eq(ports.cycle + 1), beat.eq(beat + 1)]
-        self._feed(m, network, ports.stall_i.bit_select(beat, 1))
-        self._collect(m, network, ports.stall_o.bit_select(beat, 1))
+        stall_index = Signal(range(STALL_BITS))
+        m.d.sync += [ports.cycle.eq(ports.cycle + 1), stall_index.eq(stall_index + 1)]
+        self._feed(m, network, ports.stall_i.bit_select(stall_index, 1))
+        self._collect(m, network, ports.stall_o.bit_select(stall_index, 1))
         return m
 
     def _feed(self, m: Module, network: Network, stall: Any) -> None:
+        """Shift the stimulus into the network, row by row."""
         ports: Any = self
-        rest, steps_left = Signal.like(ports.stimulus), Signal.like(ports.steps)
-        row = Signal(index_bits(self.plan.i_rows))
-        offer, sent = Signal(), Signal()  # an offer stands until it is taken, as streams demand
-        last_row = row == self.plan.i_rows - 1
+        remaining_spikes = Signal.like(ports.stimulus)
+        steps_remaining = Signal.like(ports.steps)
+        row_index = Signal(index_bits(self.plan.i_rows))
+        offered = Signal()
+        accepted = Signal()
+        last_row = row_index == self.plan.i_rows - 1
         m.d.comb += [
-            network.i.valid.eq(offer),
-            network.i.payload.bits.eq(rest),
+            network.i.valid.eq(offered),
+            network.i.payload.bits.eq(remaining_spikes),
             network.i.payload.step_end.eq(last_row),
-            network.i.payload.record_end.eq(last_row & (steps_left == 1)),
-            sent.eq(offer & network.i.ready),
+            network.i.payload.record_end.eq(last_row & (steps_remaining == 1)),
+            accepted.eq(offered & network.i.ready),
         ]
-        last = sent & last_row & (steps_left == 1)
-        m.d.sync += offer.eq((offer & ~sent) | ((steps_left != 0) & ~last & ~stall))
-        with m.If(sent):
-            m.d.sync += [rest.eq(rest >> INPUT_LANES), row.eq(Mux(last_row, 0, row + 1))]
-            m.d.sync += steps_left.eq(steps_left - last_row)
-        with m.If((ports.stimulus_request != ports.stimulus_ack) & ((steps_left == 0) | last)):
-            m.d.sync += [
-                rest.eq(ports.stimulus),
-                steps_left.eq(ports.steps),
-                ports.stimulus_ack.eq(ports.stimulus_request),
-            ]
+        record_sent = accepted & last_row & (steps_remaining == 1)
+        m.d.sync += offered.eq((offered & ~accepted) | ((steps_remaining != 0) & ~record_sent & ~stall))
+        with m.If(accepted):
+            m.d.sync += remaining_spikes.eq(remaining_spikes >> INPUT_LANES)
+            m.d.sync += row_index.eq(Mux(last_row, 0, row_index + 1))
+            m.d.sync += steps_remaining.eq(steps_remaining - last_row)
+        with m.If((ports.stimulus_request != ports.stimulus_ack) & ((steps_remaining == 0) | record_sent)):
+            m.d.sync += [remaining_spikes.eq(ports.stimulus), steps_remaining.eq(ports.steps)]
+            m.d.sync += ports.stimulus_ack.eq(ports.stimulus_request)
 
     def _collect(self, m: Module, network: Network, stall: Any) -> None:
+        """Shift the network's output rows into the response and check their markers."""
         ports: Any = self
-        gathered, row = Signal.like(ports.response), Signal(index_bits(self.plan.o_rows))
-        held, whole = Signal(), Signal()
+        collected = Signal.like(ports.response)
+        row_index = Signal(index_bits(self.plan.o_rows))
+        record_complete = Signal()
+        response_pending = Signal()
         payload = network.o.payload
-        came = network.o.valid & network.o.ready
-        m.d.comb += network.o.ready.eq(~stall & ~whole)
-        with m.If(came):
-            m.d.sync += gathered.eq(Cat(gathered, payload.bits) >> row_bits(self.plan))
-            m.d.sync += row.eq(Mux(row == self.plan.o_rows - 1, 0, row + 1))
-            m.d.sync += whole.eq(payload.record_end)
-            with m.If((payload.step_end != (row == self.plan.o_rows - 1)) | (payload.record_end & ~payload.step_end)):
+        last_row = row_index == self.plan.o_rows - 1
+        m.d.comb += network.o.ready.eq(~stall & ~record_complete)
+        with m.If(network.o.valid & network.o.ready):
+            m.d.sync += collected.eq(Cat(collected, payload.bits) >> row_bits(self.plan))
+            m.d.sync += row_index.eq(Mux(last_row, 0, row_index + 1))
+            m.d.sync += record_complete.eq(payload.record_end)
+            with m.If((payload.step_end != last_row) | (payload.record_end & ~payload.step_end)):
                 m.d.sync += ports.marker_error.eq(1)
-        m.d.comb += held.eq(ports.response_request != ports.response_ack)
-        with m.If(whole & ~held):
-            m.d.sync += [
-                ports.response.eq(gathered),
-                ports.response_request.eq(~ports.response_request),
-                ports.response_cycle.eq(ports.cycle),
-            ]
-            m.d.sync += whole.eq(0)
+        m.d.comb += response_pending.eq(ports.response_request != ports.response_ack)
+        with m.If(record_complete & ~response_pending):
+            m.d.sync += [ports.response.eq(collected), ports.response_cycle.eq(ports.cycle)]
+            m.d.sync += ports.response_request.eq(~ports.response_request)
+            m.d.sync += record_complete.eq(0)

@@ -81,15 +81,15 @@ MORE = [
     Bug("every flipper on the first seed", "network", "self.plan.spec.flipped.index(index)", "0"),
     Bug("last row of masks full", "flipper", "Mux(last, pending_mask >> last_row_bits, pending_mask >> self.lanes)", "pending_mask >> self.lanes"),
     Bug("two events short of room", "sequencer", "used != self.depth)", "used != self.depth + 1)"),
-    Bug("a step let in twice", "pacer", "full.bit_select(emptying, 1).eq(0)", "full.bit_select(emptying, 1).eq(full.all())"),
-    Bug("rows of two steps let out at once", "pacer", "left.eq(self.o_rows)", "left.eq(2 * self.o_rows)"),
+    Bug("a step let in twice", "pacer", "bank_full.bit_select(drain_bank, 1).eq(0)", "bank_full.bit_select(drain_bank, 1).eq(bank_full.all())"),
+    Bug("rows of two steps let out at once", "pacer", "rows_remaining.eq(self.o_rows)", "rows_remaining.eq(2 * self.o_rows)"),
 ]  # fmt: skip
 
 TELLTALES = [
     Bug("rows seen before their tick", "pacer", "Mux(self.o.valid, queue.r_data, 0)", "queue.r_data"),
-    Bug("rows offered before their tick", "pacer", "self.o.valid.eq(some & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
-    Bug("ticks as soon as the layers are done", "pacer", "(left == 0) & ~leaving)", "((left == 0) | self.layers_o.valid) & ~leaving)"),
-    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [following", "with m.If(self.layers_o.valid):\n            m.d.sync += full.eq(0)\n        m.d.comb += [following"),
+    Bug("rows offered before their tick", "pacer", "self.o.valid.eq(releasing & queue.r_rdy)", "self.o.valid.eq(queue.r_rdy)"),
+    Bug("ticks as soon as the layers are done", "pacer", "(slot_remaining == 0) & ~releasing)", "((slot_remaining == 0) | self.layers_o.valid) & ~releasing)"),
+    Bug("a bank freed when it is empty", "pacer", "m.d.comb += [next_bank", "with m.If(self.layers_o.valid):\n            m.d.sync += bank_full.eq(0)\n        m.d.comb += [next_bank"),
 ]  # fmt: skip
 
 
