@@ -2,26 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.pysim.model.logarithm import log_up
+
 MAX_BITS = 16
-
-
-def _log_up(ratio: Fraction) -> float:
-    """The smallest float that is not below ln(ratio), for ratio >= 1.
-
-    60 decimal digits settle the rounding: the logarithm of a rational other than 1 is transcendental,
-    so it never lies on a float, and no ratio of integers below 2^17 comes within 1e-40 of one.
-    """
-    with localcontext() as context:
-        context.prec = 60
-        exact = Decimal(ratio.numerator).ln() - Decimal(ratio.denominator).ln()
-        nearest = float(exact)
-        return nearest if Decimal(nearest) >= exact else math.nextafter(nearest, math.inf)
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,7 @@ class FlipSpec:
     @property
     def epsilon(self) -> float:
         """Epsilon of ONE spike: ln((2^bits - threshold) / threshold), rounded up to the next float."""
-        return _log_up(Fraction((1 << self.bits) - self.threshold, self.threshold))
+        return log_up(Fraction((1 << self.bits) - self.threshold, self.threshold))
 
     @classmethod
     def for_epsilon(cls, epsilon: float, bits: int = MAX_BITS) -> "FlipSpec":
