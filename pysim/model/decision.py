@@ -219,7 +219,8 @@ def winners_by_spikes(raw: NDArray[np.bool_], classes: int) -> NDArray[np.int64]
     """
     records, _, neurons = raw.shape
     counts = raw.sum(axis=1).reshape(records, classes, neurons // classes).sum(axis=2)
-    return np.argmax(counts, axis=1)
+    winners: NDArray[np.int64] = np.argmax(counts, axis=1)
+    return winners
 
 
 def winners_by_potential(potentials: NDArray[Any], score: Score) -> NDArray[np.int64]:
@@ -227,9 +228,9 @@ def winners_by_potential(potentials: NDArray[Any], score: Score) -> NDArray[np.i
 
     `score`: the potential after the last step, or the sum of those after every step. Of equals the lowest class wins.
     """
-    if score == "final":
-        return np.argmax(potentials[:, -1], axis=1)
-    return np.argmax(potentials.astype(np.int64).sum(axis=1), axis=1)
+    scores = potentials[:, -1] if score == "final" else potentials.astype(np.int64).sum(axis=1)
+    winners: NDArray[np.int64] = np.argmax(scores, axis=1)
+    return winners
 
 
 def _check_classes_and_bits(decision: RandomisedDecision) -> None:

@@ -3,11 +3,16 @@
 import math
 from collections import Counter
 from fractions import Fraction
+from random import Random
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from support.component import run
 
+from spikeveil.hdl.engine.decision import Decider, ScoreCounter
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, winners_by_potential, winners_by_spikes
 
 
@@ -126,3 +131,143 @@ def test_the_largest_potential_wins_at_the_end_or_in_the_sum() -> None:
     potentials = np.array([[[5, 0, -1], [1, 2, 2]], [[-7, -7, -9], [-3, -3, -3]]], np.int32)
     assert winners_by_potential(potentials, "final").tolist() == [1, 0]
     assert winners_by_potential(potentials, "sum").tolist() == [0, 0]
+
+
+def beats_of(words: NDArray[Any], bits: int, beat_bits: int) -> list[int]:
+    """Words of `bits` bits as beats, the lowest bits first."""
+    return [int(word) >> at & ((1 << beat_bits) - 1) for word in words for at in range(0, bits, beat_bits)]
+
+
+def decided(
+    decision: Decision | OneHotDecision,
+    counter: ScoreCounter,
+    rows: list[list[tuple[int, bool, bool]]],
+    words: NDArray[Any],
+    beat_bits: int,
+    seed: int = 0,
+) -> list[tuple[int, int]]:
+    """(cycle, payload) of each decision of the gateware, rows and beats stalled at random in the order of `seed`.
+
+    `rows`: of each record, (bits, step_end, record_end). `words` (records, draws): a record's are offered from the
+    decision before it on, and are followed by ones that belong to nobody.
+    """
+    dut, random = Decider(decision, counter, beat_bits=beat_bits), Random(seed)
+    mask, taken = (1 << beat_bits) - 1, []
+
+    async def bench(ctx: Any) -> None:
+        waiting = [row for record in rows for row in record]
+        record, beats = 0, beats_of(words[0], decision.bits, beat_bits)
+        for cycle in range(20_000):
+            if len(taken) == len(rows):
+                return
+            ctx.set(dut.i.valid, bool(waiting) and (not seed or random.random() < 0.7))
+            if waiting:
+                bits, step_end, record_end = waiting[0]
+                ctx.set(dut.i.payload.bits, bits)
+                ctx.set(dut.i.payload.step_end, step_end)
+                ctx.set(dut.i.payload.record_end, record_end)
+            ctx.set(dut.words.valid, not seed or random.random() < 0.7)
+            ctx.set(dut.words.payload, beats[0] if beats else mask)
+            ctx.set(dut.o.ready, not seed or random.random() < 0.5)
+            if ctx.get(dut.i.valid) and ctx.get(dut.i.ready):
+                waiting.pop(0)
+            if ctx.get(dut.words.valid) and ctx.get(dut.words.ready):
+                assert beats, "a word behind the record's last one was taken"
+                beats.pop(0)
+            if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
+                assert ctx.get(dut.next_record)
+                taken.append((cycle, ctx.get(dut.o.payload.bits)))
+                record += 1
+                if record < len(rows):
+                    beats = beats_of(words[record], decision.bits, beat_bits)
+            await ctx.tick()
+        raise AssertionError(f"{len(taken)} decisions in 20,000 cycles")
+
+    run(dut, bench)
+    return taken
+
+
+def spike_rows(raw: NDArray[np.bool_], lanes: int) -> list[list[tuple[int, bool, bool]]]:
+    """Raw spikes (records, steps, neurons) as rows of `lanes` neurons."""
+    records, steps, neurons = raw.shape
+    return [
+        [
+            (
+                sum(int(bit) << lane for lane, bit in enumerate(raw[record, step, start : start + lanes])),
+                start + lanes == neurons,
+                start + lanes == neurons and step == steps - 1,
+            )
+            for step in range(steps)
+            for start in range(0, neurons, lanes)
+        ]
+        for record in range(records)
+    ]
+
+
+def as_number(released: Any) -> int:
+    """A released class number, or a one-hot word with class 0 lowest."""
+    if np.ndim(released):
+        return sum(int(bit) << index for index, bit in enumerate(released))
+    return int(released)
+
+
+CASES = [
+    # decision, neurons a class, lanes, steps, beat bits
+    (Decision(2, 1, 1), 1, 1, 1, 1),
+    (Decision(3, 70, 8), 4, 2, 3, 8),
+    (Decision(10, 25, 8), 4, 4, 5, 4),
+    (Decision(10, 400_000_000, 32), 1, 1, 4, 8),
+    (Decision(17, 9, 8), 2, 2, 3, 8),
+    (Decision(64, 1000, 16), 3, 1, 2, 16),
+    (OneHotDecision(2, 3, 1, 2), 2, 1, 2, 2),
+    (OneHotDecision(10, 200, 60, 8), 4, 2, 4, 4),
+    (OneHotDecision(20, 1 << 31, 1 << 29, 32), 1, 1, 3, 16),
+]
+
+
+@pytest.mark.parametrize(("decision", "group", "lanes", "steps", "beat_bits"), CASES)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_gateware_decides_as_the_model(
+    decision: Decision | OneHotDecision, group: int, lanes: int, steps: int, beat_bits: int, seed: int
+) -> None:
+    """Dense, sparse, tied and silent records, in a row."""
+    rng, neurons = np.random.default_rng(seed), decision.classes * group
+    raw = np.concatenate([rng.random((2, steps, neurons)) < rate for rate in (0.5, 0.05, 0.0, 1.0)])
+    words = rng.integers(0, 1 << decision.bits, (len(raw), decision.draws), np.uint64)
+    expected = decision.release(winners_by_spikes(raw, decision.classes), words)
+    counter = ScoreCounter(classes=decision.classes, lanes=lanes, rows_per_class=group // lanes, steps=steps)
+    taken = decided(decision, counter, spike_rows(raw, lanes), words, beat_bits, seed)
+    assert [payload for _, payload in taken] == [as_number(released) for released in expected]
+
+
+@pytest.mark.parametrize("score", ["final", "sum"])
+@pytest.mark.parametrize("classes", [2, 10, 33])
+def test_the_gateware_decides_by_potentials_as_the_model(classes: int, score: Any) -> None:
+    decision, rng, steps = Decision.for_epsilon(4.0, classes=classes), np.random.default_rng(classes), 5
+    potentials = rng.integers(-128, 128, (6, steps, classes), np.int32)
+    potentials[0] = -128
+    potentials[1] = 127
+    words = rng.integers(0, 1 << 32, (6, 1), np.uint64)
+    rows = [
+        [
+            (int(v) & 255, n == classes - 1, n == classes - 1 and t == steps - 1)
+            for t in range(steps)
+            for n, v in enumerate(record[t])
+        ]
+        for record in potentials
+    ]
+    expected = decision.release(winners_by_potential(potentials, score), words)
+    counter = ScoreCounter(classes=classes, steps=steps, state_bits=8, score=score)
+    assert [payload for _, payload in decided(decision, counter, rows, words, 16, seed=3)] == expected.tolist()
+
+
+def test_the_time_of_a_kary_decision_tells_neither_winner_nor_word() -> None:
+    decision, steps = Decision(10, 25, 8), 2
+    moments = set()
+    for winner, word in [(0, 0), (9, 0), (4, 255), (4, 224), (4, 225), (0, 100), (9, 249)]:
+        raw = np.zeros((1, steps, 10), bool)
+        raw[0, :, winner] = True
+        counter = ScoreCounter(classes=10, steps=steps)
+        ((cycle, _),) = decided(decision, counter, spike_rows(raw, 1), np.array([[word]]), 8)
+        moments.add(cycle)
+    assert len(moments) == 1
