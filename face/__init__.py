@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from spikeveil.host.privacy import KaryRandomizedResponse as KaryRandomizedResponse
     from spikeveil.host.privacy import Ledger as Ledger
     from spikeveil.host.privacy import RandomizedResponse as RandomizedResponse
+    from spikeveil.pysim import Decision as Decision
     from spikeveil.pysim import FlipSpec as FlipSpec
     from spikeveil.pysim import LayerSpec as LayerSpec
     from spikeveil.pysim import Leak as Leak
     from spikeveil.pysim import LfsrSource as LfsrSource
     from spikeveil.pysim import Network as Network
     from spikeveil.pysim import NetworkSpec as NetworkSpec
+    from spikeveil.pysim import OneHotDecision as OneHotDecision
     from spikeveil.pysim import Result as Result
     from spikeveil.pysim import TriviumSource as TriviumSource
 
@@ -32,6 +34,7 @@ __version__ = metadata.version("spikeveil")
 
 #: public name -> the module that defines it
 _MODULES = {
+    "Decision": "spikeveil.pysim",
     "FlipSpec": "spikeveil.pysim",
     "KaryRandomizedResponse": "spikeveil.host.privacy",
     "LayerSpec": "spikeveil.pysim",
@@ -40,6 +43,7 @@ _MODULES = {
     "LfsrSource": "spikeveil.pysim",
     "Network": "spikeveil.pysim",
     "NetworkSpec": "spikeveil.pysim",
+    "OneHotDecision": "spikeveil.pysim",
     "RandomizedResponse": "spikeveil.host.privacy",
     "Result": "spikeveil.pysim",
     "TriviumSource": "spikeveil.pysim",

@@ -1,6 +1,7 @@
 """The specification of a network and its golden model in NumPy; gateware and netlists must equal it bit for bit."""
 
 from spikeveil.pysim.model import (
+    Decision,
     FlipSpec,
     LayerSpec,
     Leak,
@@ -8,12 +9,14 @@ from spikeveil.pysim.model import (
     LfsrSource,
     Network,
     NetworkSpec,
+    OneHotDecision,
     Result,
     Trivium,
     TriviumSource,
 )
 
 __all__ = [
+    "Decision",
     "FlipSpec",
     "LayerSpec",
     "Leak",
@@ -21,6 +24,7 @@ __all__ = [
     "LfsrSource",
     "Network",
     "NetworkSpec",
+    "OneHotDecision",
     "Result",
     "Trivium",
     "TriviumSource",

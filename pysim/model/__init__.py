@@ -1,5 +1,6 @@
 """The golden model of a network, in NumPy alone: its specification, its word sources and its equations."""
 
+from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.lanes import LayerLanes
 from spikeveil.pysim.model.layer import LayerTrace
@@ -13,6 +14,7 @@ from spikeveil.pysim.model.trivium import Trivium
 from spikeveil.pysim.model.trivium_bank import TriviumBank
 
 __all__ = [
+    "Decision",
     "FlipSpec",
     "LayerLanes",
     "LayerSpec",
@@ -22,6 +24,8 @@ __all__ = [
     "LfsrSource",
     "Network",
     "NetworkSpec",
+    "OneHotDecision",
+    "RandomisedDecision",
     "Result",
     "Trivium",
     "TriviumBank",

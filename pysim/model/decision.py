@@ -6,7 +6,7 @@ function of the winner alone. The unit is therefore the record, and delta is 0.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
@@ -25,12 +25,14 @@ SCORES: tuple[Score, ...] = ("final", "sum")
 class RandomisedDecision(ABC):
     """What a decision network releases at the end of a record: a randomised function of the winning class.
 
-    Subclasses are frozen data with `classes` (2 to 64) and `bits` (the width w of a word, 1 to 32).
+    Subclasses are frozen data with `classes` (2 to 64), `bits` (the width w of a word, 1 to 32) and `by`: how a
+    readout layer's winner is found, by the potentials after the last step or by their sum over the steps.
     """
 
     kind: ClassVar[str]
     classes: int
     bits: int
+    by: Score
 
     @property
     @abstractmethod
@@ -75,6 +77,7 @@ class Decision(RandomisedDecision):
     `classes`    2 to 64                             c
     `q`          1 to floor(2^bits / classes)        words for each of the others
     `bits`       1 to 32                             w
+    `by`         `final` or `sum`                    of a readout: the potentials compared
     ===========  ==================================  ================================
 
     epsilon = ln((2^w - (c - 1) q) / q) of one record, delta 0. Anything out of bounds raises ValueError.
@@ -83,6 +86,7 @@ class Decision(RandomisedDecision):
     classes: int
     q: int
     bits: int = MAX_BITS
+    by: Score = "final"
 
     kind: ClassVar[str] = "kary"
 
@@ -148,6 +152,7 @@ class OneHotDecision(RandomisedDecision):
     `k1`         k0 + 1 to 2^bits - 1                words that keep the winner's bit
     `k0`         1 to k1 - 1                         words that set another bit
     `bits`       1 to 32                             w
+    `by`         `final` or `sum`                    of a readout: the potentials compared
     ===========  ==================================  =====================================
 
     epsilon = ln(k1 (2^w - k0) / ((2^w - k1) k0)) of one record, delta 0: two one-hot words differ in two bits.
@@ -158,6 +163,7 @@ class OneHotDecision(RandomisedDecision):
     k1: int
     k0: int
     bits: int = MAX_BITS
+    by: Score = "final"
 
     kind: ClassVar[str] = "one_hot"
 
@@ -212,6 +218,22 @@ class OneHotDecision(RandomisedDecision):
         return released
 
 
+KINDS: dict[str, type[Decision] | type[OneHotDecision]] = {kind.kind: kind for kind in (Decision, OneHotDecision)}
+
+
+def describe(decision: RandomisedDecision) -> dict[str, Any]:
+    """A decision as JSON-ready data; `from_description` reads it."""
+    if not isinstance(decision, Decision | OneHotDecision):
+        raise ValueError(f"decision must be a Decision or a OneHotDecision, not {decision!r}")
+    return {"kind": decision.kind, **asdict(decision)}
+
+
+def from_description(description: dict[str, Any]) -> RandomisedDecision:
+    """The decision that `describe` described; ValueError, TypeError or KeyError for anything else."""
+    fields = dict(description)
+    return KINDS[fields.pop("kind")](**fields)
+
+
 def winners_by_spikes(raw: NDArray[np.bool_], classes: int) -> NDArray[np.int64]:
     """The class that spiked most in each record: (records,) from raw spikes (records, steps, neurons).
 
@@ -237,6 +259,7 @@ def _check_classes_and_bits(decision: RandomisedDecision) -> None:
     for name, low, high in (("classes", MIN_CLASSES, MAX_CLASSES), ("bits", 1, MAX_BITS)):
         value = checks.integer(f"decision {name}", getattr(decision, name), low, high)
         object.__setattr__(decision, name, value)
+    checks.choice("decision by", decision.by, SCORES)
 
 
 def _smallest(name: str, epsilon: float, most: int, cost: Any) -> int:

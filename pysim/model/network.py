@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikeveil.pysim.model import checks, layer
+from spikeveil.pysim.model.decision import RandomisedDecision, winners_by_potential, winners_by_spikes
 from spikeveil.pysim.model.flipper import release
 from spikeveil.pysim.model.neuron import Integers
 from spikeveil.pysim.model.source import WordSource
@@ -26,9 +27,12 @@ class Result:
     `limited`     a bool array a layer  raw spikes within the spike limits
     `sent`        a bool array a layer  spikes after the flipper: the inputs of the next layer
     `potentials`  integers a layer      potentials after reset and saturation
+    `decisions`   array or None         under a decision, what leaves: class numbers (records,), int64, or one-hot
+                                        words (records, classes), bool; `released` and `readout` are then None
+    `winners`     integers or None      under a decision, the winning class of each record (records,)
     ============  ====================  =====================================================================
 
-    `raw`, `limited`, `sent` and `potentials` are for debugging: a private chip never releases them.
+    `raw`, `limited`, `sent`, `potentials` and `winners` are for debugging: a private chip never releases them.
     """
 
     released: NDArray[np.bool_] | None
@@ -37,21 +41,23 @@ class Result:
     limited: tuple[NDArray[np.bool_], ...]
     sent: tuple[NDArray[np.bool_], ...]
     potentials: tuple[Integers, ...]
+    decisions: NDArray[Any] | None = None
+    winners: NDArray[np.int64] | None = None
 
 
 class Network:
-    """The golden model of `spec`; `source` serves its flippers, and may be None where no layer has one.
+    """The golden model of `spec`; `source` serves its flippers and its decision, and may be None where it has none.
 
-    Raises ValueError where `source` is missing or does not fit the number of flippers.
+    Raises ValueError where `source` is missing or does not fit the number of randomised layers.
     """
 
     def __init__(self, spec: NetworkSpec, source: WordSource | None = None) -> None:
         if not isinstance(spec, NetworkSpec):
             raise ValueError(f"network spec must be a NetworkSpec, not {spec!r}")
-        if source is None and spec.flipped:
-            raise ValueError(f"network source must be given for the {len(spec.flipped)} flipped layers, not None")
+        if source is None and spec.randomised:
+            raise ValueError(f"network source must be given for the {len(spec.randomised)} randomised layers, not None")
         if source is not None:
-            source.require(len(spec.flipped))
+            source.require(len(spec.randomised))
         self.spec, self.source = spec, source
 
     def run(self, spikes: ArrayLike, *, lease: int | None = None, first_record: int = 0) -> Result:
@@ -61,18 +67,50 @@ class Network:
         arguments give the same masks. The model does not prevent a second use of a lease: the ledger and the device do.
         """
         x = checks.spikes(spikes, self.spec.inputs)
+        if self.spec.steps is not None and x.shape[1] != self.spec.steps:
+            raise ValueError(f"run steps must be the {self.spec.steps} of the network's records, not {x.shape[1]}")
         gathered: dict[str, list[Any]] = {"raw": [], "limited": [], "sent": [], "potentials": []}
         for index, spec in enumerate(self.spec.layers):
             trace = layer.run(x, spec)
             x = trace.limited if spec.flip is None else self._flip(index, trace.limited, lease, first_record)
             for name, array in zip(gathered, (trace.raw, trace.limited, x, trace.potentials), strict=True):
                 gathered[name].append(array)
+        arrays = {name: tuple(arrays) for name, arrays in gathered.items()}
+        if self.spec.decision is not None:
+            winners = self._winners(self.spec.decision, arrays["raw"][-1], arrays["potentials"][-1])
+            decisions = self._decide(self.spec.decision, winners, lease, first_record)
+            return Result(released=None, readout=None, **arrays, decisions=decisions, winners=winners)
         fires = not self.spec.layers[-1].readout
         return Result(
             released=np.ascontiguousarray(x) if fires else None,
-            readout=None if fires else np.ascontiguousarray(gathered["potentials"][-1]),
-            **{name: tuple(arrays) for name, arrays in gathered.items()},
+            readout=None if fires else np.ascontiguousarray(arrays["potentials"][-1]),
+            **arrays,
         )
+
+    def _winners(self, decision: RandomisedDecision, raw: NDArray[np.bool_], potentials: Integers) -> NDArray[np.int64]:
+        """The winning class of each record (records,)."""
+        if self.spec.layers[-1].readout:
+            return winners_by_potential(potentials, decision.by)
+        return winners_by_spikes(raw, decision.classes)
+
+    def _decide(
+        self, decision: RandomisedDecision, winners: NDArray[np.int64], lease: int | None, first_record: int
+    ) -> NDArray[Any]:
+        """The winners, randomised by the word source of the last layer's index."""
+        if self.source is None:
+            raise RuntimeError("the decision has no word source")
+        if lease is None:
+            raise ValueError("run lease must be given for a network with a decision, not None")
+        words = self.source.words_in_parallel(
+            decision.bits,
+            flipper=len(self.spec.flipped),
+            layer=len(self.spec.layers) - 1,
+            lease=lease,
+            first_record=first_record,
+            records=len(winners),
+            count=decision.draws,
+        )
+        return decision.release(winners, words)
 
     def _flip(self, index: int, spikes: NDArray[np.bool_], lease: int | None, first_record: int) -> NDArray[np.bool_]:
         flip = self.spec.layers[index].flip

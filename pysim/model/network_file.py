@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim.model import checks, storage
+from spikeveil.pysim.model import decision as decisions
+from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.layer_spec import LayerSpec
 from spikeveil.pysim.model.leak import Leak
 
 FORMAT = "spikeveil-network"
-VERSION = 1
+VERSIONS = (1, 2)  # 2: with a decision
 SCALAR_FIELDS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
 ARRAY_FIELDS = ("weights", "threshold", "bias")
 _MALFORMED = (KeyError, TypeError)  # what a header raises that lacks a field or has one of the wrong type
@@ -33,12 +35,19 @@ class StoredNetwork:
 
     layers: tuple[LayerSpec, ...]
     cadence: Any
+    decision: RandomisedDecision | None
+    steps: Any
     fingerprint: Any
     origin: Any
 
 
-def describe(layers: Sequence[LayerSpec], cadence: int | None) -> tuple[Header, Arrays]:
-    """A network as a JSON-ready header and its arrays, named `LAYER.FIELD`."""
+def describe(
+    layers: Sequence[LayerSpec], cadence: int | None, decision: RandomisedDecision | None, steps: int | None
+) -> tuple[Header, Arrays]:
+    """A network as a JSON-ready header and its arrays, named `LAYER.FIELD`.
+
+    A network that releases spikes is of version 1, whose readers and fingerprints know nothing of decisions.
+    """
     arrays: Arrays = {}
     entries = []
     for index, layer in enumerate(layers):
@@ -53,7 +62,10 @@ def describe(layers: Sequence[LayerSpec], cadence: int | None) -> tuple[Header, 
             else:
                 entry[name] = value
         entries.append(entry)
-    return {"format": FORMAT, "version": VERSION, "cadence": cadence, "layers": entries}, arrays
+    header: Header = {"format": FORMAT, "version": 1, "cadence": cadence, "layers": entries}
+    if decision is not None:
+        header |= {"version": 2, "decision": decisions.describe(decision), "steps": steps}
+    return header, arrays
 
 
 def fingerprint(header: Header, arrays: Arrays) -> str:
@@ -81,14 +93,19 @@ def read(path: Path) -> StoredNetwork:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         given = header.get("format") if isinstance(header, dict) else header
         raise ValueError(f"network file {path} must be of format {FORMAT!r}, not {given!r}")
-    if header.get("version") != VERSION:
+    if header.get("version") not in VERSIONS:
         raise ValueError(
-            f"network file {path} must be of version 1 to {VERSION}, which this spikeveil reads, "
+            f"network file {path} must be of version 1 to {VERSIONS[-1]}, which this spikeveil reads, "
             f"not {header.get('version')!r}"
         )
     with _damage_as_sentence(path, _MALFORMED):
         layers = tuple(_layer(path, container, index, entry) for index, entry in enumerate(header["layers"]))
-        return StoredNetwork(layers, header["cadence"], header.get("fingerprint"), header.get("origin"))
+        decision, steps = None, None
+        if header["version"] > 1:
+            decision, steps = decisions.from_description(header["decision"]), header["steps"]
+        return StoredNetwork(
+            layers, header["cadence"], decision, steps, header.get("fingerprint"), header.get("origin")
+        )
 
 
 def _layer(path: Path, container: storage.Container, index: int, entry: dict[str, Any]) -> LayerSpec:

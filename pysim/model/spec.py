@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from spikeveil.pysim.model import checks, network_file
+from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.layer_spec import MAX_INT32, LayerSpec
 
 __all__ = ["LayerSpec", "NetworkSpec"]
 
 MAX_LAYERS = 1 << 8  # the layer index is eight bits of the cipher's IV
+MAX_STEPS = (1 << 16) - 1  # of a record whose length is specified, as in the device's protocol
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -25,7 +27,13 @@ class NetworkSpec:
     `layers`     1 to 256 `LayerSpec`     only the last may be a readout; sizes must fit one another
     `cadence`    None or 1 to 2^31 - 1    clock cycles between two released steps of a private core;
                                           None: the build takes the worst case of its own schedule
+    `decision`   None, `Decision` or      what leaves: the last layer's released spikes (or its potentials), or
+                 `OneHotDecision`         one randomised decision at the end of a record
+    `steps`      None or 1 to 65535       the steps of a record; given with a decision, and only then
     ===========  =======================  ============================================================
+
+    Under a decision the last layer has no flipper and no limit of its own. Its neurons form `decision.classes` equal
+    groups, neuron n in group n // (neurons / classes); a readout has one neuron a class.
 
     Raises ValueError, one sentence, for anything outside these bounds. Two specifications are equal when their
     fingerprints are.
@@ -33,8 +41,16 @@ class NetworkSpec:
 
     layers: tuple[LayerSpec, ...]
     cadence: int | None = None
+    decision: RandomisedDecision | None = None
+    steps: int | None = None
 
-    def __init__(self, layers: Sequence[LayerSpec], cadence: int | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[LayerSpec],
+        cadence: int | None = None,
+        decision: RandomisedDecision | None = None,
+        steps: int | None = None,
+    ) -> None:
         chain = tuple(checks.instance("network layer", layer, LayerSpec) for layer in layers)
         if not 1 <= len(chain) <= MAX_LAYERS:
             raise ValueError(f"network layers must number 1 to {MAX_LAYERS}, not {len(chain)}")
@@ -48,6 +64,15 @@ class NetworkSpec:
                 )
         object.__setattr__(self, "layers", chain)
         object.__setattr__(self, "cadence", checks.optional_integer("network cadence", cadence, MAX_INT32))
+        object.__setattr__(self, "steps", checks.optional_integer("network steps", steps, MAX_STEPS))
+        object.__setattr__(self, "decision", decision)
+        if decision is not None:
+            _check_decision(decision, chain[-1])
+        if (decision is None) != (steps is None):
+            raise ValueError(
+                "network steps must be given with a decision, whose record ends after so many, and only then, "
+                f"not {steps!r} {'without one' if decision is None else 'with one'}"
+            )
 
     @property
     def inputs(self) -> int:
@@ -65,9 +90,14 @@ class NetworkSpec:
         return tuple(index for index, layer in enumerate(self.layers) if layer.flip is not None)
 
     @property
+    def randomised(self) -> tuple[int, ...]:
+        """Indices of the layers with a word source: those that have a flipper, and the last one under a decision."""
+        return self.flipped + ((len(self.layers) - 1,) if self.decision is not None else ())
+
+    @property
     def private(self) -> bool:
-        """Whether a flipper stands between the input and the output; in a chain, one is enough."""
-        return bool(self.flipped)
+        """Whether a flipper or a decision stands between the input and the output; in a chain, one is enough."""
+        return bool(self.randomised)
 
     def require_private(self, *, unsafe: bool = False) -> None:
         """Raise ValueError where nothing stands between the private input and the output, unless `unsafe`."""
@@ -84,7 +114,7 @@ class NetworkSpec:
 
     def describe(self) -> tuple[network_file.Header, network_file.Arrays]:
         """The specification as a JSON-ready header and its arrays, named `LAYER.FIELD`: what a network file holds."""
-        return network_file.describe(self.layers, self.cadence)
+        return network_file.describe(self.layers, self.cadence, self.decision, self.steps)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NetworkSpec) and self.fingerprint == other.fingerprint
@@ -118,10 +148,32 @@ class NetworkSpec:
     @classmethod
     def _from_stored(cls, path: Path, stored: network_file.StoredNetwork) -> "NetworkSpec":
         """The stored network, where it has the fingerprint that was stored with it."""
-        spec = cls(stored.layers, stored.cadence)
+        spec = cls(stored.layers, stored.cadence, stored.decision, stored.steps)
         if spec.fingerprint != stored.fingerprint:
             raise ValueError(
                 f"network file {path} must match its own fingerprint {stored.fingerprint!r}, and its content "
                 f"has {spec.fingerprint!r}"
             )
         return spec
+
+
+def _check_decision(decision: RandomisedDecision, last: LayerSpec) -> None:
+    """Raise ValueError where `decision` cannot be made about the neurons of the last layer."""
+    checks.instance("network decision", decision, RandomisedDecision)
+    for name in ("flip", "spike_limit", "step_spike_limit"):
+        if getattr(last, name) is not None:
+            raise ValueError(
+                f"network decision is made on raw spikes, so {name} of the last layer must be None, "
+                f"not {getattr(last, name)!r}"
+            )
+    if last.readout and last.neurons != decision.classes:
+        raise ValueError(
+            f"network decision classes must be {last.neurons}, the neurons of the readout, not {decision.classes}"
+        )
+    if last.neurons % decision.classes:
+        raise ValueError(
+            f"network decision classes must divide the {last.neurons} neurons of the last layer, "
+            f"not be {decision.classes}"
+        )
+    if decision.by != "final" and not last.readout:
+        raise ValueError(f"network decision by must be 'final' for a last layer that fires, not {decision.by!r}")

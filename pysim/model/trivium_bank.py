@@ -111,6 +111,14 @@ class TriviumBank:
             packed[:, start // 8 : (start + draws) // 8] = _to_records(planes.reshape(-1, self._words))
         return np.unpackbits(packed[: self._records], axis=1, count=count, bitorder="little").view(np.bool_)
 
+    def words(self, bits: int, count: int) -> NDArray[np.unsignedinteger[Any]]:
+        """Each stream's next `count` words of `bits` bits (1 to 64): (streams, count), the smallest unsigned dtype."""
+        out = np.zeros((count, 64 * self._words), word_dtype(bits))
+        for bit, plane in enumerate(self._take(check_count("draws", count), bits)):
+            ones = np.unpackbits(plane.view(np.uint8), bitorder="little").reshape(out.shape)
+            out |= ones.astype(out.dtype) << out.dtype.type(bit)
+        return out.T[: self._records]
+
     def _take(self, count: int, bits: int) -> _Planes:
         """The next `count` words of every stream: plane i, (count * words,), holds bit i of each word."""
         used = count * bits

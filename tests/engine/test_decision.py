@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from support.component import run
 
 from spikeveil.hdl.engine.decision import Decider, ScoreCounter
+from spikeveil.pysim import FlipSpec, LayerSpec, LfsrSource, Network, NetworkSpec, Trivium, TriviumSource
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, winners_by_potential, winners_by_spikes
 
 
@@ -271,3 +272,113 @@ def test_the_time_of_a_kary_decision_tells_neither_winner_nor_word() -> None:
         ((cycle, _),) = decided(decision, counter, spike_rows(raw, 1), np.array([[word]]), 8)
         moments.add(cycle)
     assert len(moments) == 1
+
+
+def network(decision: Any, steps: int = 4, group: int = 2, **last: Any) -> NetworkSpec:
+    rng = np.random.default_rng(7)
+    layers = [
+        LayerSpec(rng.integers(-8, 8, (6, 5)), threshold=4, weight_bits=4, flip=FlipSpec(20, 8)),
+        LayerSpec(rng.integers(-8, 8, (decision.classes * group, 6)), threshold=3, weight_bits=4, **last),
+    ]
+    return NetworkSpec(layers, decision=decision, steps=steps)
+
+
+KEY = bytes(range(1, 11))
+
+
+@pytest.mark.parametrize("decision", [Decision(3, 20, 8), OneHotDecision(3, 200, 30, 8)], ids=["kary", "one_hot"])
+def test_a_network_releases_the_decision_that_the_keystream_gives(decision: Any) -> None:
+    """Draw j of record r is word j of the keystream of IV = last layer, lease, record; winners from raw spikes."""
+    spec = network(decision)
+    spikes = np.random.default_rng(1).random((70, 4, 5)) < 0.5
+    result = Network(spec, TriviumSource(KEY)).run(spikes, lease=9, first_record=3)
+    assert result.decisions is not None and result.winners is not None
+    assert result.released is None and result.readout is None
+    counts = result.raw[-1].sum(axis=1).reshape(70, 3, 2).sum(axis=2)
+    assert result.winners.tolist() == [row.index(max(row)) for row in counts.tolist()]
+    assert len(set(result.winners.tolist())) > 1
+    for record in range(70):
+        iv = (1 << 72 | 9 << 32 | record + 3).to_bytes(10, "big")
+        words = Trivium(KEY, iv).words(decision.draws, 8).astype(np.int64)
+        if isinstance(decision, Decision):
+            word = int(words[0])
+            others = [number for number in range(3) if number != result.winners[record]]
+            expected = others[word // 20] if word < 40 else result.winners[record]
+            assert result.decisions[record] == expected
+        else:
+            limits = [200 if number == result.winners[record] else 30 for number in range(3)]
+            assert result.decisions[record].tolist() == [int(w) < k for w, k in zip(words, limits, strict=True)]
+
+
+def test_an_lfsr_runs_on_from_record_to_record() -> None:
+    spec, spikes = network(Decision(3, 20, 8)), np.random.default_rng(1).random((6, 4, 5)) < 0.5
+    seeds = [12345, 67890]
+    whole = Network(spec, LfsrSource(seeds)).run(spikes, lease=1).decisions
+    parts = [
+        Network(spec, LfsrSource(seeds)).run(spikes[r : r + 1], lease=1, first_record=r).decisions for r in range(6)
+    ]
+    assert whole is not None
+    np.testing.assert_array_equal(whole, np.concatenate(parts))  # type: ignore[arg-type]
+
+
+def test_a_decision_network_survives_its_file(tmp_path: Any) -> None:
+    for decision in (Decision(3, 20, 8), OneHotDecision(3, 200, 30, 8)):
+        spec = network(decision)
+        spec.save(tmp_path / "net.snn")
+        loaded = NetworkSpec.load(tmp_path / "net.snn")
+        assert (loaded, loaded.decision, loaded.steps) == (spec, decision, 4)
+    assert network(Decision(3, 20, 8)).fingerprint != network(Decision(3, 21, 8)).fingerprint
+    assert network(Decision(3, 20, 8)).fingerprint != network(Decision(3, 20, 8), steps=5).fingerprint
+
+
+def test_a_decision_makes_a_network_private() -> None:
+    layer = LayerSpec([[1, -1], [2, 3]], threshold=1)
+    assert not NetworkSpec([layer]).private
+    assert NetworkSpec([layer], decision=Decision(2, 1, 8), steps=2).private
+
+
+NO_DECISION = [
+    (
+        lambda: network(Decision(3, 20, 8), flip=FlipSpec(1, 8)),
+        "network decision is made on raw spikes, so flip of the",
+    ),
+    (
+        lambda: network(Decision(3, 20, 8), spike_limit=5),
+        "network decision is made on raw spikes, so spike_limit of the",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 7, threshold=1)], decision=Decision(3, 1), steps=2),
+        "network decision classes must divide the 7 neurons of the last layer, not be 3",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 6, readout=True)], decision=Decision(3, 1), steps=2),
+        "network decision classes must be 6, the neurons of the readout, not 3",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], decision=Decision(3, 1, by="sum"), steps=2),
+        "network decision by must be 'final' for a last layer that fires, not 'sum'",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], decision=Decision(3, 1)),
+        "network steps must be given with a decision, whose record ends after so many, and only then, not None with one",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], steps=3),
+        "network steps must be given with a decision, whose record ends after so many, and only then, not 3 without one",
+    ),
+    (
+        lambda: Network(network(Decision(3, 20, 8)), TriviumSource(KEY)).run(np.zeros((1, 3, 5), bool), lease=1),
+        "run steps must be the 4 of the network's records, not 3",
+    ),
+    (
+        lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], decision="kary", steps=3),  # type: ignore[arg-type]
+        "network decision must be a RandomisedDecision, not 'kary'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "sentence"), NO_DECISION, ids=[sentence[:60] for _, sentence in NO_DECISION])
+def test_a_decision_that_does_not_fit_is_refused(make: Any, sentence: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        make()
+    assert str(refused.value).startswith(sentence)

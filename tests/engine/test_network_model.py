@@ -236,7 +236,7 @@ def test_refused_networks_and_runs() -> None:
     flipping = Network(private, TriviumSource(KEY))
     for make, sentence in (
         (lambda: Network("net"), "network spec must be a NetworkSpec, not 'net'"),  # type: ignore[arg-type]
-        (lambda: Network(private), "network source must be given for the 1 flipped layers, not None"),
+        (lambda: Network(private), "network source must be given for the 1 randomised layers, not None"),
         (lambda: Network(private, LfsrSource(SEEDS)), "LFSR seeds must be 1, one a flipper, not 3"),
         (
             lambda: flipping.run(SILENCE),

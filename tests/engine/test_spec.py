@@ -247,9 +247,9 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_a_newer_file_is_refused(saved: Path) -> None:
-    repacked(saved, lambda header, _: header.update(version=2))
+    repacked(saved, lambda header, _: header.update(version=3))
     assert sentence(lambda: NetworkSpec.load(saved)) == (
-        f"network file {saved} must be of version 1 to 1, which this spikeveil reads, not 2"
+        f"network file {saved} must be of version 1 to 2, which this spikeveil reads, not 3"
     )
 
 
