@@ -75,7 +75,7 @@ class Network:
             x = trace.limited if spec.flip is None else self._flip(index, trace.limited, lease, first_record)
             for name, array in zip(gathered, (trace.raw, trace.limited, x, trace.potentials), strict=True):
                 gathered[name].append(array)
-        arrays = {name: tuple(arrays) for name, arrays in gathered.items()}
+        arrays: dict[str, Any] = {name: tuple(layers) for name, layers in gathered.items()}
         if self.spec.decision is not None:
             winners = self._winners(self.spec.decision, arrays["raw"][-1], arrays["potentials"][-1])
             decisions = self._decide(self.spec.decision, winners, lease, first_record)

@@ -70,7 +70,7 @@ class NetworkSpec:
             _check_decision(decision, chain[-1])
         if (decision is None) != (steps is None):
             raise ValueError(
-                "network steps must be given with a decision, whose record ends after so many, and only then, "
+                "network steps must be given with a decision, and only then, "
                 f"not {steps!r} {'without one' if decision is None else 'with one'}"
             )
 

@@ -360,11 +360,11 @@ NO_DECISION = [
     ),
     (
         lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], decision=Decision(3, 1)),
-        "network steps must be given with a decision, whose record ends after so many, and only then, not None with one",
+        "network steps must be given with a decision, and only then, not None",
     ),
     (
         lambda: NetworkSpec([LayerSpec([[1]] * 3, threshold=1)], steps=3),
-        "network steps must be given with a decision, whose record ends after so many, and only then, not 3 without one",
+        "network steps must be given with a decision, and only then, not 3",
     ),
     (
         lambda: Network(network(Decision(3, 20, 8)), TriviumSource(KEY)).run(np.zeros((1, 3, 5), bool), lease=1),
