@@ -1,4 +1,4 @@
-"""What a board is to the build: its Amaranth platform, its clock, its serial line and its loader, as data."""
+"""`Board`: an FPGA board as data: its Amaranth platform, clock, serial line and programmer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,23 +12,26 @@ from spikeveil.pysim.device.unpack import events
 from spikeveil.pysim.model import checks
 
 PLLS = ("none", "core", "pad")
-CLOCKS_A_BIT = 4  # of the UART, at least
+MIN_CLOCKS_A_BIT = 4  # of the UART
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board.
+    """An FPGA board.
 
-    - `platform`: makes a fresh Amaranth platform with a `uart` resource (pins `rx`, `tx`) and `leds` resources `led`.
-    - `clock_hz`: what the design runs at. Without a PLL (`none`) that must be the platform's default clock. `core`
-      feeds the PLL from the clock's input buffer; `pad` is for iCE40 boards whose clock comes in at the PLL's own pad.
-    - `baud`: of the serial line; at least four clocks a bit.
-    - `buffer`: bytes of the device's input buffer and of its output buffer, a power of two.
-    - `loader`: the command that loads a bitstream into the chip until power is lost; `flasher`: the one that keeps it.
-      `{}` stands for the file.
-    - `suffix`: of the file that the loader takes.
+    | field | meaning |
+    |---|---|
+    | `name`, `title` | short name for commands, full name for tables |
+    | `platform` | makes a new Amaranth platform with a resource `uart` (`rx`, `tx`) and `leds` resources `led` |
+    | `clock_hz` | clock of the design; without a PLL it must be the platform's default clock |
+    | `pll` | `none`; `core`: a PLL behind the clock's input buffer; `pad`: iCE40, with the clock at the PLL's own pad |
+    | `baud` | of the serial line; at least four clocks a bit |
+    | `leds` | number of LEDs, 0 to 3 |
+    | `buffer` | bytes of the device's input buffer, and of its output buffer; a power of two |
+    | `loader` | command that loads a bitstream until power is lost; `{}` stands for the file |
+    | `flasher` | command that stores a bitstream permanently |
 
-    ValueError where the clock cannot be made or is too slow for the baud rate.
+    ValueError where a field is out of range or the clock is too slow for the baud rate.
     """
 
     name: str
@@ -47,25 +50,27 @@ class Board:
         checks.integer("leds", self.leds, 0, 3)
         checks.integer("buffer", self.buffer, 256, 32768)
         checks.integer("baud", self.baud, 300, 12_000_000)
-        checks.integer("clock_hz", self.clock_hz, self.baud * CLOCKS_A_BIT, 400_000_000)
+        checks.integer("clock_hz", self.clock_hz, self.baud * MIN_CLOCKS_A_BIT, 400_000_000)
 
     def at(self, *, clock_hz: int | None = None, baud: int | None = None) -> "Board":
-        """The same board at another clock or baud rate."""
+        """This board at another clock or baud rate."""
         return replace(self, clock_hz=clock_hz or self.clock_hz, baud=baud or self.baud)
 
     @cached_property
     def chip(self) -> Chip:
-        """The chip on it."""
+        """The board's FPGA."""
         return chip(self.platform())
 
     @cached_property
     def input_hz(self) -> int:
-        """The frequency of the clock that the board supplies."""
+        """Frequency of the board's oscillator."""
         return int(self.platform().default_clk_frequency)
 
     def suited(self, plan: Plan) -> Plan:
-        """The plan as this board builds it: single-port RAMs for loaded weights where the chip has them, and no engine
-        for input indices where steps of one length are bitmaps in any case.
+        """The plan adapted to this board.
+
+        Loaded weights go into single-port RAMs where the chip has them. A private device whose input steps are bitmaps
+        in any case does not decode indices.
         """
         private = plan.schedule == "private"
         return replace(
@@ -75,7 +80,7 @@ class Board:
         )
 
     def dividers(self) -> Ice40Pll | Ecp5Pll | None:
-        """The PLL's settings; None without one. ValueError where the clock cannot be had."""
+        """The PLL's settings, None without a PLL. ValueError where the clock cannot be generated."""
         if self.pll == "none":
             if self.clock_hz != self.input_hz:
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""Every board by its name, and boards of one's own from a file."""
+"""Looks up boards by name, or in a user's Python file."""
 
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spikeveil.boards.board import Board
 
-#: name -> module in this folder, and its attribute
+#: name -> module of this package, attribute of that module
 BOARDS: dict[str, tuple[str, str]] = {
     "colorlight": ("colorlight", "BOARD"),
     "hx8k": ("hx8k", "BOARD"),
@@ -19,7 +19,7 @@ BOARDS: dict[str, tuple[str, str]] = {
 
 
 def find(name: str) -> Board:
-    """The board of that name, or the one that `FILE.py:NAME` holds. ValueError where there is none."""
+    """The board `name`, or for FILE.py:NAME the `Board` called NAME in that file. ValueError where there is none."""
     if name in BOARDS:
         module, attribute = BOARDS[name]
         board: Board = getattr(import_module(f"spikeveil.boards.{module}"), attribute)
@@ -27,10 +27,10 @@ def find(name: str) -> Board:
     file, colon, attribute = name.rpartition(":")
     if not colon or not file.endswith(".py"):
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, or FILE.py:NAME, not {name!r}")
-    return _own(Path(file), attribute)
+    return _load(Path(file), attribute)
 
 
-def _own(path: Path, attribute: str) -> Board:
+def _load(path: Path, attribute: str) -> Board:
     if not path.is_file():
         raise ValueError(f"board file {path} does not exist")
     spec = spec_from_file_location(f"spikeveil_board_{path.stem}", path)
@@ -38,7 +38,7 @@ def _own(path: Path, attribute: str) -> Board:
         raise ValueError(f"board file {path} must be a Python file")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    found = getattr(module, attribute, None)
-    if not isinstance(found, Board):
-        raise ValueError(f"board file {path} must hold a Board named {attribute!r}, not {found!r}")
-    return found
+    board = getattr(module, attribute, None)
+    if not isinstance(board, Board):
+        raise ValueError(f"board file {path} must hold a Board named {attribute!r}, not {board!r}")
+    return board

@@ -1,7 +1,9 @@
-"""The chips: what the tools call them, and how much of everything they hold."""
+"""FPGA chips: the tools' options for them, and their resources."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from amaranth.vendor import GowinPlatform, LatticeICE40Platform, LatticePlatform
 
 Family = Literal["ice40", "ecp5", "gowin"]
 RESOURCES = ("lut", "ff", "bram", "spram", "dsp")
@@ -9,10 +11,17 @@ RESOURCES = ("lut", "ff", "bram", "spram", "dsp")
 
 @dataclass(frozen=True)
 class Chip:
-    """A chip: `options` for its place-and-route tool, and how many of each resource there are.
+    """An FPGA.
 
-    `lut`: 4-input tables, the ones under carries included; `ff`: flip-flops; `bram`: block RAMs of `bram_bits` bits;
-    `spram`: iCE40 UltraPlus' 256-Kbit RAMs; `dsp`: 18x18 (iCE40: 16x16) multipliers.
+    | field | meaning |
+    |---|---|
+    | `name`, `family` | Amaranth's name of the device; its chip family |
+    | `options` | options for the place-and-route tool |
+    | `lut` | 4-input LUTs, including those of carry cells |
+    | `ff` | flip-flops |
+    | `bram`, `bram_bits` | block RAMs; bits of each |
+    | `spram` | 256-Kbit single-port RAMs (iCE40 UltraPlus) |
+    | `dsp` | 18x18 multipliers (iCE40: 16x16) |
     """
 
     name: str
@@ -26,12 +35,12 @@ class Chip:
     bram_bits: int
 
     def available(self, resource: str) -> int:
-        """How many of a resource the chip has."""
+        """The amount of a resource, by its name in `RESOURCES`."""
         count: int = getattr(self, resource)
         return count
 
 
-#: Amaranth's name of the device -> nextpnr's option, and (LUT, FF, block RAM, SPRAM, DSP)
+#: Amaranth's device name -> nextpnr's option, and the amounts in the order of `RESOURCES`
 _ICE40 = {
     "iCE40UP5K": ("--up5k", (5280, 5280, 30, 4, 8)),
     "iCE40HX8K": ("--hx8k", (7680, 7680, 32, 0, 0)),
@@ -51,9 +60,7 @@ _PACKAGE_SUFFIX = {"iCE40HX4K": ":4k"}
 
 
 def chip(platform: Any) -> Chip:
-    """The chip of an Amaranth platform. ValueError where it is none that the open tools here place and route."""
-    from amaranth.vendor import GowinPlatform, LatticeICE40Platform, LatticePlatform
-
+    """The chip of an Amaranth platform. ValueError where it is not supported."""
     if isinstance(platform, LatticeICE40Platform) and platform.device in _ICE40:
         option, counts = _ICE40[platform.device]
         package = str(platform.package).lower() + _PACKAGE_SUFFIX.get(platform.device, "")
@@ -63,13 +70,13 @@ def chip(platform: Any) -> Chip:
         options = (option, "--package", _ECP5_PACKAGES[platform.package], "--speed", str(platform.speed))
         return _chip(platform.device, "ecp5", options, counts)
     if isinstance(platform, GowinPlatform):
-        die = platform.family.replace("GW1NR-", "GW1N-")  # the R has memory beside the same die
+        die = platform.family.replace("GW1NR-", "GW1N-")  # R: the same die beside a memory die
         if die in _GOWIN:
             option, counts = _GOWIN[die]
             return _chip(die, "gowin", ("--device", platform.part, "--vopt", option), counts)
-    named = getattr(platform, "device", getattr(platform, "part", type(platform).__name__))
+    device = getattr(platform, "device", getattr(platform, "part", type(platform).__name__))
     known = ", ".join([*_ICE40, *_ECP5, *_GOWIN])
-    raise ValueError(f"the board's chip must be one of {known}, not {named!r}")
+    raise ValueError(f"the board's chip must be one of {known}, not {device!r}")
 
 
 def _chip(name: str, family: Family, options: tuple[str, ...], counts: tuple[int, ...]) -> Chip:

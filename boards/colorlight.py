@@ -1,6 +1,6 @@
-"""Colorlight 5A-75B v7.0 with an ECP5 25F: 25 MHz; serial line and programmer are wired to it by hand.
+"""Colorlight 5A-75B v7.0 with an ECP5 25F: 25 MHz; serial line and programmer are connected by wires.
 
-The serial line is J19: KEY+ to the FPGA, DATA_LED- from it, 3.3 V. The board has no light left.
+The serial line is J19: KEY+ to the FPGA, DATA_LED- from it, 3.3 V. No LED remains.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A device on a board: clock, power-on reset, serial line and lights around it."""
+"""The top level on a board: clock, power-on reset, serial line and LEDs around a device."""
 
 from math import ceil
 from typing import Any
@@ -14,10 +14,16 @@ SETTLE_SECONDS = 15e-6  # iCE40 block RAMs cannot be read for some microseconds 
 
 
 class BoardDesign(Elaboratable):
-    """`device` (ports `rx`, `tx`, `reset` and up to three `leds`) on the pins of `board`.
+    """Connects `device` to the pins of `board`.
 
-    The clock domain `sync` runs at `board.clock_hz` and has no reset. The device is held in reset until the PLL has
-    locked and 15 microseconds have passed since; when the PLL loses its lock the device is reset again.
+    | device port | width | direction | meaning |
+    |---|---|---|---|
+    | `rx`, `tx` | 1 | in, out | serial line |
+    | `reset` | 1 | in | synchronous reset |
+    | `leds` | up to 3 | out | LEDs |
+
+    Clock: `sync` runs at `board.clock_hz` and has no reset of its own. Reset: `reset` is asserted until the PLL has
+    locked and 15 microseconds have passed, and again whenever the PLL loses its lock.
     """
 
     def __init__(self, board: Board, device: Any) -> None:
@@ -37,38 +43,40 @@ class BoardDesign(Elaboratable):
         return m
 
     def _clock(self, m: Module, platform: Any) -> Signal:
-        """Make the domain `sync`: the PLL's lock, 1 without one."""
-        m.domains.sync = ClockDomain("sync", reset_less=True)  # one reset, and that the device makes for itself
+        """Create the domain `sync`; the PLL's lock, 1 without a PLL."""
+        m.domains.sync = ClockDomain("sync", reset_less=True)  # the device has its own reset
         pin = platform.request(platform.default_clk, dir="-")
         locked = Signal()
         if self.board.pll == "pad" and isinstance(self.dividers, Ice40Pll):
-            m.submodules.pll = ice40(self.dividers, ClockSignal("sync"), locked, pad=pin.io)
+            m.submodules.pll = ice40_pll(self.dividers, ClockSignal("sync"), locked, pad=pin.io)
             return locked
         m.submodules.clock_buffer = buffer = io.Buffer(io.Direction.Input, pin)
         if self.dividers is None:
             m.d.comb += [ClockSignal("sync").eq(buffer.i), locked.eq(1)]
         elif isinstance(self.dividers, Ice40Pll):
-            m.submodules.pll = ice40(self.dividers, ClockSignal("sync"), locked, core=buffer.i)
+            m.submodules.pll = ice40_pll(self.dividers, ClockSignal("sync"), locked, core=buffer.i)
         else:
-            m.submodules.pll = ecp5(self.dividers, ClockSignal("sync"), locked, buffer.i)
+            m.submodules.pll = ecp5_pll(self.dividers, ClockSignal("sync"), locked, buffer.i)
         return locked
 
     def _reset(self, m: Module, locked: Signal) -> None:
-        steady = Signal()
-        m.submodules.lock_sync = FFSynchronizer(locked, steady)
-        wait = ceil(SETTLE_SECONDS * self.board.clock_hz)
-        waited, ready = Signal(range(wait + 1)), Signal()
-        with m.If(~steady):
-            m.d.sync += [waited.eq(0), ready.eq(0)]
-        with m.Elif(waited == wait):
+        """Hold the device in reset for `SETTLE_SECONDS` after the PLL has locked."""
+        locked_sync = Signal()
+        m.submodules.lock_sync = FFSynchronizer(locked, locked_sync)
+        settle_cycles = ceil(SETTLE_SECONDS * self.board.clock_hz)
+        settle_count = Signal(range(settle_cycles + 1))
+        ready = Signal()
+        with m.If(~locked_sync):
+            m.d.sync += [settle_count.eq(0), ready.eq(0)]
+        with m.Elif(settle_count == settle_cycles):
             m.d.sync += ready.eq(1)
         with m.Else():
-            m.d.sync += waited.eq(waited + 1)
+            m.d.sync += settle_count.eq(settle_count + 1)
         m.d.comb += self.device.reset.eq(~ready)
 
 
-def ice40(pll: Ice40Pll, clock: Any, locked: Signal, *, core: Any = None, pad: Any = None) -> Instance:
-    """SB_PLL40_CORE on a signal, or SB_PLL40_PAD on the PLL's own pin."""
+def ice40_pll(pll: Ice40Pll, clock: Any, locked: Signal, *, core: Any = None, pad: Any = None) -> Instance:
+    """SB_PLL40_CORE with the input signal `core`, or SB_PLL40_PAD with the PLL's own pin `pad`."""
     source: dict[str, Any] = {"i_REFERENCECLK": core} if pad is None else {"io_PACKAGEPIN": pad}
     return Instance(
         "SB_PLL40_CORE" if pad is None else "SB_PLL40_PAD",
@@ -79,17 +87,17 @@ def ice40(pll: Ice40Pll, clock: Any, locked: Signal, *, core: Any = None, pad: A
         p_FILTER_RANGE=Const(pll.filter_range, 3),
         i_RESETB=Const(1),
         i_BYPASS=Const(0),
-        o_PLLOUTCORE=clock,  # to any global buffer: the own one of PLLOUTGLOBAL is one of the four that resets can use
+        o_PLLOUTCORE=clock,  # may use any global buffer; that of PLLOUTGLOBAL is one of the four for resets
         o_LOCK=locked,
         **source,
     )
 
 
-def ecp5(pll: Ecp5Pll, clock: Any, locked: Signal, source: Any) -> Instance:
-    """EHXPLLL with its first output fed back."""
+def ecp5_pll(pll: Ecp5Pll, clock: Any, locked: Signal, source: Any) -> Instance:
+    """EHXPLLL with feedback from its first output."""
     return Instance(
         "EHXPLLL",
-        a_ICP_CURRENT="12",  # loop filter, as Lattice's own tools set it for these frequencies
+        a_ICP_CURRENT="12",  # loop filter settings of Lattice's tools for these frequencies
         a_LPF_RESISTOR="8",
         a_MFG_ENABLE_FILTEROPAMP="1",
         a_MFG_GMCREF_SEL="2",

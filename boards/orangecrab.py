@@ -15,7 +15,7 @@ def platform() -> Any:
     board.add_resources(
         [
             UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
-            *LEDResources(pins="M3 J3 K4", invert=True, attrs=level),  # green, blue, red of the one light
+            *LEDResources(pins="M3 J3 K4", invert=True, attrs=level),  # green, blue and red of one RGB LED
         ]
     )
     return board

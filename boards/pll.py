@@ -1,4 +1,4 @@
-"""PLL settings: the dividers that make one exact frequency from another, found by looking at all of them."""
+"""PLL settings for an exact output frequency, found by exhaustive search."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -23,9 +23,9 @@ class Ice40Pll:
 
     @classmethod
     def solve(cls, input_hz: int, output_hz: int) -> "Ice40Pll":
-        """Settings for exactly this output. ValueError, with the nearest frequencies, where there are none."""
+        """Settings for exactly this output. ValueError, with the nearest possible frequencies, where there are none."""
         _check(input_hz, output_hz, 16 * MHZ, 275 * MHZ)
-        found = [
+        candidates = [
             cls(divr, divf, divq, _filter_range(input_hz // (divr + 1)))
             for divr in range(16)
             if 10 * MHZ <= input_hz / (divr + 1) <= 133 * MHZ
@@ -33,8 +33,8 @@ class Ice40Pll:
             for divq in range(1, 7)
             if 533 * MHZ <= input_hz * (divf + 1) / (divr + 1) <= 1066 * MHZ
         ]
-        exact = [pll for pll in found if pll.output(input_hz) == output_hz]
-        return exact[0] if exact else _refuse(input_hz, output_hz, {pll.output(input_hz) for pll in found})
+        exact = [pll for pll in candidates if pll.output(input_hz) == output_hz]
+        return exact[0] if exact else _refuse(input_hz, output_hz, {pll.output(input_hz) for pll in candidates})
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,20 @@ class Ecp5Pll:
 
     @classmethod
     def solve(cls, input_hz: int, output_hz: int) -> "Ecp5Pll":
-        """Settings for exactly this output. ValueError, with the nearest frequencies, where there are none."""
+        """Settings for exactly this output. ValueError, with the nearest possible frequencies, where there are none."""
         _check(input_hz, output_hz, 10 * MHZ, 400 * MHZ)
-        found = [
+        candidates = [
             cls(reference, feedback, max(1, round(600 * MHZ * reference / (input_hz * feedback))))
             for reference in range(1, 129)
             if input_hz / reference >= 3.125 * MHZ
             for feedback in range(1, 81)
             if 10 * MHZ <= input_hz * feedback / reference <= 400 * MHZ
         ]
-        found = [pll for pll in found if pll.divider <= 128 and 400 <= pll.divider * pll.output(input_hz) / MHZ <= 800]
-        exact = [pll for pll in found if pll.output(input_hz) == output_hz]
-        return exact[0] if exact else _refuse(input_hz, output_hz, {pll.output(input_hz) for pll in found})
+        candidates = [
+            pll for pll in candidates if pll.divider <= 128 and 400 <= pll.divider * pll.output(input_hz) / MHZ <= 800
+        ]
+        exact = [pll for pll in candidates if pll.output(input_hz) == output_hz]
+        return exact[0] if exact else _refuse(input_hz, output_hz, {pll.output(input_hz) for pll in candidates})
 
 
 def _check(input_hz: int, output_hz: int, least: int, most: int) -> None:
@@ -74,14 +76,14 @@ def _check(input_hz: int, output_hz: int, least: int, most: int) -> None:
 
 
 def _filter_range(reference_hz: int) -> int:
-    """The loop filter's setting for a phase detector at `reference_hz`."""
+    """Setting of the loop filter for a phase detector at `reference_hz`."""
     return next((value for value, limit in enumerate((17, 26, 44, 66, 101), 1) if reference_hz < limit * MHZ), 6)
 
 
 def _refuse(input_hz: int, output_hz: int, reachable: set[float]) -> NoReturn:
-    under = max((value for value in reachable if value < output_hz), default=min(reachable))
-    over = min((value for value in reachable if value > output_hz), default=max(reachable))
+    below = max((value for value in reachable if value < output_hz), default=min(reachable))
+    above = min((value for value in reachable if value > output_hz), default=max(reachable))
     raise ValueError(
         f"the PLL cannot make {output_hz / MHZ:g} MHz from {input_hz / MHZ:g} MHz; the nearest it can are "
-        f"{under / MHZ:.6g} and {over / MHZ:.6g} MHz"
+        f"{below / MHZ:.6g} and {above / MHZ:.6g} MHz"
     )

@@ -1,6 +1,7 @@
-"""Folders of the user's cache, each bounded: the oldest by last use goes. Several processes may share one.
+"""Bounded folders in the user's cache: the entries used least recently are removed. Processes may share a folder.
 
-An entry is a folder whose name is a digest of all that it depends on; it appears whole, by a rename, and goes by one.
+An entry is a folder whose name is a digest of everything that it depends on. It is created and removed by a rename, so
+that no process sees it in part.
 """
 
 import os
@@ -11,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-GRACE = 24 * 3600.0  # seconds after its last use in which nothing goes: whoever found it may not have opened it yet
+GRACE = 24 * 3600.0  # seconds after its last use in which an entry is kept: a process may be about to open it
 
 
 def folder(name: str) -> Path:
@@ -21,27 +22,28 @@ def folder(name: str) -> Path:
 
 
 def package_sources(*packages: ModuleType) -> list[Path]:
-    """The Python files of these packages and their sub-packages, in a fixed order: what a digest of a design covers."""
+    """The Python files of these packages and their sub-packages, in a fixed order, for the digest of a design."""
     roots = [Path(root) for package in packages for root in package.__path__]
     return [path for root in roots for path in sorted(root.rglob("*.py"))]
 
 
 def touch(entry: Path) -> None:
-    """Note that `entry` is used now, where it may be noted."""
+    """Set the time of last use of `entry` to now, where that is permitted."""
     with suppress(OSError):
         os.utime(entry)
 
 
 def evict(cache: Path, keep: int, grace: float = GRACE) -> list[Path]:
-    """Remove all but the `keep` entries used last, and those used in the last `grace` seconds; which ones went.
+    """Remove the least recently used entries; the removed ones.
 
-    So do folders whose names begin with a dot, of work that was cut off, once they are older than that.
+    The `keep` most recent ones stay, and those used in the last `grace` seconds. Temporary folders of interrupted work,
+    whose names begin with a dot, are removed after the same time.
     """
     before = time.time() - grace
     used = sorted(((when, entry) for entry in _entries(cache) if (when := _last_use(entry)) is not None), reverse=True)
     entries = [(when, entry) for when, entry in used if not entry.name.startswith(".")]
-    left = [(when, entry) for when, entry in used if entry.name.startswith(".")]
-    return [entry for when, entry in [*entries[keep:], *left] if when < before and _removed(entry)]
+    temporary = [(when, entry) for when, entry in used if entry.name.startswith(".")]
+    return [entry for when, entry in [*entries[keep:], *temporary] if when < before and _removed(entry)]
 
 
 def _entries(cache: Path) -> list[Path]:
@@ -52,7 +54,7 @@ def _entries(cache: Path) -> list[Path]:
 
 
 def _last_use(entry: Path) -> float | None:
-    """Seconds since 1970; None where another process has removed it by now."""
+    """Time of last use in seconds since 1970; None where another process has removed the entry."""
     try:
         return entry.stat().st_mtime
     except FileNotFoundError:
@@ -60,13 +62,13 @@ def _last_use(entry: Path) -> float | None:
 
 
 def _removed(entry: Path) -> bool:
-    """Take the entry out of the cache at once, so that nobody finds half of it, then remove what it held."""
+    """Rename the entry out of the cache, so that no process sees it in part, then delete its files."""
     try:
-        grave = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".removing-"))
+        removal_folder = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".removing-"))
         try:
-            entry.rename(grave / "entry")
+            entry.rename(removal_folder / "entry")
         finally:
-            shutil.rmtree(grave, ignore_errors=True)
-    except OSError:  # another process was first, or it is not ours to remove
+            shutil.rmtree(removal_folder, ignore_errors=True)
+    except OSError:  # another process was faster, or permission is missing
         return False
     return True

@@ -1,4 +1,4 @@
-"""A lock between processes that ends with the process that holds it, however it ends."""
+"""A lock file between processes, released by the system when its process ends for any reason."""
 
 import fcntl
 import os
@@ -8,20 +8,21 @@ from pathlib import Path
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the file `path`, made for it and removed after. BlockingIOError where another process holds it; OSError.
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, which is created for this and removed afterwards.
 
-    A process that was killed leaves the file, and nothing that holds it: the next one takes it over.
+    A process that was killed leaves the file without a lock; the next process reuses it. BlockingIOError where another
+    process holds the lock; OSError.
     """
-    handle = _held(path)
+    handle = _lock(path)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # still held: whoever has opened it by now sees that its name is gone
+        path.unlink(missing_ok=True)  # still locked: a process that has opened it finds that its name is gone
         os.close(handle)
 
 
-def _held(path: Path) -> int:
+def _lock(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -32,4 +33,4 @@ def _held(path: Path) -> int:
         except BaseException:
             os.close(handle)
             raise
-        os.close(handle)  # of a holder that has just ended
+        os.close(handle)  # of a process that has just released it

@@ -1,36 +1,45 @@
-"""Builds the virtual board of a plan: `hdl.device.top.Top` in Verilator with a C++ program of its own around it."""
+"""Builds virtual boards: `hdl.device.top.Top`, compiled by Verilator into the C++ program of `board.cpp`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from amaranth.back import verilog as amaranth_verilog
+
 from spikeveil.hdl.device.frames import RING_BITS
+from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_build
+from spikeveil.host.virtual.byte_port import BytePort
 from spikeveil.pysim.model import checks
 
 MAIN = Path(__file__).with_name("board.cpp")
-BENCH = Path(__file__).with_name("bench.py")
+BYTE_PORT = Path(__file__).with_name("byte_port.py")
 PROGRAM = "board"
-MOST = (1 << 32) - 1  # Hz, and bits a second
-BITS_A_BYTE = 10  # start, eight data, stop
-LEAST_DIVISOR = 4  # clock cycles a bit, of the gateware's UART
+MAX_RATE = (1 << 32) - 1  # Hz, and bits a second
+BITS_A_BYTE = 10  # of a UART: start bit, eight data bits, stop bit
+MIN_DIVISOR = 4  # clock cycles a bit of the gateware's UART
 
-FRAME_CYCLES = {"bytes": 2 * 3 << RING_BITS, "uart": 8192}  # a ring read, a byte in three cycles; a UART checks by bits
+#: cycles in which a full input ring is read, at three cycles a byte, and answered; a UART needs longer for its bits
+FRAME_CYCLES = {"bytes": 2 * 3 << RING_BITS, "uart": 8192}
 
-ALLOWED_WARNINGS = ("-Wno-CASEINCOMPLETE",)  # Amaranth gives every value before it chooses, so a case may be left out
+ALLOWED_WARNINGS = ("-Wno-CASEINCOMPLETE",)  # Amaranth assigns a default before each case statement
 
 Pins = Literal["uart", "bytes"]
 
 
 @dataclass(frozen=True)
 class BoardSpec:
-    """What a virtual board is: the gateware of `plan`, a clock of `clock` Hz, and its line.
+    """Specification of a virtual board.
 
-    The line is a UART of `baud` bits a second (`pins` = "uart"), or a port that takes a byte and gives one in every
-    clock cycle, with the same protocol (`pins` = "bytes"; `baud` says nothing then).
+    | field | meaning |
+    |---|---|
+    | `plan` | the plan of its gateware |
+    | `clock` | its clock in Hz |
+    | `baud` | baud rate of its UART |
+    | `pins` | `uart`, or `bytes`: a port that transfers a byte each way in every cycle; `baud` is then unused |
 
-    ValueError where a UART's bit would be shorter than four clock cycles, or a number is out of range.
+    ValueError where a bit of the UART would be shorter than four clock cycles, or a number is out of range.
     """
 
     plan: Plan
@@ -39,26 +48,27 @@ class BoardSpec:
     pins: Pins = "uart"
 
     def __post_init__(self) -> None:
-        checks.integer("clock", self.clock, 1, MOST)
+        checks.integer("clock", self.clock, 1, MAX_RATE)
         checks.choice("pins", self.pins, ("uart", "bytes"))
-        checks.integer("baud", self.baud, 1, MOST if self.pins == "bytes" else self.clock // LEAST_DIVISOR)
+        checks.integer("baud", self.baud, 1, MAX_RATE if self.pins == "bytes" else self.clock // MIN_DIVISOR)
 
     @property
-    def quiet(self) -> int:
-        """Clock cycles without a byte on the line after which nothing moves by itself any more: a step's way from one
-        end to the other, and a ring of frames read, checked and answered, with something to spare.
+    def idle_cycles(self) -> int:
+        """Clock cycles without a byte on the line after which the device is idle: it sends nothing more by itself.
+
+        An upper bound on the latency of a step, plus the time to read, check and answer a ring of frames.
         """
         plan, last = self.plan, self.plan.spec.layers[-1]
         bits = last.neurons * (last.state_bits if last.readout else 1)
-        inside = (plan.slots + 2) * max(plan.cadence, plan.worst_case)
-        return inside + 2 * plan.spec.inputs + 2 * bits + FRAME_CYCLES[self.pins]
+        latency = (plan.slots + 2) * max(plan.cadence, plan.worst_case)
+        return latency + 2 * plan.spec.inputs + 2 * bits + FRAME_CYCLES[self.pins]
 
     def program(self) -> verilator_build.Program:
-        """What to build."""
+        """What Verilator compiles, and what its digest covers."""
         line = () if self.pins == "bytes" else (str(self.clock), str(self.baud))
         return verilator_build.Program(
             kind=PROGRAM,
-            design=(verilator_build.description(self.plan), self.pins, *line, BENCH.read_text()),
+            design=(verilator_build.description(self.plan), self.pins, *line, BYTE_PORT.read_text()),
             sources=lambda: verilog(self),
             top="top",
             main=MAIN,
@@ -67,17 +77,12 @@ class BoardSpec:
 
 
 def verilog(board: BoardSpec) -> dict[str, str]:
-    """The Verilog of the top level: file name to text."""
-    from amaranth.back import verilog as back
-
-    from spikeveil.hdl.device.top import Top
-    from spikeveil.host.virtual.bench import ByteBench
-
+    """File name -> Verilog of the top level."""
     top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)
-    outermost = ByteBench(top) if board.pins == "bytes" else top
-    return {"top.v": back.convert(outermost, name="top", strip_internal_attrs=True)}
+    outermost = BytePort(top) if board.pins == "bytes" else top
+    return {"top.v": amaranth_verilog.convert(outermost, name="top", strip_internal_attrs=True)}
 
 
 def build_program(board: BoardSpec, folder: Path | None = None) -> Path:
-    """The board's program, built now or found in the cache (or in `folder`); SimulatorError where that fails."""
+    """The path of the board's program, from the cache (or `folder`) or built now. SimulatorError where that fails."""
     return verilator_build.build(board.program(), folder) / PROGRAM

@@ -1,4 +1,4 @@
-"""A virtual board as a running process: its pseudo-terminal, its power switch and its figures."""
+"""Runs virtual boards: as a process behind a pseudo-terminal, or through a script of bytes."""
 
 import contextlib
 import os
@@ -14,32 +14,37 @@ from typing import IO
 from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.host.virtual.build import BoardSpec, build_program
 
-POWER_CYCLE = None  # in a script, in the place of a chunk
+POWER_CYCLE = None  # in a script, instead of a chunk
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a board has done since it was started.
+    """Counters of a board since its start.
 
-    `cycles`: clock cycles simulated. `seconds`: wall time of simulating them. `moved`: the cycle in which a byte moved
-    last. `bytes_in`, `bytes_out`: bytes that the device took and sent. `broken`: of those sent, without a stop bit.
-    `leds`: their state, as the top level drives them.
+    | field | meaning |
+    |---|---|
+    | `cycles` | clock cycles simulated |
+    | `seconds` | wall time of simulating them |
+    | `last_transfer` | the cycle in which a byte was last transferred |
+    | `bytes_in`, `bytes_out` | bytes that the device received and sent |
+    | `framing_errors` | bytes sent without a stop bit |
+    | `leds` | state of the LEDs, one bit each |
     """
 
     cycles: int
     seconds: float
-    moved: int
+    last_transfer: int
     bytes_in: int
     bytes_out: int
-    broken: int
+    framing_errors: int
     leds: int
 
     @classmethod
     def parse(cls, line: str) -> "Figures":
-        """From the program's own words."""
+        """Parse the line that the program prints."""
         word, cycles, seconds, *rest = line.split()
         if word != "figures":
-            raise SimulatorError(f"the virtual board said {line!r} when asked for its figures")
+            raise SimulatorError(f"the virtual board answered {line!r} to the request for its figures")
         return cls(int(cycles), float(seconds), *(int(field) for field in rest))
 
     @property
@@ -49,10 +54,16 @@ class Figures:
 
 
 class VirtualBoard:
-    """The process of a board, from its start to `close`; a context manager.
+    """A virtual board as a process, from construction to `close`; a context manager.
 
-    `port` is the pseudo-terminal that a serial client opens; `link`, where given, is a symbolic link to it. The device
-    is powered on at the start. The simulation sleeps while nothing can move.
+    | argument | meaning |
+    |---|---|
+    | `board` | its specification |
+    | `link` | where given, a symbolic link to the pseudo-terminal |
+    | `folder` | folder of the program instead of the cache |
+
+    `port` is the pseudo-terminal that a serial client opens. The device is powered on at the start. The simulation is
+    suspended while the device is idle.
     """
 
     def __init__(self, board: BoardSpec, *, link: Path | None = None, folder: Path | None = None) -> None:
@@ -60,11 +71,11 @@ class VirtualBoard:
         if link is not None and link.exists() and not link.is_symlink():
             raise ValueError(f"link must be a new name or a symbolic link, and {link} is a file")
         program = build_program(board, folder)
-        arguments = [str(program), "line", str(board.quiet), str(board.clock), str(board.baud)]
-        self._process = subprocess.Popen(  # a session of its own: Ctrl-C is ours to handle
+        arguments = [str(program), "line", str(board.idle_cycles), str(board.clock), str(board.baud)]
+        self._process = subprocess.Popen(  # in a new session, so that Ctrl-C reaches this process only
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
         )
-        self.port = self._plugged()
+        self.port = self._read_port()
 
     def __enter__(self) -> "VirtualBoard":
         return self
@@ -75,21 +86,21 @@ class VirtualBoard:
         self.close()
 
     def figures(self) -> Figures:
-        """What it has done so far."""
+        """The board's counters."""
         return Figures.parse(self._ask("s"))
 
     def power_cycle(self) -> None:
-        """Switch off and on again: the device and everything on the line is forgotten, the port stays."""
+        """Restart the device: its state and all bytes in transit are lost, the port stays."""
         self._ask("p")
 
     def replug(self) -> str:
-        """Pull out the cable and plug it in again: the port is gone, the new one is returned; the device stays on."""
+        """Unplug and plug in the serial port: the old one is gone, the new one is returned; the device stays on."""
         self._send("u")
-        self.port = self._plugged()
+        self.port = self._read_port()
         return self.port
 
     def close(self) -> None:
-        """End the process and remove the link; again does nothing."""
+        """End the process and remove the link; may be called repeatedly."""
         if self._process.poll() is None:
             with contextlib.suppress(BrokenPipeError):
                 self._pipe(self._process.stdin).close()
@@ -104,10 +115,10 @@ class VirtualBoard:
         if self.link is not None and self.link.is_symlink() and str(self.link.readlink()) == self.port:
             self.link.unlink()
 
-    def _plugged(self) -> str:
+    def _read_port(self) -> str:
         word, _, port = self._answer().partition(" ")
         if word != "port":
-            raise SimulatorError(f"the virtual board said {word!r} and named no port")
+            raise SimulatorError(f"the virtual board answered {word!r} instead of its port")
         if self.link is not None:
             temporary = self.link.with_name(f".{self.link.name}.{os.getpid()}")
             temporary.symlink_to(port)
@@ -142,10 +153,15 @@ class VirtualBoard:
 def play(
     board: BoardSpec, chunks: Iterable[bytes | None], *, baud: int | None = None, folder: Path | None = None
 ) -> tuple[list[bytes], Figures]:
-    """Send each chunk of bytes, from power-on; what the device sent before nothing moved any more, chunk by chunk.
+    """Send chunks of bytes to a device from power-on; its output after each chunk, and the counters at the end.
 
-    A chunk that is `POWER_CYCLE` (None) switches the device off and on. `baud`: of the host's side, by default the
-    board's. SimulatorError where the device stops taking bytes.
+    | argument | meaning |
+    |---|---|
+    | `chunks` | each is sent once the device is idle; `POWER_CYCLE` (None) restarts the device |
+    | `baud` | baud rate of the host's side, by default the board's |
+    | `folder` | folder of the program instead of the cache |
+
+    SimulatorError where the device does not accept a byte.
     """
     program = build_program(board, folder)
     with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
@@ -154,7 +170,7 @@ def play(
             for chunk in chunks:
                 size = 0xFFFFFFFF if chunk is None else len(chunk)
                 file.write(struct.pack("<I", size) + (chunk or b""))
-        numbers = (str(board.quiet), str(board.clock), str(baud or board.baud))
+        numbers = (str(board.idle_cycles), str(board.clock), str(baud or board.baud))
         command = [str(program), "script", *numbers, str(script), str(answers)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:

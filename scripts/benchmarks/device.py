@@ -62,6 +62,6 @@ def rows() -> Iterator[Row]:
     yield Row(name, "cycles/s", hertz, CLOCK, "its own clock", hertz / CLOCK)
     uart = run(BoardSpec(plan, CLOCK, BAUD), UART_IMAGES)
     payload = uart.images * held_out()[0].shape[1] * -(-plan.spec.inputs // 8)
-    could = (uart.after.moved - uart.before.cycles) * BAUD / CLOCK / BITS_A_BYTE
+    could = (uart.after.last_transfer - uart.before.cycles) * BAUD / CLOCK / BITS_A_BYTE
     name = f"payload of a busy UART, digits, {BAUD:,} baud"
     yield Row(name, "share", payload / could, 1.0, "line rate", payload / could, SHARE_REQUIRED)

@@ -65,7 +65,7 @@ def test_a_uart_of_any_divisor(baud: int) -> None:
     (found,) = hear(answers[0]).identities
     assert Identity.of(found) == identity(board.plan, clock_hz=board.clock)
     assert [tag for tag, _ in hear(answers[1]).statuses] == [4]
-    assert figures.broken == 0
+    assert figures.framing_errors == 0
     assert figures.bytes_out == sum(map(len, answers))
 
 
@@ -110,7 +110,7 @@ def test_any_serial_client_and_its_baud_rate(board: VirtualBoard, tmp_path: Path
 
 def test_it_sleeps_while_nothing_can_move(board: VirtualBoard) -> None:
     cycles = asleep(board)
-    assert cycles <= board.board.quiet + 1024
+    assert cycles <= board.board.idle_cycles + 1024
     with serial.Serial(board.port, 115_200, timeout=LONG) as port:
         port.write(status(8))
         port.read_until(b"\0")
@@ -230,7 +230,7 @@ def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Pat
         device.load(spec)
         secrets = Kept(key, lfsr, len(spec.flipped), "a test")
         result = device.run(images, ledger=ledger, budget="digits", secrets=secrets, demonstration=lfsr)
-        assert running.figures().broken == 0
+        assert running.figures().framing_errors == 0
     for order, lease in enumerate(sorted(set(result.leases.tolist()))):
         (records,) = np.nonzero(result.leases == lease)
         records = records[np.argsort(result.lease_indices[records])]

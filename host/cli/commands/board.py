@@ -65,7 +65,7 @@ def board(network: str, **options: Any) -> None:
 
 
 def _board_spec(network: str, options: dict[str, Any]) -> "BoardSpec":
-    from spikeveil.host.virtual.build import LEAST_DIVISOR, BoardSpec
+    from spikeveil.host.virtual.build import MIN_DIVISOR, BoardSpec
     from spikeveil.pysim.model import checks
 
     clock, baud, divisor = (options[name] for name in ("clock", "baud", "divisor"))
@@ -73,7 +73,7 @@ def _board_spec(network: str, options: dict[str, Any]) -> "BoardSpec":
         raise click.UsageError("give either --baud or --divisor")
     with refusals():
         if divisor is not None:
-            baud = clock // checks.integer("divisor", divisor, LEAST_DIVISOR, max(LEAST_DIVISOR, clock))
+            baud = clock // checks.integer("divisor", divisor, MIN_DIVISOR, max(MIN_DIVISOR, clock))
         plan = make_plan(load_network(network), options)
         baud = DEFAULT_BAUD if baud is None else baud
         return BoardSpec(plan, clock, baud, "bytes" if options["fast"] else "uart")
@@ -160,7 +160,7 @@ def _rate(before: "Figures", now: "Figures") -> float:
 def _words(figures: "Figures", rate: float) -> str:
     lit = ", ".join(name for place, name in enumerate(LEDS) if figures.leds >> place & 1)
     pace = f"{rate:,.0f} a second" if rate else "asleep"
-    broken = f", {figures.broken} of them broken" if figures.broken else ""
+    broken = f", {figures.framing_errors} of them broken" if figures.framing_errors else ""
     return (
         f"{figures.cycles:,} clock cycles, {pace}; {figures.bytes_in:,} bytes in, {figures.bytes_out:,} out{broken}; "
         f"LEDs: {lit or 'none'}"

@@ -84,10 +84,10 @@ def run(network: str, **options: Any) -> None:
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
     """No other run writes this output, or what is kept beside it, until this one has ended."""
-    from spikeveil.host.locks import alone
+    from spikeveil.host.locks import exclusive
 
     try:
-        with alone(output.with_name(output.name + ".lock")):
+        with exclusive(output.with_name(output.name + ".lock")):
             yield
     except BlockingIOError:
         raise refusal(f"output {output} is another run's, which has not ended: name another one", 1) from None
