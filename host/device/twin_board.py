@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import sys
 import threading
 import tty
@@ -13,6 +14,7 @@ from spikeveil.host.networks import catalogue
 from spikeveil.pysim.device.top import Device
 
 READ_BYTES = 4096
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TwinEndpoint:
@@ -106,11 +108,12 @@ class TwinBoard:
 
 
 def main() -> None:
-    """`python -m spikeveil.host.device.twin_board NETWORK PORT`: serve a baked device until standard input ends."""
+    """`python -m spikeveil.host.device.twin_board NETWORK PORT`: serve a baked device until Ctrl-C or SIGTERM."""
     name, path = sys.argv[1:]
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # inherited by the board's thread
     with TwinBoard(Device(catalogue.load(name)), Path(path)) as board:
         print(board.path, flush=True)
-        sys.stdin.read()
+        signal.sigwait(END_SIGNALS)
 
 
 if __name__ == "__main__":
