@@ -6,7 +6,7 @@ from fractions import Fraction
 from importlib import metadata
 
 from spikeveil.host.privacy.claim import Wall
-from spikeveil.host.privacy.ledger import Balance, Cost, Evidence, Lease, Ledger, Session, shown_down, shown_up
+from spikeveil.host.privacy.ledger import Balance, Evidence, Lease, Ledger, Session, SessionCost, shown_down, shown_up
 from spikeveil.host.privacy.ledger.amounts import probability
 
 
@@ -45,7 +45,7 @@ class LeaseAccount:
             releases,
             self.delta,
             raster.spike_limit,
-            raster.step_limit,
+            raster.step_spike_limit,
         )
         return self.ledger.lease(
             self.data_set,
@@ -69,7 +69,7 @@ class LeaseAccount:
         return f"{names} of data set {self.data_set!r} in ledger {self.ledger.path}{nominal}: {'; '.join(sums)}"
 
 
-def _sum(charges: Sequence[Cost], balance: Balance) -> str:
+def _sum(charges: Sequence[SessionCost], balance: Balance) -> str:
     epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
     delta = sum((charge.delta for charge in charges), Fraction(0))
     epsilon_remaining = balance.epsilon_limit - balance.epsilon_spent

@@ -187,13 +187,13 @@ class Accountant:
         mechanism = pure(asked)
         if delta == 0:
             return Fraction(mechanism.epsilon) * count, delta
-        return Fraction(Composition(((mechanism.dominating_flip, count),)).epsilon(delta)), delta
+        return Fraction(Composition(((mechanism.flip_probability, count),)).epsilon(delta)), delta
 
     def _renyi_cost(self, asked: object, count: int, order: float) -> Fraction:
         if isinstance(asked, Composition):
             return sum((n * Fraction(pure_rdp(log_ratio(p), order)) for p, n in asked.groups), Fraction(0))
         if hasattr(asked, "epsilon"):
-            return count * Fraction(pure_rdp(log_ratio(pure(asked).dominating_flip), order))
+            return count * Fraction(pure_rdp(log_ratio(pure(asked).flip_probability), order))
         epsilon = exact_amount("epsilon", asked)
         with precise():
             loss = Decimal(epsilon.numerator) / epsilon.denominator * (1 + Decimal("1e-50"))

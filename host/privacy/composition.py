@@ -74,7 +74,7 @@ class Composition:
         if delta < LEAST_DELTA:
             return self.pure_epsilon
         allowed = _float_down(delta)
-        return min(self.pure_epsilon, _Losses.of(self.groups, allowed * 2.0**-30).epsilon(allowed))
+        return min(self.pure_epsilon, LossBounds.of(self.groups, allowed * 2.0**-30).epsilon(allowed))
 
     def delta(self, epsilon: float | Fraction) -> float:
         """Delta of everything together at `epsilon` (0 or more), rounded up."""
@@ -85,7 +85,7 @@ class Composition:
         if epsilon >= self.pure_epsilon:
             return 0.0
         for cut in (1e-24, 1e-60, 1e-120, LEAST_DELTA * 2.0**-30):
-            delta = _Losses.of(self.groups, cut).delta(_float_down(epsilon))
+            delta = LossBounds.of(self.groups, cut).delta(_float_down(epsilon))
             if delta >= cut * 2.0**30:
                 break
         return delta
@@ -97,7 +97,7 @@ def compose(events: Iterable[Event]) -> Composition:
 
 
 @dataclass(frozen=True, eq=False)
-class _Losses:
+class LossBounds:
     """Upper bounds of a loss distribution: weights[j] of loss top - drops[j], `lost` of an infinite one."""
 
     top: Decimal
@@ -106,9 +106,9 @@ class _Losses:
     lost: float
 
     @classmethod
-    def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "_Losses":
+    def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "LossBounds":
         """All groups together; outcomes of probability at most `cut` in sum are counted as infinite losses."""
-        windows = [_window(p, n, cut / (2 * len(groups))) for p, n in groups]
+        windows = [loss_window(p, n, cut / (2 * len(groups))) for p, n in groups]
         joined = _listed(windows) if math.prod(len(w.drops) for w in windows) <= LISTED else _convolved(windows)
         with precise():
             top = sum((window.top for window in windows), Decimal(0)) * _UP
@@ -138,7 +138,7 @@ class _Losses:
             return max(0.0, float_up((self.top - Decimal(low)) * _UP))
 
 
-def _window(p: Fraction, m: int, cut: float) -> _Losses:
+def loss_window(p: Fraction, m: int, cut: float) -> LossBounds:
     """The likely outcomes of `m` responses; what lies outside on either side has probability at most `cut`."""
     rise, fall = float((1 - p) / p), float(p / (1 - p))
     mode = math.floor((m + 1) * p)
@@ -152,7 +152,7 @@ def _window(p: Fraction, m: int, cut: float) -> _Losses:
     with precise():
         loss, top = log_ratio(p), (m - 2 * first) * log_ratio(p)
     drops = 2 * float(loss) * np.arange(len(weights), dtype=np.float64)
-    return _Losses(top, drops, weights, lost * peak * 1.01)
+    return LossBounds(top, drops, weights, lost * peak * 1.01)
 
 
 def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Terms, float]:
@@ -173,8 +173,8 @@ def _falling(ratio: Callable[[Terms], Terms], last: int, cut: float) -> tuple[Te
     return terms[:kept], float(rests[kept - 1])
 
 
-def _listed(windows: list[_Losses]) -> tuple[Terms, Terms]:
-    """Drops and upper weights of every joint outcome; a drop is off by a few u, which `_Losses` allows for."""
+def _listed(windows: list[LossBounds]) -> tuple[Terms, Terms]:
+    """Drops and upper weights of every joint outcome; a drop is off by a few u, which `LossBounds` allows for."""
     drops, weights = np.zeros(1), np.ones(1)
     for window in windows:
         drops = np.add.outer(drops, window.drops).ravel()
@@ -182,18 +182,18 @@ def _listed(windows: list[_Losses]) -> tuple[Terms, Terms]:
     return drops, weights
 
 
-def _convolved(windows: list[_Losses]) -> tuple[Terms, Terms]:
+def _convolved(windows: list[LossBounds]) -> tuple[Terms, Terms]:
     """The same on one grid."""
     step = sum(float(window.drops[-1]) for window in windows) / GRID
     weights, terms = np.ones(1), 1
     for window in windows:
-        part = _split(window.weights, window.drops, step)
+        part = split_losses(window.weights, window.drops, step)
         weights, terms = np.convolve(weights, part), terms + min(len(weights), len(part)) + 64
     return np.arange(len(weights), dtype=np.float64) * step, weights * (1 + 2 * terms * _U)
 
 
-def _split(weights: Terms, drops: Terms, step: float) -> Terms:
-    """Each weight on the two grid points around its drop; both parts rounded up."""
+def split_losses(weights: Terms, drops: Terms, step: float) -> Terms:
+    """Move each weight onto the two grid points around its drop (grid step `step`, in nats); both parts rounded up."""
     below = np.floor(drops * (1 - 8 * _U) / step)
     share = np.clip(np.expm1(drops - (below + 1) * step) / math.expm1(-step), 0.0, 1.0)
     slack = 16 * _U * (float(drops[-1]) + step) / -math.expm1(-step) + 16 * _U

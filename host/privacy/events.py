@@ -21,7 +21,7 @@ class NotPrivate(ValueError):  # noqa: N818, named for what it is
 class PureMechanism(Protocol):
     """A mechanism with pure epsilon-differential privacy.
 
-    `dominating_flip` is p = 1 / (1 + e^epsilon), the flip probability of the binary randomised response of the same
+    `flip_probability` is p = 1 / (1 + e^epsilon), the flip probability of the binary randomised response of the same
     epsilon. That response dominates the mechanism (Kairouz, Oh, Viswanath 2015): any bound for it holds here.
     """
 
@@ -29,7 +29,7 @@ class PureMechanism(Protocol):
     def epsilon(self) -> float: ...
 
     @property
-    def dominating_flip(self) -> Fraction: ...
+    def flip_probability(self) -> Fraction: ...
 
 
 @dataclass(frozen=True)
@@ -59,5 +59,5 @@ def grouped(events: Iterable[Event]) -> tuple[tuple[Fraction, int], ...]:
     """(flip probability, total count) in falling order of p, without what costs nothing; raises as `pure` does."""
     counts: Counter[Fraction] = Counter()
     for event in events:
-        counts[pure(event.mechanism).dominating_flip] += event.count
+        counts[pure(event.mechanism).flip_probability] += event.count
     return tuple((p, check_count(n)) for p, n in sorted(counts.items(), reverse=True) if n and p != Fraction(1, 2))

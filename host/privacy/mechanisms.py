@@ -32,11 +32,6 @@ class RandomizedResponse(FlipSpec):
         spec = FlipSpec.for_epsilon(epsilon, bits)
         return cls(spec.threshold, spec.bits)
 
-    @property
-    def dominating_flip(self) -> Fraction:
-        """Flip probability of the binary randomised response that dominates this mechanism: itself."""
-        return self.flip_probability
-
     def epsilon_composed(self, count: int, delta: float) -> float:
         """Epsilon of `count` released bits together at `delta`, exact composition, rounded up; see `binomial`."""
         from spikeveil.host.privacy.binomial import epsilon_of_delta
@@ -93,7 +88,7 @@ class KaryRandomizedResponse:
             )
 
     @property
-    def dominating_flip(self) -> Fraction:
+    def flip_probability(self) -> Fraction:
         """Flip probability of the binary randomised response with the same epsilon, which dominates this mechanism.
 
         Every epsilon-DP mechanism is a post-processing of binary randomised response of that epsilon between any
@@ -107,16 +102,16 @@ class KaryRandomizedResponse:
         return self.epsilon_composed(1, 0.0)
 
     def epsilon_composed(self, count: int, delta: float) -> float:
-        """An upper bound of the epsilon of `count` labels together at `delta`, through `dominating_flip`."""
+        """An upper bound of the epsilon of `count` labels together at `delta`, through `flip_probability`."""
         from spikeveil.host.privacy.binomial import epsilon_of_delta
 
-        return epsilon_of_delta(self.dominating_flip, count, delta)
+        return epsilon_of_delta(self.flip_probability, count, delta)
 
     def delta_composed(self, count: int, epsilon: float) -> float:
-        """An upper bound of the delta of `count` labels together at `epsilon`, through `dominating_flip`."""
+        """An upper bound of the delta of `count` labels together at `epsilon`, through `flip_probability`."""
         from spikeveil.host.privacy.binomial import delta_of_epsilon
 
-        return delta_of_epsilon(self.dominating_flip, count, epsilon)
+        return delta_of_epsilon(self.flip_probability, count, epsilon)
 
 
 @dataclass(frozen=True)

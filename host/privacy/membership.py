@@ -71,8 +71,8 @@ class MembershipAudit:
         cleared = int(np.sum((others[1::2] > threshold) != higher))
         hits, passes = len(members[1::2]), len(others[1::2])
         (caught_low, caught_high), (cleared_low, cleared_high) = (
-            _interval(caught, hits, confidence),
-            _interval(cleared, passes, confidence),
+            clopper_pearson(caught, hits, confidence),
+            clopper_pearson(cleared, passes, confidence),
         )
         accuracy = (caught / hits + cleared / passes) / 2
         return AuditResult(
@@ -107,7 +107,7 @@ def _tuned(members: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[f
     return float(cuts[best]), bool(above[best] >= 0)
 
 
-def _interval(count: int, trials: int, confidence: float) -> tuple[float, float]:
+def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, float]:
     """Clopper-Pearson at half the error, so that two of them hold together with probability `confidence`."""
     from scipy.special import betaincinv
 

@@ -14,7 +14,7 @@ from spikeveil.pysim.model.flipper import MAX_BITS
 
 
 @dataclass(frozen=True)
-class Plan:
+class PrivacyPlan:
     """The weakest noise that keeps `releases` releases of one subject's data within the target.
 
     target, delta: the wanted epsilon and delta of all releases together at `unit`. mechanism: the smallest threshold
@@ -63,9 +63,9 @@ class Plan:
         return _epsilon(self.mechanism, self.raster.bits(unit) * releases, self.delta)
 
 
-def make_plan(
+def make_privacy_plan(
     epsilon: object, delta: object, unit: Unit | str, raster: Raster, releases: int, bits: int = MAX_BITS
-) -> Plan:
+) -> PrivacyPlan:
     """The plan for `releases` releases of the same data within (`epsilon`, `delta`) at `unit`, with `bits`-bit words.
 
     epsilon, delta: read as the decimals that were typed. Threshold 2^(bits-1), where the released bits say nothing, is
@@ -84,7 +84,7 @@ def make_plan(
             high = middle
         else:
             low = middle + 1
-    return Plan(raster, unit, target, slack, releases, RandomizedResponse(low, bits))
+    return PrivacyPlan(raster, unit, target, slack, releases, RandomizedResponse(low, bits))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeveil.host.privacy.composition import _split, _window
+from spikeveil.host.privacy.composition import loss_window, split_losses
 
 DP_ACCOUNTING = "0.6.0"  # its faults are worked around one by one, so the version is part of the claim
 FINEST = 2.0**-20  # in nats; every grid is a power of two times this, so that two can always meet
@@ -148,7 +148,7 @@ def gaussian_pld(rate: float, noise: float, grid: float) -> Pld:
 
 def flip_width(p: Fraction, count: int) -> float:
     """The range of losses, in nats, that `flip_pld` keeps."""
-    return float(_window(p, count, _CUT).drops[-1])
+    return float(loss_window(p, count, _CUT).drops[-1])
 
 
 def flip_pld(p: Fraction, count: int, grid: float) -> Pld:
@@ -160,9 +160,9 @@ def flip_pld(p: Fraction, count: int, grid: float) -> Pld:
     library = _library()
     from dp_accounting.pld.pld_pmf import DensePLDPmf
 
-    window = _window(p, count, _CUT)
+    window = loss_window(p, count, _CUT)
     highest = math.ceil(window.top / Decimal(grid))
     above = float(highest * Decimal(grid) - window.top) * (1 - 4 * _ULP)  # losses may only move up
-    weights = _split(window.weights, window.drops + above, grid)
+    weights = split_losses(window.weights, window.drops + above, grid)
     pmf = DensePLDPmf(grid, highest - len(weights) + 1, weights[::-1].copy(), window.lost, True)
     return Pld(library.PrivacyLossDistribution(pmf, pmf), grid, 0.0)

@@ -29,12 +29,14 @@ class Unit(Enum):
         """The neighbouring relation, as a phrase: two rasters are neighbours when they differ in ..."""
         return _RELATIONS[self]
 
-    def bits(self, steps: int, neurons: int, *, spike_limit: int | None = None, step_limit: int | None = None) -> int:
+    def bits(
+        self, steps: int, neurons: int, *, spike_limit: int | None = None, step_spike_limit: int | None = None
+    ) -> int:
         """How many bits at the flipper may differ between neighbours: the composition count of one release.
 
         steps, neurons: T and N of one record, 1 or more. spike_limit: raw spikes admitted a record (m);
-        step_limit: raw spikes admitted a step (c); 1 or more each, None for no limit. ValueError otherwise. A limit
-        that cannot bind (c >= N; m >= T*N, or m >= T*c) counts as none.
+        step_spike_limit: raw spikes admitted a step (c); 1 or more each, None for no limit. ValueError otherwise.
+        A limit that cannot bind (c >= N; m >= T*N, or m >= T*c) counts as none.
 
         Without a limit the raw bits reach the flipper as they are: 1, T, N or T*N.
 
@@ -59,20 +61,20 @@ class Unit(Enum):
         """
         for name, value in (("steps", steps), ("neurons", neurons)):
             _check_positive(name, value)
-        for name, limit in (("spike limit", spike_limit), ("step limit", step_limit)):
+        for name, limit in (("spike limit", spike_limit), ("step spike limit", step_spike_limit)):
             if limit is not None:
                 _check_positive(name, limit)
-        if step_limit is not None and step_limit >= neurons:
-            step_limit = None
-        if spike_limit is not None and spike_limit >= steps * (step_limit or neurons):
+        if step_spike_limit is not None and step_spike_limit >= neurons:
+            step_spike_limit = None
+        if spike_limit is not None and spike_limit >= steps * (step_spike_limit or neurons):
             spike_limit = None
         raw = {Unit.SPIKE: 1, Unit.NEURON: steps, Unit.STEP: neurons, Unit.RECORD: steps * neurons}[self]
-        if spike_limit is None and step_limit is None:
+        if spike_limit is None and step_spike_limit is None:
             return raw
         touched_steps = 1 if self in (Unit.SPIKE, Unit.STEP) else steps
         bounds = [2 * raw, steps * neurons]
-        if step_limit is not None:
-            bounds.append(2 * step_limit * touched_steps)
+        if step_spike_limit is not None:
+            bounds.append(2 * step_spike_limit * touched_steps)
         if spike_limit is not None:
             bounds.append(2 * spike_limit)
         else:

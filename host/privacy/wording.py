@@ -25,21 +25,21 @@ class Raster:
     steps: int
     neurons: int
     spike_limit: int | None = None
-    step_limit: int | None = None
+    step_spike_limit: int | None = None
 
     def __post_init__(self) -> None:
         self.bits(Unit.RECORD)
 
     def bits(self, unit: Unit) -> int:
         """How many released bits of one record may differ between neighbours at `unit`."""
-        return unit.bits(self.steps, self.neurons, spike_limit=self.spike_limit, step_limit=self.step_limit)
+        return unit.bits(self.steps, self.neurons, spike_limit=self.spike_limit, step_spike_limit=self.step_spike_limit)
 
     @property
     def released(self) -> str:
         """What leaves, as a phrase."""
         limits = [
             f"at most {limit} spikes a {name} enter the flipper"
-            for name, limit in (("record", self.spike_limit), ("step", self.step_limit))
+            for name, limit in (("record", self.spike_limit), ("step", self.step_spike_limit))
             if limit is not None
         ]
         shape = f"every flipped spike of one layer, {self.steps} steps of {self.neurons} neurons a record"

@@ -150,4 +150,4 @@ def test_refusals(options: dict[str, object], sentence: str) -> None:
 def test_walls_carry_the_hardware_integers() -> None:
     (wall,) = walls(NetworkSpec([layer(4, 3), layer(2, 4, FlipSpec(69, 8), step_spike_limit=1)]), 7)
     assert (wall.layer, wall.mechanism.threshold, wall.mechanism.bits) == (1, 69, 8)
-    assert (wall.raster.steps, wall.raster.neurons, wall.raster.step_limit) == (7, 2, 1)
+    assert (wall.raster.steps, wall.raster.neurons, wall.raster.step_spike_limit) == (7, 2, 1)

@@ -188,11 +188,11 @@ def test_negative_control_bounds_cover_chance_and_prove_nothing() -> None:
 
 
 def test_bounds_are_clopper_pearson() -> None:
-    from spikeveil.host.privacy.membership import _interval
+    from spikeveil.host.privacy.membership import clopper_pearson
 
     for count, trials in ((0, 10), (3, 10), (10, 10), (57, 100)):
         theirs = binomtest(count, trials).proportion_ci(0.975, method="exact")
-        assert _interval(count, trials, 0.95) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+        assert clopper_pearson(count, trials, 0.95) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
 
 
 def test_bad_arguments_are_refused() -> None:

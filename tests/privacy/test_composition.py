@@ -22,7 +22,7 @@ from spikeveil.host.privacy import (
 )
 from spikeveil.host.privacy.binomial import epsilon_of_delta
 from spikeveil.host.privacy.bounds import comparison, pure_rdp, response_rdp
-from spikeveil.host.privacy.composition import Composition, _Losses
+from spikeveil.host.privacy.composition import Composition, LossBounds
 from spikeveil.host.privacy.dpsgd import DpSgd
 
 QUARTER = RandomizedResponse(1, 2)
@@ -67,7 +67,7 @@ def test_mixed_groups_are_sound_and_tight(soak):
 def test_the_grid_agrees_with_the_exact_sum_on_one_group(m, delta, monkeypatch):
     monkeypatch.setattr(composition, "LISTED", 0)
     exact = epsilon_of_delta(Fraction(1, 4), m, delta)
-    gridded = _Losses.of(((Fraction(1, 4), m),), delta * 2.0**-30).epsilon(delta)
+    gridded = LossBounds.of(((Fraction(1, 4), m),), delta * 2.0**-30).epsilon(delta)
     assert exact <= gridded <= exact * (1 + 1e-6)
 
 

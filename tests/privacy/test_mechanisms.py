@@ -17,7 +17,7 @@ from spikeveil.pysim.model.flipper import FlipSpec, release
 def test_a_response_is_its_flip_specification():
     mechanism = RandomizedResponse(threshold=17626, bits=16)
     assert isinstance(mechanism, FlipSpec)
-    assert mechanism.flip_probability == mechanism.dominating_flip == Fraction(17626, 65536)
+    assert mechanism.flip_probability == mechanism.flip_probability == Fraction(17626, 65536)
     assert mechanism == RandomizedResponse.for_epsilon(1.0)
     with pytest.raises(FrozenInstanceError):
         mechanism.threshold = 1
@@ -114,7 +114,7 @@ def test_impossible_counts_are_refused(call, sentence):
 
 def test_two_classes_are_a_bit():
     label, bit = KaryRandomizedResponse(2, 77, 8), RandomizedResponse(77, 8)
-    assert label.dominating_flip == bit.flip_probability
+    assert label.flip_probability == bit.flip_probability
     assert label.epsilon == bit.epsilon
     assert label.epsilon_composed(50, 1e-6) == bit.epsilon_composed(50, 1e-6)
 

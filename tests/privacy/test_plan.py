@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from support.commands import invoke
 
 from spikeveil.host.privacy import RandomizedResponse, Unit
-from spikeveil.host.privacy.plan import accuracy_ceiling, make_plan, unit_costs
+from spikeveil.host.privacy.plan import accuracy_ceiling, make_privacy_plan, unit_costs
 from spikeveil.host.privacy.wording import Raster
 
 
@@ -31,7 +31,7 @@ def test_the_plan_is_the_smallest_threshold_within_the_target(
     target: float, unit: Unit, steps: int, neurons: int, limit: int | None, releases: int, delta: float
 ) -> None:
     raster = Raster(steps, neurons, limit)
-    plan = make_plan(target, delta, unit, raster, releases, bits=12)
+    plan = make_privacy_plan(target, delta, unit, raster, releases, bits=12)
     threshold = plan.mechanism.threshold
     assert plan.epsilon <= target
     if threshold > 1:
@@ -41,7 +41,7 @@ def test_the_plan_is_the_smallest_threshold_within_the_target(
 
 
 def test_a_plan_without_delta_is_a_plain_sum() -> None:
-    plan = make_plan(8, 0, "record", Raster(4, 2), 2)
+    plan = make_privacy_plan(8, 0, "record", Raster(4, 2), 2)
     assert plan.bits == 16
     assert plan.mechanism == RandomizedResponse.for_epsilon(0.5)
     exact = 16 * mpmath.log((65536 - mpmath.mpf(plan.mechanism.threshold)) / plan.mechanism.threshold)
@@ -50,7 +50,7 @@ def test_a_plan_without_delta_is_a_plain_sum() -> None:
 
 
 def test_an_impossible_target_is_met_by_a_fair_coin() -> None:
-    plan = make_plan(0, 0, "record", Raster(16, 10), 1)
+    plan = make_privacy_plan(0, 0, "record", Raster(16, 10), 1)
     assert plan.mechanism.flip_probability == Fraction(1, 2)
     assert plan.epsilon == 0
     assert plan.ceiling(10, 1) == 0.1
@@ -97,11 +97,14 @@ def test_the_ceiling_at_the_ends() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: make_plan(-1, 0, "record", Raster(1, 1), 1), "target epsilon must be 0 or more, not -1"),
-        (lambda: make_plan(1, 1, "record", Raster(1, 1), 1), "delta must be under 1, not 1"),
-        (lambda: make_plan(1, 0, "pixel", Raster(1, 1), 1), "unit must be spike, neuron, step or record, not 'pixel'"),
-        (lambda: make_plan(1, 0, "record", Raster(1, 1), 0), "releases must be an integer of 1 or more, not 0"),
-        (lambda: make_plan(1, 0, "record", Raster(1, 1), 1, 17), "flip bits must be 1 to 16, not 17"),
+        (lambda: make_privacy_plan(-1, 0, "record", Raster(1, 1), 1), "target epsilon must be 0 or more, not -1"),
+        (lambda: make_privacy_plan(1, 1, "record", Raster(1, 1), 1), "delta must be under 1, not 1"),
+        (
+            lambda: make_privacy_plan(1, 0, "pixel", Raster(1, 1), 1),
+            "unit must be spike, neuron, step or record, not 'pixel'",
+        ),
+        (lambda: make_privacy_plan(1, 0, "record", Raster(1, 1), 0), "releases must be an integer of 1 or more, not 0"),
+        (lambda: make_privacy_plan(1, 0, "record", Raster(1, 1), 1, 17), "flip bits must be 1 to 16, not 17"),
         (lambda: Raster(0, 1), "steps must be an integer of 1 or more, not 0"),
         (lambda: accuracy_ceiling(1, 0, 1), "classes must be an integer of 2 or more, not 1"),
         (lambda: accuracy_ceiling(-1, 0, 2), "epsilon must be 0 or more, not -1"),

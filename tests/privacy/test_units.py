@@ -7,13 +7,17 @@ import pytest
 from spikeveil.host.privacy import Unit
 
 
-def admitted(raster, neurons, spike_limit, step_limit):
+def admitted(raster, neurons, spike_limit, step_spike_limit):
     """The limiter, plainly: the first c raw spikes of a step and the first m of the record."""
     kept, total, in_step = [], 0, 0
     for position, bit in enumerate(raster):
         if position % neurons == 0:
             in_step = 0
-        keep = bit and (spike_limit is None or total < spike_limit) and (step_limit is None or in_step < step_limit)
+        keep = (
+            bit
+            and (spike_limit is None or total < spike_limit)
+            and (step_spike_limit is None or in_step < step_spike_limit)
+        )
         total, in_step = total + keep, in_step + keep
         kept.append(bool(keep))
     return tuple(kept)
@@ -30,14 +34,14 @@ def supports(unit, steps, neurons):
     }[unit]
 
 
-def worst(unit, steps, neurons, spike_limit, step_limit):
+def worst(unit, steps, neurons, spike_limit, step_spike_limit):
     """The most admitted bits in which two neighbouring raw rasters differ, by trying all."""
     most = 0
     for support in supports(unit, steps, neurons):
         classes = {}
         for raster in product((0, 1), repeat=steps * neurons):
             rest = tuple(bit for position, bit in enumerate(raster) if position not in support)
-            classes.setdefault(rest, set()).add(admitted(raster, neurons, spike_limit, step_limit))
+            classes.setdefault(rest, set()).add(admitted(raster, neurons, spike_limit, step_spike_limit))
         for outcomes in classes.values():
             for a, b in combinations(outcomes, 2):
                 most = max(most, sum(x != y for x, y in zip(a, b, strict=True)))
@@ -47,9 +51,9 @@ def worst(unit, steps, neurons, spike_limit, step_limit):
 @pytest.mark.parametrize("unit", Unit)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (2, 2), (2, 3), (3, 2)], ids=str)
 def test_no_pair_of_neighbours_differs_in_more_bits(unit, shape):
-    for spike_limit, step_limit in product((None, 1, 2, 3, 5), (None, 1, 2)):
-        bound = unit.bits(*shape, spike_limit=spike_limit, step_limit=step_limit)
-        found = worst(unit, *shape, spike_limit, step_limit)
+    for spike_limit, step_spike_limit in product((None, 1, 2, 3, 5), (None, 1, 2)):
+        bound = unit.bits(*shape, spike_limit=spike_limit, step_spike_limit=step_spike_limit)
+        found = worst(unit, *shape, spike_limit, step_spike_limit)
         assert found <= bound
         if spike_limit is None or unit in (Unit.SPIKE, Unit.RECORD):
             assert found == bound  # and nothing is charged in vain
@@ -66,8 +70,8 @@ def test_counts_of_a_record_of_100_steps_and_64_neurons(unit, plain, limited):
 
 def test_a_limit_couples_the_bits():
     assert Unit.SPIKE.bits(2, 1, spike_limit=1) == 2  # (0, 1) and (1, 1) are admitted as (0, 1) and (1, 0)
-    assert Unit.STEP.bits(10, 8, step_limit=2) == 4
-    assert Unit.STEP.bits(10, 8, step_limit=8) == 8  # cannot bind
+    assert Unit.STEP.bits(10, 8, step_spike_limit=2) == 4
+    assert Unit.STEP.bits(10, 8, step_spike_limit=8) == 8  # cannot bind
 
 
 def test_a_unit_is_found_by_its_name_and_has_a_relation():
@@ -82,7 +86,10 @@ def test_a_unit_is_found_by_its_name_and_has_a_relation():
         (lambda: Unit.RECORD.bits(0, 5), "steps must be an integer of 1 or more, not 0"),
         (lambda: Unit.RECORD.bits(5, 2.0), "neurons must be an integer of 1 or more, not 2.0"),
         (lambda: Unit.RECORD.bits(5, 2, spike_limit=0), "spike limit must be an integer of 1 or more, not 0"),
-        (lambda: Unit.RECORD.bits(5, 2, step_limit=True), "step limit must be an integer of 1 or more, not True"),
+        (
+            lambda: Unit.RECORD.bits(5, 2, step_spike_limit=True),
+            "step spike limit must be an integer of 1 or more, not True",
+        ),
     ],
 )
 def test_bad_shapes_are_refused(call, sentence):

@@ -107,7 +107,7 @@ def _session(options: dict[str, Any]) -> "Session":
     shape = (options["steps"], options["neurons"], options["releases"], options["delta"])
     if None in shape:
         raise click.UsageError("a session needs -T/--steps and -N/--neurons")
-    return Session(mechanism, *shape, options["spike_limit"], options["step_limit"])
+    return Session(mechanism, *shape, options["spike_limit"], options["step_spike_limit"])
 
 
 def _stated(stated: list[Any], delta: str) -> "Stated":

@@ -53,7 +53,7 @@ def epsilon(**options: Any) -> None:
 
     with refusals():
         mechanism = mechanism_of(options["threshold"], options["bits"], options["wanted"])
-        raster = Raster(*(options[name] for name in ("steps", "neurons", "spike_limit", "step_limit")))
+        raster = Raster(*(options[name] for name in ("steps", "neurons", "spike_limit", "step_spike_limit")))
         delta = float_below(probability("delta", options["delta"]))
         costs = unit_costs(mechanism, raster, options["releases"], delta)
         chosen = next(cost for cost in costs if cost.unit.value == options["unit"])

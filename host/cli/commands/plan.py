@@ -9,7 +9,7 @@ from spikeveil.host.cli.options.privacy import UNITS, json_option, raster_option
 from spikeveil.host.cli.refusals import refusals
 
 if TYPE_CHECKING:
-    from spikeveil.host.privacy.plan import Plan
+    from spikeveil.host.privacy.plan import PrivacyPlan
 
 EXAMPLE = (
     "Example: spikeveil plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-a-day 24"
@@ -32,14 +32,14 @@ def plan(**options: Any) -> None:
     Also prints the best accuracy that any classifier can reach from what is released.
     """
     from spikeveil.host.privacy.ledger import amount, probability
-    from spikeveil.host.privacy.plan import make_plan
+    from spikeveil.host.privacy.plan import make_privacy_plan
     from spikeveil.host.privacy.wording import Raster
 
     with refusals():
-        raster = Raster(*(options[name] for name in ("steps", "neurons", "spike_limit", "step_limit")))
+        raster = Raster(*(options[name] for name in ("steps", "neurons", "spike_limit", "step_spike_limit")))
         releases = options["releases_a_day"] * options["days"]
         target, delta = amount("target epsilon", options["epsilon"]), probability("delta", options["delta"])
-        found = make_plan(target, delta, options["unit"], raster, releases, options["bits"])
+        found = make_privacy_plan(target, delta, options["unit"], raster, releases, options["bits"])
         record = _record(found, options)
     if options["as_json"]:
         click.echo(json.dumps(record, indent=2))
@@ -47,7 +47,7 @@ def plan(**options: Any) -> None:
         _print(found, record)
 
 
-def _record(found: "Plan", options: dict[str, Any]) -> dict[str, Any]:
+def _record(found: "PrivacyPlan", options: dict[str, Any]) -> dict[str, Any]:
     from spikeveil.host.privacy.wording import AGAINST
 
     classes = options["classes"]
@@ -74,7 +74,7 @@ def _record(found: "Plan", options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print(found: "Plan", record: dict[str, Any]) -> None:
+def _print(found: "PrivacyPlan", record: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -28,7 +28,9 @@ def raster_options(required: bool = True) -> Callable[[Command], Command]:
         click.option("-T", "--steps", type=click.IntRange(1), required=required, help="Time steps of a record (T)."),
         click.option("-N", "--neurons", type=click.IntRange(1), required=required, help="Neurons of the layer (N)."),
         click.option("--spike-limit", type=click.IntRange(1), help="Most spikes of a record that enter the flipper."),
-        click.option("--step-limit", type=click.IntRange(1), help="Most spikes of a step that enter the flipper."),
+        click.option(
+            "--step-spike-limit", type=click.IntRange(1), help="Most spikes of a step that enter the flipper."
+        ),
     )
 
 

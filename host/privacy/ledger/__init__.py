@@ -19,7 +19,7 @@ from spikeveil.host.privacy.ledger.errors import (
 )
 from spikeveil.host.privacy.ledger.exports import verify_export
 from spikeveil.host.privacy.ledger.ledger import Ledger
-from spikeveil.host.privacy.ledger.session import SOURCES, Cost, Evidence, Session, Stated
+from spikeveil.host.privacy.ledger.session import SOURCES, Evidence, Session, SessionCost, Stated
 from spikeveil.host.privacy.ledger.views import Entry, Lease, Mark, Preview, Verified
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "SOURCES",
     "Balance",
     "BudgetRefused",
-    "Cost",
     "Entry",
     "Evidence",
     "KeyReused",
@@ -47,6 +46,7 @@ __all__ = [
     "Mark",
     "Preview",
     "Session",
+    "SessionCost",
     "Stated",
     "Verified",
     "amount",

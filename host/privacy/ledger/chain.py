@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text, to_text
-from spikeveil.host.privacy.ledger.session import Cost
+from spikeveil.host.privacy.ledger.session import SessionCost
 from spikeveil.host.privacy.units import Unit
 
 SCHEMA = 1
@@ -58,7 +58,7 @@ class Balance:
     delta_spent: Fraction = Fraction(0)
     nominal: bool = False
 
-    def charged(self, cost: Cost, nominal: bool) -> "Balance":
+    def charged(self, cost: SessionCost, nominal: bool) -> "Balance":
         """The balance after `cost`, whether or not it is within the limits (`within` says)."""
         return replace(
             self,
@@ -99,7 +99,7 @@ def balances_of(content: Content) -> tuple[Balance, ...]:
     )
 
 
-def charge_record(cost: Cost) -> Content:
+def charge_record(cost: SessionCost) -> Content:
     """One budget's charge as it stands in an entry."""
     return {
         "unit": cost.unit.value,
@@ -109,10 +109,10 @@ def charge_record(cost: Cost) -> Content:
     }
 
 
-def charges_of(content: Content) -> tuple[Cost, ...]:
+def charges_of(content: Content) -> tuple[SessionCost, ...]:
     """The charges that an entry made, one for each balance."""
     return tuple(
-        Cost(Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]))
+        SessionCost(Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]))
         for one in content["charges"]
     )
 

@@ -20,7 +20,7 @@ from spikeveil.host.privacy.ledger.chain import (
     link,
 )
 from spikeveil.host.privacy.ledger.errors import LeasesExhausted
-from spikeveil.host.privacy.ledger.session import Cost
+from spikeveil.host.privacy.ledger.session import SessionCost
 from spikeveil.host.privacy.ledger.views import Entry, Preview
 
 #: "SPVL", in the SQLite header's application id
@@ -144,7 +144,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
         raise ChainBroken("its tables, indexes or triggers were changed")
 
 
-def first_excess(balance: Balance, cost: Cost) -> tuple[str, Amount, Amount, Amount] | None:
+def first_excess(balance: Balance, cost: SessionCost) -> tuple[str, Amount, Amount, Amount] | None:
     """The first limit that `cost` would break: (quantity, limit, spent, asked); None where it fits."""
     for quantity, limit, spent, asked in (
         ("epsilon", balance.epsilon_limit, balance.epsilon_spent, cost.epsilon),
@@ -155,7 +155,7 @@ def first_excess(balance: Balance, cost: Cost) -> tuple[str, Amount, Amount, Amo
     return None
 
 
-def preview(balance: Balance, cost: Cost) -> Preview:
+def preview(balance: Balance, cost: SessionCost) -> Preview:
     """What `cost` would do to `balance`."""
     return Preview(balance, cost, first_excess(balance, cost) is None)
 

@@ -22,7 +22,7 @@ from spikeveil.host.privacy.ledger.chain import (
 from spikeveil.host.privacy.ledger.database import create as create_file
 from spikeveil.host.privacy.ledger.errors import BudgetRefused, KeyReused, LedgerError
 from spikeveil.host.privacy.ledger.reader import LedgerFile
-from spikeveil.host.privacy.ledger.session import Booking, Cost, Evidence, Session, Stated, key_digest, text
+from spikeveil.host.privacy.ledger.session import Booking, Evidence, Session, SessionCost, Stated, key_digest, text
 from spikeveil.host.privacy.ledger.views import Entry, Lease, Mark, Preview
 from spikeveil.host.privacy.ledger.witness import Witness
 from spikeveil.host.privacy.units import Unit
@@ -229,7 +229,7 @@ class Ledger(LedgerFile):
         self._database.tidy()
 
 
-def _charged(data_set: str, balance: Balance, cost: Cost, booking: Booking) -> Balance:
+def _charged(data_set: str, balance: Balance, cost: SessionCost, booking: Booking) -> Balance:
     """The balance after the charge. Raises BudgetRefused where a limit would be broken."""
     excess = entries.first_excess(balance, cost)
     if excess is not None:

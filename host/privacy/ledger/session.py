@@ -28,7 +28,7 @@ _COVERS = {
 
 
 @dataclass(frozen=True)
-class Cost:
+class SessionCost:
     """What a session costs at one unit: (epsilon, delta), and how many bits were composed (0: not a bit mechanism)."""
 
     unit: Unit
@@ -42,7 +42,7 @@ class Session:
     """`releases` releases of one flipped layer's records, declared before the first of them leaves.
 
     Each record has `steps` (T) by `neurons` (N) bits, each flipped by `mechanism`, with at most `spike_limit` raw
-    spikes a record and `step_limit` a step (None: no limit). At a unit whose neighbours differ in m bits of a
+    spikes a record and `step_spike_limit` a step (None: no limit). At a unit whose neighbours differ in m bits of a
     record (`Unit.bits`), the session is the composition of releases * m equal randomised responses, so its epsilon
     is the exact binomial's at the session's `delta`; at delta = 0 it is releases * m * epsilon. The bits may be
     chosen adaptively, since one pair of output distributions is the worst for every bit; the number of bits and
@@ -57,7 +57,7 @@ class Session:
     releases: int
     delta: Fraction
     spike_limit: int | None = None
-    step_limit: int | None = None
+    step_spike_limit: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.mechanism, RandomizedResponse):
@@ -71,13 +71,13 @@ class Session:
 
     def bits(self, unit: Unit) -> int:
         """How many bits the session composes at `unit`."""
-        one = unit.bits(self.steps, self.neurons, spike_limit=self.spike_limit, step_limit=self.step_limit)
+        one = unit.bits(self.steps, self.neurons, spike_limit=self.spike_limit, step_spike_limit=self.step_spike_limit)
         return one * self.releases
 
-    def cost(self, unit: Unit) -> Cost:
+    def cost(self, unit: Unit) -> SessionCost:
         """The session's cost at `unit`, epsilon rounded up."""
         bits = self.bits(unit)
-        return Cost(unit, bits, _composed(self.mechanism, bits, self.delta), self.delta)
+        return SessionCost(unit, bits, _composed(self.mechanism, bits, self.delta), self.delta)
 
     def record(self) -> dict[str, object]:
         """The session as it stands in an entry."""
@@ -89,7 +89,7 @@ class Session:
             "neurons": self.neurons,
             "releases": self.releases,
             "spike_limit": self.spike_limit,
-            "step_limit": self.step_limit,
+            "step_limit": self.step_spike_limit,
             "delta": to_text(self.delta),
             "composition": "exact binomial" if self.delta else "pure sum",
         }
@@ -121,9 +121,9 @@ class Stated:
         object.__setattr__(self, "epsilon", amount("stated epsilon", self.epsilon))
         object.__setattr__(self, "delta", probability("stated delta", self.delta))
 
-    def cost(self, unit: Unit) -> Cost:
+    def cost(self, unit: Unit) -> SessionCost:
         """The cost at `unit`; infinite where the statement says nothing about that unit."""
-        return Cost(unit, 0, self.epsilon if unit in _COVERS[self.unit] else math.inf, self.delta)
+        return SessionCost(unit, 0, self.epsilon if unit in _COVERS[self.unit] else math.inf, self.delta)
 
     def record(self) -> dict[str, object]:
         """The statement as it stands in an entry."""
@@ -155,11 +155,11 @@ class Booking:
             return "none"
         return "nominal" if self.demonstration else "private"
 
-    def cost(self, cost: "Session | Stated", unit: Unit) -> Cost:
+    def cost(self, cost: "Session | Stated", unit: Unit) -> SessionCost:
         """What is charged at `unit`: the cost, or infinity."""
         if self.worth == "none":
             bits = cost.bits(unit) if isinstance(cost, Session) else 0
-            return Cost(unit, bits, math.inf, cost.delta)
+            return SessionCost(unit, bits, math.inf, cost.delta)
         return cost.cost(unit)
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spikeveil.host.privacy.ledger.chain import Balance, Content
-from spikeveil.host.privacy.ledger.session import Cost, Session
+from spikeveil.host.privacy.ledger.session import Session, SessionCost
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Preview:
     """What a charge would do to one budget: `balance` before it, `cost`, and whether it is `allowed`."""
 
     balance: Balance
-    cost: Cost
+    cost: SessionCost
     allowed: bool
 
 
@@ -48,7 +48,7 @@ class Lease:
     session: Session
     source: str
     worth: str
-    charges: tuple[Cost, ...]
+    charges: tuple[SessionCost, ...]
     entry: Entry
 
     @property
