@@ -26,15 +26,15 @@ OWN = """
 from amaranth.build import Attrs, Clock, Pins, Resource, Subsignal
 from amaranth.vendor import LatticeICE40Platform
 
-from spikeveil.boards.board import Board
+from spikeveil.boards import Board
 
 
 class Platform(LatticeICE40Platform):
-    device, package, default_clk = "iCE40HX1K", "TQ144", "clk12"
+    device, package, default_clk = "iCE40HX8K", "CT256", "clk12"
     resources = [
-        Resource("clk12", 0, Pins("21", dir="i"), Clock(12e6), Attrs(GLOBAL=True, IO_STANDARD="SB_LVCMOS")),
-        Resource("uart", 0, Subsignal("rx", Pins("9", dir="i")), Subsignal("tx", Pins("8", dir="o"))),
-        Resource("led", 0, Pins("99", dir="o")),
+        Resource("clk12", 0, Pins("J3", dir="i"), Clock(12e6), Attrs(GLOBAL=True, IO_STANDARD="SB_LVCMOS")),
+        Resource("uart", 0, Subsignal("rx", Pins("B10", dir="i")), Subsignal("tx", Pins("B12", dir="o"))),
+        Resource("led", 0, Pins("B5", dir="o")),
     ]
     connectors = []
 
@@ -142,8 +142,8 @@ def test_refusals(make: Any, sentence: str) -> None:
 def test_a_board_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     board = find(f"{tmp_path / 'mine.py'}:BOARD")
-    assert (board.name, board.chip.lut, board.chip.options) == ("mine", 1280, ("--hx1k", "--package", "tq144"))
-    assert "set_io uart_0__rx__io 9" in files(board)["top.pcf"]
+    assert (board.name, board.chip.lut, board.chip.options) == ("mine", 7680, ("--hx8k", "--package", "ct256"))
+    assert "set_io uart_0__rx__io B10" in files(board)["top.pcf"]
     with pytest.raises(ValueError, match=re.escape("must hold a Board named 'OTHER', not None")):
         find(f"{tmp_path / 'mine.py'}:OTHER")
     page = (DOCS / "boards.md").read_text()
