@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from spikeveil.hdl.engine import neuron
 from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH, SEED_BITS, SourceKind
+from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.lanes import LayerLanes, rows, uniform_lanes
 from spikeveil.pysim.model.layer_spec import LayerSpec
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -65,7 +66,25 @@ def stage_cycles(
         yield encode_cycles(layer, input_rows, row_cycles)
         yield compute_cycles(layer, lanes, source, max_words_per_beat(layer, lanes))
         input_rows, row_cycles = rows(layer.neurons, lanes.scan), ROW_CYCLES
-    yield input_rows + PIPELINE_SLACK
+    yield _output_cycles(spec, source, input_rows)
+
+
+def decide_cycles(decision: RandomisedDecision, output_rows: int, source: SourceKind, beat_bits: int) -> int:
+    """Upper bound on the cycles from a record's last step to its decision.
+
+    `output_rows` rows of the last layer, and a source of `beat_bits` bits a cycle. Key setup and all words of the
+    record are included, as if they were made only after the step arrived.
+    """
+    setup = -(-(KEY_SETUP_BITS if source == "trivium" else SEED_BITS) // beat_bits)
+    words = decision.draws * (decision.bits // beat_bits + 1)
+    return output_rows + setup + words + decision.classes + PIPELINE_SLACK
+
+
+def _output_cycles(spec: NetworkSpec, source: SourceKind, output_rows: int) -> int:
+    """Upper bound of the stage behind the last layer: its rows leave, or a decision is made about them."""
+    if spec.decision is None:
+        return output_rows + PIPELINE_SLACK
+    return decide_cycles(spec.decision, output_rows, source, spec.decision.bits)
 
 
 def fewest_lanes(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int) -> tuple[LayerLanes, ...]:
@@ -80,11 +99,13 @@ def fewest_lanes(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int)
     chosen = []
     for index, (layer, most) in enumerate(zip(spec.layers, all_lanes, strict=True)):
         following = spec.layers[index + 1 : index + 2]
+        decides = spec.decision is not None and not following
         options = [
             option
             for option in _lane_options(most.lanes)
-            if compute_cycles(layer, option, source, max_words_per_beat(layer, option)) <= limit
-            and max(_consumer_cycles(layer, option, following)) <= limit
+            if not (decides and spec.class_neurons % option.scan)
+            and compute_cycles(layer, option, source, max_words_per_beat(layer, option)) <= limit
+            and max(_consumer_cycles(spec, source, layer, option, following)) <= limit
         ]
         chosen.append(min(options, key=lambda option: _register_bits(layer, option), default=most))
     return tuple(chosen)
@@ -98,10 +119,16 @@ def _lane_options(most: int) -> Iterator[LayerLanes]:
                 yield LayerLanes(lanes, scan)
 
 
-def _consumer_cycles(layer: LayerSpec, layer_lanes: LayerLanes, following: tuple[LayerSpec, ...]) -> Iterator[int]:
+def _consumer_cycles(
+    spec: NetworkSpec,
+    source: SourceKind,
+    layer: LayerSpec,
+    layer_lanes: LayerLanes,
+    following: tuple[LayerSpec, ...],
+) -> Iterator[int]:
     """Upper bounds of the stages that accept the layer's rows."""
     scan_rows = rows(layer.neurons, layer_lanes.scan)
-    yield scan_rows + PIPELINE_SLACK
+    yield scan_rows + PIPELINE_SLACK if following else _output_cycles(spec, source, scan_rows)
     for next_layer in following:
         yield encode_cycles(next_layer, scan_rows)
 

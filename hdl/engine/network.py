@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.engine.decision import Decider, ScoreCounter
 from spikeveil.hdl.engine.encoder import Encoder
 from spikeveil.hdl.engine.layer import Layer
 from spikeveil.hdl.engine.pacer import Pacer
@@ -13,6 +14,7 @@ from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.source import SEED_BITS, LfsrStream, TriviumStream
 from spikeveil.hdl.engine.spikes import SpikeRow
 from spikeveil.hdl.engine.ultraplus import is_chip
+from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.layer_spec import LayerSpec
 
 MIN_MASK_ROWS = 4  # rows in a mask queue on the private schedule
@@ -24,7 +26,7 @@ class Network(wiring.Component):
     | port | width | direction | meaning |
     |---|---|---|---|
     | `i` | stream of SpikeRow(INPUT_LANES) | in | input spikes, `plan.i_rows` rows a step |
-    | `o` | stream of plan.o_row | out | released spikes or readout potentials, `plan.o_rows` rows a step |
+    | `o` | stream of plan.o_row | out | spikes or potentials, `plan.o_rows` rows a step; or a decision a record |
     | `open` | 1 | in | one cycle: a lease begins; only while the network holds no step |
     | `key` | 80 | in | Trivium key |
     | `lease` | 40 | in | lease number, part of the IV |
@@ -85,8 +87,34 @@ class Network(wiring.Component):
             wiring.connect(m, upstream, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
             upstream, lanes = layer.o, layer.layer_lanes.scan
+        if self.plan.spec.decision is not None:
+            upstream = self._decide(m, self.plan.spec.decision, upstream, at_once=is_chip(platform, "iCE40"))
         wiring.connect(m, upstream, sink)
         return m
+
+    def _decide(self, m: Module, decision: RandomisedDecision, rows: Any, *, at_once: bool) -> Any:
+        """The decision about the last layer's rows, and its word source; returns the stream of decisions."""
+        plan, last = self.plan, self.plan.spec.layers[-1]
+        scan = plan.layer_lanes[-1].scan
+        counter = ScoreCounter(
+            classes=decision.classes,
+            lanes=scan,
+            rows_per_class=plan.spec.class_neurons // scan,
+            steps=plan.spec.steps or 1,
+            state_bits=last.state_bits if last.readout else 0,
+            score=decision.by,
+        )
+        m.submodules.decider = decider = Decider(decision, counter, beat_bits=plan.decision_beat_bits)
+        index = len(plan.spec.layers) - 1
+        m.submodules[f"words_{index}"] = words = self._source(m, index, plan.decision_beat_bits, at_once)
+        wiring.connect(m, rows, decider.i)
+        wiring.connect(m, words.o, decider.words)
+        m.d.comb += [
+            words.open.eq(self.open),
+            words.next_record.eq(decider.next_record),
+            decider.flush.eq(self.open),
+        ]
+        return decider.o
 
     def _layer(self, m: Module, index: int, spec: LayerSpec, *, at_once: bool) -> Layer:
         """Layer `index` with its share of the image port and its word source."""
@@ -129,7 +157,7 @@ class Network(wiring.Component):
         """The word source of layer `index`, connected to its part of the lease ports."""
         if self.plan.source == "lfsr":
             lfsr = LfsrStream(width)
-            m.d.comb += lfsr.seed.eq(self.seeds.word_select(self.plan.spec.flipped.index(index), SEED_BITS))
+            m.d.comb += lfsr.seed.eq(self.seeds.word_select(self.plan.spec.randomised.index(index), SEED_BITS))
             return lfsr
         trivium = TriviumStream(width, layer=index, at_once=at_once)
         m.d.comb += [trivium.key.eq(self.key), trivium.lease.eq(self.lease), trivium.record.eq(self.record)]

@@ -32,6 +32,8 @@ class Pacer(wiring.Component):
     Guarantee: `i.ready` and `o` depend only on when rows were offered and accepted at `i` and `o`, and on `open`.
     `plan.i_rows` rows are a step; a missing or surplus `step_end` at `i` has no effect.
 
+    Of a network with a decision only the last step of a record releases something, one row.
+
     Reset discards all steps and stops the ticks.
     """
 
@@ -44,6 +46,7 @@ class Pacer(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.i_rows, self.o_rows, self.cadence, self.slots = plan.i_rows, plan.o_rows, plan.cadence, plan.slots
+        self.releases_records = plan.spec.decision is not None
         i_row, o_row = SpikeRow(INPUT_LANES), plan.o_row
         super().__init__(
             {
@@ -65,9 +68,10 @@ class Pacer(wiring.Component):
             m.d.sync += running.eq(1)
         banks = self._banks(m)
         bank_full = Signal(2)
-        self._fill(m, banks, bank_full)
-        admitted = self._drain(m, banks, bank_full, tick)
-        releasing = self._release(m, tick, admitted)
+        bank_releases = Signal(2)  # the step in the bank is one that releases something
+        self._fill(m, banks, bank_full, bank_releases)
+        releases = self._drain(m, banks, bank_full, bank_releases, tick)
+        releasing = self._release(m, tick, releases)
         m.d.comb += tick.eq(running & (slot_remaining == 0) & ~releasing)
         next_remaining = Mux(slot_remaining == 0, 0, slot_remaining - 1)
         m.d.sync += slot_remaining.eq(Mux(tick, self.cadence - 1, next_remaining))
@@ -84,7 +88,7 @@ class Pacer(wiring.Component):
         m.submodules.banks = memory
         return memory
 
-    def _fill(self, m: Module, banks: Memory, bank_full: Signal) -> None:
+    def _fill(self, m: Module, banks: Memory, bank_full: Signal, bank_releases: Signal) -> None:
         """Write rows from the pins to the bank `fill_bank`. Only a tick makes a full bank free again."""
         write = banks.write_port()
         write_row = Signal(index_bits(self.i_rows))
@@ -107,9 +111,11 @@ class Pacer(wiring.Component):
             m.d.sync += write_row.eq(write_row + 1)
             with m.If(last_row):
                 m.d.sync += [write_row.eq(0), fill_bank.eq(~fill_bank), bank_full.bit_select(fill_bank, 1).eq(1)]
+                if self.releases_records:
+                    m.d.sync += bank_releases.bit_select(fill_bank, 1).eq(self.i.payload.record_end)
 
-    def _drain(self, m: Module, banks: Memory, bank_full: Signal, tick: Signal) -> Signal:
-        """Send the admitted step to the layers; returns whether the next bank holds a step to admit."""
+    def _drain(self, m: Module, banks: Memory, bank_full: Signal, bank_releases: Signal, tick: Signal) -> Value:
+        """Send the admitted step to the layers; returns whether the next bank holds a step that releases something."""
         read_row = Signal(range(self.i_rows + 1))
         drain_bank = Signal()
         draining = Signal()
@@ -134,16 +140,16 @@ class Pacer(wiring.Component):
             m.d.sync += self.layers_i.valid.eq(0)
         with m.If(word_valid):
             m.d.sync += [self.layers_i.valid.eq(1), self.layers_i.payload.eq(word)]
-        return admitted
+        return admitted & bank_releases.bit_select(next_bank, 1) if self.releases_records else admitted
 
-    def _release(self, m: Module, tick: Signal, admitted: Signal) -> Value:
+    def _release(self, m: Module, tick: Signal, releases: Value) -> Value:
         """Hold output rows in a queue until the tick of their step; returns whether a released step still has rows."""
         depth = (self.slots + 1) * self.o_rows
         queue: Any = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
         m.submodules.queue = queue
         queue_ready = Signal(init=1)  # for a row in this cycle, whatever was written in the one before
         m.d.sync += [queue_ready.eq(queue.level < depth), Assert(~queue_ready | queue.w_rdy, "an output row was lost")]
-        steps_in_flight = Signal(self.slots)  # shift register of the last `slots` ticks
+        steps_in_flight = Signal(self.slots)  # shift register of the last `slots` ticks: those that release
         steps_queued = Signal(range(self.slots + 2))  # complete steps in the queue
         rows_remaining = Signal(range(self.o_rows + 1))  # of the released step
         releasing = Signal()  # rows_remaining is not 0
@@ -160,7 +166,7 @@ class Pacer(wiring.Component):
             queue.r_en.eq(releasing & self.o.ready),
         ]
         with m.If(tick):
-            m.d.sync += steps_in_flight.eq(Cat(admitted, steps_in_flight))
+            m.d.sync += steps_in_flight.eq(Cat(releases, steps_in_flight))
         m.d.sync += steps_queued.eq(steps_queued + step_arrived - (step_due & (steps_queued != 0)))
         with m.If(step_due & (steps_queued == 0)):
             m.d.sync += self.late.eq(1)

@@ -196,39 +196,62 @@ class Plan:
         return most
 
     @property
+    def decision_beat_bits(self) -> int:
+        """Bits that the source of the decision delivers a cycle; they divide a word. 1 without a decision.
+
+        On the fast schedule a whole word; on the private one the fewest that suffice within the cadence.
+        """
+        decision = self.spec.decision
+        if decision is None:
+            return 1
+        if self.schedule == "private":
+            limit = max(self.cadence, self.worst_case)
+            output_rows = rows(self.spec.outputs, self.layer_lanes[-1].scan)
+            for bits in (bits for bits in range(1, decision.bits) if decision.bits % bits == 0):
+                if cycle_bounds.decide_cycles(decision, output_rows, self.source, bits) <= limit:
+                    return bits
+        return decision.bits
+
+    @property
     def i_rows(self) -> int:
         """Input rows of a step, each of `INPUT_LANES` spikes."""
         return rows(self.spec.inputs, INPUT_LANES)
 
     @property
     def o_lanes(self) -> int:
-        """Neurons in one output row."""
+        """Neurons in one output row; bits of a decision."""
+        if self.spec.decision is not None:
+            return self.spec.decision.output_neurons * self.spec.decision.output_bits
         return self.layer_lanes[-1].scan
 
     @property
     def o_rows(self) -> int:
-        """Output rows of a step."""
-        return rows(self.spec.outputs, self.o_lanes)
+        """Output rows of a step; 1 where a record releases one decision."""
+        return 1 if self.spec.decision is not None else rows(self.spec.outputs, self.o_lanes)
 
     @property
     def o_row(self) -> SpikeRow | PotentialRow:
         """Layout of an output row."""
         last = self.spec.layers[-1]
-        return PotentialRow(self.o_lanes, last.state_bits) if last.readout else SpikeRow(self.o_lanes)
+        if last.readout and self.spec.decision is None:
+            return PotentialRow(self.o_lanes, last.state_bits)
+        return SpikeRow(self.o_lanes)
 
     @property
     def lease_ports(self) -> dict[str, int]:
-        """The ports that open a lease, and their widths. None for a network without a flipper."""
-        if not self.spec.flipped:
+        """The ports that open a lease, and their widths. None for a network without a flipper or a decision."""
+        if not self.spec.randomised:
             return {}
         if self.source == "lfsr":
-            return {"seeds": SEED_BITS * len(self.spec.flipped)}
+            return {"seeds": SEED_BITS * len(self.spec.randomised)}
         return {"key": KEY_BITS, "lease": LEASE_BITS, "record": RECORD_BITS}
 
     @property
     def slots(self) -> int:
-        """Slots from a step's admission to its release: each layer encodes in one and computes in one."""
-        return 2 * len(self.spec.layers)
+        """Slots from a step's admission to its release: each layer encodes in one and computes in one, and a decision
+        is made in one more.
+        """
+        return 2 * len(self.spec.layers) + (self.spec.decision is not None)
 
     @property
     def cadence(self) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.player import row_bits
 from spikeveil.hdl.engine.source import SEED_BITS
+from spikeveil.pysim.model.decision import RandomisedDecision
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def stimulus(spikes: NDArray[np.bool_]) -> list[int]:
 
 def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDArray[Any]:
     """The player's `response` integers as (records, steps, neurons) spikes or potentials."""
+    if plan.spec.decision is not None:
+        return _decisions(values, plan.spec.decision, most_steps, row_bits(plan))
     width, last = row_bits(plan) * plan.o_rows, plan.spec.layers[-1]
     size = -(-most_steps * width // 8)
     bits = np.array([np.frombuffer(value.to_bytes(size, "little"), np.uint8) for value in values])
@@ -68,3 +71,11 @@ def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDAr
     weights[-1] = -weights[-1]
     potentials: NDArray[np.int64] = fields @ weights
     return potentials
+
+
+def _decisions(values: list[int], decision: RandomisedDecision, most_steps: int, width: int) -> NDArray[Any]:
+    """The one row of each record, the last that came and so the highest: class numbers, or one-hot words."""
+    rows = [value >> (most_steps - 1) * width for value in values]
+    if decision.output_bits > 1 or decision.output_neurons == 1:
+        return np.array(rows, np.int64)
+    return np.array([[row >> number & 1 for number in range(decision.output_neurons)] for row in rows], np.bool_)

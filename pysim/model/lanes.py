@@ -38,15 +38,28 @@ class LayerLanes:
 def uniform_lanes(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLanes, ...]:
     """`lanes` lanes in every layer, at most one a neuron, each row updated in up to `fold` cycles.
 
+    Under a decision, `scan` of the last layer divides the neurons of a class: every row it updates is of one class,
+    in more than `fold` cycles where that is needed.
+
     ValueError where `lanes` or `fold` is not 1 to 64.
     """
     checks.integer("lanes", lanes, 1, MAX_LANES)
     checks.integer("fold", fold, 1, MAX_LANES)
-    return tuple(_folded(min(lanes, layer.neurons), fold) for layer in spec.layers)
+    chosen = [_folded(min(lanes, layer.neurons), fold) for layer in spec.layers]
+    if spec.decision is not None:
+        chosen[-1] = _within_a_class(chosen[-1], spec.class_neurons)
+    return tuple(chosen)
 
 
 def _folded(lanes: int, fold: int) -> LayerLanes:
     return next(LayerLanes(lanes, scan) for scan in range(1, lanes + 1) if lanes % scan == 0 and lanes <= fold * scan)
+
+
+def _within_a_class(layer_lanes: LayerLanes, class_neurons: int) -> LayerLanes:
+    """The same lanes with the widest scan, up to that of `layer_lanes`, whose rows are of one class each."""
+    lanes = layer_lanes.lanes
+    scans = range(layer_lanes.scan, 0, -1)
+    return next(LayerLanes(lanes, scan) for scan in scans if lanes % scan == 0 and class_neurons % scan == 0)
 
 
 def rows(neurons: int, lanes: int) -> int:

@@ -95,6 +95,11 @@ class NetworkSpec:
         return self.flipped + ((len(self.layers) - 1,) if self.decision is not None else ())
 
     @property
+    def class_neurons(self) -> int:
+        """Neurons of the last layer that belong to one class of the decision; all of them without a decision."""
+        return self.outputs if self.decision is None else self.outputs // self.decision.classes
+
+    @property
     def private(self) -> bool:
         """Whether a flipper or a decision stands between the input and the output; in a chain, one is enough."""
         return bool(self.randomised)

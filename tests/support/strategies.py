@@ -1,6 +1,7 @@
 """Random plans and stimuli: shapes and options are drawn one by one, numbers from a drawn seed, so they shrink fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
 from spikeveil.hdl.engine.player import STALL_BITS
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
 
 SIZES = st.integers(1, 24) | st.integers(1, 70)
@@ -132,6 +134,53 @@ def cases(draw: Any, most_layers: int = 4) -> Case:
         number=draw(st.sampled_from([0, (1 << 40) - 1]) | st.integers(0, (1 << 40) - 1)),
         record=draw(st.sampled_from([0, (1 << 32) - 3]) | st.integers(0, (1 << 32) - 3)),
         key=int.from_bytes(rng.bytes(10), "big"),
-        seeds=tuple(1 + int.from_bytes(rng.bytes(15), "big") for _ in spec.flipped),
+        seeds=tuple(1 + int.from_bytes(rng.bytes(15), "big") for _ in spec.randomised),
     )
     return Case(plan, rng.random((records, steps, spec.inputs)) < rate, lease, draw(STALLS))
+
+
+@st.composite
+def decisions(draw: Any, classes: int) -> RandomisedDecision:
+    """Either kind, at every word width that the classes allow, often at the ends of its numbers."""
+    bits = draw(st.sampled_from([8, 16, 32]) | st.integers(max(2, (classes - 1).bit_length()), 32))
+    if draw(st.booleans()):
+        most = (1 << bits) // classes
+        return Decision(classes, draw(st.sampled_from([1, most]) | st.integers(1, most)), bits)
+    k1 = draw(st.sampled_from([(1 << bits) - 1, 1 << bits - 1]) | st.integers(2, (1 << bits) - 1))
+    return OneHotDecision(classes, k1, draw(st.sampled_from([1, k1 - 1]) | st.integers(1, k1 - 1)), bits)
+
+
+@st.composite
+def decision_cases(draw: Any) -> Case:
+    """A random network with a decision, firing or a readout, on any schedule and source, under random stalls."""
+    classes, readout = draw(st.sampled_from([2, 3, 10, 17]) | st.integers(2, 64)), draw(st.booleans())
+    neurons = classes * (1 if readout else draw(st.integers(1, 4)))
+    decision = draw(decisions(classes))
+    if readout:
+        decision = replace(decision, by=draw(st.sampled_from(["final", "sum"])))
+    sizes = [*draw(st.lists(SIZES, min_size=1, max_size=3)), neurons]
+    chain = [
+        draw(layers(before, after, readout=readout and at == len(sizes) - 2, flip=at < len(sizes) - 2))
+        for at, (before, after) in enumerate(pairwise(sizes))
+    ]
+    chain[-1] = replace(chain[-1], spike_limit=None, step_spike_limit=None)
+    steps = draw(st.integers(1, 5))
+    spec = NetworkSpec(chain, decision=decision, steps=steps)
+    schedule = draw(st.sampled_from(SCHEDULES))
+    plan = Plan(
+        spec,
+        lanes=draw(st.sampled_from([1, 16, 64]) | st.integers(1, 64)),
+        source=draw(st.sampled_from(SOURCES)),
+        schedule=schedule,
+        unsafe=True,
+        fold=draw(st.sampled_from([1, 8])) if schedule == "fast" else 1,
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    lease = LeasePorts(
+        number=draw(st.integers(0, (1 << 40) - 1)),
+        record=draw(st.sampled_from([0, (1 << 32) - 4])),
+        key=int.from_bytes(rng.bytes(10), "big"),
+        seeds=tuple(1 + int.from_bytes(rng.bytes(15), "big") for _ in spec.randomised),
+    )
+    spikes = rng.random((draw(st.integers(1, 4)), steps, spec.inputs)) < draw(st.sampled_from([0.0, 0.2, 0.5, 1.0]))
+    return Case(plan, spikes, lease, draw(STALLS))
