@@ -4,6 +4,7 @@ from spikeveil.host.data.catalogue import ENCODERS, NAMES, encoder, load_dataset
 from spikeveil.host.data.dataset import DataMissing, Dataset
 from spikeveil.host.data.decoder import accuracy, class_counts, classify
 from spikeveil.host.data.encoders import direct, latency, levels, rate, spread
+from spikeveil.host.data.images import load_images
 from spikeveil.host.data.mnist import load_fashion_mnist, load_mnist
 from spikeveil.host.data.scikit import between, load_breast_cancer, load_digits, load_iris
 
@@ -24,6 +25,7 @@ __all__ = [
     "load_dataset",
     "load_digits",
     "load_fashion_mnist",
+    "load_images",
     "load_iris",
     "load_mnist",
     "rate",

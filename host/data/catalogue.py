@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.data.encoders import direct, latency, rate
+from spikeveil.host.data.images import load_images
 from spikeveil.host.data.mnist import load_fashion_mnist, load_mnist
 from spikeveil.host.data.scikit import load_breast_cancer, load_digits, load_iris
 from spikeveil.pysim.model import checks
@@ -21,6 +22,7 @@ BUNDLED: dict[str, Callable[[], Dataset]] = {
 FROM_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist": load_mnist,
     "fashion-mnist": load_fashion_mnist,
+    "images": load_images,
 }
 NAMES = (*BUNDLED, *FROM_FILES)
 ENCODERS = {"rate": rate, "latency": latency, "direct": direct}

@@ -1,6 +1,7 @@
 """IDX, the file format of MNIST: a header of big-endian integers, then bytes; plain or gzipped."""
 
 import gzip
+import hashlib
 import struct
 import zlib
 from math import prod
@@ -29,6 +30,15 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             return _read(file, path, dimensions)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"IDX file {path} must be a whole gzip file: {error}") from error
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a gzipped file's content, as 64 hexadecimal digits; "" where it is no whole gzip file."""
+    try:
+        with gzip.open(path) as file:
+            return hashlib.sha256(file.read(LARGEST)).hexdigest()
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return ""
 
 
 def _read(file: "IO[bytes] | gzip.GzipFile", path: Path, dimensions: int) -> NDArray[np.uint8]:

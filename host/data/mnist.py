@@ -1,7 +1,7 @@
-"""MNIST and Fashion-MNIST: from files that you have, or downloaded and checked."""
+"""MNIST and Fashion-MNIST: from files that you have, from a package of the system, or downloaded and checked."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikeveil.host.data.dataset import DataMissing, Dataset
 from spikeveil.host.data.download import Pinned, cache_folder, fetch
-from spikeveil.host.data.idx import read_idx
+from spikeveil.host.data.idx import content_digest, read_idx
 
 CLASSES, SHAPE = 10, (28, 28)
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -19,11 +19,19 @@ STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 @dataclass(frozen=True)
 class Published:
-    """A data set as it was published: the gzipped IDX files, in the order of `STEMS`, and where they are."""
+    """A data set as it was published.
+
+    - `files`: the gzipped IDX files, in the order of `STEMS`;
+    - `mirrors`: URLs of folders that hold them;
+    - `installed`: the folder where a package of the system puts them, compressed in its own way, None where there is
+      no such package; `contents`: SHA-256 of each file, decompressed.
+    """
 
     name: str
     files: tuple[Pinned, ...]
     mirrors: tuple[str, ...]
+    installed: Path | None = None
+    contents: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, sizes: tuple[int, ...], digests: tuple[str, ...], mirrors: tuple[str, ...]) -> "Published":
@@ -46,7 +54,7 @@ MNIST = Published.of(
         "https://storage.googleapis.com/cvdf-datasets/mnist",
     ),
 )
-FASHION_MNIST = Published.of(
+_FASHION_MNIST = Published.of(
     "fashion-mnist",
     (26421880, 29515, 4422102, 5148),
     (
@@ -58,6 +66,16 @@ FASHION_MNIST = Published.of(
     (
         "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
+    ),
+)
+FASHION_MNIST = replace(
+    _FASHION_MNIST,
+    installed=Path("/usr/share/datasets/fashion-mnist"),  # Debian: dataset-fashion-mnist
+    contents=(
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 )
 
@@ -74,13 +92,20 @@ def load_mnist(path: Path | None = None) -> Dataset:
 
 
 def load_fashion_mnist(path: Path | None = None) -> Dataset:
-    """Ten kinds of clothes in the format of MNIST; see `load_mnist`."""
+    """Ten kinds of clothes in the format of MNIST; see `load_mnist`.
+
+    Without a path, the files of Debian's package dataset-fashion-mnist are used where they are installed. They are
+    compressed otherwise than the published ones, so the checksums pinned for them are those of their content.
+    """
     return _load(FASHION_MNIST, path)
 
 
 def _load(published: Published, path: Path | None) -> Dataset:
     name = published.name
     if path is None:
+        found = _installed(published)
+        if found is not None:
+            return _dataset(name, *found)
         folder = cache_folder() / name
         paths = [fetch(pinned, published.mirrors, folder) for pinned in published.files]
         return _dataset(name, *(read_idx(file, 1 if "labels" in file.name else 3) for file in paths))
@@ -89,6 +114,19 @@ def _load(published: Published, path: Path | None) -> Dataset:
     if not path.exists():
         raise DataMissing(f"{name} is not at {path}")
     return _dataset(name, *_keras(path))
+
+
+def _installed(published: Published) -> list[NDArray[np.uint8]] | None:
+    """The arrays of the system's package; None where a file is missing or its content is not the pinned one."""
+    if published.installed is None:
+        return None
+    paths = [published.installed / pinned.name for pinned in published.files]
+    if not all(path.is_file() for path in paths):
+        return None
+    for path, sha256 in zip(paths, published.contents, strict=True):
+        if content_digest(path) != sha256:
+            return None
+    return [read_idx(path, 1 if "labels" in path.name else 3) for path in paths]
 
 
 def _found(folder: Path, stem: str) -> Path:

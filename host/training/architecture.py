@@ -1,7 +1,7 @@
-"""A spiking network as data: its layers, its window and how images enter, before any weight exists."""
+"""A network as data: its kind, its layers, its window and how images enter, before any weight exists."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import prod
 from typing import Any, Literal
 
@@ -118,13 +118,20 @@ class Readout:
             raise ValueError(f"readout gain must be above 0 and finite, not {self.gain!r}")
 
 
+NEURAL = Dense | Conv | Readout
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A chain of layers over a window of `steps` steps.
 
-    shape: of one input, (features,) or (C, H, W). coding: `direct` feeds the input's intensities (floats, 0 to 1) as
-    the same current at every step; `spikes` takes spikes (steps, *shape) made by `spikeveil.host.data.encoders`.
-    Raises ValueError where a layer does not fit its input.
+    - `shape`: of one input, (features,) or (C, H, W);
+    - `coding`: `direct` feeds the input's intensities (floats, 0 to 1) as the same current at every step; `spikes`
+      takes spikes (steps, *shape) made by `spikeveil.host.data.encoders`;
+    - `kind`: `snn`, or `ann` for an artificial neural network of the same structure. Its layers apply tanh in place of
+      their neurons, its readout is linear. It takes intensities, has one step and no neuron parameters.
+
+    Raises ValueError where a layer does not fit its input, or an ANN has what only an SNN can have.
     """
 
     shape: Shape
@@ -133,6 +140,7 @@ class Architecture:
     layers: tuple[Layer, ...]
     readout: Readout = field(default_factory=Readout)
     coding: Literal["direct", "spikes"] = "spikes"
+    kind: Literal["snn", "ann"] = "snn"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -144,9 +152,29 @@ class Architecture:
         checks.integer("architecture classes", self.classes, 2, LARGEST)
         checks.integer("architecture steps", self.steps, 1, 1 << 16)
         checks.choice("architecture coding", self.coding, ("direct", "spikes"))
+        checks.choice("architecture kind", self.kind, ("snn", "ann"))
         checks.instance("architecture readout", self.readout, Readout)
+        if self.kind == "ann":
+            self._check_ann()
         if len(self.shapes[-1]) != 1:
             raise ValueError(f"readout input must be flat, not {self.shapes[-1]}: put a Flatten before it")
+
+    def _check_ann(self) -> None:
+        for name, value, needed in (
+            ("coding", self.coding, "direct"),
+            ("steps", self.steps, 1),
+            ("readout kind", self.readout.kind, "membrane"),
+        ):
+            if value != needed:
+                raise ValueError(f"architecture {name} must be {needed!r} for kind 'ann', not {value!r}")
+        if any(part.neuron != Neuron() for part in (*self.layers, self.readout) if isinstance(part, NEURAL)):
+            raise ValueError("architecture neuron must be left out for kind 'ann', whose layers apply tanh")
+
+    def as_ann(self) -> "Architecture":
+        """The ANN of the same structure: same weights, pooling and readout, tanh in place of neurons, one step."""
+        layers = (replace(layer, neuron=Neuron()) if isinstance(layer, NEURAL) else layer for layer in self.layers)
+        readout = Readout(bias=self.readout.bias, gain=self.readout.gain)
+        return replace(self, kind="ann", steps=1, coding="direct", layers=tuple(layers), readout=readout)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -165,13 +193,13 @@ class Architecture:
     def exportable(self) -> bool:
         """Whether its dynamics are the specification's, so that a dense one becomes a `NetworkSpec`."""
         neurons = [layer.neuron for layer in self.layers if isinstance(layer, Dense | Conv)]
-        return self.coding == "spikes" and all(neuron.exportable for neuron in (*neurons, self.readout.neuron))
+        return self.kind == "snn" and self.coding == "spikes" and all(neuron.exportable for neuron in (*neurons, self.readout.neuron))
 
     def record(self) -> dict[str, Any]:
         """Ready for JSON or TOML; `architecture_of` reads it."""
         names = {kind: name for name, kind in LAYERS.items()}
         layers = [{"kind": names[type(layer)], **_plain(layer)} for layer in self.layers]
-        return {
+        whole: dict[str, Any] = {
             "shape": list(self.shape),
             "classes": self.classes,
             "steps": self.steps,
@@ -179,6 +207,11 @@ class Architecture:
             "layers": layers,
             "readout": _plain(self.readout),
         }
+        if self.kind == "snn":  # left out, so that digests of configurations from before there were ANNs stay
+            return whole
+        for part in (*layers, whole["readout"]):
+            part.pop("neuron", None)
+        return {"kind": self.kind, **whole}
 
 
 def architecture_of(record: Mapping[str, Any]) -> Architecture:

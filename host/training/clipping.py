@@ -156,7 +156,11 @@ def conv_samples(layer: TimeConv2d, inputs: Tensor, output_gradients: Tensor) ->
     batch, steps = inputs.shape[:2]
     columns = functional.unfold(inputs.flatten(0, 1), layer.kernel_size, 1, layer.padding, layer.stride)
     columns = columns.view(batch, steps, *columns.shape[1:])
-    weights = torch.einsum("ntop,ntcp->noc", output_gradients.flatten(3), columns).view(batch, *layer.weight.shape)
+    gradients = output_gradients.flatten(3)
+    weights = gradients[:, 0] @ columns[:, 0].mT
+    for step in range(1, steps):  # one product over all steps would have to copy `columns`
+        weights.baddbmm_(gradients[:, step], columns[:, step].mT)
+    weights = weights.view(batch, *layer.weight.shape)
     return [weights] if layer.bias is None else [weights, output_gradients.sum(dim=(1, 3, 4))]
 
 

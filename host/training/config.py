@@ -142,6 +142,10 @@ class Config:
         """SHA-256 of everything in it, as 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
 
+    def as_ann(self) -> "Config":
+        """The ANN of the same structure (`Architecture.as_ann`), trained the same way."""
+        return replace(self, name=f"{self.name}-ann", network=self.network.as_ann())
+
     def without_privacy(self) -> "Config":
         """The same network and data trained the ordinary way: no clipping, no noise, shuffled batches."""
         return replace(self, name=f"{self.name}-plain", privacy=None)

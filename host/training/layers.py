@@ -1,7 +1,7 @@
-"""Layers that hold every step of the window at once: (batch, steps, ...) in and out.
+"""Layers over the whole window at once: (batch, steps, ...) in and out.
 
-A layer sees all its inputs over time in ONE call, so that per-example gradients need one product a layer, not one a
-step (`dpsgd`). Under direct coding the first layer sees (batch, 1, ...) and its neurons repeat the current.
+A layer processes all steps in ONE call, so that per-example gradients need one product for each layer instead of one
+for each step (`dpsgd`). Under direct coding the first layer takes (batch, 1, ...) and its neurons repeat the current.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikeveil.host.training.architecture import Conv, Dense, Flatten, Layer, Pool, Readout, Shape
+from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Layer, Pool, Readout, Shape
 from spikeveil.host.training.neurons import Neuron
 
 MakeLinear = Callable[[int, int, bool], nn.Module]
@@ -33,6 +33,17 @@ class Firing(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.neuron.run(self.weights(x), self.steps)
+
+
+class Activated(nn.Module):  # type: ignore[misc]
+    """Weights and tanh, a layer of an ANN: x (batch, 1, ...) to activations (batch, 1, ...) in -1 to 1."""
+
+    def __init__(self, weights: nn.Module) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weights(x).tanh()
 
 
 class Pooled(nn.Module):  # type: ignore[misc]
@@ -73,17 +84,18 @@ class Membrane(nn.Module):  # type: ignore[misc]
         return (current * powers[:, None]).sum(dim=1)
 
 
-def module_for(layer: Layer, shape: Shape, steps: int, make_linear: MakeLinear) -> nn.Module:
-    """The module of a layer whose input has `shape` (without batch and steps)."""
+def module_for(layer: Layer, shape: Shape, architecture: Architecture, make_linear: MakeLinear) -> nn.Module:
+    """The module of a layer of `architecture` whose input has `shape` (without batch and steps)."""
     match layer:
         case Dense(neurons, neuron, bias):
-            return Firing(make_linear(shape[0], neurons, bias), neuron, steps)
+            weights = make_linear(shape[0], neurons, bias)
         case Conv(channels, kernel, stride, padding, neuron, bias):
-            return Firing(TimeConv2d(shape[0], channels, kernel, stride, padding, bias=bias), neuron, steps)
+            weights = TimeConv2d(shape[0], channels, kernel, stride, padding, bias=bias)
         case Pool():
             return Pooled(layer)
         case Flatten():
             return Flattened()
+    return Activated(weights) if architecture.kind == "ann" else Firing(weights, neuron, architecture.steps)
 
 
 def readout_for(readout: Readout, inputs: int, classes: int, steps: int, make_linear: MakeLinear) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The spiking network as a torch module, unrolled layer by layer over time."""
+"""The network of an `Architecture` as a torch module; an SNN is unrolled layer by layer over time."""
 
 import math
 from collections.abc import Mapping
@@ -33,12 +33,15 @@ class WindowTrace:
 class SpikingNetwork(nn.Module):  # type: ignore[misc]
     """x to scores (batch, classes); x is (batch, *shape) under direct coding, (batch, steps, *shape) under spikes.
 
-    make_linear(inputs, outputs, bias): makes the weights of dense layers and of the readout (fake-quantised ones, for
-    example); it must be an `nn.Linear` or behave like one on (batch, steps, inputs). taps: what stands after a layer,
-    spikes to spikes of the same shape (a flipper); keys are indices into `architecture.layers`, -1 for the input
-    (spike coding only) and len(layers) for a readout that counts. A neuron's own reset never sees its tap. seed, gain:
-    of the initial weights, see `initialise`.
-    Raises ValueError for a tap where no spikes are.
+    - `architecture`: of kind `snn`, or `ann`, which has no spikes and takes no taps;
+    - `make_linear(inputs, outputs, bias)`: makes the weights of dense layers and of the readout, an `nn.Linear` or a
+      module that behaves like one on (batch, steps, inputs);
+    - `taps`: modules after a layer, from spikes to spikes of the same shape (a flipper). Keys are indices into
+      `architecture.layers`, -1 for the input (spike coding only), len(layers) for a readout that counts. A neuron's
+      own reset is not affected by its tap;
+    - `seed`, `gain`: of the initial weights, see `initialise`.
+
+    Raises ValueError for a tap at a place without spikes.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class SpikingNetwork(nn.Module):  # type: ignore[misc]
         self.architecture = architecture
         shapes, steps = architecture.shapes, architecture.steps
         chain = [
-            module_for(layer, shape, steps, make_linear)
+            module_for(layer, shape, architecture, make_linear)
             for layer, shape in zip(architecture.layers, shapes, strict=False)
         ]
         self.layers = nn.ModuleList(chain)

@@ -1,10 +1,11 @@
-"""Surrogate gradients: what stands in for the derivative of a spike, which is zero or infinite everywhere.
+"""Surrogate gradients: curves that replace the derivative of the spike function in the backward pass.
 
 Each is a frozen dataclass with `derivative(x)`, x = u - threshold, float of any shape in and out. A spike is always
 H(x), 1 where x >= 0; only the backward pass differs. `docs/training.md` shows every curve.
 
-"eq." numbers are those of DPSNN (arXiv 2205.12718 v1). The classes whose names start with `SnnTorch` reproduce snnTorch
-1.0.0 where it does something else than its name says; the others agree with snnTorch where both have them.
+"eq." numbers are those of DPSNN (arXiv 2205.12718 v1): `Gate` is eq. 4, `TanhDerivative` eq. 5, `Gaussian` eq. 6. The
+classes whose names start with `SnnTorch` reproduce snnTorch 1.0.0 where it computes something else than its name says;
+the others agree with snnTorch where both have them.
 """
 
 import math
@@ -39,7 +40,10 @@ class Surrogate(ABC):
 
 @dataclass(frozen=True)
 class Gate(Surrogate):
-    """1/width where |x| <= width/2, else 0 (eq. 4). A neuron that is never that near its threshold learns nothing."""
+    """1/width where |x| < width/2, else 0; width 1 is eq. 4.
+
+    A neuron whose potential never comes within width/2 of its threshold receives no gradient.
+    """
 
     width: float = 1.0
 
@@ -49,7 +53,7 @@ class Gate(Surrogate):
 
 @dataclass(frozen=True)
 class GateTail(Surrogate):
-    """The gate plus tail / (1 + slope |x|)^2: neurons far from the threshold still learn. Not in the paper."""
+    """The gate plus tail / (1 + slope |x|)^2: neurons far from the threshold receive a gradient too. Not in the paper."""
 
     width: float = 1.0
     tail: float = 0.2
@@ -61,10 +65,28 @@ class GateTail(Surrogate):
 
 
 @dataclass(frozen=True)
-class ArctanhDerivative(Surrogate):
-    """1 / (1 - x^2) where |x| < cut, else 0: the derivative of arctanh (eq. 5).
+class TanhDerivative(Surrogate):
+    """4 / (e^(-2x) + e^(2x) + 2) = sech^2(x), the derivative of tanh: eq. 5, which the paper calls "Darctanh"."""
 
-    It GROWS away from the threshold and has poles at |x| = 1, so it needs a cut below 1; the cut is our choice.
+    def derivative(self, x: Tensor) -> Tensor:
+        return torch.cosh(x).square_().reciprocal_()
+
+
+@dataclass(frozen=True)
+class Gaussian(Surrogate):
+    """exp(-sharpness x^2), 1 at the threshold; sharpness 2 is eq. 6 with the minus sign that its print lacks."""
+
+    sharpness: float = 2.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return x.square().mul_(-self.sharpness).exp_()
+
+
+@dataclass(frozen=True)
+class ArctanhDerivative(Surrogate):
+    """1 / (1 - x^2) where |x| < cut, else 0: the derivative of arctanh. Not in the paper, whose eq. 5 is sech^2(x).
+
+    It grows away from the threshold and has poles at |x| = 1, hence the cut below 1.
     """
 
     cut: float = 0.9
@@ -81,9 +103,9 @@ class ArctanhDerivative(Surrogate):
 
 @dataclass(frozen=True)
 class Normal(Surrogate):
-    """The normal density, exp(-x^2 / (2 deviation^2)) / (deviation sqrt(2 pi)) (eq. 6).
+    """The normal density, exp(-x^2 / (2 deviation^2)) / (deviation sqrt(2 pi)), of area 1.
 
-    The paper prints the exponent without its minus sign, which would grow without bound; this is the density.
+    At deviation 1/2 it is `Gaussian(2)` times 0.798.
     """
 
     deviation: float = 0.5
@@ -164,7 +186,7 @@ class SnnTorchTriangular(Surrogate):
 
 
 def _gate(distance: Tensor, width: float) -> Tensor:
-    return (distance <= width / 2).to(distance.dtype).mul_(1 / width)
+    return (distance < width / 2).to(distance.dtype).mul_(1 / width)
 
 
 def _inverse_square(distance: Tensor, slope: float) -> tuple[Tensor, Tensor]:
@@ -177,6 +199,8 @@ def _inverse_square(distance: Tensor, slope: float) -> tuple[Tensor, Tensor]:
 SURROGATES: dict[str, type[Surrogate]] = {
     "gate": Gate,
     "gate_tail": GateTail,
+    "tanh_derivative": TanhDerivative,
+    "gaussian": Gaussian,
     "arctanh": ArctanhDerivative,
     "normal": Normal,
     "fast_sigmoid": FastSigmoid,

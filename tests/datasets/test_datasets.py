@@ -316,7 +316,7 @@ def test_names() -> None:
     with pytest.raises(ValueError) as caught:
         load_dataset("cifar")
     assert str(caught.value) == (
-        "data set must be one of 'digits', 'iris', 'breast-cancer', 'mnist', 'fashion-mnist', not 'cifar'"
+        "data set must be one of 'digits', 'iris', 'breast-cancer', 'mnist', 'fashion-mnist', 'images', not 'cifar'"
     )
     with pytest.raises(ValueError) as caught:
         load_dataset("iris", "here")

@@ -1,0 +1,104 @@
+"""Grey images of your own: a folder with one subfolder of PGM files for each class, or an .npz file."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeveil.host.data.dataset import DataMissing, Dataset
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+TEST_SHARE = (128, 576)  # of the images of a class; DPSNN tests on 128 of the 576 images of each subject
+LARGEST_SIDE = 4096
+
+
+def load_images(path: Path | None = None) -> Dataset:
+    """Grey images of any size, intensities 0 to 255, all of one size.
+
+    path: an .npz file with x_train, y_train, x_test, y_test (images uint8 (records, height, width), labels integers
+    from 0), or a folder with one subfolder of binary PGM files (P5, maximum 255) for each class, classes in the order
+    of their names. Of a folder, 128 of 576 images of each class are for testing: those whose names have the smallest
+    SHA-256, so that the split depends on nothing else. Raises DataMissing without a path or where nothing is there,
+    ValueError for files that are something else.
+    """
+    if path is None:
+        raise DataMissing("data set images needs a path: a folder with a subfolder for each class, or an .npz file")
+    if not path.exists():
+        raise DataMissing(f"images are not at {path}")
+    train, train_labels, test, test_labels = _folder(path) if path.is_dir() else _arrays(path)
+    if not (
+        all(part.dtype == np.uint8 and part.ndim == 3 for part in (train, test)) and train.shape[1:] == test.shape[1:]
+    ):
+        raise ValueError(
+            f"images of {path} must be uint8 of one shape (records, height, width), not {train.dtype} {train.shape} "
+            f"and {test.dtype} {test.shape}"
+        )
+    for labels in (train_labels, test_labels):
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels of {path} must be integers of shape (records,), not {labels.dtype} {labels.shape}")
+    shape = (train.shape[1], train.shape[2])
+    flat = (np.ascontiguousarray(part).reshape(len(part), -1) for part in (train, test))
+    classes = int(max(train_labels.max(initial=0), test_labels.max(initial=0))) + 1
+    first, second = flat
+    return Dataset(
+        "images", first, train_labels.astype(np.int64), second, test_labels.astype(np.int64), shape, classes
+    )
+
+
+def read_pgm(path: Path) -> NDArray[np.uint8]:
+    """The image of a binary PGM file, (height, width); ValueError for another format or a damaged file."""
+    content = path.read_bytes()
+    words, position = [], 0
+    while len(words) < 4 and position < len(content):
+        word, position = _word(content, position)
+        if word:
+            words.append(word)
+    if len(words) < 4 or words[0] != b"P5" or words[3] != b"255" or not (words[1] + words[2]).isdigit():
+        raise ValueError(f"image {path} must be a binary PGM file of maximum 255")
+    width, height = int(words[1]), int(words[2])
+    pixels = np.frombuffer(content, np.uint8, offset=position)
+    if not 1 <= max(width, height) <= LARGEST_SIDE or len(pixels) != width * height:
+        raise ValueError(f"image {path} must hold the {width} x {height} bytes of its header, not {len(pixels)}")
+    return pixels.reshape(height, width)
+
+
+def _word(content: bytes, position: int) -> tuple[bytes, int]:
+    """The next word of a PGM header, "" for a comment, and the position after the white space that ends it."""
+    end = position
+    if content[position : position + 1] == b"#":
+        while end < len(content) and content[end : end + 1] != b"\n":
+            end += 1
+        return b"", end + 1
+    while end < len(content) and not content[end : end + 1].isspace():
+        end += 1
+    return content[position:end], end + 1
+
+
+def _folder(path: Path) -> list[NDArray[Any]]:
+    classes = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    if len(classes) < 2:
+        raise DataMissing(f"{path} must hold a subfolder for each of 2 or more classes, not {len(classes)}")
+    parts: list[list[Any]] = [[], [], [], []]
+    for label, folder in enumerate(classes):
+        files = sorted(folder.glob("*.pgm"), key=lambda file: hashlib.sha256(file.name.encode()).digest())
+        testing = len(files) * TEST_SHARE[0] // TEST_SHARE[1]
+        for index, file in enumerate(files):
+            images, labels = (2, 3) if index < testing else (0, 1)
+            parts[images].append(read_pgm(file))
+            parts[labels].append(label)
+    if not parts[0] or not parts[2]:
+        raise DataMissing(f"{path} holds too few .pgm files to train on some and test on others")
+    if len({image.shape for image in (*parts[0], *parts[2])}) != 1:
+        raise ValueError(f"images of {path} must all be of one size")
+    return [np.array(part) for part in parts]
+
+
+def _arrays(path: Path) -> list[NDArray[Any]]:
+    try:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return [file[name] for name in ARRAYS]
+    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"data file {path} must be a .npz file with {', '.join(ARRAYS)}: {error}") from error
