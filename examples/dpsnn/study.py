@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/dpsnn"), help="folder of the runs' folders")
     parser.add_argument("--only", nargs="+", default=["*"], help="patterns of row names, such as 'net1-*'")
     parser.add_argument("--list", action="store_true", help="list the rows and which are finished")
-    parser.add_argument("--tables", action="store_true", help="print the tables of the finished rows beside the paper's")
+    parser.add_argument("--tables", action="store_true", help="print the tables of what is finished")
     options = parser.parse_args()
     chosen = [row for row in rows() if any(fnmatch(row.name, pattern) for pattern in options.only)]
     if options.tables:

@@ -1,1 +1,2 @@
-def tables(study): return ""
+def tables(study):
+    return ""

@@ -29,29 +29,30 @@ def load_images(path: Path | None = None) -> Dataset:
     if not path.exists():
         raise DataMissing(f"images are not at {path}")
     train, train_labels, test, test_labels = _folder(path) if path.is_dir() else _arrays(path)
-    if not (
-        all(part.dtype == np.uint8 and part.ndim == 3 for part in (train, test)) and train.shape[1:] == test.shape[1:]
-    ):
+    for images, labels in ((train, train_labels), (test, test_labels)):
+        _check(path, images, labels)
+    if train.shape[1:] != test.shape[1:]:
+        raise ValueError(f"images of {path} must all be of one size, not of {train.shape[1:]} and {test.shape[1:]}")
+    classes = int(max(train_labels.max(), test_labels.max())) + 1
+    train_rows, test_rows = (np.ascontiguousarray(part).reshape(len(part), -1) for part in (train, test))
+    train_labels, test_labels = train_labels.astype(np.int64), test_labels.astype(np.int64)
+    return Dataset("images", train_rows, train_labels, test_rows, test_labels, train.shape[1:], classes)
+
+
+def _check(path: Path, images: NDArray[Any], labels: NDArray[Any]) -> None:
+    if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
         raise ValueError(
-            f"images of {path} must be uint8 of one shape (records, height, width), not {train.dtype} {train.shape} "
-            f"and {test.dtype} {test.shape}"
+            f"images of {path} must be uint8 of shape (records, height, width), not {images.dtype} {images.shape}"
         )
-    for labels in (train_labels, test_labels):
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels of {path} must be integers of shape (records,), not {labels.dtype} {labels.shape}")
-    shape = (train.shape[1], train.shape[2])
-    flat = (np.ascontiguousarray(part).reshape(len(part), -1) for part in (train, test))
-    classes = int(max(train_labels.max(initial=0), test_labels.max(initial=0))) + 1
-    first, second = flat
-    return Dataset(
-        "images", first, train_labels.astype(np.int64), second, test_labels.astype(np.int64), shape, classes
-    )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images),):
+        raise ValueError(f"labels of {path} must be {len(images)} integers, not {labels.dtype} {labels.shape}")
 
 
 def read_pgm(path: Path) -> NDArray[np.uint8]:
     """The image of a binary PGM file, (height, width); ValueError for another format or a damaged file."""
     content = path.read_bytes()
-    words, position = [], 0
+    words: list[bytes] = []
+    position = 0
     while len(words) < 4 and position < len(content):
         word, position = _word(content, position)
         if word:
@@ -91,8 +92,9 @@ def _folder(path: Path) -> list[NDArray[Any]]:
             parts[labels].append(label)
     if not parts[0] or not parts[2]:
         raise DataMissing(f"{path} holds too few .pgm files to train on some and test on others")
-    if len({image.shape for image in (*parts[0], *parts[2])}) != 1:
-        raise ValueError(f"images of {path} must all be of one size")
+    sizes = {image.shape for image in (*parts[0], *parts[2])}
+    if len(sizes) != 1:
+        raise ValueError(f"images of {path} must all be of one size, not of {sorted(sizes)}")
     return [np.array(part) for part in parts]
 
 

@@ -103,7 +103,7 @@ def load_fashion_mnist(path: Path | None = None) -> Dataset:
 def _load(published: Published, path: Path | None) -> Dataset:
     name = published.name
     if path is None:
-        found = _installed(published)
+        found = installed(published)
         if found is not None:
             return _dataset(name, *found)
         folder = cache_folder() / name
@@ -116,7 +116,7 @@ def _load(published: Published, path: Path | None) -> Dataset:
     return _dataset(name, *_keras(path))
 
 
-def _installed(published: Published) -> list[NDArray[np.uint8]] | None:
+def installed(published: Published) -> list[NDArray[np.uint8]] | None:
     """The arrays of the system's package; None where a file is missing or its content is not the pinned one."""
     if published.installed is None:
         return None

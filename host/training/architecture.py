@@ -193,7 +193,11 @@ class Architecture:
     def exportable(self) -> bool:
         """Whether its dynamics are the specification's, so that a dense one becomes a `NetworkSpec`."""
         neurons = [layer.neuron for layer in self.layers if isinstance(layer, Dense | Conv)]
-        return self.kind == "snn" and self.coding == "spikes" and all(neuron.exportable for neuron in (*neurons, self.readout.neuron))
+        return (
+            self.kind == "snn"
+            and self.coding == "spikes"
+            and all(neuron.exportable for neuron in (*neurons, self.readout.neuron))
+        )
 
     def record(self) -> dict[str, Any]:
         """Ready for JSON or TOML; `architecture_of` reads it."""

@@ -53,7 +53,7 @@ class Gate(Surrogate):
 
 @dataclass(frozen=True)
 class GateTail(Surrogate):
-    """The gate plus tail / (1 + slope |x|)^2: neurons far from the threshold receive a gradient too. Not in the paper."""
+    """The gate plus tail / (1 + slope |x|)^2: neurons far from the threshold have a gradient too. Not in the paper."""
 
     width: float = 1.0
     tail: float = 0.2

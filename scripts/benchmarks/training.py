@@ -1,9 +1,10 @@
 """One DP-SGD step beside one ordinary step of the same network, same batch: 250 MNIST-sized images, one thread.
 
-The networks are those of the presets dpsnn-mnist-net1 (dense) and -net2 (convolutional). A private step has everything:
-per-example clipping, noise from the operating system's generator, the optimiser. The ordinary one is forward, backward,
-optimiser. An epoch is 240 of either; checkpoints and tests, equal for both, are left out. The targets are at most 2
-and 3 times the ordinary step. Opacus' hooks clip the same network in the same run, for comparison.
+The networks are those of the presets mnist-dense, dpsnn-mnist-net1 and dpsnn-mnist-net2, and the ANN of the last. A
+private step has everything: per-example clipping, noise from the operating system's generator, the optimiser. The
+ordinary one is forward, backward, optimiser. An epoch is 240 of either; checkpoints and tests, equal for both, are left
+out. The targets are at most 2 (dense) and 3 times the ordinary step. Opacus' hooks clip the same network in the same
+run, for comparison.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from spikeveil.host.training.dpsgd import plain_gradients, private_gradients
 from spikeveil.host.training.network import SpikingNetwork
 
 IMAGES, STEPS_AN_EPOCH = 60_000, 240
-TARGETS = {"dpsnn-mnist-net1": 1 / 2, "dpsnn-mnist-net2": 1 / 3}
+TARGETS = {"mnist-dense": 1 / 2, "dpsnn-mnist-net1": 1 / 3, "dpsnn-mnist-net2": 1 / 3, "dpsnn-mnist-net2-ann": 1 / 3}
 
 
 def images() -> Dataset:
@@ -51,7 +52,8 @@ def rows() -> Iterator[Row]:
     torch.set_num_threads(1)
     data = images()
     for name, least in TARGETS.items():
-        config = load_config(name)
+        config = load_config(name.removesuffix("-ann"))
+        config = config.as_ann() if name.endswith("-ann") else config
         ghost, hooks = (replace(config.privacy, clipping=way) for way in ("ghost", "hooks"))  # type: ignore[type-var]
         calls = {
             "private": step(replace(config, privacy=ghost), data),

@@ -20,9 +20,13 @@ from support.commands import invoke
 from spikeveil.host.data.mnist import FASHION_MNIST
 from spikeveil.host.privacy import DpSgd, Ledger
 from spikeveil.host.training import checkpoint
-from spikeveil.host.training.config import config_of, load_config, preset_names
+from spikeveil.host.training.architecture import Conv, Dense, Pool
+from spikeveil.host.training.config import Config, Optimiser, config_of, load_config, preset_names
 from spikeveil.host.training.loop import plan_of
 from spikeveil.host.training.network import SpikingNetwork
+from spikeveil.host.training.neurons import Neuron
+from spikeveil.host.training.surrogates import Gate
+from spikeveil.host.training.threads import faster_threads, threads_for
 from spikeveil.host.training.toml_text import toml_text
 from spikeveil.host.training.weights import load_network, save_network
 
@@ -97,6 +101,26 @@ def test_a_seed_is_shown_as_worth_nothing(config: Path, tmp_path: Path) -> None:
     shown = call(config, "--out", tmp_path / "run", "--epochs", 1)
     assert "INFINITE: the noise is known. Nominal, worth nothing here" in shown.output
     assert json.loads((tmp_path / "run/result.json").read_text())["claim"]["private"] is False
+
+
+def test_an_ann_of_the_same_structure(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shown = call(config, "--out", out, "--ann", "--epochs", 1)
+    assert shown.exit_code == 0, shown.output
+    result = json.loads((out / "result.json").read_text())
+    assert (result["name"], result["claim"]["private"]) == ("small-ann", True)
+    assert result["last_evaluation"]["spike_rates"] == []
+    network, _ = load_network(out / "network.npz")
+    assert (network.architecture.kind, network.architecture.steps) == ("ann", 1)
+
+
+def test_a_run_keeps_the_threads_it_was_begun_with(config: Path, tmp_path: Path) -> None:
+    chosen, before = load_config(str(config)), torch.get_num_threads()
+    assert 1 <= faster_threads(chosen) <= before
+    assert torch.get_num_threads() == before
+    (tmp_path / "config.toml").write_text("[ran]\nthreads = 7\n")
+    assert threads_for(chosen, tmp_path) == 7
+    assert threads_for(chosen, tmp_path / "new") in (1, before)
 
 
 def test_an_ordinary_run_claims_nothing(config: Path, tmp_path: Path) -> None:
@@ -200,17 +224,66 @@ def test_presets(name: str) -> None:
     assert config.name == name
     assert config_of(tomllib.loads(toml_text(config.record()))) == config
     network = SpikingNetwork(config.network, seed=1, gain=config.gain)
-    assert network(torch.rand(2, *config.network.shape)).shape == (2, 10)
+    assert network(torch.rand(2, *config.network.shape)).shape == (2, config.network.classes)
     assert config.privacy is not None
     assert config.privacy.randomness == "os"
 
 
-@pytest.mark.parametrize("name", ["dpsnn-mnist-net1", "dpsnn-mnist-net2"])
+@pytest.mark.parametrize("name", ["mnist-dense", "mnist-conv"])
 def test_the_mnist_presets_stay_within_their_mu(name: str) -> None:
     plan = plan_of(load_config(name), 60_000)
     assert plan.steps == 13_200
     assert plan.meter is not None
     assert 0.62 < plan.meter.mechanism.mu(plan.steps) <= 0.63
+
+
+#: preset -> layers as DPSNN writes them (arXiv 2205.12718 v1), batch, clip, epochs, weights and biases
+PRINTED = {
+    "dpsnn-mnist-net1": ("16C8S2-P2S1-32C4S2-P2S1-32-10", 250, 1.5, 60),
+    "dpsnn-mnist-net2": ("16C7S1-P2S2-32C4S1-P2S2-32-10", 250, 1.5, 60),
+    "dpsnn-fashion-net2": ("16C7S1-P2S2-32C4S1-P2S2-32-10", 250, 1.5, 80),
+    "dpsnn-yaleb": ("16C7S1-P2S2-32C4S1-P2S2-128-29", 256, 2.0, 80),
+}
+
+
+def notation(config: Config) -> str:
+    """The layers in the paper's notation."""
+    words = []
+    for layer in config.network.layers:
+        if isinstance(layer, Conv):
+            words.append(f"{layer.channels}C{layer.kernel}S{layer.stride}")
+        elif isinstance(layer, Pool):
+            assert layer.mode == "max"
+            words.append(f"P{layer.kernel}S{layer.step}")
+        elif isinstance(layer, Dense):
+            words.append(str(layer.neurons))
+    return "-".join([*words, str(config.network.classes)])
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_dpsnn_presets_are_the_paper_s(name: str) -> None:
+    """Structure, IF, gate of eq. 4, T = 5, eq. 7, plain SGD at 0.25, batch, clip: all that the paper prints."""
+    config = load_config(name)
+    assert config.privacy is not None
+    assert (notation(config), config.batch_size, config.privacy.clip, config.epochs) == PRINTED[name]
+    neurons = {layer.neuron for layer in config.network.layers if isinstance(layer, Conv | Dense)}
+    assert neurons == {Neuron(1.0, 1.0, "zero", Gate(1.0))}
+    readout = config.network.readout
+    assert (readout.kind, readout.neuron.decay, readout.gain, config.network.steps) == ("membrane", 1.0, 1.0, 5)
+    assert (config.network.coding, config.gain, config.privacy.delta) == ("direct", 1.0, 1e-5)
+    assert config.optimiser == Optimiser("sgd", 0.25, 0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["dpsnn-mnist-net1", "dpsnn-yaleb"])
+def test_the_ann_of_a_preset_has_its_weights(name: str) -> None:
+    config = load_config(name)
+    ann = config.as_ann()
+    shapes = [
+        [tuple(one.shape) for one in SpikingNetwork(chosen.network, seed=1).parameters()] for chosen in (config, ann)
+    ]
+    assert shapes[0] == shapes[1]
+    assert (ann.privacy, ann.optimiser, ann.name) == (config.privacy, config.optimiser, f"{name}-ann")
+    assert config_of(tomllib.loads(toml_text(ann.record()))) == ann
 
 
 def test_weights_in_a_file_that_is_none(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(scores, labels, reduction="none")
 
 
+def network_of(neuron: Neuron, kind: str, coding: str) -> Architecture:
+    readout = Readout("counts", 2, neuron) if kind == "dense" else Readout(neuron=replace(neuron, decay=0.5))
+    return Architecture((2, 6, 6), 3, 4, shapes(neuron)[kind], readout, coding)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("neuron", [IF, LIF], ids=["IF", "LIF"])
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 @pytest.mark.parametrize("coding", ["direct", "spikes"])
@@ -57,9 +62,23 @@ def test_clipped_sums_are_those_of_a_loop_over_the_examples(
     neuron: Neuron, kind: str, coding: str, clipping: str
 ) -> None:
     """The outside truth: one example at a time through plain autograd, clipped and added by hand, in float64."""
-    readout = Readout("counts", 2, neuron) if kind == "dense" else Readout(neuron=replace(neuron, decay=0.5))
-    architecture = Architecture((2, 6, 6), 3, 4, shapes(neuron)[kind], readout, coding)  # type: ignore[arg-type]
-    network = SpikingNetwork(architecture, seed=3, gain=2.0).double()
+    assert_sums_are_those_of_a_loop(network_of(neuron, kind, coding), clipping)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "max"])
+@pytest.mark.parametrize("clipping", CLIPPERS)
+def test_an_ann_s_clipped_sums_are_those_of_a_loop_over_the_examples(kind: str, clipping: str) -> None:
+    """The same truth for tanh in place of neurons; `max` is the structure of DPSNN's networks."""
+    layers = {
+        **shapes(Neuron()),
+        "max": (Conv(3, 3), Pool(2, 1, "max"), Conv(4, 2), Pool(2, 1, "max"), Flatten(), Dense(5)),
+    }
+    architecture = Architecture((2, 6, 6), 3, 1, layers[kind], coding="direct", kind="ann")
+    assert_sums_are_those_of_a_loop(architecture, clipping)
+
+
+def assert_sums_are_those_of_a_loop(architecture: Architecture, clipping: str) -> None:
+    network, coding = SpikingNetwork(architecture, seed=3, gain=2.0).double(), architecture.coding
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(11, *((4,) if coding == "spikes" else ()), 2, 6, 6, generator=generator, dtype=torch.float64)
     x = (x < 0.5).double() if coding == "spikes" else x

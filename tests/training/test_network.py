@@ -119,6 +119,22 @@ def test_a_convolution_is_that_of_each_step() -> None:
     assert trace.scores.shape == (4, 3)
 
 
+def test_an_ann_is_tanh_layer_by_layer() -> None:
+    """By hand, in float64: convolution, tanh, max-pooling, dense, tanh, linear readout times its gain."""
+    layers = (Conv(3, 3, 2, 1), Pool(2, 1, "max"), Flatten(), Dense(7))
+    architecture = Architecture((1, 8, 8), 3, 1, layers, Readout(gain=2.0), "direct", "ann")
+    network = SpikingNetwork(architecture, seed=3, gain=2.0).double()
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    conv, dense, readout = network.layers[0].weights, network.layers[3].weights, network.readout.weights
+    maps = nn.functional.max_pool2d(torch.tanh(nn.functional.conv2d(x, conv.weight, conv.bias, 2, 1)), 2, 1)
+    scores = 2.0 * (torch.tanh(maps.flatten(1) @ dense.weight.T + dense.bias) @ readout.weight.T + readout.bias)
+    trace = network.run(x)
+    np.testing.assert_allclose(trace.scores.detach(), scores.detach(), rtol=1e-12)
+    assert trace.spikes == trace.outputs == ()
+    assert not architecture.exportable
+    assert architecture_of(architecture.record()) == architecture
+
+
 class Invert(nn.Module):  # type: ignore[misc]
     """A flipper that flips everything."""
 
@@ -210,6 +226,24 @@ def test_an_architecture_is_its_record() -> None:
         (
             lambda: SpikingNetwork(Architecture((6,), 2, 4, (Dense(3),)))(torch.zeros(2, 3, 6)),
             "network input must have shape (batch, 4, 6), not (2, 3, 6)",
+        ),
+        (
+            lambda: Architecture((6,), 2, 4, (Dense(3),), coding="direct", kind="ann"),
+            "architecture steps must be 1 for kind 'ann', not 4",
+        ),
+        (
+            lambda: Architecture((6,), 2, 1, (Dense(3),), kind="ann"),
+            "architecture coding must be 'direct' for kind 'ann', not 'spikes'",
+        ),
+        (
+            lambda: Architecture((6,), 2, 1, (Dense(3, Neuron(0.5)),), coding="direct", kind="ann"),
+            "architecture neuron must be left out for kind 'ann', whose layers apply tanh",
+        ),
+        (
+            lambda: SpikingNetwork(
+                Architecture((6,), 2, 1, (Dense(3),), coding="direct", kind="ann"), taps={0: Invert()}
+            ),
+            "network taps must follow a layer that fires, not layer 0",
         ),
         (
             lambda: architecture_of({"shape": [6], "classes": 2, "layers": [{"kind": "dense", "neuron_count": 4}]}),

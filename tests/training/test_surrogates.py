@@ -16,12 +16,14 @@ from spikeveil.host.training.surrogates import (
     FastSigmoid,
     Gate,
     GateTail,
+    Gaussian,
     Normal,
     SnnTorchSpikeRateEscape,
     SnnTorchTriangular,
     SpikeRateEscape,
     StraightThrough,
     Surrogate,
+    TanhDerivative,
     Triangular,
     surrogate_of,
     surrogate_record,
@@ -29,8 +31,10 @@ from spikeveil.host.training.surrogates import (
 
 #: surrogate -> its value at x = 0, at x = 1/4, and at x = -2, from the formulas by hand
 VALUES: dict[Surrogate, tuple[float, float, float]] = {
-    Gate(0.5): (2, 2, 0),
+    Gate(0.5): (2, 0, 0),
     GateTail(1.0, 0.2, 2.0): (1.2, 1 + 0.2 / 2.25, 0.2 / 25),
+    TanhDerivative(): (1, 1 - math.tanh(0.25) ** 2, 1 - math.tanh(2) ** 2),
+    Gaussian(2.0): (1, math.exp(-1 / 8), math.exp(-8)),
     ArctanhDerivative(0.9): (1, 16 / 15, 0),
     Normal(0.5): (2 / math.sqrt(2 * math.pi), 2 * math.exp(-1 / 8) / math.sqrt(2 * math.pi), 2.6766045e-4),
     FastSigmoid(4.0): (1, 1 / 4, 1 / 81),
@@ -66,10 +70,39 @@ def test_area_under_the_curve(surrogate: Surrogate, area: float) -> None:
     assert float(torch.trapezoid(surrogate.derivative(x), x)) == pytest.approx(area, abs=2e-3)
 
 
+#: DPSNN's equations 4 to 6, x = u - threshold, as printed but for the sign in the exponent of eq. 6
+EQUATIONS = {
+    4: (Gate(1.0), lambda x: 1.0 if abs(x) < 0.5 else 0.0),
+    5: (TanhDerivative(), lambda x: 4 / (math.exp(-2 * x) + math.exp(2 * x) + 2)),
+    6: (Gaussian(2.0), lambda x: math.exp(-2 * x**2)),
+}
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+def test_dpsnn_s_equations(equation: int) -> None:
+    """Each at 2,001 points from -5 to 5, the edges of the gate among them."""
+    surrogate, printed = EQUATIONS[equation]
+    x = torch.linspace(-5, 5, 2001, dtype=torch.float64)
+    x[[900, 1100]] = torch.tensor([-0.5, 0.5], dtype=torch.float64)
+    assert_allclose(surrogate.derivative(x).numpy(), [printed(float(one)) for one in x], rtol=0, atol=1e-12)
+
+
+def test_eq_5_at_the_point_where_arctanh_s_derivative_differs() -> None:
+    """0.559 at x = 0.8, where 1 / (1 - x^2) is 2.78."""
+    x = torch.tensor([0.8], dtype=torch.float64)
+    assert float(TanhDerivative().derivative(x)) == pytest.approx(0.559, abs=5e-4)
+    assert float(ArctanhDerivative().derivative(x)) == pytest.approx(2.78, abs=5e-3)
+
+
+def test_eq_5_far_from_the_threshold_is_zero_and_finite() -> None:
+    far = TanhDerivative().derivative(torch.tensor([-1e4, 50.0, 1e4]))
+    assert far.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_the_sign_that_the_paper_prints_would_grow() -> None:
-    """Eq. 6 as printed, exp(+x^2 / (2 deviation^2)), is over 1,000 at x = 2; the density is all but gone."""
-    at = float(Normal(0.5).derivative(torch.tensor(2.0)))
-    assert math.exp(2**2 / (2 * 0.5**2)) > 1000 > 1 > at
+    """Eq. 6 as printed, exp(+2 x^2), is over 1,000 at x = 2; with the sign restored it is all but gone."""
+    at = float(Gaussian(2.0).derivative(torch.tensor(2.0)))
+    assert math.exp(2 * 2**2) > 1000 > 1 > at
 
 
 def test_arctanh_is_what_it_is_the_derivative_of() -> None:
@@ -137,9 +170,9 @@ def test_a_surrogate_is_its_record(name: str) -> None:
         ({"name": "arctanh", "cut": 1.5}, "surrogate cut must be below 1, where the curve has a pole, not 1.5"),
         (
             {"name": "relu"},
-            "surrogate name must be one of 'gate', 'gate_tail', 'arctanh', 'normal', 'fast_sigmoid', "
-            "'straight_through', 'arctangent', 'spike_rate_escape', 'triangular', 'snntorch_spike_rate_escape', "
-            "'snntorch_triangular', not 'relu'",
+            "surrogate name must be one of 'gate', 'gate_tail', 'tanh_derivative', 'gaussian', 'arctanh', "
+            "'normal', 'fast_sigmoid', 'straight_through', 'arctangent', 'spike_rate_escape', 'triangular', "
+            "'snntorch_spike_rate_escape', 'snntorch_triangular', not 'relu'",
         ),
     ],
 )

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 @click.option("--epsilon-limit", type=float, help="Stop before epsilon passes this.")
 @click.option("--seed", type=click.IntRange(0), help="Another seed, of weights and of what is not private.")
 @click.option("--non-private", is_flag=True, help="The same network trained the ordinary way, to compare with.")
+@click.option("--ann", is_flag=True, help="The same structure as an artificial neural network with tanh.")
 @click.option("--ledger", type=click.Path(dir_okay=False), help="Charge the whole run to this ledger before it starts.")
 @click.option("-d", "--data-set", help="Name of the data set in the ledger.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of torch (default: its own choice).")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch (default: one, or torch's own choice "
+              "where a trial step at the start is faster with it).")  # fmt: skip
 @json_option
 def train(
     config: str,
@@ -41,12 +43,13 @@ def train(
     epsilon_limit: float | None,
     seed: int | None,
     non_private: bool,
+    ann: bool,
     ledger: str | None,
     data_set: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train a spiking network from a PRESET or a configuration file.
+    """Train a spiking network, or its ANN, from a PRESET or a configuration file.
 
     Writes config.toml (everything that was used, with versions), log.json, plots.png, result.json and network.npz into
     the folder. Under DP-SGD the epsilon of all steps is shown as they are made, never passes a limit, and a run that
@@ -59,6 +62,7 @@ def train(
 
     with refusals():
         chosen = _changed(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
+        chosen = chosen.as_ann() if ann else chosen
     if ledger is not None and chosen.privacy is None:
         raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
 
@@ -66,9 +70,9 @@ def train(
 
     from spikeveil.host.cli import train_run
     from spikeveil.host.data.catalogue import load_dataset
+    from spikeveil.host.training.threads import threads_for
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or threads_for(chosen, out))
     with refusals():
         records = load_dataset(chosen.data.name, data)
     out.mkdir(parents=True, exist_ok=True)
