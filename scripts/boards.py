@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.cli.screens.build_report import table
+from spikeveil.host.cli.screens.tables import figures_table
 from spikeveil.host.data import load_digits
 from spikeveil.host.networks.digits_example import encode, load_float, load_network
 from spikeveil.host.networks.scales import quantise_network
@@ -159,7 +159,7 @@ def verdict(record: dict[str, Any]) -> str:
 def tabulate(records: list[dict[str, Any]]) -> Table:
     """All rows as a table."""
     columns = ("network", "lanes", "LUT", "FF", "RAM", "MHz", "of", "met", "simulated", "spikes", "different", "s")
-    shown = table("boards", "board", *columns)
+    shown = figures_table("boards", "board", *columns)
     for record in records:
         checks, report = record["checks"], record["report"]
         seconds = record["build_seconds"] + sum(check["seconds"] for check in checks)

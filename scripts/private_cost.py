@@ -15,7 +15,7 @@ from spikeveil.hdl.engine.plan import SCHEDULES, Plan, Schedule
 from spikeveil.hdl.engine.source import SOURCES, SourceKind
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.report import packed_parts
-from spikeveil.host.cli.screens.build_report import table
+from spikeveil.host.cli.screens.tables import figures_table
 from spikeveil.host.networks.catalogue import load as load_network
 from spikeveil.pysim.model.spec import NetworkSpec
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
     spec = load_network(options.network)
-    shown = table(
+    shown = figures_table(
         f"{options.network} on {options.board}, {options.schedule} schedule, LUTs",
         "source",
         "lanes",

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeveil.hdl.engine.plan import Plan, Schedule
-from spikeveil.host.cli.demo_run import operations
-from spikeveil.host.cli.screens.build_report import table
+from spikeveil.host.cli.demo_comparison import operations
+from spikeveil.host.cli.screens.tables import figures_table
 from spikeveil.host.cosim import verilator_engine
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.host.data import encoder, load_mnist
@@ -52,15 +52,15 @@ def measure(spec: NetworkSpec, spikes: NDArray[np.bool_], lanes: int, schedule: 
         "fold": fold,
         "images": len(spikes),
         "released_spikes_compared": int(outcome.released.size),
-        "cycles_a_step": cycles / steps,
-        "operations_a_step": done / steps,
-        "operations_a_cycle": done / cycles,
+        "cycles_per_step": cycles / steps,
+        "operations_per_step": done / steps,
+        "operations_per_cycle": done / cycles,
     }
 
 
 def foretold(row: dict[str, Any], per_step: float, images: int) -> dict[str, Any]:
     """The private core of `row` on so many images, not simulated: a step takes the same cycles whatever it holds."""
-    done = {"operations_a_step": per_step, "operations_a_cycle": per_step / row["cycles_a_step"]}
+    done = {"operations_per_step": per_step, "operations_per_cycle": per_step / row["cycles_per_step"]}
     return row | {"images": images, "released_spikes_compared": 0} | done
 
 
@@ -76,7 +76,7 @@ def mean_operations(spec: NetworkSpec, images: NDArray[np.uint8], encode: Any) -
 
 def tabulate(network: str, mhz: float, rows: list[dict[str, Any]]) -> Table:
     """The rows as a table."""
-    shown = table(
+    shown = figures_table(
         f"{network}, MNIST, at {mhz:g} MHz",
         *("lanes", "schedule", "images", "cycles/step", "op/step", "op/cycle", "G op/s", "images/s"),
     )
@@ -85,10 +85,10 @@ def tabulate(network: str, mhz: float, rows: list[dict[str, Any]]) -> Table:
             str(row["lanes"]),
             row["schedule"] + (f", fold {row['fold']}" if row["schedule"] == "fast" else ""),
             f"{row['images']:,}" + ("" if row["released_spikes_compared"] else " (model)"),
-            *(f"{row[name]:,.1f}" for name in ("cycles_a_step", "operations_a_step")),
-            f"{row['operations_a_cycle']:.2f}",
-            f"{row['operations_a_second'] / 1e9:.3f}",
-            f"{row['images_a_second']:,.0f}",
+            *(f"{row[name]:,.1f}" for name in ("cycles_per_step", "operations_per_step")),
+            f"{row['operations_per_cycle']:.2f}",
+            f"{row['operations_per_second'] / 1e9:.3f}",
+            f"{row['images_per_second']:,.0f}",
         )
     return shown
 
@@ -115,8 +115,8 @@ def main() -> int:
         rows += [private, foretold(private, mean, len(data.test_images))]
         rows += [measure(spec, spikes, lanes, "fast", fold) for fold in sorted({1, options.fold})]
     for row in rows:
-        row["operations_a_second"] = row["operations_a_cycle"] * options.mhz * 1e6
-        row["images_a_second"] = options.mhz * 1e6 / (row["cycles_a_step"] * options.steps)
+        row["operations_per_second"] = row["operations_per_cycle"] * options.mhz * 1e6
+        row["images_per_second"] = options.mhz * 1e6 / (row["cycles_per_step"] * options.steps)
     Console(width=110).print(tabulate(options.network, options.mhz, rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from spikeveil.host.cli.train_run import versions
+from spikeveil.host.cli.training_run import versions
 from spikeveil.host.data.catalogue import load_dataset
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.architecture import Dense

@@ -42,16 +42,16 @@ def fast_cycles(plan: Plan, workload: Workload) -> int:
 def timing(plan: Plan, hz: float, workload: Workload) -> dict[str, Any]:
     """Cycles, microseconds and synaptic operations a second on both schedules, at a clock of `hz`."""
     operations = sum(layer.neurons * workload.events(layer) for layer in plan.spec.layers)
-    result: dict[str, Any] = {"steps": workload.steps, "activity": workload.activity, "operations_a_step": operations}
+    result: dict[str, Any] = {"steps": workload.steps, "activity": workload.activity, "operations_per_step": operations}
     for schedule, cycles in (("private", plan.cadence), ("fast", fast_cycles(plan, workload))):
         latency = cycles * (plan.slots if schedule == "private" else len(plan.spec.layers))
         result[schedule] = {
-            "cycles_a_step": cycles,
-            "cycles_an_inference": cycles * workload.steps,
-            "microseconds_an_inference": cycles * workload.steps / hz * 1e6,
+            "cycles_per_step": cycles,
+            "cycles_per_inference": cycles * workload.steps,
+            "microseconds_per_inference": cycles * workload.steps / hz * 1e6,
             "latency_cycles": latency,
-            "inferences_a_second": hz / (cycles * workload.steps),
-            "synaptic_operations_a_second": operations * hz / cycles,
+            "inferences_per_second": hz / (cycles * workload.steps),
+            "synaptic_operations_per_second": operations * hz / cycles,
         }
-    result["most_synaptic_operations_a_second"] = hz * sum(layout.lanes for layout in plan.layer_lanes)
+    result["peak_synaptic_operations_per_second"] = hz * sum(layout.lanes for layout in plan.layer_lanes)
     return result

@@ -1,61 +1,83 @@
-"""The `spikeveil` command: each sub-command lives in a module of its own, imported when it is called."""
+"""The `spikeveil` command. A sub-command is imported when it is called, so that `spikeveil --help` imports none."""
 
+from dataclasses import dataclass
 from importlib import import_module, metadata
-from keyword import iskeyword
 from typing import Any
 
 import click
 
-from spikeveil.host.cli.refusals import failures
+from spikeveil.host.cli.errors import reported_errors
 
-#: sub-command -> module that holds a click command of that name (dashes become underscores, keywords get one)
-COMMANDS: dict[str, str] = {
-    "board": "spikeveil.host.cli.commands.board",
-    "boards": "spikeveil.host.cli.commands.boards",
-    "budget": "spikeveil.host.cli.commands.budget",
-    "build": "spikeveil.host.cli.commands.build",
-    "check": "spikeveil.host.cli.commands.check",
-    "compare": "spikeveil.host.cli.commands.compare",
-    "demo": "spikeveil.host.cli.commands.demo",
-    "devices": "spikeveil.host.cli.commands.devices",
-    "doctor": "spikeveil.host.cli.commands.doctor",
-    "dpsnn": "spikeveil.host.cli.commands.dpsnn",
-    "epsilon": "spikeveil.host.cli.commands.epsilon",
-    "estimate": "spikeveil.host.cli.commands.estimate",
-    "export": "spikeveil.host.cli.commands.export",
-    "import": "spikeveil.host.cli.commands.import_",
-    "info": "spikeveil.host.cli.commands.info",
-    "plan": "spikeveil.host.cli.commands.plan",
-    "program": "spikeveil.host.cli.commands.program",
-    "quantise": "spikeveil.host.cli.commands.quantise",
-    "report": "spikeveil.host.cli.commands.report",
-    "run": "spikeveil.host.cli.commands.run",
-    "simulate": "spikeveil.host.cli.commands.simulate",
-    "train": "spikeveil.host.cli.commands.train",
-    "verilog": "spikeveil.host.cli.commands.verilog",
-    "waves": "spikeveil.host.cli.commands.waves",
+__all__ = ["COMMANDS", "CommandEntry", "LazyGroup", "main"]
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """A sub-command: its module in `spikeveil.host.cli.commands`, which defines it under the same name, and a summary.
+
+    `summary` is the first line of the command's own help, which a test holds.
+    """
+
+    module: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command: click.Command = getattr(import_module(f"{__name__}.commands.{self.module}"), self.module)
+        return command
+
+
+COMMANDS: dict[str, CommandEntry] = {
+    "board": CommandEntry("board", "Simulate the device of a network behind a pseudo-terminal."),
+    "boards": CommandEntry("boards", "List the supported boards: chip, clock, serial line and loader."),
+    "budget": CommandEntry("budget", "Keep privacy budgets in a ledger that is charged before each release."),
+    "build": CommandEntry("build", "Build the bitstream of a network's device; report its resources and speed."),
+    "check": CommandEntry("check", "Simulate a built design and compare every released spike with the golden model."),
+    "compare": CommandEntry("compare", "Show the first difference of two networks: step, layer and neuron."),
+    "demo": CommandEntry("demo", "Run a trained network on real images: golden model against simulated gateware."),
+    "devices": CommandEntry("devices", "List the serial ports; with --probe, identify the devices at them."),
+    "doctor": CommandEntry("doctor", "Check tools, caches and serial ports; name the fix for what is missing."),
+    "dpsnn": CommandEntry("dpsnn", "Compute DPSNN's privacy columns (arXiv 2205.12718) beside a sound bound."),
+    "epsilon": CommandEntry("epsilon", "Print the epsilon of released spikes at every unit, by exact composition."),
+    "estimate": CommandEntry("estimate", "Estimate a build's resources and inference time without running a tool."),
+    "export": CommandEntry("export", "Write a network as a NIR graph."),
+    "import": CommandEntry("import_", "Import a NIR graph as an integer network."),
+    "info": CommandEntry("info", "Show a network: layers, number formats, fingerprint, timing and privacy claim."),
+    "plan": CommandEntry("plan", "Find the flip threshold that keeps all releases within a privacy target."),
+    "program": CommandEntry("program", "Load a bitstream into a board with the board's own loader."),
+    "quantise": CommandEntry("quantise", "Quantise a trained float network and report the loss layer by layer."),
+    "report": CommandEntry("report", "Show the report of a build as tables."),
+    "run": CommandEntry("run", "Run records through a device and show what was released and spent."),
+    "simulate": CommandEntry("simulate", "Run records through the golden model or the simulated gateware."),
+    "train": CommandEntry("train", "Train a spiking network, or its ANN, with DP-SGD or without."),
+    "verilog": CommandEntry("verilog", "Generate the gateware of a network as one Verilog file."),
+    "waves": CommandEntry("waves", "Write a waveform of the simulated gateware to a VCD file."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose sub-commands are imported on use, so that `spikeveil --help` needs none of their libraries."""
+    """A group that lists its sub-commands from COMMANDS and imports one when it is called.
+
+    Errors that a user can meet, a missing package at that import among them, end the command in one sentence.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        name = cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), name)
-        return command
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else entry.load()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].summary) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        with failures():
+        with reported_errors():
             return super().invoke(ctx)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(metadata.version("spikeveil"), prog_name="spikeveil")
 def main() -> None:
-    """Private spiking neural networks, from a trained network to an FPGA and the epsilon it really gives."""
+    """Private spiking neural networks, from a trained network to an FPGA and the epsilon that it gives."""

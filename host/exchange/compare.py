@@ -1,4 +1,4 @@
-"""Where two networks first part: step, then layer, then neuron."""
+"""The first difference of two networks: by step, then layer, then neuron."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -18,23 +18,31 @@ Spikes = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """What one side did: `spikes[l]` (records, steps, neurons) of each layer that fires, and how to show a neuron.
+class Recording:
+    """The spikes of one network on some records.
 
-    `outputs_only`: it has the last layer alone, as a recording does. `readout`: integers (records, steps, neurons) of
-    a readout behind those layers, or None. `show(layer, record, step, neuron)` says its potential and threshold.
+    | field | meaning |
+    |---|---|
+    | `name` | name in messages |
+    | `spikes` | of each layer that fires, (records, steps, neurons) |
+    | `describe` | potential and threshold of (layer, record, step, neuron), in words |
+    | `outputs_only` | whether `spikes` holds the last layer alone, as spikes from a file do |
+    | `readout` | integers (records, steps, neurons) of a readout behind those layers, or None |
     """
 
     name: str
     spikes: tuple[Spikes, ...]
-    show: Callable[[int, int, int, int], str]
+    describe: Callable[[int, int, int, int], str]
     outputs_only: bool = False
     readout: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The first place where two runs part; `a` and `b` say what each did there, `different` of `compared` spikes."""
+class NetworkDifference:
+    """The first place where two recordings differ.
+
+    `a` and `b` describe each side there; in all, `different` of `compared` spikes differ.
+    """
 
     step: int
     layer: int
@@ -52,81 +60,102 @@ class Difference:
         )
 
 
-def run_integers(name: str, spec: NetworkSpec, inputs: NDArray[Any]) -> Run:
-    """The golden model without flippers: their noise is no property of the network."""
+def run_integers(name: str, spec: NetworkSpec, data: NDArray[Any]) -> Recording:
+    """Run the golden model without flippers: their noise is no property of the network."""
     plain = without_flippers(spec)
-    x = binary(inputs, plain.inputs)
+    x = binary(data, plain.inputs)
     result = Network(plain).run(x)
 
-    def show(index: int, record: int, step: int, place: int) -> str:
+    def describe(index: int, record: int, step: int, unit: int) -> str:
         spec = plain.layers[index]
         before = result.potentials[index][record, step - 1] if step else np.zeros(spec.neurons, np.int64)
-        given = (result.sent[index - 1] if index else x)[record, step]
-        total = layer.current(layer.cap_inputs(given[None], spec.input_cap), spec)[0]
-        u = int((neuron.leak(before.astype(np.int64), spec.leak) + total)[place])
-        return f"u = {u}, threshold {_at(spec.threshold, place)}"
+        inputs = (result.sent[index - 1] if index else x)[record, step]
+        total = layer.current(layer.cap_inputs(inputs[None], spec.input_cap), spec)[0]
+        u = int((neuron.leak(before.astype(np.int64), spec.leak) + total)[unit])
+        return f"u = {u}, threshold {_at(spec.threshold, unit)}"
 
     firing = tuple(raw for raw, spec in zip(result.raw, plain.layers, strict=True) if not spec.readout)
-    return Run(name, firing, show, readout=result.readout)
+    return Recording(name, firing, describe, readout=result.readout)
 
 
-def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Run:
-    """The float network of a NIR file."""
+def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Recording:
+    """Run the float network of a NIR file."""
     traces = graph.run(inputs)
     pairs = [
         (stage.neurons, trace) for stage, trace in zip(graph.stages, traces, strict=True) if stage.neurons is not None
     ]
     firing = [(neurons, trace) for neurons, trace in pairs if neurons.threshold is not None]
 
-    def show(index: int, record: int, step: int, place: int) -> str:
+    def describe(index: int, record: int, step: int, unit: int) -> str:
         neurons, trace = firing[index]
         level = np.zeros(1) if neurons.threshold is None else neurons.threshold.ravel()
-        return f"u = {trace.potentials[record, step, place]:.9g}, threshold {_at(level, place):.9g}"
+        return f"u = {trace.potentials[record, step, unit]:.9g}, threshold {_at(level, unit):.9g}"
 
-    return Run(name, tuple(trace.spikes for _, trace in firing), show)
+    return Recording(name, tuple(trace.spikes for _, trace in firing), describe)
 
 
-def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Run:
-    """A dense float network."""
+def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Recording:
+    """Run a dense float network."""
     x = binary(inputs, network.layers[0].inputs)
     traces: list[tuple[Spikes, NDArray[np.float32]]] = []
-    for each in network.layers:
-        traces.append(each.trace(traces[-1][0] if traces else x))
+    for floats in network.layers:
+        traces.append(floats.trace(traces[-1][0] if traces else x))
 
-    def show(index: int, record: int, step: int, place: int) -> str:
-        level = _at(network.layers[index].threshold, place)
-        return f"v = {traces[index][1][record, step, place]:.9g} after the step, threshold {level:.9g}"
+    def describe(index: int, record: int, step: int, unit: int) -> str:
+        level = _at(network.layers[index].threshold, unit)
+        return f"v = {traces[index][1][record, step, unit]:.9g} after the step, threshold {level:.9g}"
 
-    firing = [spikes for (spikes, _), each in zip(traces, network.layers, strict=True) if not each.readout]
-    return Run(name, tuple(firing), show)
-
-
-def recording(name: str, spikes: Spikes) -> Run:
-    """Output spikes that another library gave."""
-    return Run(name, (spikes,), lambda *_: "recorded", outputs_only=True)
+    firing = [spikes for (spikes, _), floats in zip(traces, network.layers, strict=True) if not floats.readout]
+    return Recording(name, tuple(firing), describe)
 
 
-def _at(value: Any, place: int) -> Any:
+def recording(name: str, spikes: Spikes) -> Recording:
+    """Output spikes from a file."""
+    return Recording(name, (spikes,), lambda *_: "recorded", outputs_only=True)
+
+
+def _at(value: Any, unit: int) -> Any:
+    """The value of a neuron; one number stands for all."""
     array = np.asarray(value).ravel()
-    return array[place if array.size > 1 else 0]
+    return array[unit if array.size > 1 else 0]
 
 
-def first_difference(a: Run, b: Run) -> Difference | None:
+def first_difference(a: Recording, b: Recording) -> NetworkDifference | None:
     """The first place, by step, then layer, then neuron, then record, where the spikes differ; None where none do.
 
     Readouts of two integer networks are compared too, after the layers that fire. ValueError where the two cannot be
     compared: other layers, or other sizes.
     """
+    pairs, firing, offset = _pairs(a, b)
+    unequal = [x != y for x, y in pairs]
+    candidates = [
+        (int(step), index, int(unit), int(record))
+        for index, differs in enumerate(unequal)
+        for record, step, unit in _earliest(differs)
+    ]
+    if not candidates:
+        return None
+    step, index, unit, record = min(candidates)
+    words = [
+        f"{side.name} {_words(values, side, index, offset, (record, step, unit), fires=index < firing)}"
+        for side, values in zip((a, b), pairs[index], strict=True)
+    ]
+    different, compared = sum(int(differs.sum()) for differs in unequal), sum(differs.size for differs in unequal)
+    return NetworkDifference(step, index + offset, unit, record, words[0], words[1], different, compared)
+
+
+def _pairs(a: Recording, b: Recording) -> tuple[list[tuple[NDArray[Any], NDArray[Any]]], int, int]:
+    """Arrays of both sides layer by layer, how many of them fire, and the number of the first layer."""
     offset = 0
-    ours, theirs = list(a.spikes), list(b.spikes)
+    layers_a, layers_b = list(a.spikes), list(b.spikes)
     if a.outputs_only or b.outputs_only:
-        offset = max(len(ours), len(theirs)) - 1
-        ours, theirs = ours[-1:], theirs[-1:]
-    if len(ours) != len(theirs):
-        raise ValueError(f"{b.name} must have {len(ours)} layers that fire, as {a.name} has, not {len(theirs)}")
-    if not ours:
+        offset = max(len(layers_a), len(layers_b)) - 1
+        layers_a, layers_b = layers_a[-1:], layers_b[-1:]
+    if len(layers_a) != len(layers_b):
+        raise ValueError(f"{b.name} must have {len(layers_a)} layers that fire, as {a.name} has, not {len(layers_b)}")
+    if not layers_a:
         raise ValueError(f"{a.name} and {b.name} must have a layer that fires to be compared by their spikes")
-    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = list(zip(ours, theirs, strict=True))
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = list(zip(layers_a, layers_b, strict=True))
     if a.readout is not None and b.readout is not None:
         pairs.append((a.readout, b.readout))
     for index, (x, y) in enumerate(pairs):
@@ -134,36 +163,24 @@ def first_difference(a: Run, b: Run) -> Difference | None:
             raise ValueError(
                 f"{b.name} layer {index + offset} must have shape {x.shape}, as in {a.name}, not {y.shape}"
             )
-    unequal = [x != y for x, y in pairs]
-    places = [
-        (int(step), index, int(place), int(record))
-        for index, wrong in enumerate(unequal)
-        for record, step, place in _earliest(wrong)
-    ]
-    if not places:
-        return None
-    step, index, place, record = min(places)
-    did_a, did_b = (
-        f"{run.name} {_did(values, run, index, offset, (record, step, place), fires=index < len(ours))}"
-        for run, values in zip((a, b), pairs[index], strict=True)
-    )
-    different, compared = sum(int(wrong.sum()) for wrong in unequal), sum(wrong.size for wrong in unequal)
-    return Difference(step, index + offset, place, record, did_a, did_b, different, compared)
+    return pairs, len(layers_a), offset
 
 
-def _earliest(wrong: Spikes) -> list[tuple[int, int, int]]:
-    """The first (record, step, neuron) by step, neuron, record; empty where nothing is wrong."""
-    found = np.argwhere(np.moveaxis(wrong, (0, 1, 2), (2, 0, 1)))
-    return [(int(record), int(step), int(place)) for step, place, record in found[:1]]
+def _earliest(differs: Spikes) -> list[tuple[int, int, int]]:
+    """The first (record, step, neuron) by step, neuron, record; empty where nothing differs."""
+    ordered = np.argwhere(np.moveaxis(differs, (0, 1, 2), (2, 0, 1)))
+    return [(int(record), int(step), int(unit)) for step, unit, record in ordered[:1]]
 
 
-def _did(values: NDArray[Any], run: Run, index: int, offset: int, at: tuple[int, int, int], *, fires: bool) -> str:
-    record, step, place = at
+def _words(
+    values: NDArray[Any], side: Recording, index: int, offset: int, at: tuple[int, int, int], *, fires: bool
+) -> str:
+    record, step, unit = at
     if not fires:
-        return f"reads out {values[record, step, place]}"
-    local = index if run.outputs_only else index + offset
-    word = "spikes" if values[record, step, place] else "is silent"
-    return f"{word} ({run.show(local, record, step, place)})"
+        return f"reads out {values[record, step, unit]}"
+    own_index = index if side.outputs_only else index + offset
+    verb = "spikes" if values[record, step, unit] else "is silent"
+    return f"{verb} ({side.describe(own_index, record, step, unit)})"
 
 
 def first_unequal_number(a: NetworkSpec, b: NetworkSpec) -> str | None:
@@ -172,13 +189,13 @@ def first_unequal_number(a: NetworkSpec, b: NetworkSpec) -> str | None:
         return f"{len(a.layers)} layers against {len(b.layers)}"
     for index, (x, y) in enumerate(zip(a.layers, b.layers, strict=True)):
         for field in fields(LayerSpec):
-            left, right = getattr(x, field.name), getattr(y, field.name)
-            if np.shape(left) != np.shape(right):
-                return f"layer {index} {field.name}: shape {np.shape(left)} against {np.shape(right)}"
-            if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
-                if (left != right).any():
-                    place = tuple(int(i) for i in np.argwhere(left != right)[0])
-                    return f"layer {index} {field.name}{list(place)}: {left[place]} against {right[place]}"
-            elif left != right:
-                return f"layer {index} {field.name}: {left} against {right}"
+            value_a, value_b = getattr(x, field.name), getattr(y, field.name)
+            if np.shape(value_a) != np.shape(value_b):
+                return f"layer {index} {field.name}: shape {np.shape(value_a)} against {np.shape(value_b)}"
+            if isinstance(value_a, np.ndarray) and isinstance(value_b, np.ndarray):
+                if (value_a != value_b).any():
+                    place = tuple(int(i) for i in np.argwhere(value_a != value_b)[0])
+                    return f"layer {index} {field.name}{list(place)}: {value_a[place]} against {value_b[place]}"
+            elif value_a != value_b:
+                return f"layer {index} {field.name}: {value_a} against {value_b}"
     return None if a.cadence == b.cadence else f"cadence: {a.cadence} against {b.cadence}"

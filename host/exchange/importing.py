@@ -121,10 +121,10 @@ def _agreement(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) 
 
 
 def report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]:
-    """One row a layer as plain data: its cost, its integers, and, where data were given, what was measured on them."""
+    """A row for each layer as plain data: its size, its integers, and, where data were given, what was measured."""
     rows = []
-    for index, (stage, layer, cost) in enumerate(
-        zip(graph.stages, imported.spec.layers, imported.lowered.costs, strict=True)
+    for index, (stage, layer, size) in enumerate(
+        zip(graph.stages, imported.spec.layers, imported.lowered.sizes, strict=True)
     ):
         row: dict[str, Any] = {
             "layer": index,
@@ -132,12 +132,12 @@ def report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]:
             "nodes": [node.name for node in stage.linear] + ([stage.name] if stage.neurons else []),
             "inputs": layer.inputs,
             "neurons": layer.neurons,
-            "weights_in_file": cost.written,
-            "weights_dense": cost.dense,
-            "weights_not_zero": cost.nonzero,
-            "weight_memory_bits": cost.memory_bits(layer.weight_bits),
-            "multiplies_in_file": cost.multiplies,
-            "multiply_factor": cost.factor if cost.multiplies else None,
+            "weights_in_file": size.written,
+            "weights_dense": size.dense,
+            "weights_not_zero": size.nonzero,
+            "weight_memory_bits": size.memory_bits(layer.weight_bits),
+            "multiplies_in_file": size.multiplies,
+            "multiply_factor": size.factor if size.multiplies else None,
             "exponent": np.asarray(imported.exponents[index]).tolist(),
             "leak": str(layer.leak),
         }

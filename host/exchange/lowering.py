@@ -1,4 +1,4 @@
-"""From a float graph to dense layers of the specification's neurons: what that costs, and where it is not the same."""
+"""From a float graph to dense layers of the specification's neurons, with their sizes and the deviations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,24 +8,26 @@ from numpy.typing import NDArray
 
 from spikeveil.host.exchange import operations
 from spikeveil.host.exchange.neurons import Population
-from spikeveil.host.exchange.reference import FloatGraph, Stage
+from spikeveil.host.exchange.reference import FloatGraph, GraphStage
+from spikeveil.host.networks.dense import dense_matrix
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 
 MAX_DENSE = 1 << 26  # weights of one layer: 64 MiB of 8-bit ones, past any FPGA that an open tool knows
-BLOCK = 1 << 24  # numbers in flight while unit vectors are pushed through
+BLOCK = 1 << 24  # numbers in one batch of unit vectors
 
 Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a stage costs as one dense layer.
+class LoweringSize:
+    """The size of a stage in the file and as one dense layer.
 
-    - `written`: weights that the file stores; `dense`: neurons x inputs, all of which the core stores;
-    - `nonzero`: of these;
-    - `multiplies`: of one step as the file's nodes are written; the dense layer has `dense` (additions, in the core,
-      where every input spikes);
-    - `factor`: dense / multiplies, and infinite where the file multiplies nothing.
+    | field | meaning |
+    |---|---|
+    | `written` | weights that the file stores |
+    | `dense` | neurons x inputs, all of which the core stores; also its additions where every input spikes |
+    | `nonzero` | of these, those that are not zero |
+    | `multiplies` | multiplications of one step in the file's nodes |
     """
 
     written: int
@@ -35,7 +37,7 @@ class Cost:
 
     @property
     def factor(self) -> float:
-        """How much work the dense form adds."""
+        """dense / multiplies, and infinite where the file multiplies nothing."""
         return self.dense / self.multiplies if self.multiplies else float("inf")
 
     def memory_bits(self, weight_bits: int) -> int:
@@ -45,63 +47,60 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A chain of dense float layers, each one's cost, and one sentence for each thing that is not the graph's."""
+    """A chain of dense float layers, the size of each, and a sentence for each deviation from the graph."""
 
     network: FloatNetwork
-    costs: tuple[Cost, ...]
+    sizes: tuple[LoweringSize, ...]
     deviations: tuple[str, ...]
 
 
 def lower(graph: FloatGraph) -> Lowered:
-    """Dense layers that spike as the graph does, but for what `deviations` says.
+    """Dense layers that spike as the graph does, except for the `deviations`.
 
     The gain goes into weights and bias, the pull towards v_leak into the bias, and potentials are counted from
     v_reset, where the specification's neuron starts and resets to. ValueError, one sentence naming the node, for what
     no dense layer of it can be.
     """
-    layers, costs = [], []
+    layers, sizes = [], []
     for stage in graph.stages:
         weights, bias = dense(stage)
         layers.append(_layer(stage, weights, bias))
-        costs.append(_cost(stage, weights))
-    return Lowered(FloatNetwork(tuple(layers)), tuple(costs), tuple(_deviations(graph)))
+        sizes.append(_size(stage, weights))
+    return Lowered(FloatNetwork(tuple(layers)), tuple(sizes), tuple(_deviations(graph)))
 
 
-def dense(stage: Stage) -> tuple[Double, Double]:
-    """The stage's linear nodes as weights (neurons, inputs) and bias (neurons,), by pushing unit vectors through."""
+def dense(stage: GraphStage) -> tuple[Double, Double]:
+    """The stage's linear nodes as weights (neurons, inputs) and bias (neurons,)."""
     inputs, neurons = int(np.prod(stage.input_shape)), int(np.prod(stage.output_shape))
-    if inputs * neurons > MAX_DENSE:
-        raise ValueError(
-            f"node {stage.name!r} must need at most {MAX_DENSE} weights as a dense layer, not {neurons} x {inputs}"
-        )
-    bias = _push(stage, np.zeros((1, inputs)))[0]
-    weights = np.empty((neurons, inputs))
-    rows = max(1, BLOCK // max(inputs, neurons))
-    for start in range(0, inputs, rows):
-        count = min(rows, inputs - start)
-        units = np.zeros((count, inputs))
-        units[np.arange(count), start + np.arange(count)] = 1
-        weights[:, start : start + count] = (_push(stage, units) - bias).T
+    bias = _push(stage, np.zeros((1, inputs)))[0] if inputs * neurons <= MAX_DENSE else np.zeros(neurons)
+    weights = dense_matrix(
+        lambda units: _push(stage, units) - bias,
+        inputs,
+        neurons,
+        name=f"node {stage.name!r}",
+        max_weights=MAX_DENSE,
+        block=max(1, BLOCK // max(inputs, neurons)),
+    )
     return weights, bias
 
 
-def _push(stage: Stage, x: Double) -> Double:
+def _push(stage: GraphStage, x: Double) -> Double:
     values: operations.Floats = x.reshape(len(x), *stage.input_shape)
     for node in stage.linear:
         values = operations.apply(node, values)
     return values.reshape(len(x), -1).astype(np.float64)
 
 
-def _cost(stage: Stage, weights: Double) -> Cost:
+def _size(stage: GraphStage, weights: Double) -> LoweringSize:
     shape, multiplies = stage.input_shape, 0
     for node in stage.linear:
         shape = operations.apply(node, np.zeros((1, *shape), np.float32)).shape[1:]
         multiplies += operations.multiplies(node, int(np.prod(shape)))
     written = sum(operations.parameters(node) for node in stage.linear)
-    return Cost(written, weights.size, int(np.count_nonzero(weights)), multiplies)
+    return LoweringSize(written, weights.size, int(np.count_nonzero(weights)), multiplies)
 
 
-def _layer(stage: Stage, weights: Double, bias: Double) -> FloatLayer:
+def _layer(stage: GraphStage, weights: Double, bias: Double) -> FloatLayer:
     neurons = stage.neurons
     if neurons is None:
         return FloatLayer(weights.astype(np.float32), bias.astype(np.float32), 1.0, "zero", readout=True)

@@ -14,7 +14,7 @@ LAYOUTS = ("records-first", "steps-first")
 
 
 @dataclass(frozen=True, eq=False)
-class Records:
+class RecordedData:
     """`inputs` (records, steps, ...) of any dtype; `spikes` (records, steps, neurons) bool, where the file has them."""
 
     inputs: NDArray[Any]
@@ -22,7 +22,7 @@ class Records:
     spikes: NDArray[np.bool_] | None = None
 
 
-def load(path: Path, layout: str | None = None) -> Records:
+def load(path: Path, layout: str | None = None) -> RecordedData:
     """Read the records of a file.
 
     In an .npz, an array `x` is the input and lies steps first (T, B, ...), as torch loops give it, with `spikes` beside
@@ -40,12 +40,12 @@ def load(path: Path, layout: str | None = None) -> Records:
     found = layout or ("steps-first" if name == "x" else "records-first")
     inputs = _records_first(path, name, held[name], found)
     if recorded is None:
-        return Records(inputs, found)
+        return RecordedData(inputs, found)
     wide = _records_first(path, "spikes", recorded, found)
     if wide.shape[:2] != inputs.shape[:2]:
         raise ValueError(f"data file {path} spikes must have as many records and steps as x, not {recorded.shape}")
     flat = wide.reshape(*wide.shape[:2], -1)
-    return Records(inputs, found, checks.spikes(flat == 1, flat.shape[2]))
+    return RecordedData(inputs, found, checks.spikes(flat == 1, flat.shape[2]))
 
 
 def _records_first(path: Path, name: str, array: NDArray[Any], layout: str) -> NDArray[Any]:

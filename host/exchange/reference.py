@@ -17,7 +17,7 @@ MAX_BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class GraphStage:
     """Linear nodes, and the neurons that take their sum; no neurons where linear nodes end the graph."""
 
     linear: tuple[Node, ...]
@@ -42,7 +42,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class GraphTrace:
     """One stage over records: `spikes` bool and `potentials` float32 (u, before a reset), (records, steps, neurons).
 
     Potentials of linear nodes that end the graph are their outputs.
@@ -56,7 +56,7 @@ class Trace:
 class FloatGraph:
     """A chain of stages, and what the file left open."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[GraphStage, ...]
     choices: Choices
     file: nodes.NirFile
 
@@ -65,7 +65,7 @@ class FloatGraph:
         """Shape of one sample."""
         return self.stages[0].input_shape
 
-    def run(self, x: NDArray[np.generic]) -> tuple[Trace, ...]:
+    def run(self, x: NDArray[np.generic]) -> tuple[GraphTrace, ...]:
         """Every stage on inputs (records, steps, ...), one sample's numbers in the file's shape or flattened."""
         array = np.asarray(x)
         size = int(np.prod(self.input_shape))
@@ -80,7 +80,7 @@ class FloatGraph:
             else:
                 spikes, potentials = stage.neurons.run(current)
             flat = (*current.shape[:2], -1)
-            traces.append(Trace(spikes.reshape(flat), potentials.reshape(flat)))
+            traces.append(GraphTrace(spikes.reshape(flat), potentials.reshape(flat)))
             values = spikes.astype(np.float32)
         return tuple(traces)
 
@@ -95,7 +95,7 @@ def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     order = chain.ordered(file)
     choices.require(order)
     shape = start = _shape(order[0])
-    stages: list[Stage] = []
+    stages: list[GraphStage] = []
     pending: list[Node] = []
     for node in order[1:-1]:
         if node.kind in chain.LINEAR:
@@ -103,10 +103,10 @@ def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
             pending.append(node)
             shape = operations.apply(node, np.zeros((1, *shape), np.float32)).shape[1:]
             continue
-        stages.append(Stage(tuple(pending), population(node, shape, choices), start, shape))
+        stages.append(GraphStage(tuple(pending), population(node, shape, choices), start, shape))
         pending, start = [], shape
     if pending:
-        stages.append(Stage(tuple(pending), None, start, shape))
+        stages.append(GraphStage(tuple(pending), None, start, shape))
     if not stages:
         raise ValueError("graph must have a node between input and output, and it has none")
     wanted = _shape(order[-1]) if "shape" in order[-1].fields else shape

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spikeveil.host.data.encoders import spread
+from spikeveil.host.networks.dense import dense_matrix
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.training.layers import Firing, Flattened, Membrane, Pooled
 from spikeveil.host.training.network import SpikingNetwork
 
-LARGEST = 1 << 25  # weights of one layer: 128 MiB in float
-CHUNK = 256  # inputs that are sent through at once
+MAX_DENSE = 1 << 25  # weights of one layer: 128 MiB in float
+BLOCK = 256  # unit vectors in one batch
 Shape = tuple[int, ...]
 
 
@@ -92,24 +93,25 @@ def _or(module: Pooled, pending: Sequence[nn.Module], shape: Shape, index: int) 
 
 
 def matrix(modules: Sequence[nn.Module], shape: Shape, index: int) -> NDArray[np.float32]:
-    """What linear modules, biases left out, do to inputs of `shape`: (outputs, inputs)."""
+    """The matrix (outputs, inputs) of linear modules, their biases left out, on inputs of `shape`."""
     last = modules[-1]
     if isinstance(last, nn.Linear) and all(isinstance(module, Flattened) for module in modules[:-1]):
         return np.array(last.weight.detach().numpy(), np.float32)
     chain = [copy.deepcopy(module) for module in modules]
     if hasattr(chain[-1], "bias"):
         chain[-1].bias = None
-    inputs = int(np.prod(shape))
-    basis = torch.eye(inputs, dtype=next((p.dtype for p in chain[-1].parameters()), torch.float32))
-    columns = []
-    with torch.no_grad():
-        for start in range(0, inputs, CHUNK):
-            x = basis[start : start + CHUNK].reshape(-1, 1, *shape)
+    dtype = next((p.dtype for p in chain[-1].parameters()), torch.float32)
+
+    def apply(units: NDArray[np.float32]) -> NDArray[np.float32]:
+        x = torch.from_numpy(units).to(dtype).reshape(-1, 1, *shape)
+        with torch.no_grad():
             for module in chain:
                 x = module(x)
-            if inputs * x[0].numel() > LARGEST:
-                raise ValueError(
-                    f"layer {index} must have at most {LARGEST} weights once dense, not {x[0].numel()} x {inputs}"
-                )
-            columns.append(x.flatten(1).float().numpy())
-    return np.ascontiguousarray(np.concatenate(columns).T)
+        values: NDArray[np.float32] = x.flatten(1).float().numpy()
+        return values
+
+    inputs = int(np.prod(shape))
+    outputs = apply(np.zeros((1, inputs), np.float32)).shape[1]
+    return dense_matrix(
+        apply, inputs, outputs, name=f"layer {index}", max_weights=MAX_DENSE, block=BLOCK, dtype=np.float32
+    )

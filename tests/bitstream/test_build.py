@@ -249,11 +249,11 @@ def test_carry_cells_count_for_the_chain_they_are_in() -> None:
 
 def test_timing_is_arithmetic() -> None:
     found = timing(PLAN, 50e6, Workload(steps=10, activity=0.5))
-    assert found["operations_a_step"] == 4 * 6
-    assert found["private"]["cycles_a_step"] == PLAN.cadence
-    assert found["private"]["microseconds_an_inference"] == pytest.approx(PLAN.cadence * 10 / 50)
-    assert found["fast"]["cycles_a_step"] == 2 * 4 + 1  # two rows of four lanes, four input spikes
-    assert found["fast"]["synaptic_operations_a_second"] == pytest.approx(24 * 50e6 / 9)
+    assert found["operations_per_step"] == 4 * 6
+    assert found["private"]["cycles_per_step"] == PLAN.cadence
+    assert found["private"]["microseconds_per_inference"] == pytest.approx(PLAN.cadence * 10 / 50)
+    assert found["fast"]["cycles_per_step"] == 2 * 4 + 1  # two rows of four lanes, four input spikes
+    assert found["fast"]["synaptic_operations_per_second"] == pytest.approx(24 * 50e6 / 9)
     for wrong, sentence in (
         ((0, 0.5), "steps must be at least 1, not 0"),
         ((1, 2.0), "activity must be 0 to 1, not 2.0"),

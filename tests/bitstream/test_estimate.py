@@ -86,7 +86,7 @@ def test_command_runs_no_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     record = json.loads(invoke(*arguments, "--json").stdout)
     assert set(record["resources"]) == {"lut", "ff", "bram"}
     assert record["resources"]["lut"]["available"] == 7680
-    assert record["timing"]["private"]["cycles_an_inference"] == 16 * record["timing"]["private"]["cycles_a_step"]
+    assert record["timing"]["private"]["cycles_per_inference"] == 16 * record["timing"]["private"]["cycles_per_step"]
     assert f"estimated from {record['builds']} builds" in invoke(*arguments).output
     refused = invoke("estimate", network, "--board", "tang-nano-9k", code=1)
     assert "board tang-nano-9k cannot be estimated: no build of gowin is in the calibration" in refused.output

@@ -128,7 +128,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
     found = json.loads(invoke(*arguments, "--json", "--records", 5, "--seed", 3).stdout)
     assert (found["level"], found["bits_compared"], found["different"], found["records"]) == ("routed", 700, 0, 5)
-    assert found["cycles_a_second"] == 180_000
+    assert found["cycles_per_second"] == 180_000
     assert found["key"] == "the public demonstration key, which protects nothing"
     shown = invoke(*arguments, "--level", "bitstream")
     assert "every released spike equals the golden model's; opened with the public demonstration key" in shown.output
@@ -142,7 +142,7 @@ def test_command_fails_where_a_spike_differs(monkeypatch: pytest.MonkeyPatch, ar
     monkeypatch.setattr("spikeveil.host.bitstream.tools.require", lambda tool: Path(tool.name))
     done = invoke(*arguments, code=1)
     assert (
-        "the routed design does not release what the model says; record 1, step 2, neuron 3: the model has 0, the "
+        "the routed design does not release what the model does; record 1, step 2, neuron 3: the model has 0, the "
         in (done.output)
     )
 

@@ -243,15 +243,3 @@ def test_two_processes_share_a_ledger(budget: Run) -> None:
     assert last.returncode == 1
     assert "remaining 0, asked 1; nothing was charged" in last.stderr
     assert loaded(budget("verify my.ledger --json"))["entries"] == 12
-
-
-def test_help_needs_no_heavy_library() -> None:
-    code = (
-        "import sys\nfrom spikeveil.host.cli import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'numpy', 'scipy', 'rich', 'matplotlib', 'torch', 'sqlite3'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "budget" in done.stdout

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from support.commands import invoke
 
-from spikeveil.host.cli import demo_run
+from spikeveil.host.cli import demo_comparison
 from spikeveil.host.cosim.compare import first_difference
 from spikeveil.pysim import Network, NetworkSpec
 
@@ -55,17 +55,17 @@ def test_json_alone_and_its_figures_are_measured(tmp_path: Path) -> None:
     assert [core["spikes_compared"] for core in found["cores"]] == [2 * STEPS * NEURONS] * 3
     assert [core["different"] for core in found["cores"]] == [0] * 3
     private, _, fast = found["cores"]
-    assert private["cycles_an_image"] % STEPS == 0
-    assert fast["cycles_an_image"] < private["cycles_an_image"]
+    assert private["cycles_per_image"] % STEPS == 0
+    assert fast["cycles_per_image"] < private["cycles_per_image"]
     assert found["cores"][1]["claim"]["epsilon_delta"]["record_epsilon"] == "inf"
 
 
 @pytest.mark.verilator
 def test_a_tampered_network_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One output weight differs between the gateware and the model of the LFSR core."""
-    honest = demo_run.model_of
+    honest = demo_comparison.run_model
 
-    def tampered(core: demo_run.Core, spikes: Any) -> Any:
+    def tampered(core: demo_comparison.DemoCore, spikes: Any) -> Any:
         if core.title != "LFSR":
             return honest(core, spikes)
         hidden, output = core.plan.spec.layers
@@ -74,10 +74,10 @@ def test_a_tampered_network_is_found_out(tmp_path: Path, monkeypatch: pytest.Mon
         spec = NetworkSpec([hidden, replace(output, weights=weights)])
         return Network(spec, core.opening.words()).run(spikes, lease=0)
 
-    monkeypatch.setattr(demo_run, "model_of", tampered)
+    monkeypatch.setattr(demo_comparison, "run_model", tampered)
     result = invoke("demo", "--images", 2, "-o", tmp_path, code=1)
     words = " ".join(result.stderr.split())
-    assert "Error: the gateware does not release what the model says; LFSR, record 0, step " in words
+    assert "Error: the gateware does not release what the model does; LFSR, record 0, step " in words
     assert "neuron 7: the model has" in words
     assert "equal the golden model's" not in result.stdout
 
@@ -98,6 +98,8 @@ def test_a_waveform_never_holds_a_secret_key(tmp_path: Path) -> None:
     from spikeveil.host.cli.options import keys
     from spikeveil.host.networks.digits_example import load_network
 
-    (core, *_) = demo_run.cores(load_network(), 16, demonstration=False)
+    (core, *_) = demo_comparison.cores(load_network(), 16, demonstration=False)
     with pytest.raises(ValueError, match=r"^a waveform shows the key: it is written with the demonstration key alone$"):
-        demo_run.write_wave(core.plan, np.zeros((1, 16, 64), np.bool_), tmp_path / "w.vcd", keys.fresh("trivium", 1))
+        demo_comparison.write_wave(
+            core.plan, np.zeros((1, 16, 64), np.bool_), tmp_path / "w.vcd", keys.fresh("trivium", 1)
+        )

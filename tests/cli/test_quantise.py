@@ -53,7 +53,7 @@ def test_the_report_on_the_screen() -> None:
         "v - (v >> 3)",
         "99.",
         "360 test records of digits",
-        "written nowhere: -o names a file",
+        "not written: -o names a file",
     ):
         assert text in shown.output
 

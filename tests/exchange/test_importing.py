@@ -100,10 +100,10 @@ def test_convolution_pooling_flattening_and_scale_become_one_dense_layer_exactly
 
 def test_the_cost_of_a_convolution_is_counted_by_hand() -> None:
     node = Node("c", "Conv2d", {**CONVOLUTION, "weight": np.ones((3, 2, 3, 3)), "groups": 1, "padding": 0})
-    (cost,) = lower.lower(graph((2, 5, 4), node, spiking())).costs
+    (size,) = lower.lower(graph((2, 5, 4), node, spiking())).sizes
     # 3 x 2 places of 3 channels, each from 3 x 3 taps of 2 channels; dense: 18 neurons of 40 inputs
-    assert cost == lower.Cost(written=54, dense=18 * 40, nonzero=18 * 18, multiplies=18 * 18)
-    assert cost.factor == 40 / 18 and cost.memory_bits(4) == 2880
+    assert size == lower.LoweringSize(written=54, dense=18 * 40, nonzero=18 * 18, multiplies=18 * 18)
+    assert size.factor == 40 / 18 and size.memory_bits(4) == 2880
 
 
 def test_a_leak_and_a_pull_towards_v_leak_go_into_decay_and_bias() -> None:
@@ -209,7 +209,7 @@ def test_a_dense_layer_past_any_chip_is_refused_before_it_is_made() -> None:
     node = Node("p", "SumPool2d", {"kernel_size": 1, "stride": 1, "padding": 0})
     with pytest.raises(ValueError) as refusal:
         lower.lower(graph((1, 128, 128), node, spiking()))
-    assert str(refusal.value) == "node 'n' must need at most 67108864 weights as a dense layer, not 16384 x 16384"
+    assert str(refusal.value) == "node 'n' must have at most 67108864 weights as a dense layer, not 16384 x 16384"
 
 
 def test_without_data_scales_come_from_the_weights_and_nothing_is_measured() -> None:

@@ -2,53 +2,34 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
-from spikeveil.host.cli.options.network import (
-    fold_option,
-    make_plan,
-    network_argument,
-    schedule_option,
-    source_option,
-    stack,
-    unsafe_option,
+from spikeveil.boards.board import Board
+from spikeveil.host.bitstream import report
+from spikeveil.host.bitstream.build import Build
+from spikeveil.host.bitstream.errors import BuildError
+from spikeveil.host.bitstream.workload import Workload
+from spikeveil.host.cli.options.build import (
+    baud_option,
+    clock_option,
+    read_board,
+    read_device_plan,
+    seed_option,
+    target_options,
+    widest_build,
+    workload_options,
 )
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
-
-if TYPE_CHECKING:
-    from spikeveil.boards.board import Board
-    from spikeveil.hdl.engine.plan import Plan
-    from spikeveil.host.bitstream.build import Build
-    from spikeveil.host.bitstream.workload import Workload
-    from spikeveil.host.cli.screens.build import Screen
-    from spikeveil.pysim.model.spec import NetworkSpec
-
-board_option = click.option(
-    "--board", "board", required=True, metavar="BOARD", help="A name of `spikeveil boards`, or FILE.py:NAME."
-)
-lanes_option = click.option(
-    "--lanes", type=int, help="Neurons of a layer computed in parallel, 1 to 64; without it, the most that fit."
-)
-clock_option = click.option("--clock", type=float, metavar="MHZ", help="Clock of the design, if not the board's own.")
-baud_option = click.option("--baud", type=int, help="Baud rate of the serial line instead of the board's own.")
-workload_options = stack(
-    click.option("-T", "--steps", type=int, default=16, show_default=True, help="Time steps of an inference."),
-    click.option(
-        "--activity", type=float, default=0.25, show_default=True, help="Share of a layer's inputs spiking in a step."
-    ),
-)
-loadable_option = click.option(
-    "--loadable", is_flag=True, help="Weights come over the link after power-on instead of being built in."
-)
-target_options = stack(
-    board_option, lanes_option, loadable_option, source_option, schedule_option, fold_option, unsafe_option
-)
-seed_option = click.option(
-    "--seed", type=click.IntRange(1), default=1, show_default=True, help="Seed of place and route."
-)
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.network import network_argument
+from spikeveil.host.cli.screens.build_progress import BuildProgress
+from spikeveil.host.cli.screens.build_report import print_report, print_sweep
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.networks import catalogue
+from spikeveil.pysim import NetworkSpec
+from spikeveil.pysim.model.files import write_atomically
 
 
 @click.command(epilog="Example: spikeveil build digits --board ulx3s-85f --lanes 16 -o out/digits")
@@ -62,90 +43,53 @@ seed_option = click.option(
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Copy the bitstream and report.json here.")
 @json_option
 def build(network: str, **options: Any) -> None:
-    """Build the bitstream of a device that runs NETWORK, and report what it takes and how fast it is.
+    """Build the bitstream of a network's device; report its resources and speed.
 
-    Finished steps are kept in the user's cache folder: a build goes on where it stopped, and the same build is made
+    Finished steps are kept in the user's cache folder: a build resumes where it stopped, and the same build is made
     once. The same inputs, tools and seed give the same bitstream, byte for byte.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from rich.console import Console
-
-    from spikeveil.host.bitstream.workload import Workload
-    from spikeveil.host.cli.screens.build import Screen, summary
-
-    spec, board = load_network(network), choose_board(options)
+    spec, board = catalogue.load(network), read_board(options)
     workload = Workload(options["steps"], options["activity"])
-    console = Console(stderr=True, highlight=False)
-    with Screen(console) as screen:
-        built = _start(spec, board, options, screen)
-        reports = _place(built, options, workload, screen)
+    with BuildProgress(Console(stderr=True, highlight=False)) as progress:
+        synthesised = _synthesise(spec, board, options, progress)
+        reports = _place(synthesised, options, workload, progress)
     best = max(reports, key=lambda report: min(clock["fmax_mhz"] for clock in report["clocks"]))
     if options["output"]:
-        _deliver(built, best, Path(options["output"]))
+        _copy(synthesised, best, Path(options["output"]))
     if options["as_json"]:
-        click.echo(json.dumps({**best, "sweep": [summary(report) for report in reports]}, indent=2))
+        sweep = [{key: report[key] for key in ("seed", "clocks", "meets_timing")} for report in reports]
+        print_json({**best, "sweep": sweep})
     else:
         _print(best, reports)
     _require_timing(best)
 
 
-def choose_board(options: dict[str, Any]) -> "Board":
-    """The board that the options name, at the clock and baud rate that they ask for."""
-    from spikeveil.boards.catalogue import find
-    from spikeveil.host.cli.refusals import refusals
-
-    with refusals():
-        board = find(options["board"])
-        clock = options.get("clock")
-        board = board.at(clock_hz=None if clock is None else round(clock * 1e6), baud=options.get("baud"))
-        board.dividers()
-    return board
-
-
-def plan_of(spec: "NetworkSpec", options: dict[str, Any], lanes: int) -> "Plan":
-    """The plan that the options ask for, with so many lanes."""
-    from dataclasses import replace
-
-    return replace(make_plan(spec, {**options, "lanes": lanes}), loadable=options["loadable"])
-
-
-def _start(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
-    """The build, its netlist made; with no lanes asked for, the most that fit."""
-    from spikeveil.host.bitstream.build import Build
-
+def _synthesise(spec: NetworkSpec, board: Board, options: dict[str, Any], progress: BuildProgress) -> Build:
+    """The build after synthesis; without a number of lanes, the one with the most that fit."""
     if options["lanes"] is None:
-        return widest(spec, board, options, 1 if options["seeds"] else options["seed"], screen)
-    built = Build.of(plan_of(spec, options, options["lanes"]), board)
-    built.synthesise(screen, total=3 + 2 * (options["seeds"] or 1))
-    return built
+        return widest_build(spec, board, options, 1 if options["seeds"] else options["seed"], progress)
+    result = Build.of(read_device_plan(spec, options, options["lanes"]), board)
+    result.synthesise(progress, total=3 + 2 * (options["seeds"] or 1))
+    return result
 
 
-def widest(spec: "NetworkSpec", board: "Board", options: dict[str, Any], seed: int, screen: "Screen") -> "Build":
-    """The build with the most lanes that fit and meet the clock, placed with `seed`."""
-    from spikeveil.host.bitstream.lane_search import most_lanes
-
-    neurons = max(layer.neurons for layer in spec.layers)
-    return most_lanes(lambda lanes: plan_of(spec, options, lanes), neurons, board, seed, screen, screen.say)
-
-
-def _place(built: "Build", options: dict[str, Any], workload: "Workload", screen: "Screen") -> list[dict[str, Any]]:
+def _place(
+    synthesised: Build, options: dict[str, Any], workload: Workload, progress: BuildProgress
+) -> list[dict[str, Any]]:
     """The reports of every seed asked for."""
-    from spikeveil.host.bitstream import report
-
     seeds = [options["seed"]] if options["seeds"] is None else list(range(1, options["seeds"] + 1))
     for index, seed in enumerate(seeds):
-        built.place(seed, screen, total=3 + 2 * len(seeds), first=4 + 2 * index)
-    return [report.make_report(built, seed, workload) for seed in seeds]
+        synthesised.place(seed, progress, total=3 + 2 * len(seeds), first=4 + 2 * index)
+    return [report.make_report(synthesised, seed, workload) for seed in seeds]
 
 
-def _deliver(built: "Build", best: dict[str, Any], folder: Path) -> None:
+def _copy(placed: Build, best: dict[str, Any], folder: Path) -> None:
     """Copy the bitstream and the report out of the cache."""
-    from spikeveil.pysim.model.files import write_atomically
-
     folder.mkdir(parents=True, exist_ok=True)
-    suffix = built.tool_flow.packed
-    bits = (built.folder / f"pack-{best['seed']}" / f"top.{suffix}").read_bytes()
+    suffix = placed.tool_flow.packed
+    bits = (placed.folder / f"pack-{best['seed']}" / f"top.{suffix}").read_bytes()
     name = f"{best['board']}.{suffix}"
     write_atomically(folder / name, bits)
     record = {**best, "bitstream": {**best["bitstream"], "file": name}}
@@ -153,22 +97,16 @@ def _deliver(built: "Build", best: dict[str, Any], folder: Path) -> None:
 
 
 def _print(best: dict[str, Any], reports: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-
-    from spikeveil.host.cli.screens import build_report as show
-
     console = Console(highlight=False)
-    show.print_report(console, best)
+    print_report(console, best)
     if len(reports) > 1:
-        show.print_sweep(console, reports)
+        print_sweep(console, reports)
     if best["source"] == "lfsr":
-        console.print("An LFSR hides nothing from somebody who knows it: epsilon is infinite.", style="bold red")
+        console.print("An LFSR is predictable and hides nothing: epsilon is infinite.", style="bold red")
 
 
 def _require_timing(best: dict[str, Any]) -> None:
     if not best["meets_timing"]:
-        from spikeveil.host.bitstream.errors import BuildError
-
         slowest = min(clock["fmax_mhz"] for clock in best["clocks"])
         raise BuildError(
             f"the design reaches {slowest:.1f} MHz and board {best['board']} runs at {best['clock_hz'] / 1e6:g}: "

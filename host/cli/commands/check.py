@@ -1,31 +1,31 @@
 """`spikeveil check`: the design that the tools made, simulated against the golden model."""
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
-from spikeveil.host.cli.commands.build import (
+from spikeveil.boards.board import Board
+from spikeveil.host.bitstream import verification
+from spikeveil.host.bitstream.build import Build
+from spikeveil.host.bitstream.simulation_levels import Level, default_level, require_level
+from spikeveil.host.bitstream.verification import Secret, VerificationResult
+from spikeveil.host.cli.options import keys
+from spikeveil.host.cli.options.build import (
     baud_option,
-    choose_board,
     clock_option,
-    plan_of,
+    read_board,
+    read_device_plan,
     seed_option,
     target_options,
-    widest,
+    widest_build,
 )
-from spikeveil.host.cli.options.network import data_options, load_records, network_argument
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
-
-if TYPE_CHECKING:
-    from spikeveil.boards.board import Board
-    from spikeveil.host.bitstream.build import Build
-    from spikeveil.host.bitstream.simulation_levels import Level
-    from spikeveil.host.bitstream.verification import VerificationResult
-    from spikeveil.host.cli.options.network import Records
-    from spikeveil.host.cli.screens.build import Screen
-    from spikeveil.pysim.model.spec import NetworkSpec
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.network import Records, data_options, load_records, network_argument
+from spikeveil.host.cli.screens.build_progress import BuildProgress
+from spikeveil.host.cli.screens.tables import facts_table, print_json
+from spikeveil.host.networks import catalogue
+from spikeveil.pysim import NetworkSpec
 
 LEVELS = ("synthesised", "routed", "bitstream")
 SHOWN = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_compared", "different", "cycles")
@@ -46,52 +46,42 @@ SHOWN = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_co
 @seed_option
 @json_option
 def check(network: str, **options: Any) -> None:
-    """Simulate the built design with records, through its link, and compare each released spike with the golden model.
+    """Simulate a built design and compare every released spike with the golden model.
 
-    What is simulated is what the tools made of the device, cell by cell, pins and serial line included; steps of the
-    build that are missing are made first. Exit code 1 where a spike differs. The lease is opened with the published
-    demonstration key: nothing is booked and nothing is private, so this is for public data. Whether the clock is met,
-    `spikeveil build` says.
+    The design is what the tools made of the device, cell by cell, pins and serial line included; records enter and
+    spikes leave through its link. Steps of the build that are missing are made first. Exit code 1 where a spike
+    differs. The lease is opened with the published demonstration key: nothing is charged and nothing is private, so
+    this is for public data. `spikeveil build` reports whether the clock is met.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from rich.console import Console
-
-    from spikeveil.host.bitstream.simulation_levels import default_level, require_level
-    from spikeveil.host.bitstream.verification import Secret, verify
-    from spikeveil.host.cli.options.keys import demonstration
-    from spikeveil.host.cli.screens.build import Screen
-
-    spec, board = load_network(network), choose_board(options)
+    spec, board = catalogue.load(network), read_board(options)
     level: Level = options["level"] or default_level(board.chip.family)
     require_level(level, board.chip.family)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-    key = demonstration(options["source"], len(spec.flipped))
-    with Screen(Console(stderr=True, highlight=False)) as screen:
-        built = _build(spec, board, options, screen)
-        outcome = verify(built, level, options["seed"], records.spikes, Secret(key.key, key.seeds), screen)
-    record = _record(built, level, options["seed"], records, outcome)
+    key = keys.demonstration(options["source"], len(spec.flipped))
+    with BuildProgress(Console(stderr=True, highlight=False)) as progress:
+        design = _build(spec, board, options, progress)
+        secret = Secret(key.key, key.seeds)
+        result = verification.verify(design, level, options["seed"], records.spikes, secret, progress)
+    record = _record(design, level, options["seed"], records, result)
     if options["as_json"]:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
     else:
         _print(record)
-    if outcome.difference is not None:
-        raise click.ClickException(f"the {level} design does not release what the model says; {outcome.difference}")
+    if result.difference is not None:
+        raise click.ClickException(f"the {level} design does not release what the model does; {result.difference}")
 
 
-def _build(spec: "NetworkSpec", board: "Board", options: dict[str, Any], screen: "Screen") -> "Build":
-    """The build; with no lanes asked for, the one that `spikeveil build` chooses."""
-    from spikeveil.host.bitstream.build import Build
-
+def _build(spec: NetworkSpec, board: Board, options: dict[str, Any], progress: BuildProgress) -> Build:
+    """The build; without a number of lanes, the one that `spikeveil build` chooses."""
     if options["lanes"] is None:
-        return widest(spec, board, options, options["seed"], screen)
-    return Build.of(plan_of(spec, options, options["lanes"]), board)
+        return widest_build(spec, board, options, options["seed"], progress)
+    return Build.of(read_device_plan(spec, options, options["lanes"]), board)
 
 
-def _record(built: "Build", level: str, seed: int, records: "Records", outcome: "VerificationResult") -> dict[str, Any]:
-    from spikeveil.host.cli.options.keys import PUBLIC
-
-    plan, board = built.plan, built.board
+def _record(design: Build, level: str, seed: int, records: Records, result: VerificationResult) -> dict[str, Any]:
+    plan, board = design.plan, design.board
     return {
         "board": board.name,
         "chip": board.chip.name,
@@ -101,31 +91,22 @@ def _record(built: "Build", level: str, seed: int, records: "Records", outcome: 
         "source": plan.source,
         "schedule": plan.schedule,
         "loadable": plan.loadable,
-        "build": built.folder.name,
+        "build": design.folder.name,
         "seed": seed,
-        "key": PUBLIC,
+        "key": keys.PUBLIC,
         "data": records.name,
         "records": len(records.spikes),
         "steps": records.spikes.shape[1],
-        "bits_compared": outcome.compared,
-        "different": outcome.different,
-        "cycles": outcome.cycles,
-        "cycles_a_second": outcome.cycles / outcome.seconds,
+        "bits_compared": result.compared,
+        "different": result.different,
+        "cycles": result.cycles,
+        "cycles_per_second": result.cycles / result.seconds,
     }
 
 
 def _print(record: dict[str, Any]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name in SHOWN:
-        value = record[name]
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    values = {name: f"{record[name]:,}" if isinstance(record[name], int) else str(record[name]) for name in SHOWN}
     console = Console(highlight=False)
-    console.print(table)
+    console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
     verdict = "every released spike equals the golden model's" if not record["different"] else "NOT the same spikes"
     console.print(f"{verdict}; opened with {record['key']}", soft_wrap=True)

@@ -1,25 +1,27 @@
 """`spikeveil estimate`: what a build would take, before any tool is run."""
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
-from spikeveil.host.cli.commands.build import (
+from spikeveil.boards.board import Board
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.bitstream.estimate import estimate_resources
+from spikeveil.host.bitstream.workload import Workload, timing
+from spikeveil.host.cli.options.build import (
     baud_option,
-    choose_board,
     clock_option,
-    plan_of,
+    read_board,
+    read_device_plan,
     target_options,
     workload_options,
 )
+from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.network import network_argument
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
-
-if TYPE_CHECKING:
-    from spikeveil.boards.board import Board
-    from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host.cli.screens.build_report import LABELS, print_timing
+from spikeveil.host.cli.screens.tables import figures_table, print_json
+from spikeveil.host.networks import catalogue
 
 DEFAULT_LANES = 16
 
@@ -32,29 +34,24 @@ DEFAULT_LANES = 16
 @workload_options
 @json_option
 def estimate(network: str, **options: Any) -> None:
-    """Estimate LUTs, flip-flops and block RAMs of a build, and the time of an inference. Runs no tool.
+    """Estimate a build's resources and inference time without running a tool.
 
-    Resources are a fit to real builds, shown with the largest error that it has made on a build it did not know; cycles
-    are exact, and the time is theirs at the board's clock, if the build meets it. Without --lanes: 16.
+    LUTs, flip-flops and block RAMs come from a fit to real builds, with the largest error of the fit on builds that
+    were left out of it. Cycles are exact; the time assumes the board's clock. Without --lanes: 16.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from spikeveil.host.bitstream.workload import Workload
-
-    board = choose_board(options)
+    board = read_board(options)
     workload = Workload(options["steps"], options["activity"])
-    plan = plan_of(load_network(network), options, DEFAULT_LANES if options["lanes"] is None else options["lanes"])
-    record = _record(plan, board, workload)
+    lanes = DEFAULT_LANES if options["lanes"] is None else options["lanes"]
+    record = _record(read_device_plan(catalogue.load(network), options, lanes), board, workload)
     if options["as_json"]:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
     else:
         _print(record)
 
 
-def _record(plan: "Plan", board: "Board", workload: Any) -> dict[str, Any]:
-    from spikeveil.host.bitstream.estimate import estimate_resources
-    from spikeveil.host.bitstream.workload import timing
-
+def _record(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
     found = estimate_resources(plan, board)
     return {
         "board": board.name,
@@ -74,16 +71,12 @@ def _record(plan: "Plan", board: "Board", workload: Any) -> dict[str, Any]:
 
 
 def _print(record: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from spikeveil.host.cli.screens import build_report as show
-
     console = Console(highlight=False)
     title = f"{record['board']}, {record['lanes']} lanes: estimated from {record['builds']} builds"
-    table = show.table(title, "resource", "estimate", "error seen", "available", "%")
+    table = figures_table(title, "resource", "estimate", "error seen", "available", "%")
     for name, figure in record["resources"].items():
         share = f"{100 * figure['estimate'] / figure['available']:.0f}"
-        seen = f"{100 * figure['error']:.0f} %"
-        table.add_row(show.LABELS[name], str(figure["estimate"]), seen, str(figure["available"]), share)
+        error = f"{100 * figure['error']:.0f} %"
+        table.add_row(LABELS[name], str(figure["estimate"]), error, str(figure["available"]), share)
     console.print(table)
-    show.print_timing(console, record["timing"], record["clock_hz"])
+    print_timing(console, record["timing"], record["clock_hz"])

@@ -1,14 +1,15 @@
 """`spikeveil export`: a network file as a NIR graph."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.network import network_argument
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.exchange import exporting
+from spikeveil.host.networks import catalogue
 
 
 @click.command(epilog="Example: spikeveil export digits -o digits.nir --keep-flippers")
@@ -20,17 +21,15 @@ from spikeveil.host.networks.catalogue import load as load_network
 @click.option("--keep-flippers", is_flag=True, help="Keep them in a note that only `spikeveil import` reads.")
 @json_option
 def export(network: str, output: str, drop_flippers: bool, keep_flippers: bool, as_json: bool) -> None:
-    """Write a network as a NIR graph of the same integers, which imports back to the same network exactly.
+    """Write a network as a NIR graph.
 
-    Units: a step is 1 (dt = 1), a potential's unit is the core's integer, and every gain is 1. NIR has no flippers:
-    any other tool that runs the graph releases raw spikes, so a network with flippers is refused until it is said
-    what becomes of them.
+    The graph has the same integers and imports back to the same network exactly. Units: a step is 1 (dt = 1), a
+    potential's unit is the core's integer, and every gain is 1. NIR has no flippers, so any other tool that runs the
+    graph releases raw spikes: a network with flippers needs --drop-flippers or --keep-flippers.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from spikeveil.host.exchange import exporting
-
-    spec = load_network(network)
+    spec = catalogue.load(network)
     if drop_flippers and keep_flippers:
         raise click.UsageError("give either --drop-flippers or --keep-flippers")
     if spec.flipped and not (drop_flippers or keep_flippers):
@@ -50,7 +49,7 @@ def export(network: str, output: str, drop_flippers: bool, keep_flippers: bool, 
         "other_tools": losses,
     }
     if as_json:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
         return
     for sentence in losses:
         click.echo(f"other tools: {sentence}", err=True)

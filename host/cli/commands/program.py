@@ -9,7 +9,12 @@ from pathlib import Path
 
 import click
 
-from spikeveil.host.cli.options.privacy import json_option
+from spikeveil.boards.catalogue import find
+from spikeveil.host.bitstream.errors import BuildError
+from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS
+from spikeveil.host.cli.errors import usage_errors
+from spikeveil.host.cli.options.build import board_option
+from spikeveil.host.cli.options.common import json_option
 
 INSTALL = {
     "iceprog": "sudo apt-get install fpga-icestorm",
@@ -20,18 +25,13 @@ INSTALL = {
 
 @click.command(epilog="Example: spikeveil program out/digits/ulx3s-85f.bit --board ulx3s-85f")
 @click.argument("bitstream", metavar="BITSTREAM", type=click.Path(exists=True, dir_okay=False))
-@click.option("--board", "board", required=True, metavar="BOARD", help="A name of `spikeveil boards`, or FILE.py:NAME.")
-@click.option("--flash", is_flag=True, help="Write it where it stays without power; else it is gone with the power.")
+@board_option
+@click.option("--flash", is_flag=True, help="Write it to flash memory, where it survives a power cycle.")
 @click.option("--dry-run", is_flag=True, help="Only show the command.")
 @json_option
 def program(bitstream: str, board: str, flash: bool, dry_run: bool, as_json: bool) -> None:
-    """Load BITSTREAM into the board with the board's own loader."""
-    from spikeveil.boards.catalogue import find
-    from spikeveil.host.bitstream.errors import BuildError
-    from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS
-    from spikeveil.host.cli.refusals import refusals
-
-    with refusals():
+    """Load a bitstream into a board with the board's own loader."""
+    with usage_errors():
         chosen = find(board)
     suffix = TOOL_FLOWS[chosen.chip.family].packed
     if Path(bitstream).suffix != f".{suffix}":

@@ -1,22 +1,26 @@
 """`spikeveil quantise`: a float network becomes the specification's integers, with scales from data."""
 
-import json
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.cli.refusals import refusals
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spikeveil.host.data.dataset import Dataset
-    from spikeveil.host.networks.float_model import FloatNetwork
-    from spikeveil.host.networks.scales import Exponent, Quantised
-    from spikeveil.pysim.model.spec import NetworkSpec
+from spikeveil.host.cli.errors import usage_errors
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.screens.quantise import print_quantised
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.data.catalogue import encoder, load_dataset
+from spikeveil.host.data.dataset import Dataset
+from spikeveil.host.data.decoder import class_counts
+from spikeveil.host.data.encoders import direct
+from spikeveil.host.networks.float_model import FloatNetwork
+from spikeveil.host.networks.scales import Exponent, Quantised, fitting_exponent, quantise_network, with_output
+from spikeveil.pysim import FlipSpec, Network, NetworkSpec
+from spikeveil.pysim.model.storage import DAMAGE
 
 EXAMPLE = "Example: spikeveil quantise runs/digits/network.npz --data digits -o digits.snn --epsilon 1"
 BLOCK = 500  # records that are evaluated at once
@@ -24,9 +28,13 @@ BLOCK = 500  # records that are evaluated at once
 
 @dataclass(frozen=True)
 class Source:
-    """A float network and how it is fed; `claim`: what DP-SGD says of its weights, None without."""
+    """A float network and how it is fed.
 
-    network: "FloatNetwork"
+    - `encoder`, `steps`: of its input spikes; `planes`: bits of a pixel, for a network fed with intensities;
+    - `claim`: the privacy claim for its weights, None where they were not trained under DP-SGD.
+    """
+
+    network: FloatNetwork
     encoder: str
     steps: int
     planes: int | None
@@ -47,23 +55,21 @@ class Source:
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
 @click.option("--state-bits", type=click.IntRange(2, 32), default=16, show_default=True, help="Bits of a potential.")
 @click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
-@click.option("--scales", type=click.Choice(("train", "weights")), help="What chooses the scales: training records, or "
-              "the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
-@click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are looked at.")
+@click.option("--scales", type=click.Choice(("train", "weights")), help="Choose the scales by training records, or "
+              "by the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
+@click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are measured.")
 @click.option("--epsilon", type=float, help="Put a flipper of this epsilon of ONE spike on the last layer.")
 @click.option("--flip-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of its words.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this .snn file.")
 @json_option
 def quantise(network: Path, **options: Any) -> None:
-    """Make a trained float network one of integers, and say how well it keeps to the floats, layer by layer.
+    """Quantise a trained float network and report the loss layer by layer.
 
     NETWORK.npz is what `spikeveil train` or `FloatNetwork.save` wrote; convolutions and pooling become dense layers.
     Scales are powers of two. The scales of a network that was trained under DP-SGD come from its weights, so that its
-    epsilon stays what it was; the training records are not looked at.
+    epsilon stays what it was; its training records are not read.
     """
-    from spikeveil.host.data.catalogue import load_dataset
-
-    with refusals():
+    with usage_errors():
         data = load_dataset(options["data"], options["path"])
         data = data.pooled(options["pool"]) if options["pool"] > 1 else data
     source = _source(network, options)
@@ -73,25 +79,18 @@ def quantise(network: Path, **options: Any) -> None:
             "records would spend privacy that no account holds"
         )
     chosen = options["scales"] or ("train" if source.claim is None else "weights")
-    found = _quantised(source, data, chosen, options)
-    spec = _flipped(found.spec, options)
-    record = _record(source, data, found, spec, chosen, options)
+    quantised = _quantise(source, data, chosen, options)
+    spec = _with_flipper(quantised.spec, options)
+    record = _record(source, data, quantised, spec, chosen, options)
     if options["output"]:
         spec.save(options["output"], _origin(network, record))
     if options["as_json"]:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
     else:
-        from spikeveil.host.cli.screens.quantise import show
-
-        show(network, record)
+        print_quantised(network, record)
 
 
 def _source(path: Path, options: dict[str, Any]) -> Source:
-    import numpy as np
-
-    from spikeveil.host.networks.float_model import FloatNetwork
-    from spikeveil.pysim.model.storage import DAMAGE
-
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             trained = "header" in file.files
@@ -101,7 +100,11 @@ def _source(path: Path, options: dict[str, Any]) -> Source:
         ) from error
     if not trained:
         return Source(FloatNetwork.load(path), options["encoder"], options["steps"] or 16, None, None)
-    from spikeveil.host.training.lowering import float_network
+    return _load_trained(path, options)
+
+
+def _load_trained(path: Path, options: dict[str, Any]) -> Source:
+    from spikeveil.host.training.lowering import float_network  # needs torch, which a FloatNetwork does not
     from spikeveil.host.training.weights import load_network
 
     network, about = load_network(path)
@@ -115,19 +118,14 @@ def _source(path: Path, options: dict[str, Any]) -> Source:
     return Source(float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim)
 
 
-def _encoded(source: Source, data: "Dataset", images: "NDArray[Any]") -> "NDArray[Any]":
-    from spikeveil.host.data.catalogue import encoder
-    from spikeveil.host.data.encoders import direct
-
+def _encoded(source: Source, data: Dataset, images: NDArray[Any]) -> NDArray[Any]:
     if source.planes is not None:
         return direct(images, source.steps, data.maximum, source.planes)
     return encoder(source.encoder, source.steps, data.maximum)(images)
 
 
-def _quantised(source: Source, data: "Dataset", chosen: str, options: dict[str, Any]) -> "Quantised":
+def _quantise(source: Source, data: Dataset, chosen: str, options: dict[str, Any]) -> Quantised:
     """Scales by training records, or by weights alone and then measured on test records."""
-    from spikeveil.host.networks.scales import quantise_network
-
     images = (data.train_images if chosen == "train" else data.test_images)[: options["records"]]
     return quantise_network(
         source.network,
@@ -139,11 +137,7 @@ def _quantised(source: Source, data: "Dataset", chosen: str, options: dict[str, 
     )
 
 
-def _by_weights(network: "FloatNetwork", options: dict[str, Any]) -> "list[Exponent]":
-    import numpy as np
-
-    from spikeveil.host.networks.scales import fitting_exponent
-
+def _by_weights(network: FloatNetwork, options: dict[str, Any]) -> list[Exponent]:
     bits = options["weight_bits"]
     return [
         np.array([fitting_exponent(row, bits) for row in layer.weights])
@@ -153,20 +147,17 @@ def _by_weights(network: "FloatNetwork", options: dict[str, Any]) -> "list[Expon
     ]
 
 
-def _flipped(spec: "NetworkSpec", options: dict[str, Any]) -> "NetworkSpec":
+def _with_flipper(spec: NetworkSpec, options: dict[str, Any]) -> NetworkSpec:
     if options["epsilon"] is None:
         return spec
-    from spikeveil.host.networks.scales import with_output
-    from spikeveil.pysim import FlipSpec
-
-    with refusals():
+    with usage_errors():
         return with_output(spec, flip=FlipSpec.for_epsilon(options["epsilon"], options["flip_bits"]))
 
 
 def _record(
-    source: Source, data: "Dataset", found: "Quantised", spec: "NetworkSpec", chosen: str, options: dict[str, Any]
+    source: Source, data: Dataset, quantised: Quantised, spec: NetworkSpec, chosen: str, options: dict[str, Any]
 ) -> dict[str, Any]:
-    floats, integers = _accuracies(source, data, found.spec)
+    floats, integers = _accuracies(source, data, quantised.spec)
     flip = spec.layers[-1].flip
     return {
         "data": data.name,
@@ -177,7 +168,7 @@ def _record(
         "weight_bits": options["weight_bits"],
         "state_bits": options["state_bits"],
         "scales_from": "training records" if chosen == "train" else "weights",
-        "layers": [_layer(layer, report) for layer, report in zip(spec.layers, found.reports, strict=True)],
+        "layers": [_layer(layer, report) for layer, report in zip(spec.layers, quantised.reports, strict=True)],
         "test_records": len(data.test_labels),
         "float_accuracy": floats,
         "integer_accuracy": integers,
@@ -209,28 +200,21 @@ def _layer(layer: Any, report: Any) -> dict[str, Any]:
     }
 
 
-def _accuracies(source: Source, data: "Dataset", spec: "NetworkSpec") -> tuple[float, float]:
+def _accuracies(source: Source, data: Dataset, spec: NetworkSpec) -> tuple[float, float]:
     """Of the floats and of the integers, from raw spikes or potentials, on all test records."""
-    import numpy as np
-
-    from spikeveil.host.data.decoder import class_counts
-    from spikeveil.pysim import Network
-
     right = np.zeros(2)
     for start in range(0, len(data.test_labels), BLOCK):
         x = _encoded(source, data, data.test_images[start : start + BLOCK])
         labels = data.test_labels[start : start + BLOCK]
         result = Network(spec).run(x)
-        ours = class_counts(result.raw[-1], data.classes) if result.readout is None else result.readout[:, -1]
-        for place, scores in enumerate((source.network.scores(x, data.classes), ours)):
-            right[place] += (np.argmax(scores, axis=1) == labels).sum()
-    floats, integers = right / len(data.test_labels)
-    return float(floats), float(integers)
+        integers = class_counts(result.raw[-1], data.classes) if result.readout is None else result.readout[:, -1]
+        for index, scores in enumerate((source.network.scores(x, data.classes), integers)):
+            right[index] += (np.argmax(scores, axis=1) == labels).sum()
+    shares = right / len(data.test_labels)
+    return float(shares[0]), float(shares[1])
 
 
 def _origin(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    import hashlib
-
     names = ("data", "data_sha256", "encoder", "planes", "steps", "scales_from", "training_claim")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     kept = {name: record[name] for name in names}

@@ -1,35 +1,39 @@
 """`spikeveil simulate`: records through a network, in the golden model or in the simulated gateware."""
 
-import json
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
 
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.keys import PUBLIC, Opening
 from spikeveil.host.cli.options.network import (
     ENGINES,
+    Records,
     data_options,
-    delta_option,
     key_options,
     load_records,
-    make_plan,
     network_argument,
-    opening,
     plan_options,
-    read_delta,
+    read_opening,
+    read_plan,
 )
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from spikeveil.host.cli.options.keys import Opening
-    from spikeveil.host.cli.options.network import Records
-    from spikeveil.host.cosim.job import SimulationResult
-    from spikeveil.host.privacy.claim import Claim
-    from spikeveil.pysim.model.network import Result
-    from spikeveil.pysim.model.spec import NetworkSpec
+from spikeveil.host.cli.options.privacy import delta_option, read_delta
+from spikeveil.host.cli.screens.simulate import print_simulation
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
+from spikeveil.host.cosim.compare import first_difference
+from spikeveil.host.cosim.job import SimulationResult
+from spikeveil.host.data import accuracy, classify
+from spikeveil.host.networks import catalogue
+from spikeveil.host.privacy.claim import Claim
+from spikeveil.pysim import Network, NetworkSpec, Result
+from spikeveil.pysim.model.files import write_atomically
 
 EXAMPLE = "Example: spikeveil simulate digits --data digits --records 20 --engine verilator -o released.npz"
 
@@ -45,10 +49,11 @@ EXAMPLE = "Example: spikeveil simulate digits --data digits --records 20 --engin
 @delta_option
 @json_option
 def simulate(network: str, **options: Any) -> None:
-    """Run records through a network and show what is released, with its four-part claim.
+    """Run records through the golden model or the simulated gateware.
 
-    The engines verilator and amaranth simulate the generated gateware and compare every released bit with the golden
-    model; exit code 1 where one differs. Nothing is leased and nothing is booked: this is for public data.
+    Shows what is released, with its four-part claim. The engines verilator and amaranth simulate the generated gateware
+    and compare every released bit with the golden model; exit code 1 where one differs. Nothing is leased and nothing
+    is charged: this is for public data.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
@@ -56,39 +61,30 @@ def simulate(network: str, **options: Any) -> None:
         raise click.UsageError(
             "a waveform would show the key: `spikeveil waves` writes one, with the demonstration key"
         )
-    from spikeveil.host.cosim.compare import first_difference
-    from spikeveil.pysim import Network
-
-    delta, spec = read_delta(options["delta"]), load_network(network)
+    delta, spec = read_delta(options["delta"]), catalogue.load(network)
     spec.require_private(unsafe=options["unsafe"])
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-    key = opening(spec, options)
+    key = read_opening(spec, options)
     model = Network(spec, key.words()).run(records.spikes, lease=key.number, first_record=key.record)
-    rows = model.readout if model.released is None else model.released
-    outcome = None if options["engine"] == "model" else _gateware(spec, records, key, options)
-    difference = None if outcome is None or rows is None else first_difference(rows, outcome.released, key.record)
+    result = None if options["engine"] == "model" else _gateware(spec, records, key, options)
+    difference = None if result is None else first_difference(_expected(model), result.released, key.record)
     if options["output"]:
-        _write(Path(options["output"]), outcome.released if outcome else rows, spec)
+        _write(Path(options["output"]), result.released if result else _expected(model), spec)
     claim = _claim(spec, records.spikes.shape[1], key, delta, options)
-    record = _record(records, model, outcome, options) | {"claim": claim.record()}
+    record = _record(records, model, result, options) | {"claim": claim.record()}
     if options["as_json"]:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
     else:
-        _print(record, claim, records.classes)
+        print_simulation(record, claim, records.classes)
     if difference is not None:
-        raise click.ClickException(f"the gateware does not release what the model says; {difference}")
+        raise click.ClickException(f"the gateware does not release what the model does; {difference}")
 
 
-def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: dict[str, Any]) -> "SimulationResult":
+def _gateware(spec: NetworkSpec, records: Records, key: Opening, options: dict[str, Any]) -> SimulationResult:
     """The records in a simulator, with a progress bar."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
-
-    plan, lease = make_plan(spec, options), key.lease()
+    plan, lease = read_plan(spec, options), key.lease()
     if options["engine"] == "verilator":
-        verilator_build.verilator_root()  # what is missing is said before a bar is drawn
+        verilator_build.verilator_root()  # reports what is missing before a bar is drawn
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{options['engine']}: building and simulating", total=None)
         if options["engine"] == "amaranth":
@@ -100,10 +96,7 @@ def _gateware(spec: "NetworkSpec", records: "Records", key: "Opening", options: 
         )
 
 
-def _claim(spec: "NetworkSpec", steps: int, key: "Opening", delta: float, options: dict[str, Any]) -> "Claim":
-    from spikeveil.host.cli.options.keys import PUBLIC
-    from spikeveil.host.privacy.claim import Claim
-
+def _claim(spec: NetworkSpec, steps: int, key: Opening, delta: float, options: dict[str, Any]) -> Claim:
     return Claim.of(
         spec,
         steps,
@@ -115,26 +108,20 @@ def _claim(spec: "NetworkSpec", steps: int, key: "Opening", delta: float, option
     )
 
 
-def _write(path: Path, rows: "NDArray[Any] | None", spec: "NetworkSpec") -> None:
-    """Released spikes as `released`, potentials of a readout as `readout`, and the fingerprint they belong to."""
-    import io
-
-    import numpy as np
-
-    from spikeveil.pysim.model.files import write_atomically
-
+def _write(path: Path, released: NDArray[Any], spec: NetworkSpec) -> None:
+    """Released spikes as `released`, potentials of a readout as `readout`, and the fingerprint that they belong to."""
     content = io.BytesIO()
     name = "readout" if spec.layers[-1].readout else "released"
-    arrays: dict[str, Any] = {name: rows, "fingerprint": np.array(spec.fingerprint)}
+    arrays: dict[str, Any] = {name: released, "fingerprint": np.array(spec.fingerprint)}
     np.savez_compressed(content, **arrays)
     write_atomically(path, content.getvalue())
 
 
 def _record(
-    records: "Records", model: "Result", outcome: "SimulationResult | None", options: dict[str, Any]
+    records: Records, model: Result, result: SimulationResult | None, options: dict[str, Any]
 ) -> dict[str, Any]:
     count, steps, _ = records.spikes.shape
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "engine": options["engine"],
         "data": records.name,
         "records": count,
@@ -142,49 +129,31 @@ def _record(
         "released_accuracy": _accuracy(records, model),
         "file": options["output"],
     }
-    rows = model.readout if model.released is None else model.released
     if model.released is not None:
-        found["released_spikes_a_record"] = float(model.released.sum() / count)
-    if outcome is not None and rows is not None:
-        found |= {
-            "bits_compared" if model.released is not None else "potentials_compared": int(rows.size),
-            "different": int((rows != outcome.released).sum()),
-            "cycles": outcome.cycles,
-            "cycles_a_record": outcome.cycles_per_record,
-            "cycles_a_second": outcome.cycles / outcome.seconds,
+        record["released_spikes_per_record"] = float(model.released.sum() / count)
+    if result is not None:
+        expected = _expected(model)
+        record |= {
+            "bits_compared" if model.released is not None else "potentials_compared": int(expected.size),
+            "different": int((expected != result.released).sum()),
+            "cycles": result.cycles,
+            "cycles_per_record": result.cycles_per_record,
+            "cycles_per_second": result.cycles / result.seconds,
         }
-    return found
+    return record
 
 
-def _accuracy(records: "Records", model: "Result") -> float | None:
+def _expected(model: Result) -> NDArray[Any]:
+    """What the golden model releases: spikes, or the potentials of a readout."""
+    if model.released is not None:
+        return model.released
+    if model.readout is None:
+        raise ValueError("network must release spikes or the potentials of a readout")
+    return model.readout
+
+
+def _accuracy(records: Records, model: Result) -> float | None:
     """The share of records read correctly from what is released, where the data have labels."""
     if records.labels is None or model.released is None or model.released.shape[2] % records.classes:
         return None
-    from spikeveil.host.data import accuracy, classify
-
     return accuracy(classify(model.released, records.classes), records.labels)
-
-
-def _print(record: dict[str, Any], claim: "Claim", classes: int) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    from spikeveil.host.cli.screens.claim import print_claim
-
-    console = Console(highlight=False)
-    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in record.items():
-        if value is not None and name != "claim":
-            shown = (
-                f"{100 * value:.1f} %"
-                if name == "released_accuracy"
-                else f"{value:,.6g}"
-                if isinstance(value, float)
-                else value
-            )
-            table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown))
-    console.print(table)
-    print_claim(console, claim, "Claim for one of these records", classes)

@@ -1,6 +1,5 @@
 """`spikeveil train`: a spiking network, private by DP-SGD or not, interrupted or not."""
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.cli.refusals import refusals
+from spikeveil.host.cli.errors import usage_errors
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.data.catalogue import load_dataset
 
 if TYPE_CHECKING:
     from spikeveil.host.training.config import Config
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 @click.option("--ann", is_flag=True, help="The same structure as an artificial neural network with tanh.")
 @click.option("--ledger", type=click.Path(dir_okay=False), help="Charge the whole run to this ledger before it starts.")
 @click.option("-d", "--data-set", help="Name of the data set in the ledger.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of torch (default: one, or torch's own choice "
-              "where a trial step at the start is faster with it).")  # fmt: skip
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads of torch (default: one, or torch's own choice where a trial step at the start is faster with it).",
+)
 @json_option
 def train(
     config: str,
@@ -49,38 +52,31 @@ def train(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train a spiking network, or its ANN, from a PRESET or a configuration file.
+    """Train a spiking network, or its ANN, with DP-SGD or without.
 
-    Writes config.toml (everything that was used, with versions), log.json, plots.png, result.json and network.npz into
-    the folder. Under DP-SGD the epsilon of all steps is shown as they are made, never passes a limit, and a run that
-    was interrupted goes on with --resume: what it spent stays spent. Only the last step's weights are a result; no
-    epoch is chosen by its test accuracy.
+    The configuration is a PRESET or a file. Writes config.toml (everything that was used, with versions), log.json,
+    plots.png, result.json and network.npz into the folder. Under DP-SGD the epsilon of all steps is shown as they are
+    made and never passes a limit. An interrupted run continues with --resume: what it spent stays spent. Only the last
+    step's weights are a result; no epoch is chosen by its test accuracy.
     """
-    if (ledger is None) != (data_set is None):
-        raise click.UsageError("--ledger and --data-set go together")
+    from spikeveil.host.cli import training_run  # needs torch, which --help does not
     from spikeveil.host.training.config import load_config
 
-    with refusals():
-        chosen = _changed(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
+    if (ledger is None) != (data_set is None):
+        raise click.UsageError("--ledger and --data-set go together")
+    with usage_errors():
+        chosen = _with_changes(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
         chosen = chosen.as_ann() if ann else chosen
     if ledger is not None and chosen.privacy is None:
         raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
-
-    import torch
-
-    from spikeveil.host.cli import train_run
-    from spikeveil.host.data.catalogue import load_dataset
-    from spikeveil.host.training.threads import threads_for
-
-    torch.set_num_threads(threads or threads_for(chosen, out))
-    with refusals():
+    with usage_errors():
         records = load_dataset(chosen.data.name, data)
     out.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stop:
-        train_run.run(chosen, records, out, resume, stop, ledger, data_set, as_json=as_json)
+        training_run.run(chosen, records, out, resume, stop, ledger, data_set, threads=threads, as_json=as_json)
 
 
-def _changed(
+def _with_changes(
     config: "Config",
     epochs: int | None,
     seed: int | None,
@@ -88,10 +84,10 @@ def _changed(
     epsilon_limit: float | None,
     non_private: bool,
 ) -> "Config":
-    whole = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
-    config = replace(config, **whole)  # type: ignore[arg-type]
-    asked = {"noise_multiplier": noise_multiplier, "epsilon_limit": epsilon_limit}
-    private = {name: value for name, value in asked.items() if value is not None}
+    integers = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    config = replace(config, **integers)  # type: ignore[arg-type]
+    changes = {"noise_multiplier": noise_multiplier, "epsilon_limit": epsilon_limit}
+    private = {name: value for name, value in changes.items() if value is not None}
     if private:
         if config.privacy is None or non_private:
             raise click.UsageError(f"--{next(iter(private)).replace('_', '-')} needs a private run")
@@ -101,7 +97,7 @@ def _changed(
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and termination ask for a stop after the step at hand; a second one ends the process at once."""
+    """Ctrl-C and SIGTERM request a stop after the current step; a second one ends the process at once."""
     asked: list[int] = []
 
     def ask(number: int, frame: Any) -> None:
@@ -114,8 +110,3 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def dump(record: Any) -> bytes:
-    """JSON for a file."""
-    return (json.dumps(record, indent=2) + "\n").encode()

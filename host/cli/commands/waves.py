@@ -1,17 +1,19 @@
-"""`spikeveil waves`: a waveform of the gateware at work, for a viewer."""
+"""`spikeveil waves`: a waveform of the simulated gateware, for a viewer."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from spikeveil.host.cli.options import keys
-from spikeveil.host.cli.options.network import data_options, load_records, make_plan, network_argument, plan_options
-from spikeveil.host.cli.options.privacy import json_option
-from spikeveil.host.networks.catalogue import load as load_network
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.network import data_options, load_records, network_argument, plan_options, read_plan
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
+from spikeveil.host.networks import catalogue
 
-MARK = "the key in this file is " + keys.PUBLIC
+KEY_NOTE = "the key in this file is " + keys.PUBLIC
 
 
 @click.command(epilog="Example: spikeveil waves digits --data digits --records 1 -o digits.vcd")
@@ -28,37 +30,34 @@ MARK = "the key in this file is " + keys.PUBLIC
 @plan_options
 @json_option
 def waves(network: str, **options: Any) -> None:
-    """Simulate records (one, unless --records says more) and write every signal to a VCD file for GTKWave or Surfer.
+    """Write a waveform of the simulated gateware to a VCD file.
 
-    A waveform shows the key, so it is always made with the published demonstration key.
+    It holds every signal while one record, or as many as --records asks for, is computed. A waveform shows the key, so
+    it is always made with the published demonstration key.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
-    from rich.console import Console
-
-    from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
-
-    spec = load_network(network)
-    plan = make_plan(spec, options)
+    spec = catalogue.load(network)
+    plan = read_plan(spec, options)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"] or 1)
     path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.flipped))
     if options["engine"] == "verilator":
         verilator_build.verilator_root()
     with Console(stderr=True).status(f"{options['engine']}: building and simulating"):
         if options["engine"] == "amaranth":
-            outcome = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(path))
+            result = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(path))
         else:
-            outcome = verilator_engine.run(plan, records.spikes, key.lease(), waves=path)
+            result = verilator_engine.run(plan, records.spikes, key.lease(), waves=path)
     record = {
         "file": str(path),
         "bytes": path.stat().st_size,
         "records": len(records.spikes),
-        "cycles": outcome.cycles,
-        "key": MARK,
+        "cycles": result.cycles,
+        "key": KEY_NOTE,
     }
     if options["as_json"]:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
     else:
         count = record["records"]
-        click.echo(f"{path}: {path.stat().st_size:,} bytes, {outcome.cycles:,} cycles, {count} record(s)")
-        click.echo(f"{MARK}; open it with `gtkwave {path}` or `surfer {path}`")
+        click.echo(f"{path}: {path.stat().st_size:,} bytes, {result.cycles:,} cycles, {count} record(s)")
+        click.echo(f"{KEY_NOTE}; open it with `gtkwave {path}` or `surfer {path}`")

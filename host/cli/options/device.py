@@ -1,13 +1,11 @@
 """Options that the commands on a device share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from spikeveil.host.cli.options.network import stack
-
-if TYPE_CHECKING:
-    from spikeveil.host.device.link import Timing
+from spikeveil.host.cli.options.common import stack
+from spikeveil.host.device.link import Timing
 
 DEFAULT_BAUD = 1_000_000
 
@@ -38,8 +36,6 @@ device_options = stack(
 )
 
 
-def timing(options: dict[str, Any]) -> "Timing":
+def read_timing(options: dict[str, Any]) -> Timing:
     """The time-outs that the options ask for."""
-    from spikeveil.host.device.link import Timing
-
     return Timing(silence=options["silence"], reconnect=options["reconnect"])

@@ -1,16 +1,17 @@
-"""Options and tables that the commands on NIR files share."""
+"""Options that the commands on NIR files share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from spikeveil.host.cli.options.network import DIGITS, stack
-from spikeveil.host.cli.refusals import refusals
-
-if TYPE_CHECKING:
-    from spikeveil.host.exchange.choices import Choices
-    from spikeveil.host.exchange.records import Records
+from spikeveil.host.cli.errors import usage_errors
+from spikeveil.host.cli.options.common import stack
+from spikeveil.host.cli.options.network import DIGITS
+from spikeveil.host.exchange import records
+from spikeveil.host.exchange.choices import Choices
+from spikeveil.host.exchange.records import RecordedData
+from spikeveil.host.networks.digits_example import held_out
 
 choice_options = stack(
     click.option("--dt", type=float, help="Length of a step, in the unit of the file's time constants."),
@@ -41,23 +42,17 @@ layout_option = click.option(
     help="Of the data; without it, an array `x` is steps-first and any other records-first.",
 )
 
-NAMES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
+CHOICES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
 
 
-def read_choices(options: dict[str, Any]) -> "Choices":
+def read_choices(options: dict[str, Any]) -> Choices:
     """The choices as typed. UsageError for a value out of range."""
-    from spikeveil.host.exchange.choices import Choices
-
-    with refusals():
-        return Choices(**{name: options[name] for name in NAMES})
+    with usage_errors():
+        return Choices(**{name: options[name] for name in CHOICES})
 
 
-def read_records(data: str, layout: str | None) -> "Records":
+def read_data(data: str, layout: str | None) -> RecordedData:
     """The records of a file, or the digits test images."""
-    from spikeveil.host.exchange import records
-
     if data == DIGITS and not Path(data).exists():
-        from spikeveil.host.networks.digits_example import held_out
-
-        return records.Records(held_out()[0], "records-first")
+        return RecordedData(held_out()[0], "records-first")
     return records.load(Path(data), layout)

@@ -1,14 +1,15 @@
-"""The key or the seeds of a simulation, for the golden model and for the gateware alike; never printed."""
+"""The key or the seeds of a simulation, for the golden model and the gateware alike; never printed."""
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from spikeveil.host.cosim.job import LeasePorts
-    from spikeveil.pysim.model.source import WordSource
+from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.device.keys import read_key, secret_bytes, seed_numbers
+from spikeveil.host.networks.digits_example import DEMO_KEY
+from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
+from spikeveil.pysim.model.trivium import port_value
 
 KEY_BYTES = 10
 FRESH = "fresh from the operating system's generator"
@@ -17,7 +18,13 @@ PUBLIC = "the public demonstration key, which protects nothing"
 
 @dataclass(frozen=True)
 class Opening:
-    """What opens a lease: `key` (10 bytes) under trivium, `seeds` (one a flipper) under lfsr, and where it is from."""
+    """The secret and the numbers that a simulated lease is opened with.
+
+    - `source`: "trivium" or "lfsr";
+    - `number`, `record`: the lease, and the number of its first record;
+    - `origin`: a phrase that says where the secret is from;
+    - `key`: 10 bytes under trivium; `seeds`: one a flipper under lfsr.
+    """
 
     source: str
     number: int
@@ -26,23 +33,18 @@ class Opening:
     key: bytes = field(default=b"", repr=False)
     seeds: tuple[int, ...] = field(default=(), repr=False)
 
-    def words(self) -> "WordSource":
-        """The source as the golden model takes it."""
-        from spikeveil.pysim.model.source import LfsrSource, TriviumSource
-
+    def words(self) -> WordSource:
+        """The word source of the golden model."""
         return TriviumSource(self.key) if self.source == "trivium" else LfsrSource(self.seeds)
 
-    def lease(self) -> "LeasePorts":
-        """The ports as the gateware takes them."""
-        from spikeveil.host.cosim.job import LeasePorts
-        from spikeveil.pysim.model.trivium import port_value
-
+    def lease(self) -> LeasePorts:
+        """The port values of the gateware."""
         key = port_value(self.key, "key") if self.key else 0
         return LeasePorts(number=self.number, record=self.record, key=key, seeds=self.seeds)
 
 
 def fresh(source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
-    """A key, or seeds, that nobody has seen."""
+    """A key, or seeds, from the operating system's generator."""
     if source == "trivium":
         return Opening(source, number, record, FRESH, key=secrets.token_bytes(KEY_BYTES))
     top = (1 << 127) - 1
@@ -50,9 +52,7 @@ def fresh(source: str, flippers: int, number: int = 0, record: int = 0) -> Openi
 
 
 def demonstration(source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
-    """The key, or the seeds, that everybody knows."""
-    from spikeveil.host.networks.digits_example import DEMO_KEY
-
+    """The published key, or seeds made from it."""
     if source == "trivium":
         return Opening(source, number, record, PUBLIC, key=DEMO_KEY)
     seeds = tuple(int.from_bytes(DEMO_KEY + index.to_bytes(2, "big")) for index in range(flippers))
@@ -60,12 +60,10 @@ def demonstration(source: str, flippers: int, number: int = 0, record: int = 0) 
 
 
 def from_file(path: str, source: str, flippers: int, number: int = 0, record: int = 0) -> Opening:
-    """The key that a file holds in hexadecimal: 10 bytes, or 16 for each flipper under lfsr.
+    """The key in a file, in hexadecimal: 10 bytes, or 16 for each flipper under lfsr.
 
     ClickException where it holds anything else; the message does not show the content.
     """
-    from spikeveil.host.device.keys import read_key, secret_bytes, seed_numbers
-
     size = secret_bytes(source == "lfsr", flippers)
     try:
         content = read_key(path, private=False)

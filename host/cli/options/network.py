@@ -1,44 +1,28 @@
 """Options and files that the commands on a network share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cli.options import keys
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from spikeveil.hdl.engine.plan import Plan
-    from spikeveil.pysim.model.spec import NetworkSpec
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from spikeveil.host.cli.options.common import stack
+from spikeveil.host.networks.digits_example import CLASSES, held_out
+from spikeveil.pysim import NetworkSpec
+from spikeveil.pysim.model import checks
 
 DIGITS = "digits"
 ENGINES = ("model", "verilator", "amaranth")
-
-
-def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several decorators as one, the first one outermost."""
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
 
 network_argument = click.argument("network", metavar="NETWORK")
 
 unsafe_option = click.option(
     "--unsafe", is_flag=True, help="Build a network without a flipper all the same: its epsilon is infinite."
 )
-delta_option = click.option("--delta", default="1e-6", show_default=True, help="Delta of the claim; 0 gives the sum.")
 lanes_option = click.option(
     "--lanes", type=int, default=16, show_default=True, help="Neurons of a layer computed in parallel, 1 to 64."
 )
@@ -89,33 +73,23 @@ class Records:
     """Input spikes (records, steps, inputs) bool; `labels` (records,) and `classes` where the data have them."""
 
     name: str
-    spikes: "NDArray[np.bool_]"
-    labels: "NDArray[np.int64] | None" = None
+    spikes: NDArray[np.bool_]
+    labels: NDArray[np.int64] | None = None
     classes: int = 0
 
 
 def load_records(data: str, inputs: int, skip: int, records: int | None) -> Records:
     """The records that the options name. ValueError where they are not 0/1 spikes of `inputs` inputs, or none."""
-    from spikeveil.pysim.model import checks
-
-    found = _digits() if data == DIGITS else _file(Path(data))
-    spikes = checks.spikes(found.spikes, inputs)
+    loaded = Records("the digits test images", *held_out(), CLASSES) if data == DIGITS else _load_file(Path(data))
+    spikes = checks.spikes(loaded.spikes, inputs)
     if skip >= len(spikes):
         raise ValueError(f"skip must be under the {len(spikes)} records of the data, not {skip}")
     part = slice(skip, None if records is None else skip + records)
-    labels = None if found.labels is None else found.labels[part]
-    return Records(found.name, spikes[part], labels, found.classes)
+    labels = None if loaded.labels is None else loaded.labels[part]
+    return Records(loaded.name, spikes[part], labels, loaded.classes)
 
 
-def _digits() -> Records:
-    from spikeveil.host.networks.digits_example import CLASSES, held_out
-
-    return Records("the digits test images", *held_out(), CLASSES)
-
-
-def _file(path: Path) -> Records:
-    import numpy as np
-
+def _load_file(path: Path) -> Records:
     try:
         loaded = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -129,29 +103,17 @@ def _file(path: Path) -> Records:
         return Records(str(path), loaded["spikes" if "spikes" in names else names[0]])
 
 
-def make_plan(spec: "NetworkSpec", options: dict[str, Any]) -> "Plan":
+def read_plan(spec: NetworkSpec, options: dict[str, Any]) -> Plan:
     """The plan that the options ask for."""
-    from spikeveil.hdl.engine.plan import Plan
-
     names = ("lanes", "source", "schedule", "fold", "unsafe")
     return Plan(spec, **{name: options[name] for name in names})
 
 
-def read_delta(text: str) -> float:
-    """A delta as it was typed, rounded down to a float. UsageError where it is none."""
-    from spikeveil.host.cli.refusals import refusals
-    from spikeveil.host.privacy.ledger import probability
-    from spikeveil.host.privacy.ledger.amounts import float_below
-
-    with refusals():
-        return float_below(probability("delta", text))
-
-
-def opening(spec: "NetworkSpec", options: dict[str, Any]) -> keys.Opening:
-    """The key that the options name; without one, a fresh one."""
-    place = (options["source"], len(spec.flipped), options["lease"], options["first_record"])
+def read_opening(spec: NetworkSpec, options: dict[str, Any]) -> keys.Opening:
+    """The key that the options name; a fresh one where they name none."""
+    lease = (options["source"], len(spec.flipped), options["lease"], options["first_record"])
     if options["key_file"] and options["demonstration_key"]:
         raise click.UsageError("give either --key-file or --demonstration-key")
     if options["demonstration_key"]:
-        return keys.demonstration(*place)
-    return keys.from_file(options["key_file"], *place) if options["key_file"] else keys.fresh(*place)
+        return keys.demonstration(*lease)
+    return keys.from_file(options["key_file"], *lease) if options["key_file"] else keys.fresh(*lease)

@@ -1,6 +1,5 @@
 """What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and against whom it holds."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.privacy.ledger import Balance, Entry, Mark, Preview, Verified, shown_down, shown_up
 from spikeveil.host.privacy.ledger.amounts import Amount, from_text
 from spikeveil.host.privacy.units import Unit
@@ -34,7 +34,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _left(limit: Amount, spent: Amount) -> Amount:
+def _remaining(limit: Amount, spent: Amount) -> Amount:
     return limit if limit == float("inf") else limit - spent
 
 
@@ -44,10 +44,10 @@ def _balance(balance: Balance) -> dict[str, Any]:
         "neighbours_differ_in": balance.unit.relation,
         "epsilon_limit": shown_down(balance.epsilon_limit),
         "epsilon_spent": shown_up(balance.epsilon_spent),
-        "epsilon_remaining": shown_down(_left(balance.epsilon_limit, balance.epsilon_spent)),
+        "epsilon_remaining": shown_down(_remaining(balance.epsilon_limit, balance.epsilon_spent)),
         "delta_limit": shown_down(balance.delta_limit),
         "delta_spent": shown_up(balance.delta_spent),
-        "delta_remaining": shown_down(_left(balance.delta_limit, balance.delta_spent)),
+        "delta_remaining": shown_down(_remaining(balance.delta_limit, balance.delta_spent)),
         "nominal": balance.nominal,
     }
 
@@ -57,7 +57,7 @@ def state(
 ) -> dict[str, Any]:
     """The ledger's state, ready for JSON."""
     return {
-        "data_sets": {name: [_balance(one) for one in balances] for name, balances in budgets.items()},
+        "data_sets": {name: [_balance(balance) for balance in balances] for name, balances in budgets.items()},
         "entries": head.entries,
         "head": head.head,
         "last_lease": last_lease,
@@ -69,7 +69,7 @@ def state(
 def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
     """Print what `state` made."""
     if as_json:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
         return
     table = _table(f"Budgets in {path}", "data set", "unit", "quantity", ">limit", ">spent", ">remaining")
     marked = False
@@ -134,7 +134,7 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         "charges": _charges(content),
     }
     if as_json:
-        click.echo(json.dumps(record, indent=2))
+        print_json(record)
         return
     title = f"lease {content['lease']}" if "lease" in content else "spend"
     title = f"Charged: {title}, entry {entry.sequence}, data set {content['data_set']}"
@@ -163,7 +163,7 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
         for preview in previews
     ]
     if as_json:
-        click.echo(json.dumps({"data_set": data_set, "against": AGAINST[source], "budgets": lines}, indent=2))
+        print_json({"data_set": data_set, "against": AGAINST[source], "budgets": lines})
         return
     columns = ("unit", ">bits", ">epsilon asked", ">remaining", ">delta asked", ">remaining", "allowed")
     table = _table(f"Nothing was charged; it would cost data set {data_set}", *columns)
@@ -176,15 +176,15 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
     console.print(f"against: {AGAINST[source]}")
 
 
-def print_history(found: Sequence[Entry], as_json: bool) -> None:
-    """Print entries: as JSON, exactly as they stand."""
+def print_history(entries: Sequence[Entry], as_json: bool) -> None:
+    """Print entries; as JSON, their exact content."""
     if as_json:
-        lines = [{"hash": entry.hash, **entry.content} for entry in found]
-        click.echo(json.dumps(lines, indent=2))
+        lines = [{"hash": entry.hash, **entry.content} for entry in entries]
+        print_json(lines)
         return
     title = "History (charges rounded up; --json shows the exact fractions)"
     table = _table(title, ">entry", "time (UTC)", "what", "data set", "unit", ">bits", ">epsilon", ">delta")
-    for entry in found:
+    for entry in entries:
         content = entry.content
         what = f"lease {content['lease']}" if "lease" in content else entry.kind
         worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
@@ -198,9 +198,9 @@ def print_history(found: Sequence[Entry], as_json: bool) -> None:
 
 
 def print_verified(path: str, checked: Verified, as_json: bool) -> None:
-    """Print that a file holds."""
+    """Print that a file was checked and is intact."""
     if as_json:
-        click.echo(json.dumps(asdict(checked), indent=2))
+        print_json(asdict(checked))
         return
     witnessed = "the witness of this machine agrees" if checked.witnessed else "no witness was asked"
     click.echo(

@@ -1,33 +1,25 @@
-"""Reports as tables."""
+"""The report of a build as tables."""
 
 import re
 from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+
+from spikeveil.host.cli.screens.tables import figures_table
 
 LABELS = {"lut": "LUT", "ff": "flip-flop", "bram": "block RAM", "spram": "SPRAM", "dsp": "multiplier"}
 
 
-def table(title: str, *columns: str) -> Table:
-    """A table whose first column is words and whose others are numbers."""
-    made = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index else "left", no_wrap=True)
-    return made
-
-
 def print_report(console: Console, report: dict[str, Any]) -> None:
     """One build, in full."""
-    resources = table(f"{report['board']}: {report['chip']}", "resource", "used", "available", "%")
+    resources = figures_table(f"{report['board']}: {report['chip']}", "resource", "used", "available", "%")
     for name, figure in report["resources"].items():
         if figure["available"]:
             share = 100 * figure["used"] / figure["available"]
             resources.add_row(LABELS[name], str(figure["used"]), str(figure["available"]), f"{share:.0f}")
     console.print(resources)
-    parts = table("where they are", "part", "LUT", "flip-flop", "block RAM")
+    parts = figures_table("where they are", "part", "LUT", "flip-flop", "block RAM")
     for name, counts in report["parts"].items():
         parts.add_row(name, *(str(counts[key]) for key in ("lut", "ff", "bram")))
     console.print(parts)
@@ -46,16 +38,16 @@ def print_timing(console: Console, timing: dict[str, Any], clock_hz: int) -> Non
     title = (
         f"an inference of {timing['steps']} steps at {clock_hz / 1e6:g} MHz, {timing['activity']:.0%} of inputs spiking"
     )
-    speed = table(title, "schedule", "cycles a step", "cycles", "us", "a second", "synaptic op/s")
+    speed = figures_table(title, "schedule", "cycles a step", "cycles", "us", "a second", "synaptic op/s")
     for schedule in ("private", "fast"):
         figures = timing[schedule]
         speed.add_row(
             schedule,
-            str(figures["cycles_a_step"]),
-            str(figures["cycles_an_inference"]),
-            f"{figures['microseconds_an_inference']:.1f}",
-            f"{figures['inferences_a_second']:,.0f}",
-            f"{figures['synaptic_operations_a_second']:.3g}",
+            str(figures["cycles_per_step"]),
+            str(figures["cycles_per_inference"]),
+            f"{figures['microseconds_per_inference']:.1f}",
+            f"{figures['inferences_per_second']:,.0f}",
+            f"{figures['synaptic_operations_per_second']:.3g}",
         )
     console.print(speed)
 

@@ -1,22 +1,19 @@
-"""How a claim looks on the screen: four parts, always."""
+"""A claim on the screen: always all four parts."""
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.cli.screens.tables import facts_table
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.wording import up
 
-LITTLE = 0.99  # an accuracy ceiling above it is as good as none
+WEAK = 0.99  # an accuracy ceiling above it is as good as none
 
 
 def print_claim(console: Console, claim: Claim, title: str, classes: int = 0, *, units: bool = True) -> None:
-    """The four parts; what a classifier of `classes` classes may reach; with `units`, the figures of every unit."""
-    table = Table(title=title, title_justify="left", box=SIMPLE, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, text in claim.parts().items():
-        table.add_row(name, text)
+    """Print the four parts, the accuracy ceiling of `classes` classes, and with `units` the figures of every unit."""
+    table = facts_table(claim.parts().items(), title)
     if classes and claim.costs:
         table.add_row("", ceiling(claim, classes))
     console.print(table)
@@ -41,5 +38,5 @@ def ceiling(claim: Claim, classes: int) -> str:
     if not claim.private:
         return f"(no ceiling on the accuracy at {classes} classes: epsilon is infinite)"
     best = claim.ceiling(classes)
-    little = "at record level this hides next to nothing: " if best > LITTLE else ""
-    return f"({little}a guess among {classes} equally likely classes may be right {up(100 * best, 4)} % of the time)"
+    note = "at record level this hides next to nothing: " if best > WEAK else ""
+    return f"({note}a guess among {classes} equally likely classes may be right {up(100 * best, 4)} % of the time)"

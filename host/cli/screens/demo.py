@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 
-from spikeveil.host.cli.demo_run import Verdict
+from spikeveil.host.cli.demo_comparison import Comparison
 from spikeveil.host.cli.screens.claim import print_claim
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
@@ -27,7 +27,7 @@ def header(console: Console, spec: NetworkSpec, images: int, steps: int) -> None
         Panel(
             f"A spiking network ({shape}, {steps} steps) reads {images} handwritten digits that it was not trained "
             f"on. Before a spike leaves the chip, it is flipped with probability {chance}.\n"
-            "[bold]golden model[/] (NumPy): says what must leave the chip\n"
+            "[bold]golden model[/] (NumPy): defines what must leave the chip\n"
             "[bold]gateware[/] (Amaranth): generated, simulated clock by clock (Verilator), compared spike by spike",
             title="spikeveil demo",
             title_align="left",
@@ -47,25 +47,25 @@ def accuracies(console: Console, rows: Sequence[tuple[str, float, str]]) -> None
     console.print(table)
 
 
-def comparison(console: Console, verdicts: Sequence[Verdict]) -> None:
+def comparison_table(console: Console, comparisons: Sequence[Comparison]) -> None:
     """Question 2."""
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("core", no_wrap=True)
     for name in ("spikes\ncompared", "\ndifferent", "clock cycles\nan image", "cycles\nsimulated", "cycles\na second"):
         table.add_column(name, justify="right", no_wrap=True)
-    for verdict in verdicts:
-        different = 0 if verdict.difference is None else verdict.difference.count
-        fixed = verdict.core.plan.schedule == "private"
-        outcome = verdict.outcome
+    for comparison in comparisons:
+        different = 0 if comparison.difference is None else comparison.difference.count
+        fixed = comparison.core.plan.schedule == "private"
+        result = comparison.result
         table.add_row(
-            verdict.core.title,
-            f"{verdict.compared:,}",
+            comparison.core.title,
+            f"{comparison.compared:,}",
             f"[bold {'red' if different else 'green'}]{different}[/]",
-            f"{outcome.cycles_per_record:,.0f} {'fixed' if fixed else ' mean'}",
-            f"{outcome.cycles:,}",
-            f"{outcome.cycles / outcome.seconds:,.0f}",
+            f"{result.cycles_per_record:,.0f} {'fixed' if fixed else ' mean'}",
+            f"{result.cycles:,}",
+            f"{result.cycles / result.seconds:,.0f}",
         )
-    console.print(Rule("2  Does the gateware release what the golden model says, bit for bit?", align="left"))
+    console.print(Rule("2  Does the gateware release what the golden model does, bit for bit?", align="left"))
     console.print(table)
 
 
@@ -75,20 +75,22 @@ def utilisation(console: Console, busy: Sequence[float]) -> None:
     console.print(f" lanes in use on the fast schedule, whole run: {parts}; the busiest layer sets the pace\n")
 
 
-def claims(console: Console, found: Sequence[tuple[str, Claim]], classes: int) -> None:
+def claims(console: Console, named_claims: Sequence[tuple[str, Claim]], classes: int) -> None:
     """Question 3."""
-    console.print(Rule("3  What may be claimed of a chip that is built so?", align="left"))
-    for place, (title, claim) in enumerate(found):
+    console.print(Rule("3  What may be claimed of such a chip?", align="left"))
+    for index, (title, claim) in enumerate(named_claims):
         spike, record = claim.nominal(Unit.SPIKE).epsilon, claim.nominal(Unit.RECORD).epsilon
         figures = f"epsilon {up(spike)} for ONE spike, {up(record)} for a whole record"
         worth = figures if claim.private else "[red]epsilon infinite[/]"
-        print_claim(console, claim, f"[bold]{title}: {worth}[/]", classes, units=place == 0)
+        print_claim(console, claim, f"[bold]{title}: {worth}[/]", classes, units=index == 0)
 
 
-def closing(console: Console, verdicts: Sequence[Verdict], files: Sequence[tuple[Any, str]], seconds: float) -> None:
+def closing(
+    console: Console, comparisons: Sequence[Comparison], files: Sequence[tuple[Any, str]], seconds: float
+) -> None:
     """The verdict in one line, and where to look."""
-    compared = sum(verdict.compared for verdict in verdicts)
-    if all(verdict.difference is None for verdict in verdicts):
+    compared = sum(comparison.compared for comparison in comparisons)
+    if all(comparison.difference is None for comparison in comparisons):
         console.print(f"[bold green]All {compared:,} released spikes equal the golden model's[/], {seconds:.0f} s.")
     for path, what in files:
         console.print(f"{path}: {what}", soft_wrap=True)

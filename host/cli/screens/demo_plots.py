@@ -1,4 +1,4 @@
-"""The raster plot of `spikeveil demo`: what the neurons did, and what left the chip."""
+"""The raster plot of `spikeveil demo`: raw spikes beside released ones."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Okabe and Ito's colours: told apart with any colour vision, and by lightness in print
+# Okabe and Ito's colours: distinct to any colour vision, and by lightness in print
 KEPT, ADDED, REMOVED = "#000000", "#E69F00", "#56B4E9"
 
 
@@ -28,13 +28,13 @@ def raster(
 
     figure = Figure(figsize=(11, 2.3 * len(raw) + 1.5), layout="constrained")
     axes = figure.subplots(len(raw), 3, squeeze=False, width_ratios=(1, 3, 3))
-    for row, (picture, own, left) in enumerate(zip(images, raw, released, strict=True)):
+    for row, (picture, before, after) in enumerate(zip(images, raw, released, strict=True)):
         side = int(np.sqrt(picture.shape[1]))
         axes[row][0].imshow(picture.mean(axis=0)[: side * side].reshape(side, side), cmap="gray_r")
         axes[row][0].set(xticks=[], yticks=[])
         axes[row][0].set_ylabel(f"digit {labels[row]}", fontsize=11, fontweight="bold")
-        _spikes(axes[row][1], own, np.zeros_like(own), classes)
-        _spikes(axes[row][2], left, own ^ left, classes)
+        _spikes(axes[row][1], before, np.zeros_like(before), classes)
+        _spikes(axes[row][2], after, before ^ after, classes)
         axes[row][2].set_ylabel(f"read as {guesses[row]}", fontsize=11, fontweight="bold", rotation=270, labelpad=16)
         axes[row][2].yaxis.set_label_position("right")
         axes[row][1].set_ylabel("class of the neuron", fontsize=9)

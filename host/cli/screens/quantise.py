@@ -1,4 +1,4 @@
-"""The report of `spikeveil quantise` on the screen."""
+"""What `spikeveil quantise` prints."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 
-def show(path: Path, record: dict[str, Any]) -> None:
-    """The report as tables and sentences."""
+def print_quantised(path: Path, record: dict[str, Any]) -> None:
+    """Print the layers, the accuracies and what was written."""
     console = Console(highlight=False, soft_wrap=True)
     wide = Console(highlight=False)
     wide.width = max(wide.width, 120)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
@@ -33,11 +33,11 @@ def show(path: Path, record: dict[str, Any]) -> None:
         flip = record["flip"]
         where = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
         price = f"epsilon {flip['epsilon_of_one_spike']:.6g} for ONE spike"
-        console.print(f"{where}: {price}; `spikeveil info` says what a whole record costs")
+        console.print(f"{where}: {price}; `spikeveil info` shows the epsilon of a whole record")
     if record["training_claim"] is not None:
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {record['fingerprint']}")
-    console.print(f"written to {record['file']}" if record["file"] else "written nowhere: -o names a file")
+    console.print(f"written to {record['file']}" if record["file"] else "not written: -o names a file")
 
 
 def _cells(layer: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The work of `spikeveil demo`: cores of one network on the same records, each against the golden model."""
+"""The simulations of `spikeveil demo`: cores of one network on the same records, each against the golden model."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +20,11 @@ from spikeveil.pysim.model.network import Result
 from spikeveil.pysim.model.spec import NetworkSpec
 
 WORKERS = 2
-Heard = Callable[[int | None], None]  # None: building; else the records done
+Progress = Callable[[int | None], None]  # None: the simulator is being built; else the records done
 
 
 @dataclass(frozen=True)
-class Core:
+class DemoCore:
     """One build of the network and the key that it is opened with."""
 
     title: str
@@ -33,26 +33,26 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A core's outcome beside the golden model's result under the same key."""
+class Comparison:
+    """A simulated core beside the golden model under the same key; `difference`: the first one, if any."""
 
-    core: Core
+    core: DemoCore
     model: Result
-    outcome: SimulationResult
+    result: SimulationResult
     difference: SpikeDifference | None
 
     @property
     def compared(self) -> int:
         """Released spikes that were compared."""
-        return int(self.outcome.released.size)
+        return int(self.result.released.size)
 
 
-def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...]:
+def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[DemoCore, ...]:
     """The private core on Trivium, the same on an LFSR, and the Trivium core on the fast schedule."""
     make = keys.demonstration if demonstration else keys.fresh
 
-    def core(title: str, source: Any, schedule: Any) -> Core:
-        return Core(title, Plan(spec, lanes, source, schedule), make(source, len(spec.flipped)))
+    def core(title: str, source: Any, schedule: Any) -> DemoCore:
+        return DemoCore(title, Plan(spec, lanes, source, schedule), make(source, len(spec.flipped)))
 
     return (
         core("Trivium", "trivium", "private"),
@@ -61,33 +61,33 @@ def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[Core, ...
     )
 
 
-def judge(core: Core, spikes: NDArray[bool_], model: Result, heard: Heard) -> Verdict:
+def compare(core: DemoCore, spikes: NDArray[bool_], model: Result, progress: Progress) -> Comparison:
     """Build the core's simulator, run every record, and compare every released row."""
     steps = spikes.shape[1]
-    heard(None)
+    progress(None)
     verilator_engine.build(core.plan, steps, waves=True)  # one build serves the comparison and the waveform
-    heard(0)
-    outcome = verilator_engine.run(core.plan, spikes, core.opening.lease(), traced=True, progress=heard)
+    progress(0)
+    result = verilator_engine.run(core.plan, spikes, core.opening.lease(), traced=True, progress=progress)
     expected = model.readout if model.released is None else model.released
     if expected is None:
         raise RuntimeError("the golden model released nothing")
-    return Verdict(core, model, outcome, first_difference(expected, outcome.released))
+    return Comparison(core, model, result, first_difference(expected, result.released))
 
 
-def model_of(core: Core, spikes: NDArray[bool_]) -> Result:
+def run_model(core: DemoCore, spikes: NDArray[bool_]) -> Result:
     """What the golden model releases under the core's key."""
     network = Network(core.plan.spec, core.opening.words())
     return network.run(spikes, lease=core.opening.number, first_record=core.opening.record)
 
 
-def judge_all(
-    chosen: Sequence[Core], spikes: NDArray[bool_], models: Sequence[Result], heard: Sequence[Heard]
-) -> list[Verdict]:
-    """`judge` for each core, two at a time."""
+def compare_all(
+    chosen: Sequence[DemoCore], spikes: NDArray[bool_], models: Sequence[Result], progress: Sequence[Progress]
+) -> list[Comparison]:
+    """`compare` for each core, two at a time."""
     with ThreadPoolExecutor(WORKERS) as pool:
         jobs = [
-            pool.submit(judge, core, spikes, model, hear)
-            for core, model, hear in zip(chosen, models, heard, strict=True)
+            pool.submit(compare, core, spikes, model, report)
+            for core, model, report in zip(chosen, models, progress, strict=True)
         ]
         try:
             return [job.result() for job in jobs]
@@ -110,11 +110,11 @@ def operations(spec: NetworkSpec, spikes: NDArray[bool_], model: Result) -> list
     return [int(cap_inputs(x, layer.input_cap).sum()) * layer.neurons for x, layer in pairs]
 
 
-def utilisation(verdict: Verdict, spikes: NDArray[bool_]) -> list[float]:
+def utilisation(comparison: Comparison, spikes: NDArray[bool_]) -> list[float]:
     """Operations over lanes times cycles, of each layer, over the whole run."""
-    plan = verdict.core.plan
-    cycles = int(verdict.outcome.stamps[-1])
+    plan = comparison.core.plan
+    cycles = int(comparison.result.stamps[-1])
     return [
-        done / (cycles * each.lanes)
-        for done, each in zip(operations(plan.spec, spikes, verdict.model), plan.layer_lanes, strict=True)
+        done / (cycles * layout.lanes)
+        for done, layout in zip(operations(plan.spec, spikes, comparison.model), plan.layer_lanes, strict=True)
     ]

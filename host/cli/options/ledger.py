@@ -1,0 +1,49 @@
+"""Keys, heads and exports that `spikeveil budget` takes by name."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spikeveil.host.device import keys
+from spikeveil.host.privacy.ledger import Mark
+
+
+def read_or_create_key(options: dict[str, Any]) -> bytes | None:
+    """The key that the options name; a new one is written to its file, for its owner alone, before the lease."""
+    if options["new_key"] and options["key_file"]:
+        raise click.UsageError("give either --key-file or --new-key")
+    if options["new_key"]:
+        return _create_key(options["new_key"], keys.secret_bytes(options["source"] == "lfsr", options["flippers"]))
+    if options["key_file"]:
+        try:
+            return keys.read_key(options["key_file"], private=False)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+    return None
+
+
+def _create_key(path: str, size: int) -> bytes:
+    try:
+        return keys.create_key(path, size)
+    except OSError as error:
+        raise click.ClickException(f"key file {path} could not be made: {error.strerror}") from error
+
+
+def read_head(text: str | None) -> Mark | None:
+    """The ledger's head in NUMBER:HASH. UsageError for another form."""
+    if text is None:
+        return None
+    number, _, digest = text.partition(":")
+    if not number.isdecimal() or len(digest) != 64:
+        raise click.UsageError(f"--head must be NUMBER:HASH with 64 hexadecimal digits, not {text!r}")
+    return Mark(int(number), digest.lower())
+
+
+def is_export(file: str) -> bool:
+    """Whether the file starts as JSON lines do, and not as an SQLite database does."""
+    try:
+        with Path(file).open("rb") as stream:
+            return stream.read(1) == b"{"
+    except OSError:
+        return False

@@ -1,0 +1,82 @@
+"""What `spikeveil import` prints."""
+
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+
+def print_import(file: str, record: dict[str, Any]) -> None:
+    """Print what was read, the layers, the deviations and the fingerprint."""
+    console = Console(highlight=False, soft_wrap=True)
+    if record["exact"]:
+        console.print(f"{file}: exported by spikeveil, unchanged since: the network is restored exactly")
+    else:
+        chosen = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in record["choices"].items())
+        console.print(f"{file}: read with {chosen}")
+        if record["choices"].get("decay") == "exp" and record["choices"]["gain"] == "dt-over-tau":
+            console.print("note: the gain is r dt/tau; with exp, Sinabs and Rockpool mean another (--gain)")
+        _print_layers(record["layers"])
+        for sentence in record["deviations"]:
+            console.print(f"deviation: {sentence}")
+        _print_recorded(console, record["recorded"])
+    console.print(f"fingerprint {record['fingerprint']}")
+    console.print(f"written to {record['file']}" if record["file"] else "not written: -o names a file")
+
+
+def _print_recorded(console: Console, recorded: dict[str, Any] | None) -> None:
+    if recorded is None:
+        return
+    if recorded["different"] == 0:
+        console.print(f"float network: all {recorded['compared']:,} recorded output spikes reproduced")
+        return
+    console.print(f"float network: {recorded['different']:,} of {recorded['compared']:,} recorded output spikes differ")
+    for tried in recorded["choices_that_match"]:
+        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in tried.items())
+        console.print(f"  all are reproduced with {options}")
+
+
+def _print_layers(rows: list[dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    console.width = max(console.width, 110)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
+    console.print(_size_table(rows))
+    console.print("dense: weights that the core stores; multiplies: dense ones for each that the file's nodes do")
+    if "agreement" not in rows[0]:
+        console.print("scales from the weights alone; --data chooses them by the spikes, and measures")
+        return
+    table = Table(title="As integers, on the data", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("layer", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated", "agreement"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*_measured(row))
+    console.print(table)
+    console.print("agreement: spikes as in the file's float network, each network fed by its own layers")
+
+
+def _size_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="As dense layers", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("layer", "node", "inputs", "neurons", "in file", "dense", "not 0", "memory bits", "multiplies"):
+        table.add_column(column, justify="left" if column == "node" else "right")
+    for row in rows:
+        factor = row["multiply_factor"]
+        counts = ("inputs", "neurons", "weights_in_file", "weights_dense", "weights_not_zero", "weight_memory_bits")
+        cells = [f"{row[name]:,}" for name in counts]
+        table.add_row(str(row["layer"]), row["node"], *cells, "none" if factor is None else f"x {factor:.3g}")
+    return table
+
+
+def _measured(row: dict[str, Any]) -> list[str]:
+    low, high = row["float_range"]
+    threshold = row["threshold"]
+    return [
+        str(row["layer"]),
+        f"{low:.3g} to {high:.3g}",
+        "{} to {}".format(*row["integer_range"]),
+        f"{row['clipped']:.2%}",
+        "none" if threshold is None else " to ".join(map(str, sorted(set(threshold)))),
+        row["leak"],
+        "{} to {}".format(*row["potential_range"]),
+        f"{row['saturated']:.2%}",
+        "readout" if row["agreement"] is None else f"{row['agreement']:.3%}",
+    ]

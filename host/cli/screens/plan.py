@@ -1,0 +1,44 @@
+"""What `spikeveil plan` prints."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from spikeveil.host.privacy.plan import PrivacyPlan
+from spikeveil.host.privacy.wording import mechanism_text, up
+
+
+def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
+    """Print the threshold and what it gives: epsilon of a spike and of the releases, accuracy ceiling."""
+    unit, delta = plan.unit.value, up(float(plan.delta))
+    one_bits = plan.raster.bits(plan.unit)
+    one, every = (record[f"accuracy_ceiling{part}"] for part in ("_one_release", ""))
+    table = Table(title=f"Plan: epsilon {record['target_epsilon']} at {unit} level for all releases", show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in (
+        ("mechanism", mechanism_text(plan.mechanism)),
+        ("epsilon of ONE spike", f"{up(plan.mechanism.epsilon)}  (spike level, delta 0, 1 bit)"),
+        (
+            "one release",
+            f"{up(plan.epsilon_one)}  ({unit} level, delta {delta}, {one_bits} bits)",
+        ),
+        (f"all {plan.releases} releases", f"{up(plan.epsilon)}  ({unit} level, delta {delta}, {plan.bits} bits)"),
+        ("neighbours differ in", plan.unit.relation),
+        ("released", plan.raster.released),
+        ("against", record["against"]),
+        ("composition", "exact binomial of a session declared beforehand, rounded up"),
+        (
+            f"accuracy ceiling, {record['classes']} classes",
+            f"one release: {up(100 * one, 4)} % (record level epsilon {up(plan.record_epsilon_one)}); "
+            f"all: {up(100 * every, 4)} % ({up(plan.record_epsilon)})",
+        ),
+    ):
+        table.add_row(name, value)
+    console = Console()
+    console.print(table)
+    if record["epsilon_per_spike"] == 0:
+        console.print(
+            "At this target the flipper is a fair coin: the released spikes carry no information.", highlight=False
+        )

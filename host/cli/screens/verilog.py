@@ -1,0 +1,26 @@
+"""What `spikeveil verilog` prints."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_verilog(record: dict[str, Any]) -> None:
+    """Print the ports, the cadence and the hashes."""
+    console = Console(highlight=False)
+    table = Table(title=f"Verilog in {record['file']}: ports besides clk and rst", title_justify="left")
+    for name in ("port", "direction", "bits"):
+        table.add_column(name, justify="right" if name == "bits" else "left")
+    for port in record["ports"]:
+        table.add_row(port["name"], port["direction"], str(port["bits"]))
+    console.print(table)
+    cadence = record["cycles_per_step"]
+    timing = "as soon as it is done" if cadence is None else f"every {cadence} cycles, whatever the spikes"
+    console.print(
+        f"{record['lines']:,} lines; source {record['source']}, {record['lanes']} lanes, schedule "
+        f"{record['schedule']}: a step leaves {timing}"
+    )
+    if record["source"] == "lfsr":
+        console.print("An LFSR is predictable and hides nothing: epsilon is infinite.", style="bold red")
+    console.print(f"fingerprint {record['fingerprint']}\nsha256      {record['sha256']}", soft_wrap=True)
