@@ -124,7 +124,7 @@ def test_every_unit_has_its_own_count() -> None:
 
 
 def test_the_command_prints_the_whole_claim() -> None:
-    arguments = "plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-a-day 8 --days 3"
+    arguments = "plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-per-day 8 --days 3"
     shown = invoke(*arguments.split())
     text = " ".join(shown.stdout.replace("│", " ").split())
     for part in (
@@ -145,7 +145,7 @@ def test_the_command_prints_the_whole_claim() -> None:
 
 
 def test_the_command_refuses_in_one_sentence() -> None:
-    start = "plan --unit record -T 16 -N 10 --releases-a-day 1"
+    start = "plan --unit record -T 16 -N 10 --releases-per-day 1"
     for arguments, sentence in (
         ("--epsilon -1 --delta 0", "target epsilon must be 0 or more, not '-1'"),
         ("--epsilon inf --delta 0", "target epsilon must be finite, not inf"),
