@@ -124,7 +124,9 @@ def test_every_unit_has_its_own_count() -> None:
 
 
 def test_the_command_prints_the_whole_claim() -> None:
-    arguments = "plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-per-day 8 --days 3"
+    arguments = (
+        "plan --epsilon 10 --delta 1e-6 --unit record -T 16 -N 10 --spike-limit 16 --releases-per-day 8 --days 3"
+    )
     shown = invoke(*arguments.split())
     text = " ".join(shown.stdout.replace("│", " ").split())
     for part in (
