@@ -75,8 +75,8 @@ def chip(platform: Any) -> Chip:
             option, counts = _GOWIN[die]
             return _chip(die, "gowin", ("--device", platform.part, "--vopt", option), counts)
     device = getattr(platform, "device", getattr(platform, "part", type(platform).__name__))
-    known = ", ".join([*_ICE40, *_ECP5, *_GOWIN])
-    raise ValueError(f"the board's chip must be one of {known}, not {device!r}")
+    supported = ", ".join([*_ICE40, *_ECP5, *_GOWIN])
+    raise ValueError(f"the board's chip must be one of {supported}, not {device!r}")
 
 
 def _chip(name: str, family: Family, options: tuple[str, ...], counts: tuple[int, ...]) -> Chip:

@@ -70,9 +70,9 @@ class Ecp5Pll:
         return exact[0] if exact else _refuse(input_hz, output_hz, {pll.output(input_hz) for pll in candidates})
 
 
-def _check(input_hz: int, output_hz: int, least: int, most: int) -> None:
+def _check(input_hz: int, output_hz: int, output_min: int, output_max: int) -> None:
     checks.integer("input_hz", input_hz, 10 * MHZ, 133 * MHZ)
-    checks.integer("output_hz", output_hz, least, most)
+    checks.integer("output_hz", output_hz, output_min, output_max)
 
 
 def _filter_range(reference_hz: int) -> int:
@@ -81,9 +81,9 @@ def _filter_range(reference_hz: int) -> int:
 
 
 def _refuse(input_hz: int, output_hz: int, reachable: set[float]) -> NoReturn:
-    below = max((value for value in reachable if value < output_hz), default=min(reachable))
-    above = min((value for value in reachable if value > output_hz), default=max(reachable))
+    nearest_below = max((value for value in reachable if value < output_hz), default=min(reachable))
+    nearest_above = min((value for value in reachable if value > output_hz), default=max(reachable))
     raise ValueError(
         f"the PLL cannot make {output_hz / MHZ:g} MHz from {input_hz / MHZ:g} MHz; the nearest it can are "
-        f"{below / MHZ:.6g} and {above / MHZ:.6g} MHz"
+        f"{nearest_below / MHZ:.6g} and {nearest_above / MHZ:.6g} MHz"
     )

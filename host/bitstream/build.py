@@ -168,11 +168,11 @@ class Build:
 
 def require_fit(counts: dict[str, int], board: Board) -> None:
     """FitError where a netlist needs more of a resource than the board's chip has, with the numbers."""
-    over = [
+    excess = [
         f"{count} {RESOURCE_NAMES[resource]}, {count - board.chip.available(resource)} more than the "
         f"{board.chip.available(resource)} of its {board.chip.name}"
         for resource, count in counts.items()
         if count > board.chip.available(resource)
     ]
-    if over:
-        raise FitError(f"the design does not fit board {board.name}: it needs {'; '.join(over)}")
+    if excess:
+        raise FitError(f"the design does not fit board {board.name}: it needs {'; '.join(excess)}")

@@ -28,15 +28,15 @@ def simulation_models(shipped: Iterable[str], types: set[str]) -> str:
     available: dict[str, str] = {}
     for text in [*((tools.yosys_share() / file).read_text() for file in shipped), OWN_CELLS.read_text()]:
         available |= {match[2]: match[0] for match in MODULE.finditer(text) if "blackbox" not in (match[1] or "")}
-    wanted, chosen = [*sorted(types)], dict[str, str]()
-    while wanted:
-        name = wanted.pop()
-        if name in available and name not in chosen:
-            chosen[name] = available[name]
-            wanted += [inner for inner in available if re.search(rf"\b{inner}\b", available[name])]
-    missing = types - set(chosen)
+    queue, selected = [*sorted(types)], dict[str, str]()
+    while queue:
+        name = queue.pop()
+        if name in available and name not in selected:
+            selected[name] = available[name]
+            queue += [inner for inner in available if re.search(rf"\b{inner}\b", available[name])]
+    missing = types - set(selected)
     if missing:
         raise BuildError(f"there is no simulation model of {', '.join(sorted(missing))}")
-    text = "\n".join([HEADER, *chosen.values()])
+    text = "\n".join([HEADER, *selected.values()])
     text = re.sub(r"\((\w+) === 1'bz\) \? 1'b[01] : (\w+)", r"\2", text)
     return text.replace("wire FCO = ", "assign FCO = ")

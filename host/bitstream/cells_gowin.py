@@ -104,7 +104,7 @@ def _content(parameters: dict[str, Any], byte: int) -> str:
     content = []
     for index in range(ROWS):
         row = parameters.get(f"INIT_RAM_{index:02X}", "0").replace("x", "0").zfill(ROW_BYTES * byte)
-        content += [row[at : at + byte].zfill(9) for at in reversed(range(0, ROW_BYTES * byte, byte))]
+        content += [row[start : start + byte].zfill(9) for start in reversed(range(0, ROW_BYTES * byte, byte))]
     return "".join(reversed(content))
 
 

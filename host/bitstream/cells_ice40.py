@@ -52,7 +52,7 @@ def _split_logic_cell(netlist: Netlist, name: str) -> None:
         cell["connections"]["CIN"] = ["0"]
     table = cell["parameters"]["LUT_INIT"].zfill(16)
     for index in range(4):
-        if all(table[15 - at] == table[15 - (at ^ 1 << index)] for at in range(16)):
+        if all(table[15 - row] == table[15 - (row ^ 1 << index)] for row in range(16)):
             cell["connections"][f"I{index}"] = ["0"]
 
 

@@ -31,8 +31,8 @@ def split_mixed_nets(module: dict[str, Any]) -> int:
 
 
 def _uses(flip_flops: list[Cell], pins: tuple[str, ...]) -> Counter[int]:
-    found = (bit for cell in flip_flops for pin in pins for bit in cell["connections"].get(pin, ()))
-    return Counter(bit for bit in found if isinstance(bit, int))
+    bits = (bit for cell in flip_flops for pin in pins for bit in cell["connections"].get(pin, ()))
+    return Counter(bit for bit in bits if isinstance(bit, int))
 
 
 def _bits(cell: Cell) -> list[int]:

@@ -64,8 +64,8 @@ def _version(package: str) -> str:
 
 
 def _tools() -> Iterator[Finding]:
-    every = [tools.YOSYS, *tools.NEXTPNR.values(), *tools.PACK.values()]
-    for tool in every:
+    build_tools = [tools.YOSYS, *tools.NEXTPNR.values(), *tools.PACK.values()]
+    for tool in build_tools:
         location = tools.locate(tool)
         if location is None:
             yield Finding(tool.name, BUILDING, False, "missing", tool.fix)

@@ -46,11 +46,11 @@ def features(plan: Plan, family: Family) -> dict[str, list[float]]:
     layers = plan.layers
     sums = sum(layout.lanes * layer.accumulator_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
     scans = sum(layout.scan * layer.state_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
-    drawn = sum(
+    random_bits = sum(
         plan.words_per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None
     )
     flipped = float(len(plan.spec.flipped))
-    logic = [1.0, float(sums), float(scans), flipped, float(drawn)]
+    logic = [1.0, float(sums), float(scans), flipped, float(random_bits)]
     events = sum(2 * layer.inputs * layer.inputs.bit_length() >= MIN_RAM_BITS for layer in layers)
     return {"lut": logic, "ff": logic, "bram": [float(blocks(plan, family)), 1.0, flipped, float(events)]}
 

@@ -49,9 +49,9 @@ def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
     build = Build.of(plan, board)
     build.synthesise(listener, total=5)
     build.place(seed, listener, total=5, first=4)
-    reached = slowest_mhz(build, seed)
-    if reached * 1e6 < board.clock_hz:
-        raise FitError(f"{reached:.1f} MHz, and board {board.name} runs at {board.clock_hz / 1e6:g}")
+    fmax_mhz = slowest_mhz(build, seed)
+    if fmax_mhz * 1e6 < board.clock_hz:
+        raise FitError(f"{fmax_mhz:.1f} MHz, and board {board.name} runs at {board.clock_hz / 1e6:g}")
     return build
 
 

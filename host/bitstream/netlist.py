@@ -43,21 +43,21 @@ class Netlist:
         bits = cell["connections"].get(pin)
         return bits[0] if bits else None
 
-    def join(self, bit: Any, other: Any) -> None:
-        """Replace `bit` by `other`."""
+    def join(self, bit: Any, replacement: Any) -> None:
+        """Replace `bit` by `replacement`."""
         if bit is not None:
-            self.aliases[bit] = other
+            self.aliases[bit] = replacement
 
     def pad(self, cell: Cell, pad: str, inward: str, outward: str) -> None:
         """Replace a pad by a port. `pad`: the pin to the board; `inward`, `outward`: those to and from the design."""
-        outside = self.bit(cell, pad)
-        port = next(port for port in self.ports.values() if port["bits"] == [outside])
-        driven = self.bit(cell, outward)
-        port["direction"] = "input" if driven is None else "output"
-        if driven is not None:
-            self.join(outside, driven)
+        pad_bit = self.bit(cell, pad)
+        port = next(port for port in self.ports.values() if port["bits"] == [pad_bit])
+        output_bit = self.bit(cell, outward)
+        port["direction"] = "input" if output_bit is None else "output"
+        if output_bit is not None:
+            self.join(pad_bit, output_bit)
         else:
-            self.join(self.bit(cell, inward), outside)
+            self.join(self.bit(cell, inward), pad_bit)
 
     def tie(self, name: str, high: frozenset[str] = frozenset()) -> None:
         """Tie open inputs of a cell as the chip does: those in `high` to 1, the others to 0. Remove open outputs."""

@@ -28,12 +28,12 @@ def absorb_registers(module: dict[str, Any]) -> int:
         ram = cells[name]
         for prefixes, suffix, parameters in _ports(ram):
             outputs = {pin: bits[0] for pin, bits in ram["connections"].items() if _is_output(pin, prefixes)}
-            used = {pin: sinks[bit] for pin, bit in outputs.items() if bit in sinks}
-            registers = {pin: users[0][0] for pin, users in used.items() if len(users) == 1}
+            driven_pins = {pin: sinks[bit] for pin, bit in outputs.items() if bit in sinks}
+            registers = {pin: users[0][0] for pin, users in driven_pins.items() if len(users) == 1}
             in_use = any(ram["parameters"].get(parameter, "NOREG") != "NOREG" for parameter in parameters)
-            if not used or len(registers) != len(used) or in_use:
+            if not driven_pins or len(registers) != len(driven_pins) or in_use:
                 continue
-            if all(_fits(cells, ram, suffix, used[pin][0]) for pin in registers):
+            if all(_fits(cells, ram, suffix, driven_pins[pin][0]) for pin in registers):
                 for pin, register in registers.items():
                     ram["connections"][pin] = cells.pop(register)["connections"]["Q"]
                 ram["parameters"].update(dict.fromkeys(parameters, "OUTREG"))

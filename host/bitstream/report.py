@@ -171,8 +171,9 @@ def _chains(cells: dict[str, Any]) -> dict[str, str]:
     work = [name for names in cells_at.values() for name in names if not name.startswith(INSERTED)]
     for name in work:
         for port in CARRIES:
-            for other in [other for bit in cells[name]["connections"].get(port, []) for other in cells_at[bit]]:
-                if other.startswith(INSERTED) and other not in owner:
-                    owner[other] = owner.get(name, name)
-                    work.append(other)
+            bits = cells[name]["connections"].get(port, [])
+            for neighbour in [cell for bit in bits for cell in cells_at[bit]]:
+                if neighbour.startswith(INSERTED) and neighbour not in owner:
+                    owner[neighbour] = owner.get(name, name)
+                    work.append(neighbour)
     return owner

@@ -56,8 +56,8 @@ def clean_verilog(text: str, clock: str) -> str:
     header = HEADER.search(text)
     ports = set(PORT.findall(header[0])) if header else set()
 
-    def declare(found: re.Match[str]) -> str:
-        names = [name for name in found[1].split(", ") if name not in ports]
+    def declare(match: re.Match[str]) -> str:
+        names = [name for name in match[1].split(", ") if name not in ports]
         return f"wire {', '.join(names)};\n" if names else ""
 
     return WIRES.sub(declare, text)

@@ -125,7 +125,9 @@ def _image(board: BoardSpec) -> bytes:
     if not board.plan.loadable:
         return b""
     content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), room(Kind.LOAD)
-    frames = [pack(Kind.LOAD, 2, content[at : at + size], position=at) for at in range(0, len(content), size)]
+    frames = [
+        pack(Kind.LOAD, 2, content[start : start + size], position=start) for start in range(0, len(content), size)
+    ]
     frames.append(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
     return b"".join(map(encode, frames))
 
@@ -141,9 +143,9 @@ def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
     data, step_bytes = bitmaps(spikes.reshape(records * steps, -1)), bitmap_bytes(inputs)
     output_bytes = -(-board.plan.spec.outputs // 8)
     size = min(room(Kind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
-    for at in range(0, len(data), size):
-        taken = at // step_bytes * output_bytes
-        yield encode(pack(Kind.INPUT, 4, data[at : at + size], session=SESSION, position=at, taken=taken))
+    for start in range(0, len(data), size):
+        confirmed = start // step_bytes * output_bytes
+        yield encode(pack(Kind.INPUT, 4, data[start : start + size], session=SESSION, position=start, taken=confirmed))
 
 
 def _collect(answers: list[bytes]) -> bytes:

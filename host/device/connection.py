@@ -105,9 +105,9 @@ class Connection:
     def reconnect(self) -> None:
         """Open the port again once it is back and stays. WrongDevice where another device is there."""
         self.holds_image = False
-        until = self.link.port.now() + self.link.timing.reconnect
+        deadline = self.link.port.now() + self.link.timing.reconnect
         while True:
-            self.link.reopen(until)
+            self.link.reopen(deadline)
             try:
                 self.identify()
                 return
@@ -155,9 +155,9 @@ class Connection:
 
     def _unlock(self) -> None:
         """Close the open lease and drain the output of its last step; loading is locked until then."""
-        until = self.link.port.now() + self.link.timing.silence
+        deadline = self.link.port.now() + self.link.timing.silence
         while self._status(Kind.LOAD, position=0).result is Result.LOCKED:
-            if self.link.port.now() > until:
+            if self.link.port.now() > deadline:
                 raise DeviceRefused("the device stays locked though its lease is closed: power it off and on")
             status = self.status()
             if State.OPEN in status.flags:

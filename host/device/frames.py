@@ -1,4 +1,4 @@
-"""Frames of docs/protocol.md: COBS of a body and its CRC-32, terminated by 0x00."""
+"""Frames of docs/protocol.md: COBS of a body and its CRC-32, terminated by 0x00. Twin of hdl/device/frames.py."""
 
 import zlib
 
@@ -45,14 +45,14 @@ class Receiver:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The bodies of the frames that end in `piece`, in order."""
-        *complete, rest = piece.split(END)
+        *complete, remainder = piece.split(END)
         bodies = []
         for part in complete:
             self._append(part)
             if self._partial:
                 bodies.append(decode(bytes(self._partial)))
             self._partial.clear()
-        self._append(rest)
+        self._append(remainder)
         self.damaged += bodies.count(None)
         return [body for body in bodies if body is not None]
 

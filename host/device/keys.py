@@ -114,4 +114,6 @@ def secret_bytes(lfsr: bool, flippers: int) -> int:
 
 def seed_numbers(secret: bytes) -> list[int]:
     """The seeds in an LFSR secret: 16 bytes each, most significant first, the highest bit ignored."""
-    return [int.from_bytes(secret[at : at + SEED_BYTES]) & MAX_SEED for at in range(0, len(secret), SEED_BYTES)]
+    return [
+        int.from_bytes(secret[start : start + SEED_BYTES]) & MAX_SEED for start in range(0, len(secret), SEED_BYTES)
+    ]

@@ -11,10 +11,10 @@ MAX_WAIT_FACTOR = 16
 MAX_CLOSED_ANSWERS = 4  # times that a closed lease may be asked for the rest of its output
 
 
-def unwrap(known: int, sent: int) -> int:
-    """The position not before `known` that `sent` (modulo 2^32) stands for; `known` where it is an older one."""
-    ahead = (sent - known) % WRAP
-    return known + ahead if ahead < WRAP // 2 else known
+def unwrap(reference: int, wrapped: int) -> int:
+    """The position not before `reference` that equals `wrapped` modulo 2^32; `reference` where `wrapped` is older."""
+    distance = (wrapped - reference) % WRAP
+    return reference + distance if distance < WRAP // 2 else reference
 
 
 class LeaseTransfer:
@@ -41,7 +41,7 @@ class LeaseTransfer:
         self._next = 0  # position of the input that is sent next
         self._limit = 0  # input position up to which the device has room
         self._confirmed = 0  # output bytes that the device knows to be received
-        self._lost = False  # something was lost: request the status
+        self._resync_needed = False  # something was lost
         self._last_progress = link.port.now()
         self._wait_factor = 1  # how many answer time-outs to wait for the next message
         self._closed_answers = 0
@@ -76,9 +76,11 @@ class LeaseTransfer:
 
     def _send(self) -> None:
         """Send input as far as the credit goes; a partial piece only at the end or where the buffer runs dry."""
-        while not self._lost and (size := min(self._piece, len(self.data) - self._next, self._limit - self._next)) > 0:
-            last = self._next + size == len(self.data)
-            if size < self._piece and not last and self._limit - self._next < self.identity.window // 2:
+        while not self._resync_needed:
+            remaining, credit = len(self.data) - self._next, self._limit - self._next
+            size = min(self._piece, remaining, credit)
+            partial = size < self._piece and size < remaining
+            if size <= 0 or (partial and credit < self.identity.window // 2):
                 return
             self.link.send(
                 Kind.INPUT,
@@ -100,7 +102,7 @@ class LeaseTransfer:
         messages = self.link.receive(self.link.timeout.seconds * self._wait_factor)
         for message in messages:
             self._receive(message)
-        if len(self.output) < self.output_size and (self._lost or not messages or self.link.damaged > damaged):
+        if len(self.output) < self.output_size and (self._resync_needed or not messages or self.link.damaged > damaged):
             self._wait_factor = min(MAX_WAIT_FACTOR, 2 * self._wait_factor)
             self._resynchronise()
 
@@ -111,26 +113,26 @@ class LeaseTransfer:
             self._collect(message["position"], message.data)
         elif message.kind is Kind.STATE and message["session"] == self.session:
             self._update_credit(message["input_position"], message["input_room"])
-            self._lost |= message["result"] != Result.OK
+            self._resync_needed |= message["result"] != Result.OK
         else:
-            self._lost = True
+            self._resync_needed = True
 
-    def _update_credit(self, position: int, room: int) -> None:
+    def _update_credit(self, position: int, free_bytes: int) -> None:
         accepted = min(unwrap(self._accepted, position), len(self.data))
         if accepted > self._accepted:
             self._accepted = accepted
             self._note_progress()
-        self._limit = max(self._limit, self._accepted + room)
+        self._limit = max(self._limit, self._accepted + free_bytes)
 
     def _note_progress(self) -> None:
         self._last_progress, self._wait_factor = self.link.port.now(), 1
 
     def _collect(self, position: int, piece: bytes) -> None:
         """Append the new bytes of a piece; a gap before it shows that one was lost."""
-        ahead = (position - len(self.output)) % WRAP
-        if 0 < ahead < WRAP // 2:
-            self._lost = True
-        elif new := piece[-ahead % WRAP :]:
+        distance = (position - len(self.output)) % WRAP
+        if 0 < distance < WRAP // 2:
+            self._resync_needed = True
+        elif new := piece[-distance % WRAP :]:
             self.output += new
             self._note_progress()
 
@@ -153,7 +155,7 @@ class LeaseTransfer:
         self._accepted = unwrap(self._accepted, status.input_position)
         self._limit = self._accepted + status.input_room
         self._next = self._accepted
-        self._lost = False
+        self._resync_needed = False
 
     def _check(self, status: Status) -> None:
         """Raise where the lease cannot produce the rest of its output, or makes no progress."""

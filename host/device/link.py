@@ -18,14 +18,14 @@ class Timing:
     | field | limit on |
     |---|---|
     | `answer` | the first answer, before a round trip has been measured |
-    | `least` | the least wait for a later answer (otherwise four round trips) |
+    | `minimum` | the least wait for a later answer (otherwise four round trips) |
     | `silence` | no valid frame arrives: DeviceSilent |
     | `stall` | the device answers but its run makes no progress: DeviceStuck |
     | `reconnect` | a port that vanished does not come back: PortLost |
     """
 
     answer: float = 0.25
-    least: float = 0.03
+    minimum: float = 0.03
     silence: float = 4.0
     stall: float = 30.0
     reconnect: float = 30.0
@@ -47,16 +47,16 @@ class AnswerTimeout:
     @property
     def seconds(self) -> float:
         """Seconds to wait for the next answer."""
-        usual = max(4 * self._round_trip, self._timing.least) if self._round_trip else self._timing.answer
+        usual = max(4 * self._round_trip, self._timing.minimum) if self._round_trip else self._timing.answer
         return min(usual * self._backoff, max(usual, self._timing.silence / 16))
 
-    def answered(self, seconds: float) -> None:
+    def record_answer(self, seconds: float) -> None:
         """Record the round trip of an answer."""
         previous = self._round_trip
         self._round_trip = 0.8 * previous + 0.2 * max(seconds, 1e-6) if previous else seconds
         self._backoff = 1
 
-    def missed(self) -> None:
+    def record_miss(self) -> None:
         """Record that no answer arrived in time."""
         self._backoff = min(64, 2 * self._backoff)
 
@@ -91,14 +91,14 @@ class Link:
         self._last_frame, self._noise = self.port.now(), False
         self._write(frames.END)
 
-    def reopen(self, until: float) -> None:
-        """Open the port once it is back. PortLost where it is not at the port's time `until`."""
+    def reopen(self, deadline: float) -> None:
+        """Open the port once it is back. PortLost where it is not at the port's time `deadline`."""
         pause = 0.05
         while True:
             try:
                 return self.open()
             except PortLost:
-                if self.port.now() >= until:
+                if self.port.now() >= deadline:
                     limit = f"within {self.timing.reconnect:g} s"
                     raise PortLost(f"port {self.port.name} vanished and did not come back for good {limit}") from None
             self.port.wait(pause)
@@ -118,16 +118,16 @@ class Link:
 
     def receive(self, timeout: float) -> list[Message]:
         """The messages that arrive next; none after `timeout` seconds."""
-        port, until = self._require_open(), self.port.now() + timeout
+        port, deadline = self._require_open(), self.port.now() + timeout
         while True:
-            piece = port.read(max(0.0, until - self.port.now()))
+            piece = port.read(max(0.0, deadline - self.port.now()))
             self.received += len(piece)
             self._noise |= bool(piece)
             bodies = self._frames.feed(piece)
             if bodies:
                 self._last_frame, self._noise = self.port.now(), False
             messages = [message for body in bodies if (message := self._parse(body)) is not None]
-            if messages or self.port.now() >= until:
+            if messages or self.port.now() >= deadline:
                 return messages
 
     def ask(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> Message:
@@ -154,20 +154,20 @@ class Link:
         """
         start, damaged = self.port.now(), self.damaged
         attempts[self.send(kind, data, **values)] = start
-        until = start + self.timeout.seconds
-        while (remaining := until - self.port.now()) > 0:
+        deadline = start + self.timeout.seconds
+        while (remaining := deadline - self.port.now()) > 0:
             messages = self.receive(remaining)
-            answers = [one for one in messages if one.kind is not Kind.OUTPUT and one.tag in attempts]
+            answers = [message for message in messages if message.kind is not Kind.OUTPUT and message.tag in attempts]
             for message in messages:
                 if message not in answers:
                     self.listener(message)
             if answers:
-                self.timeout.answered(self.port.now() - attempts[answers[0].tag])
+                self.timeout.record_answer(self.port.now() - attempts[answers[0].tag])
                 return answers[0]
             if messages:
-                until = min(self.port.now() + self.timeout.seconds, start + self.timing.silence)
+                deadline = min(self.port.now() + self.timeout.seconds, start + self.timing.silence)
         if self.damaged == damaged:
-            self.timeout.missed()
+            self.timeout.record_miss()
         return None
 
     def check_silence(self) -> None:

@@ -85,25 +85,25 @@ class OpenSerialPort:
         try:
             self._device.write(data)
         except (OSError, TypeError) as error:  # TypeError: pyserial, where the port was closed beneath it
-            raise self._lost() from error
+            raise self._lost_port() from error
 
     def read(self, timeout: float) -> bytes:
         """The bytes that have arrived; none after `timeout` seconds, or `READ_TIMEOUT` later at most."""
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         try:
-            while not (first := self._device.read(1)) and time.monotonic() < until:
+            while not (first := self._device.read(1)) and time.monotonic() < deadline:
                 pass
-            more = self._device.in_waiting if first else 0
-            return bytes(first + self._device.read(more)) if more else bytes(first)
+            available = self._device.in_waiting if first else 0
+            return bytes(first + self._device.read(available)) if available else bytes(first)
         except (OSError, TypeError) as error:
-            raise self._lost() from error
+            raise self._lost_port() from error
 
     def close(self) -> None:
         """Unlock and close the port."""
         with suppress(OSError):
             self._device.close()
 
-    def _lost(self) -> PortLost:
+    def _lost_port(self) -> PortLost:
         return PortLost(f"port {self._name} is gone")
 
 

@@ -178,24 +178,24 @@ class RecordRun:
 
     def _is_open(self, status: Status, lease: Lease, session: int) -> bool:
         """Whether the device's last lease is this one. While it is open, loading is locked: the image is ours."""
-        same = (status.lease, status.session) == (lease.number, session)
-        self.device.holds_image |= same and State.OPEN in status.flags
-        return same
+        is_ours = (status.lease, status.session) == (lease.number, session)
+        self.device.holds_image |= is_ours and State.OPEN in status.flags
+        return is_ours
 
     def _transfer(self, transfer: LeaseTransfer, lease: Lease) -> None:
         """All of the lease's input and output, reconnecting as often as needed. LeaseLost."""
-        link, before = self.device.link, replace(self.progress, lease=lease.number)
-        line_before = link.sent + link.received
+        link, start = self.device.link, replace(self.progress, lease=lease.number)
+        line_start = link.sent + link.received
 
         def show() -> None:
             payload = transfer.accepted + len(transfer.output)
-            if payload > self.progress.payload - before.payload:
+            if payload > self.progress.payload - start.payload:
                 self._reconnections = 0
             self.progress = replace(
-                before,
-                steps=before.steps + len(transfer.output) // self.device.identity.output_bytes,
-                payload=before.payload + payload,
-                line=before.line + link.sent + link.received - line_before,
+                start,
+                steps=start.steps + len(transfer.output) // self.device.identity.output_bytes,
+                payload=start.payload + payload,
+                line=start.line + link.sent + link.received - line_start,
             )
             self.show(self.progress)
 

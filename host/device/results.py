@@ -47,9 +47,9 @@ class Results:
             self._read(path)
         self._write()
 
-    def pending(self, most: int) -> NDArray[np.int64]:
-        """Indices of the first records that are not received, at most `most`."""
-        return np.flatnonzero(~self.received)[:most]
+    def pending(self, limit: int) -> NDArray[np.int64]:
+        """Indices of the first records that are not received, at most `limit`."""
+        return np.flatnonzero(~self.received)[:limit]
 
     def sending(self, records: NDArray[np.int64]) -> None:
         """Record on disk that these records are about to be sent under a lease."""
@@ -90,9 +90,9 @@ class Results:
             raise ValueError(f"file {path} must be what a run left, and it is cut or foreign: remove it") from error
         for name, value in self._identity.items():
             if str(content[name]) != value:
-                what = "network" if name == "fingerprint" else "data"
+                source = "network" if name == "fingerprint" else "data"
                 raise ValueError(
-                    f"file {path} must be of the same {what} as this run: remove it, or name another output"
+                    f"file {path} must be of the same {source} as this run: remove it, or name another output"
                 )
         for attribute, name in ARRAYS.items():
             setattr(self, attribute, content[name])

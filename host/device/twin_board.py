@@ -26,9 +26,9 @@ class TwinEndpoint:
 
     def feed(self, piece: bytes) -> bytes:
         """Give the model bytes; the bytes that it sends in answer."""
-        before, answers = self._frames.damaged, bytearray()
+        damaged_before, answers = self._frames.damaged, bytearray()
         bodies = self._frames.feed(piece)
-        self.device.damaged(self._frames.damaged - before)
+        self.device.damaged(self._frames.damaged - damaged_before)
         for body in bodies:
             for answer in self.device.receive(body):
                 answers += frames.encode(answer)

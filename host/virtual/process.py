@@ -42,10 +42,10 @@ class Figures:
     @classmethod
     def parse(cls, line: str) -> "Figures":
         """Parse the line that the program prints."""
-        word, cycles, seconds, *rest = line.split()
+        word, cycles, seconds, *counters = line.split()
         if word != "figures":
             raise SimulatorError(f"the virtual board answered {line!r} to the request for its figures")
-        return cls(int(cycles), float(seconds), *(int(field) for field in rest))
+        return cls(int(cycles), float(seconds), *(int(field) for field in counters))
 
     @property
     def rate(self) -> float:
@@ -179,8 +179,8 @@ def play(
 
 
 def _chunks(content: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(content):
-        (size,) = struct.unpack_from("<I", content, at)
-        yield content[at + 4 : at + 4 + size]
-        at += 4 + size
+    start = 0
+    while start < len(content):
+        (size,) = struct.unpack_from("<I", content, start)
+        yield content[start + 4 : start + 4 + size]
+        start += 4 + size

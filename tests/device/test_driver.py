@@ -57,7 +57,7 @@ LAST = LayerSpec(DICE.integers(-9, 20, (11, 9)), 25, flip=FlipSpec(1, 3), spike_
 SPEC = NetworkSpec([HIDDEN, LAST])
 READOUT = NetworkSpec([HIDDEN, LayerSpec(DICE.integers(-9, 20, (3, 9)), readout=True, state_bits=13)])
 SPIKES = DICE.random((RECORDS, STEPS, 40)) < 0.1
-QUICK = Timing(answer=0.05, least=0.01, silence=600.0, stall=600.0, reconnect=600.0)
+QUICK = Timing(answer=0.05, minimum=0.01, silence=600.0, stall=600.0, reconnect=600.0)
 IMPATIENT = replace(QUICK, silence=0.5)
 
 

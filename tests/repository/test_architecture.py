@@ -32,7 +32,7 @@ TWINS = [
     pytest.param("hdl/device/commands.py", "pysim/device/top.py", marks=UNANSWERED),
     pytest.param("hdl/device/commands.py", "pysim/device/messages.py", marks=UNANSWERED),
     pytest.param("hdl/device/core.py", "pysim/device/core.py", marks=UNANSWERED),
-    pytest.param("hdl/device/frames.py", "host/device/frames.py", marks=UNANSWERED),
+    ("hdl/device/frames.py", "host/device/frames.py"),
     ("hdl/device/guard.py", "pysim/device/guard.py"),
     ("hdl/device/pack.py", "pysim/device/pack.py"),
     pytest.param("hdl/device/replies.py", "pysim/device/messages.py", marks=UNANSWERED),
@@ -155,7 +155,6 @@ def private_imports() -> Iterator[str]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}: {owner}.{attribute}"
 
 
-@pytest.mark.xfail(strict=True, reason="host.privacy.pld uses private names of composition")
 def test_private_names_stay_in_their_file() -> None:
     assert list(private_imports()) == []
 
