@@ -43,6 +43,8 @@ class ReportCounts:
 
         Raises ValueError where they are not what `decision` releases.
         """
+        if not np.size(np.asarray(decisions)):
+            return cls.none(decision)
         if isinstance(decision, Decision):
             numbers = checks.integers("decisions", decisions, ("records",), 0, decision.classes - 1)
             return cls(decision, np.bincount(numbers, minlength=decision.classes).astype(np.int64), len(numbers))
@@ -125,7 +127,8 @@ class Shares:
         ordered = np.sort(self.shares)[::-1]
         excess = (np.cumsum(ordered) - 1) / np.arange(1, len(ordered) + 1)
         last = np.flatnonzero(ordered > excess)[-1]
-        return np.maximum(self.shares - excess[last], 0.0)
+        projected: Floats = np.maximum(self.shares - excess[last], 0.0)
+        return projected
 
     def _half_width(self, intervals: int) -> Floats:
         quantile = float(stats.norm.ppf(1 - (1 - self.confidence) / (2 * intervals)))
@@ -161,7 +164,7 @@ def estimate_shares(
     estimates = [_estimate(group) for group in groups]
     weights = np.array([group.reports / _design_variance(group) for group in groups])
     weights /= weights.sum()
-    shares = np.sum([weight * part for weight, part in zip(weights, estimates, strict=True)], axis=0)
+    shares: Floats = np.sum([weight * part for weight, part in zip(weights, estimates, strict=True)], axis=0)
     bounded = np.clip(shares, 0.0, 1.0)
     parts = [_covariance(group, bounded) for group in groups]
     covariance = np.sum([weight**2 * part for weight, part in zip(weights, parts, strict=True)], axis=0)

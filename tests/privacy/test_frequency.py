@@ -29,7 +29,7 @@ def test_shares_are_those_of_pure_ldp(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("decision", MECHANISMS, ids=["kary", "symmetric", "oue"])
 def test_covariance_and_coverage_by_simulation(decision: RandomisedDecision, soak: bool) -> None:
-    """Fixed winners, fresh words: the spread of the estimates is the covariance, and intervals hold as often as said."""
+    """Fixed winners, fresh words: the estimates spread as their covariance says, and intervals hold."""
     rng, runs, n = np.random.default_rng(1), 20_000 if soak else 2_000, 1000
     winners = np.repeat(np.arange(5), (TRUE * n).astype(int))
     found = [estimate_shares(released(decision, winners, rng), decision) for _ in range(runs)]
@@ -56,7 +56,7 @@ def test_the_population_adds_the_sampling_of_the_records() -> None:
 
 def test_devices_of_different_epsilon_are_combined_without_bias() -> None:
     rng, runs = np.random.default_rng(3), 800
-    weak, strong = Decision.for_epsilon(0.5, 5), Decision.for_epsilon(3.0, 5)
+    weak, strong = Decision.for_epsilon(2.0, 5), Decision.for_epsilon(3.0, 5)
     winners = np.repeat(np.arange(5), (TRUE * 500).astype(int))
     found = []
     for _ in range(runs):
@@ -64,9 +64,10 @@ def test_devices_of_different_epsilon_are_combined_without_bias() -> None:
         found.append(estimate_shares(parts))
     shares = np.array([one.shares for one in found])
     np.testing.assert_allclose(shares.mean(axis=0), TRUE, atol=5 * shares.std(axis=0).max() / np.sqrt(runs))
-    alone = estimate_shares(released(strong, winners, rng), strong)
-    assert np.diag(found[0].covariance).max() < np.diag(alone.covariance).max()
-    np.testing.assert_allclose(np.cov(shares.T), found[0].covariance, atol=3e-4)
+    stated = np.mean([one.covariance for one in found], axis=0)
+    alone = np.mean([estimate_shares(released(strong, winners, rng), strong).covariance for _ in range(50)], axis=0)
+    assert (np.diag(stated) < np.diag(alone)).all()
+    np.testing.assert_allclose(np.cov(shares.T), stated, atol=8 * np.diag(stated).max() / np.sqrt(runs))
 
 
 def test_a_confusion_matrix_is_inverted_and_its_error_carried() -> None:
@@ -112,7 +113,7 @@ REFUSED = [
     (lambda: estimate_shares([0, 1]), "decision must be given for released decisions: without its mechanism they say"),
     (
         lambda: estimate_shares([0], Decision(2, 1, 1)),
-        "decision must report the winner most often to be estimated from",
+        "decision must report the winner most often to be",
     ),
     (lambda: estimate_shares([0], Decision(3, 5, 8), 1.5), "confidence must be above 0 and below 1, not 1.5"),
     (lambda: reports_for(Decision(3, 5, 8), 0), "half_width must be above 0 and below 1, not 0"),
