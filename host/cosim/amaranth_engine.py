@@ -1,4 +1,4 @@
-"""The player in Amaranth's own simulator: slow, and needs no compiler."""
+"""The player in Amaranth's own simulator: slow, but without a compiler."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from spikeveil.hdl.engine.plan import Plan
 from spikeveil.hdl.engine.player import Player
 from spikeveil.host.cosim.job import LeasePorts, SimulationResult, response, stimulus
 
-PATIENCE = 1 << 20  # cycles without a record before the simulation counts as hung
+_TIMEOUT_CYCLES = 1 << 20  # without a record
 
 
 def run(
@@ -23,7 +23,10 @@ def run(
     stall_o: int = 0,
     vcd: str | None = None,
 ) -> SimulationResult:
-    """Run records of spikes (records, steps, inputs) under one lease, the next record handed over as soon as it may."""
+    """Run records of spikes under one lease; `vcd`: the trace to write; the other arguments as in `verilator_engine`.
+
+    TimeoutError where no record leaves the network for 2^20 cycles; RuntimeError where a marker is in the wrong place.
+    """
     _, steps, _ = spikes.shape
     player: Any = Player(plan, most_steps=steps)
     values: list[int] = []
@@ -52,8 +55,8 @@ def run(
                 ctx.set(player.response_ack, accepted)
                 idle = 0
             idle += 1
-            if idle > PATIENCE:
-                raise TimeoutError(f"no record left the network in {PATIENCE} cycles")
+            if idle > _TIMEOUT_CYCLES:
+                raise TimeoutError(f"no record left the network in {_TIMEOUT_CYCLES} cycles")
             await ctx.tick()
         if ctx.get(player.marker_error):
             raise RuntimeError("a step or record marker left the network in the wrong place")

@@ -1,4 +1,4 @@
-"""Golden model and gateware side by side: equal in every bit, or the first place where they are not."""
+"""Comparison of released arrays: of the golden model and of the gateware."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SpikeDifference:
-    """The first place, in the order of release, where two rasters differ, and how many places there are."""
+    """The first difference of two released arrays, in the order of release.
+
+    ==========  ========================================================
+    field       meaning
+    ==========  ========================================================
+    `record`    record, step and neuron of the first difference
+    `step`
+    `neuron`
+    `model`     value of the golden model there
+    `gateware`  value of the gateware there
+    `count`     number of differences in all
+    ==========  ========================================================
+    """
 
     record: int
     step: int
@@ -26,12 +38,15 @@ class SpikeDifference:
 
 
 def first_difference(model: NDArray[Any], gateware: NDArray[Any], first_record: int = 0) -> SpikeDifference | None:
-    """None where both (records, steps, neurons) are equal. ValueError where their shapes differ."""
+    """The first difference of two (records, steps, neurons) arrays, None where they are equal.
+
+    `first_record`: the number of their first record. ValueError where the shapes differ.
+    """
     if model.shape != gateware.shape:
         raise ValueError(f"gateware must have released the shape {model.shape} of the model, not {gateware.shape}")
-    places = np.argwhere(model != gateware)
-    if not len(places):
+    different = np.argwhere(model != gateware)
+    if not len(different):
         return None
-    record, step, neuron = (int(index) for index in places[0])
-    expected, found = (int(array[record, step, neuron]) for array in (model, gateware))
-    return SpikeDifference(first_record + record, step, neuron, expected, found, len(places))
+    record, step, neuron = (int(index) for index in different[0])
+    expected, actual = (int(array[record, step, neuron]) for array in (model, gateware))
+    return SpikeDifference(first_record + record, step, neuron, expected, actual, len(different))

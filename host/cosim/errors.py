@@ -1,5 +1,5 @@
-"""What can go wrong with a simulation."""
+"""Errors of simulations."""
 
 
 class SimulatorError(RuntimeError):
-    """The simulator could not be built or did not finish; the message names what to do or the log to read."""
+    """The simulator could not be built, or did not finish. The message states the remedy or the end of the log."""

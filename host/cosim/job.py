@@ -1,4 +1,4 @@
-"""A simulation job as data: what goes into the player, and what came out of it, whatever engine runs it."""
+"""A simulation job as data, for every engine: the ports of a lease, the player's stimulus and its response."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,17 @@ from spikeveil.pysim.model.decision import RandomisedDecision
 
 @dataclass(frozen=True)
 class LeasePorts:
-    """What a network is opened with; only the fields of its source count. `key` as the Trivium port takes it."""
+    """The values of the ports that open a lease; a network uses those of its source.
+
+    =========  =========================  =======================================
+    field      value                      meaning
+    =========  =========================  =======================================
+    `number`   0 to 2^40 - 1              lease number
+    `record`   0 to 2^32 - 1              number of the first record
+    `key`      0 to 2^80 - 1              key of source `trivium`, as `port_value`
+    `seeds`    1 to 2^127 - 1, a flipper  seeds of source `lfsr`
+    =========  =========================  =======================================
+    """
 
     number: int = 0
     record: int = 0
@@ -23,17 +33,22 @@ class LeasePorts:
 
     def ports(self) -> dict[str, int]:
         """Values by port name."""
-        seeds = sum(seed << (SEED_BITS * place) for place, seed in enumerate(self.seeds))
+        seeds = sum(seed << (SEED_BITS * index) for index, seed in enumerate(self.seeds))
         return {"lease": self.number, "record": self.record, "key": self.key, "seeds": seeds}
 
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What left the network.
+    """The result of a simulation.
 
-    `released`: (records, steps, neurons) bool released spikes, or int64 potentials of a readout. `stamps`: the clock
-    cycle in which the last row of each record left, int64. `cycles`: clock cycles simulated. `seconds`: wall time
-    of the simulation itself.
+    ==========  ===============  ==================================================================
+    field       type             meaning
+    ==========  ===============  ==================================================================
+    `released`  bool or int64    (records, steps, neurons): released spikes, or a readout's potentials
+    `stamps`    int64            (records,): the clock cycle in which the last row of a record left
+    `cycles`    int              clock cycles simulated
+    `seconds`   float            wall time of the simulation
+    ==========  ===============  ==================================================================
     """
 
     released: NDArray[Any]
@@ -43,7 +58,7 @@ class SimulationResult:
 
     @property
     def cycles_per_record(self) -> float:
-        """Mean clock cycles from one record's last row to the next one's; of one record, until its last row."""
+        """Mean clock cycles from one record's last row to the next one's; of a single record, up to its last row."""
         return float(np.diff(self.stamps).mean()) if len(self.stamps) > 1 else float(self.stamps[0])
 
 

@@ -1,4 +1,4 @@
-"""Runs inside the simulator: hands the player one record after another and writes down what it returns."""
+"""The cocotb test of the player, run inside the simulator: feeds it records and writes its responses to files."""
 
 import time
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange, with_timeout
 
-PATIENCE_CYCLES = 1 << 22  # no record for so long: the design hangs
+TIMEOUT_CYCLES = 1 << 22  # without a record
 
 
 @cocotb.test()
 async def play(dut: Any) -> None:
-    """The whole job named by +job, all of its +records."""
+    """Run the job in the folder `+job`, `+records` records."""
     work, records = Path(str(cocotb.plusargs["job"])), int(str(cocotb.plusargs["records"]))
     size = -(-len(dut.stimulus) // 8)
     for line in (work / "ports").read_text().splitlines():
@@ -20,7 +20,7 @@ async def play(dut: Any) -> None:
         getattr(dut, name).value = int(value, 16)
     dut.open.value = 1
     await RisingEdge(dut.clk)
-    await Timer(1, "ns")  # between edges: what is written here is seen at the next one
+    await Timer(1, "ns")  # between edges, so that the next edge samples what is written
     dut.open.value = 0
     start = time.perf_counter()
     feeder = cocotb.start_soon(feed(dut, work / "stimulus", records, size))
@@ -34,7 +34,7 @@ async def play(dut: Any) -> None:
 
 
 async def feed(dut: Any, path: Path, records: int, size: int) -> None:
-    """Give every record as soon as the player took the one before."""
+    """Hand over each record as soon as the player took the one before it."""
     given = 0
     with path.open("rb") as file:
         for _ in range(records):
@@ -46,12 +46,12 @@ async def feed(dut: Any, path: Path, records: int, size: int) -> None:
 
 
 async def collect(dut: Any, work: Path, records: int) -> None:
-    """Take every record that comes back."""
+    """Write the response and the stamp of each record that the player returns."""
     width = -(-len(dut.response) // 8)
     accepted = 0
     with (work / "responses").open("wb") as responses, (work / "stamps").open("w", buffering=1) as stamps:
         for _ in range(records):
-            await with_timeout(ValueChange(dut.response_request), 2 * PATIENCE_CYCLES, "ns")
+            await with_timeout(ValueChange(dut.response_request), 2 * TIMEOUT_CYCLES, "ns")
             await Timer(1, "ns")
             responses.write(int(dut.response.value).to_bytes(width, "little"))
             stamps.write(f"{int(dut.response_cycle.value)}\n")

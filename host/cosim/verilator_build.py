@@ -1,4 +1,4 @@
-"""Verilator programs: generated Verilog and a C++ main() in, a folder with the program out, kept in a cache."""
+"""Builds Verilator programs from generated Verilog and a C++ main(), and keeps them in a cache."""
 
 import contextlib
 import hashlib
@@ -29,20 +29,28 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "VK_OBJS=fast.o slow.o",
 )
 SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
-ELABORATING = threading.Lock()  # Amaranth builds a design in one thread at a time; compilers run side by side
-_FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time for all
-KEEP = 256  # simulators, virtual boards and compiled run-times in the cache; each takes one or two megabytes
-BUILD_VERSION = "2"  # raise it when the way of building changes: it is part of the cache's key
+_ELABORATION = threading.Lock()  # Amaranth elaborates in one thread at a time; compilers run in parallel
+_FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time library for the others
+KEEP = 256  # programs and compiled run-time libraries in the cache, of one or two megabytes each
+BUILD_VERSION = "2"  # part of the cache's key: raise it when the build procedure changes
 
 
 @dataclass(frozen=True)
 class Program:
-    """A simulator to build.
+    """A program to build.
 
-    `kind` names the program, and the run-time that all of its kind share. `design` is everything besides the
-    generators and the tools that the Verilog depends on. `sources` makes the Verilog: file name to text. `top` is
-    the top module, `main` the C++ file with main(), `options` are Verilator's. `keep_main`: main's object is the same
-    for every design, so it is compiled with the run-time. `waves`: the program can write a trace.
+    ============  ==========================================================================================
+    field         meaning
+    ============  ==========================================================================================
+    `kind`        name of the executable; programs of one kind share a compiled run-time library
+    `design`      everything that the Verilog depends on, besides the generators and the tools
+    `sources`     generates the Verilog: file name to text
+    `top`         the top module
+    `main`        the C++ file with main()
+    `options`     options of Verilator
+    `keep_main`   main() is the same for every design: compile it with the run-time library
+    `waves`       the program can write a trace
+    ============  ==========================================================================================
     """
 
     kind: str
@@ -56,10 +64,10 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """What the program depends on: the design, the generators' own source text, and the tools.
+        """The key in the cache: a digest of the design, of the generators' source text, and of the tools.
 
-        `options` are in it for what they name: a program that loads libraries from one environment's folder is not
-        the one of another environment, which may be gone.
+        It covers `options` because they name folders: a program that loads libraries of one environment must not be
+        used by another, after the first was removed.
         """
         text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, *self.options]
         text.append(self.main.read_text())
@@ -69,13 +77,13 @@ class Program:
 
 
 def description(plan: Plan) -> str:
-    """Everything in a plan that its gateware depends on."""
+    """Everything in a plan that its gateware depends on, as text."""
     rest = [(field.name, getattr(plan, field.name)) for field in fields(plan) if field.name != "spec"]
     return f"{plan.spec.fingerprint} {rest}"
 
 
 def cache_folder() -> Path:
-    """Where built simulators are kept: `spikeveil/cosim` in the user's cache folder."""
+    """The cache of built programs: `spikeveil/cosim` in the user's cache folder."""
     return caches.folder("cosim")
 
 
@@ -93,7 +101,7 @@ def verilator_root() -> Path:
 
 
 def build(program: Program, folder: Path | None = None) -> Path:
-    """The folder that holds `program.kind`, built now or found in the cache (or in `folder`)."""
+    """The folder that holds the executable `program.kind`, built now or found in the cache (or in `folder`)."""
     root = verilator_root()
     target = (folder or cache_folder()) / program.digest
     if (target / program.kind).exists():
@@ -102,7 +110,7 @@ def build(program: Program, folder: Path | None = None) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
     try:
-        with ELABORATING:
+        with _ELABORATION:
             texts = program.sources()
         for name, text in texts.items():
             (staging / name).write_text(text)
@@ -119,7 +127,7 @@ def build(program: Program, folder: Path | None = None) -> Path:
 
 
 def _publish(staging: Path, target: Path) -> None:
-    """Give a finished folder its name, unless another process was first."""
+    """Rename a finished folder to its final name, unless another process did so first."""
     if not target.exists():
         with contextlib.suppress(OSError):
             staging.rename(target)
@@ -153,7 +161,7 @@ def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...
 
 
 def _join(folder: Path) -> None:
-    """Include Verilator's files in two: one that is optimised and one that is not, each reading the headers once."""
+    """Include Verilator's files in two, one compiled with optimisation and one without: each reads the headers once."""
     parts: dict[str, list[str]] = {"fast": [], "slow": ['#pragma GCC optimize("O0")']}
     for path in sorted(folder.glob("Vtop*.cpp")):
         parts["slow" if any(word in path.name for word in SLOW_PARTS) else "fast"].append(f'#include "{path.name}"')
@@ -169,7 +177,7 @@ def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None
 
 
 def _runtime_objects(root: Path, program: Program) -> Path:
-    """Where the compiled run-time of Verilator is kept: it is the same for every design of a kind."""
+    """The folder of Verilator's compiled run-time library, which every design of a kind shares."""
     version = subprocess.run(["g++", "-dumpfullversion"], check=False, capture_output=True, text=True).stdout.strip()
     text = [BUILD_VERSION, program.kind, str(root), metadata.version("verilator"), metadata.version("cocotb"), version]
     digest = hashlib.sha256("\0".join([*text, *program.options]).encode()).hexdigest()[:16]
@@ -177,7 +185,7 @@ def _runtime_objects(root: Path, program: Program) -> Path:
 
 
 def _keep(folder: Path, objects: Path, program: Program) -> None:
-    """Copy the run-time's objects out of a finished build, whole or not at all."""
+    """Copy the run-time library's objects out of a finished build, atomically."""
     objects.parent.mkdir(parents=True, exist_ok=True)
     main = f"{program.main.stem}.o" if program.keep_main else ""
     with tempfile.TemporaryDirectory(dir=objects.parent, prefix=".keeping-") as name:
