@@ -1,16 +1,21 @@
-"""Words to rows of masks: each word decides the spike of its draw, whatever the lanes, the beats and the stalls."""
+"""Words to masks: each word decides the spike of its draw, whatever the lanes, the beats and the stalls.
 
+The golden model and the gateware run the same literal cases.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from support.backends import NO_STALLS, Stalls
 from support.component import play, run
+from support.jobs import NO_STALLS, Job, Response, Stalls
+from support.simulators import Run, backends
 from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.flipper import Flipper
 from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH
-from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.flipper import FlipSpec, release
 from spikeveil.pysim.model.lanes import rows
 
 
@@ -30,6 +35,69 @@ def masks(words: Any, flip: FlipSpec, neurons: int, lanes: int) -> list[int]:
         for step in steps
         for at in range(0, neurons, lanes)
     ]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words, `beat` of them a cycle, and the mask of each step of `neurons` draws as digits, neuron 0 first."""
+
+    flip: FlipSpec
+    words: list[int]
+    expected: list[str]
+    lanes: int = 1
+    beat: int = 1
+
+    @property
+    def neurons(self) -> int:
+        return len(self.expected[0])
+
+
+BYTES = list(bytes.fromhex("38EB86FF730D7A9CAF8DF13A4420540D"))  # eSTREAM set 1, vector 0
+CASES = {
+    **{
+        f"k = {k} of 2^{bits}": Case(FlipSpec(k, bits), [0, k - 1, k, (1 << bits) - 1], ["1100"])
+        for bits, k in ((1, 1), (2, 1), (2, 2), (8, 127), (8, 128), (16, 1), (16, 17_626), (16, 32_768))
+    },
+    "one neuron": Case(FlipSpec(128, 8), BYTES[:8], list("10001110")),
+    "a row for a step": Case(FlipSpec(128, 8), BYTES, ["1000", "1110", "0001", "1111"], lanes=4, beat=2),
+    "a step ends within a row": Case(FlipSpec(128, 8), BYTES[:15], ["10001", "11000", "01111"], lanes=2),
+    "a step ends within a beat": Case(FlipSpec(128, 8), BYTES[:12], ["100", "011", "100", "001"], lanes=2, beat=2),
+    "another threshold": Case(FlipSpec(0x3A, 8), BYTES, ["10000100", "00000101"], lanes=3, beat=2),
+}
+
+
+def model(case: Case) -> list[str]:
+    masks = case.flip.masks(np.array(case.words, np.uint16)).reshape(-1, case.neurons)
+    return ["".join("01"[int(flips)] for flips in step) for step in masks]
+
+
+def run_of(case: Case) -> Run:
+    dut = Flipper(case.flip, neurons=case.neurons, lanes=case.lanes, words_per_beat=case.beat)
+    return dut, Job(80, offers={"words": beats(case.words, case.beat, case.flip.bits)}, sinks=("masks",))
+
+
+def result_of(case: Case, response: Response) -> list[str]:
+    """The rows of each step side by side."""
+    count = rows(case.neurons, case.lanes)
+    digits = ["".join(str(row >> lane & 1) for lane in range(case.lanes)) for _, row in response["masks"]]
+    return ["".join(digits[at : at + count])[: case.neurons] for at in range(0, len(digits), count)]
+
+
+@pytest.fixture(scope="module", params=backends(model, run_of, result_of, "flipper"))
+def results(request: pytest.FixtureRequest) -> dict[str, list[str]]:
+    """The masks of every case, on each backend in turn."""
+    found: dict[str, list[str]] = request.param(CASES)
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_masks_by_hand(results: dict[str, list[str]], name: str) -> None:
+    assert results[name] == CASES[name].expected
+
+
+def test_released_is_the_spike_where_the_mask_is_zero() -> None:
+    spikes, mask = np.array([0, 0, 1, 1], bool), np.array([0, 1, 0, 1], bool)
+    assert release(spikes, mask).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize("bits", range(1, 17))

@@ -1,8 +1,9 @@
-"""The linear word source: model against the bare recurrence and matrix powers, gateware against both."""
+"""The LFSR: model and gateware against the bare recurrence, the model against matrix powers too."""
 
 import gc
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.jobs import NO_STALLS, Job, Response, Stalls
+from support.simulators import Run, backends
 
 from spikeveil.hdl.engine import lfsr as gateware
 from spikeveil.pysim import Lfsr
@@ -33,6 +36,65 @@ def words_of(bits: Bits, width: int) -> list[int]:
     """Consecutive words of `width` bits, the first bit of each lowest."""
     rows = bits[: len(bits) // width * width].reshape(-1, width)
     return [int("".join(map(str, row[::-1])), 2) for row in rows]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The first `count` words of `width` bits under a seed, while the sink stalls."""
+
+    width: int
+    count: int
+    seed: int = SEED
+    stalls: Stalls = NO_STALLS
+
+    @property
+    def expected(self) -> list[int]:
+        return words_of(recurrence(self.seed, self.count * self.width), self.width)
+
+
+HALF = Stalls(o=0x9249_0000_5555_FFFF)  # half of the cycles, in runs of several lengths
+WIDTHS = (13, 16, 48, 60, 63, 64)
+CASES = {f"{width} bits": Case(width, 512 // width, stalls=HALF) for width in WIDTHS} | {"seed 1": Case(64, 4, seed=1)}
+EVERY_WIDTH = {f"{width} bits": Case(width, 512 // width, stalls=HALF) for width in range(1, 65)}
+
+
+def model(case: Case) -> list[int]:
+    words: list[int] = Lfsr(case.seed).words(case.count, case.width).tolist()
+    return words
+
+
+def run_of(case: Case) -> Run:
+    """Started in cycle 0, for long enough whatever the stalls."""
+    cycles = -(-127 // case.width) + 3 * case.count + 70
+    pins = {"start": [1], "seed": [case.seed] * cycles}
+    return gateware.Lfsr(case.width), Job(cycles, sinks=("o",), pins=pins, stalls=case.stalls)
+
+
+def result_of(case: Case, response: Response) -> list[int]:
+    return [word for _, word in response["o"]][: case.count]
+
+
+@pytest.fixture(scope="module", params=backends(model, run_of, result_of, "lfsr"))
+def results(request: pytest.FixtureRequest, soak: bool) -> dict[str, list[int]]:
+    """The words of every case, on each backend in turn."""
+    found: dict[str, list[int]] = request.param(CASES | EVERY_WIDTH if soak else CASES)
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_words_follow_the_recurrence(results: dict[str, list[int]], name: str) -> None:
+    assert results[name] == CASES[name].expected
+
+
+def test_words_of_seed_one_by_hand(results: dict[str, list[int]]) -> None:
+    # b[127] = b[63] ^ b[0], b[191] = b[127] ^ b[64], b[254] = b[190] ^ b[127], b[255] = b[191] ^ b[128]
+    assert results["seed 1"] == [1, 1 << 63, 1 << 63, (1 << 62) | (1 << 63)]
+
+
+def test_words_of_every_width_of_the_run(results: dict[str, list[int]]) -> None:
+    """All 64 widths in the soak run."""
+    for name, words in results.items():
+        assert words == (CASES | EVERY_WIDTH)[name].expected, name
 
 
 def matrix_power(exponent: int) -> NDArray[np.float64]:

@@ -1,112 +1,207 @@
-"""A neuron's step, every leak and reset, by hand."""
+"""A neuron's step, every leak and reset, by hand: the golden model and the gateware on the same literal cases."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from support.jobs import Job, Response
+from support.simulators import Run, backends
 
+from spikeveil.hdl.engine.neuron import LATENCY, MIN_REVISIT_CYCLES, Neurons, ScannedRow
+from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
 from spikeveil.pysim import LayerSpec, Leak
 from spikeveil.pysim.model.neuron import leak, state_dtype, step
+
+WIDE = [[127, 127, -128, -128]]  # sums of -256 to 254
+
+Steps = tuple[list[list[int]], list[list[int]]]  # spikes and potentials, a line a step
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sums W x for each step and neuron, from potentials of 0, and the spikes and potentials that they give."""
+
+    spec: LayerSpec
+    sums: list[list[int]]
+    expected: Steps
 
 
 def neuron(**changes: Any) -> LayerSpec:
     """One neuron of 8-bit potential (-128 to 127) and threshold 10."""
-    fields: dict[str, Any] = {"weights": [[1]], "threshold": 10, "state_bits": 8}
-    return LayerSpec(**(fields | changes))
+    return LayerSpec(**({"weights": WIDE, "threshold": 10, "state_bits": 8} | changes))
 
 
-def one_step(spec: LayerSpec, v: int, current: int) -> tuple[bool, int]:
-    kind = state_dtype(spec)
-    s, after = step(np.array([[v]], kind), np.array([[current]], kind), spec)
-    return bool(s[0, 0]), int(after[0, 0])
+def readout(decay: Leak | None = None) -> LayerSpec:
+    return neuron(threshold=None, readout=True, leak=decay)
 
 
-@pytest.mark.parametrize(
-    ("decay", "v", "expected"),
-    [
-        (Leak.none(), 100, 100),
-        (Leak.none(), -100, -100),
-        (Leak.shift(1), 7, 4),  # 7 - 3
-        (Leak.shift(1), -7, -3),  # -7 - (-4): the shift floors
-        (Leak.shift(1), 1, 1),  # 1 - 0: a positive potential gets stuck at 1
-        (Leak.shift(1), -1, 0),  # -1 - (-1): a negative one does not
-        (Leak.shift(3), 100, 88),  # 100 - 12
-        (Leak.shift(3), -100, -87),  # -100 - (-13)
-        (Leak.shift(31), 127, 127),
-        (Leak.shift(31), -128, -127),
-        (Leak.scale(51, 8), 100, 19),  # 5100 / 256 = 19.9
-        (Leak.scale(51, 8), -100, -20),  # -19.9
-        (Leak.scale(51, 8), -1, -1),  # -0.2
-        (Leak.scale(51, 8), 1, 0),
-        (Leak.scale(0, 4), -128, 0),
-        (Leak.scale(16, 4), -128, -128),
-        (Leak.scale(1 << 16, 16), 127, 127),
-    ],
+def one_step(spec: LayerSpec, v: int, total: int, fires: bool, after: int) -> Case:
+    """A step from potential `v`, which another step reaches first: by a spike, where `v` is not below the threshold."""
+    fired = spec.threshold is not None and v >= int(spec.threshold)
+    first = v + int(spec.threshold or 0) if fired else v
+    return Case(spec, [[first], [total]], ([[int(fired)], [int(fires)]], [[v], [after]]))
+
+
+LEAKS = [
+    (Leak.none(), 100, 100),
+    (Leak.none(), -100, -100),
+    (Leak.shift(1), 7, 4),  # 7 - 3
+    (Leak.shift(1), -7, -3),  # -7 - (-4): the shift floors
+    (Leak.shift(1), 1, 1),  # 1 - 0: a positive potential stays at 1
+    (Leak.shift(1), -1, 0),  # -1 - (-1): a negative one does not
+    (Leak.shift(3), 100, 88),  # 100 - 12
+    (Leak.shift(3), -100, -87),  # -100 - (-13)
+    (Leak.shift(31), 127, 127),
+    (Leak.shift(31), -128, -127),
+    (Leak.scale(51, 8), 100, 19),  # 5100 / 256 = 19.9
+    (Leak.scale(51, 8), -100, -20),  # -19.9
+    (Leak.scale(51, 8), -1, -1),  # -0.2
+    (Leak.scale(51, 8), 1, 0),
+    (Leak.scale(0, 4), -128, 0),
+    (Leak.scale(16, 4), -128, -128),
+    (Leak.scale(1 << 16, 16), 127, 127),
+]
+
+THRESHOLDS = [
+    ("zero", 4, 5, False, 9),  # one under the threshold
+    ("zero", 4, 6, True, 0),  # at the threshold
+    ("zero", 4, 100, True, 0),
+    ("subtract", 4, 5, False, 9),
+    ("subtract", 4, 6, True, 0),
+    ("subtract", 4, 9, True, 3),
+    ("subtract", 0, 25, True, 15),  # still over the threshold after the reset: one spike a step, no more
+    ("zero", -20, 29, False, 9),
+    ("zero", -20, 30, True, 0),
+]
+
+SATURATION = [
+    ("subtract", 127, 127, True, 127),  # 254 fires; 244 is over the top
+    ("subtract", 100, 37, True, 127),  # 137 - 10 is just the top
+    ("subtract", 100, 36, True, 126),
+    ("zero", -128, -1, False, -128),
+    ("zero", -128, -128, False, -128),
+    ("zero", -128, 138, True, 0),  # no saturation before the comparison: -128 + 138 = 10
+    ("subtract", -28, -100, False, -128),
+    ("subtract", -28, -99, False, -127),
+]
+
+NEXT = [  # what the sum of a next step of 0 is added to
+    ("a threshold above the state is reached", neuron(threshold=200), 127, 73, True, 0),
+    ("a threshold above the state is missed", neuron(threshold=200), 127, 72, False, 127),
+    ("a readout at the top", readout(), 120, 7, False, 127),
+    ("a readout over the top", readout(), 120, 8, False, 127),
+    ("a readout under the bottom", readout(), -120, -9, False, -128),
+    # (100 * 128) >> 8 = 50, and 50 - 41 = 9 is under the threshold; leaking 100 - 41 = 59 would not be
+    ("the leak before the sum", neuron(leak=Leak.scale(128, 8), reset="subtract"), 100, -41, False, 9),
+    ("the leak before the sum, at the threshold", neuron(leak=Leak.shift(1), reset="subtract"), 100, -40, True, 0),
+]
+
+TOP = (1 << 30) - 1  # of a 31-bit potential
+
+
+def widest(sign: int, reset: Any) -> Case:
+    """A bias nearly as wide as the potential, and a scale of 2^16 that needs 47 bits inside."""
+    bias, total = (TOP - 127, 127) if sign > 0 else (-TOP + 127, -128)
+    spec = LayerSpec([[127, -128]], 2**31 - 1, Leak.scale(1 << 16, 16), reset, bias=[bias], state_bits=31)
+    end = TOP if sign > 0 else -TOP - 1
+    return Case(spec, [[total]] * 3, ([[0]] * 3, [[end]] * 3))
+
+
+CASES = (
+    {f"{decay} of {v}": one_step(readout(decay), v, 0, False, after) for decay, v, after in LEAKS}
+    | {
+        f"{reset} from {v} by {total}": one_step(neuron(reset=reset), v, total, fires, after)
+        for reset, v, total, fires, after in [*THRESHOLDS, *SATURATION]
+    }
+    | {name: one_step(*case) for name, *case in NEXT}
+    | {
+        f"a threshold for each neuron, reset {reset}": Case(
+            LayerSpec(np.repeat(WIDE, 4, axis=0), [10, 9, 5, 1], reset=reset, state_bits=8),
+            [[9] * 4, [0] * 4],
+            ([[0, 1, 1, 1], second], [[9, *after], last]),
+        )
+        for reset, after, second, last in (
+            ("zero", [0, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]),
+            ("subtract", [0, 4, 8], [0, 0, 0, 1], [9, 0, 4, 7]),
+        )
+    }
+    | {f"31 bits, {sign:+}, reset {reset}": widest(sign, reset) for sign in (1, -1) for reset in ("zero", "subtract")}
 )
+
+
+def model(case: Case) -> Steps:
+    """Step by step by the golden model."""
+    spec, kind = case.spec, state_dtype(case.spec)
+    v, spikes, potentials = np.zeros((1, spec.neurons), kind), [], []
+    for total in case.sums:
+        current = np.array([total], kind) + (0 if spec.bias is None else spec.bias)
+        s, v = step(v, current.astype(kind), spec)
+        spikes.append(s[0].astype(int).tolist())
+        potentials.append(v[0].tolist())
+    return spikes, potentials
+
+
+LANES = 3
+
+
+def run_of(case: Case) -> Run:
+    """Rows as close to one another as they may be: each step's in the first cycles after the last row's write."""
+    spec = case.spec
+    dut = Neurons(spec, lanes=min(LANES, spec.neurons))
+    period = dut.rows - 1 + MIN_REVISIT_CYCLES
+    cycles = len(case.sums) * period + LATENCY + 1
+    requests, sums = [0] * cycles, [0] * cycles
+    for number, totals in enumerate(case.sums):
+        for row in range(dut.rows):
+            cycle, last = number * period + row, row == dut.rows - 1
+            fields = {"row": row, "valid": 1, "fresh": number == 0, "step_end": last, "record_end": 0}
+            requests[cycle] = ScanRequest(rows=dut.rows).const(fields).as_value().value
+            sums[cycle + SUMS_LATENCY] = packed(totals[row * dut.lanes :][: dut.lanes], spec.accumulator_bits)
+    return dut, Job(cycles, pins={"i": requests, "sums": sums}, watch=("o",))
+
+
+def result_of(case: Case, response: Response) -> Steps:
+    spec = case.spec
+    lanes = min(LANES, spec.neurons)
+    layout = ScannedRow(lanes=lanes, state_bits=spec.state_bits)
+    rows = [layout.from_bits(value) for _, value in response["o"]]
+    spikes: list[list[int]] = [[]]
+    potentials: list[list[int]] = [[]]
+    for row in rows:
+        if row.valid:
+            spikes[-1] += [row.spikes >> lane & 1 for lane in range(lanes)]
+            potentials[-1] += unpacked(row.potentials, spec.state_bits, lanes)
+            if row.step_end:
+                spikes.append([])
+                potentials.append([])
+    return [line[: spec.neurons] for line in spikes[:-1]], [line[: spec.neurons] for line in potentials[:-1]]
+
+
+def packed(values: list[int], bits: int) -> int:
+    return sum((value & (1 << bits) - 1) << bits * lane for lane, value in enumerate(values))
+
+
+def unpacked(value: int, bits: int, count: int) -> list[int]:
+    fields = [value >> bits * lane & (1 << bits) - 1 for lane in range(count)]
+    return [number - (number >> bits - 1 << bits) for number in fields]
+
+
+@pytest.fixture(scope="module", params=backends(model, run_of, result_of, "neuron"))
+def results(request: pytest.FixtureRequest) -> dict[str, Steps]:
+    """Spikes and potentials of every case, on each backend in turn."""
+    found: dict[str, Steps] = request.param(CASES)
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_steps_by_hand(results: dict[str, Steps], name: str) -> None:
+    assert results[name] == CASES[name].expected
+
+
+@pytest.mark.parametrize(("decay", "v", "expected"), LEAKS)
 def test_leaks_floor(decay: Leak, v: int, expected: int) -> None:
     assert leak(np.array([v], np.int64), decay).tolist() == [expected]
-
-
-@pytest.mark.parametrize(
-    ("reset", "v", "current", "fires", "after"),
-    [
-        ("zero", 4, 5, False, 9),  # one under the threshold
-        ("zero", 4, 6, True, 0),  # at the threshold
-        ("zero", 4, 100, True, 0),
-        ("subtract", 4, 5, False, 9),
-        ("subtract", 4, 6, True, 0),
-        ("subtract", 4, 9, True, 3),
-        ("subtract", 0, 25, True, 15),  # still over the threshold after the reset: one spike a step, no more
-        ("zero", -20, 29, False, 9),
-        ("zero", -20, 30, True, 0),
-    ],
-)
-def test_threshold_and_reset(reset: str, v: int, current: int, fires: bool, after: int) -> None:
-    assert one_step(neuron(reset=reset), v, current) == (fires, after)
-
-
-@pytest.mark.parametrize(
-    ("reset", "v", "current", "fires", "after"),
-    [
-        ("subtract", 127, 127, True, 127),  # 254 fires; 244 is over the top
-        ("subtract", 100, 37, True, 127),  # 137 - 10 is just the top
-        ("subtract", 100, 36, True, 126),
-        ("zero", -128, -1, False, -128),
-        ("zero", -128, -128, False, -128),
-        ("zero", -128, 138, True, 0),  # no saturation before the comparison: -128 + 138 = 10
-        ("subtract", -28, -100, False, -128),
-        ("subtract", -28, -99, False, -127),
-    ],
-)
-def test_only_what_is_kept_saturates(reset: str, v: int, current: int, fires: bool, after: int) -> None:
-    wide = neuron(weights=[[127, 127]], reset=reset)
-    assert one_step(wide, v, current) == (fires, after)
-
-
-def test_a_threshold_above_what_the_state_holds_can_still_be_reached() -> None:
-    spec = neuron(threshold=200)
-    assert one_step(spec, 127, 72) == (False, 127)
-    assert one_step(spec, 127, 73) == (True, 0)
-
-
-def test_a_readout_saturates_and_never_fires() -> None:
-    spec = neuron(threshold=None, readout=True)
-    assert one_step(spec, 120, 7) == (False, 127)
-    assert one_step(spec, 120, 8) == (False, 127)
-    assert one_step(spec, -120, -9) == (False, -128)
-
-
-def test_the_leak_comes_before_the_current() -> None:
-    """(100 * 128) >> 8 = 50, and 50 - 41 = 9 is under the threshold; leaking 100 - 41 = 59 would not be."""
-    assert one_step(neuron(leak=Leak.scale(128, 8)), 100, -41) == (False, 9)
-    assert one_step(neuron(leak=Leak.shift(1)), 100, -40) == (True, 0)
-
-
-def test_every_neuron_has_its_own_threshold() -> None:
-    for reset, after in (("zero", [9, 0, 0, 0]), ("subtract", [9, 0, 4, 8])):
-        spec = LayerSpec(np.ones((4, 1), int), [10, 9, 5, 1], reset=reset)  # type: ignore[arg-type]
-        s, v = step(np.zeros((1, 4), np.int32), np.full((1, 4), 9, np.int32), spec)
-        assert (s.tolist(), v.tolist()) == ([[False, True, True, True]], [after])
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
@@ -114,8 +209,9 @@ def test_no_intermediate_overflows_at_the_widest(reset: str) -> None:
     """31-bit potentials and a scale of 2^16 need 47 bits inside; the sums need 32."""
     spec = LayerSpec([[127]], 2**31 - 1, Leak.scale(1 << 16, 16), reset, state_bits=31)  # type: ignore[arg-type]
     assert state_dtype(spec) is np.int64
-    assert one_step(spec, 2**30 - 1, 127) == (False, 2**30 - 1)
-    assert one_step(spec, -(2**30), -128) == (False, -(2**30))
+    for v, total, after in ((2**30 - 1, 127, 2**30 - 1), (-(2**30), -128, -(2**30))):
+        assert [one[0, 0] for one in step(np.array([[v]]), np.array([[total]]), spec)] == [False, after]
     plain = LayerSpec([[127]], 2**30 + 126, reset=reset, state_bits=31)  # type: ignore[arg-type]
     assert state_dtype(plain) is np.int32
-    assert one_step(plain, 2**30 - 1, 127) == (True, 0)
+    v, total = np.array([[2**30 - 1]], np.int32), np.array([[127]], np.int32)
+    assert [one[0, 0] for one in step(v, total, plain)] == [True, 0]

@@ -1,14 +1,21 @@
-"""The word sources of a network: which draw of which stream decides which spike, and what is refused."""
+"""The word sources of a network: which draw of which stream decides which spike, and what is refused.
+
+The golden model and the gateware run the same literal cases.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.jobs import Job, Response
 from support.paths import DOCS
+from support.simulators import Run, backends
 
+from spikeveil.hdl.engine.source import LfsrStream, TriviumStream
 from spikeveil.pysim import Lfsr, LfsrSource, Trivium, TriviumSource
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.source import WordSource, stream_iv
@@ -16,6 +23,92 @@ from spikeveil.pysim.model.source import WordSource, stream_iv
 KEY = bytes.fromhex("0f62b5085bae0154a7fa")
 SEEDS = [3**70, 5**40]
 FLIP = FlipSpec(17_626, 16)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words of `bits` bits of consecutive records, `beat` of them a cycle in gateware; a line of words a record."""
+
+    bits: int
+    beat: int
+    expected: list[list[int]]
+    key: str = ""
+    seed: int = 0
+    layer: int = 0
+    lease: int = 0
+    record: int = 0
+    at_once: bool = False
+
+
+# eSTREAM set 6, vector 3: IV 28 8FF65DC42B 92F960C7; the second line computed clock by clock from the equations
+FULL_IV = {"key": "0F62B5085BAE0154A7FA", "layer": 0x28, "lease": 0x8FF65DC42B, "record": 0x92F960C7}
+FULL_IV_BYTES = [
+    list(bytes.fromhex("A4386C6D7624983FEA8DBE73")),
+    list(bytes.fromhex("279CF60B0EE28110CCE10BD0")),
+]
+# eSTREAM set 1, vector 0: 38EB86FF 730D7A9C AF8DF13A
+ZERO_IV = {"key": "80000000000000000000"}
+
+CASES: dict[str, Case] = {
+    "trivium, bytes": Case(8, 1, FULL_IV_BYTES, **FULL_IV),
+    "trivium, bytes, loaded at once": Case(8, 1, FULL_IV_BYTES, **FULL_IV, at_once=True),
+    "trivium, 16 bits, three a beat": Case(16, 3, [[0xEB38, 0xFF86, 0x0D73, 0x9C7A, 0x8DAF, 0x3AF1]], **ZERO_IV),
+    "trivium, 5 bits, the lowest first": Case(5, 1, [[24, 25, 26, 13, 24, 31, 15, 14]], **ZERO_IV),
+    # b[127] = b[63] ^ b[0], b[191] = b[127] ^ b[64], b[254] = b[190] ^ b[127], b[255] = b[191] ^ b[128]
+    "lfsr, 64 bits, on from record to record": Case(64, 1, [[1, 1 << 63], [1 << 63, 3 << 62]], seed=1),
+    "lfsr, 5 bits, four a beat": Case(5, 4, [[0b00001, 0b10101, 0b00110, 0b11010]], seed=0b11010_00110_10101_00001),
+}
+
+
+def model(case: Case) -> list[list[int]]:
+    source = LfsrSource([case.seed]) if case.seed else TriviumSource(bytes.fromhex(case.key))
+    shape = {"records": len(case.expected), "count": len(case.expected[0])}
+    asked = {"flipper": 0, "layer": case.layer, "lease": case.lease, "first_record": case.record, **shape}
+    words: list[list[int]] = source.words(case.bits, **asked).tolist()
+    return words
+
+
+def period(case: Case) -> int:
+    """Cycles from one record to the next: longer than a key setup and the record's words."""
+    return 1263 // (case.bits * case.beat) + len(case.expected[0]) // case.beat + 8
+
+
+def run_of(case: Case) -> Run:
+    """Opened in cycle 0; the sink takes a beat a cycle."""
+    width, cycles = case.bits * case.beat, len(case.expected) * period(case)
+    next_record = [int(cycle > 0 and cycle % period(case) == 0) for cycle in range(cycles)]
+    pins = {"open": [1], "next_record": next_record}
+    if case.seed:
+        return LfsrStream(width), Job(cycles, sinks=("o",), pins=pins | {"seed": [case.seed] * cycles})
+    lease = {"key": int(case.key, 16), "lease": case.lease, "record": case.record}
+    pins |= {name: [value] * cycles for name, value in lease.items()}
+    return TriviumStream(width, layer=case.layer, at_once=case.at_once), Job(cycles, sinks=("o",), pins=pins)
+
+
+def result_of(case: Case, response: Response) -> list[list[int]]:
+    """The first words of each record; an LFSR's records follow one another."""
+    beats = [(cycle // period(case), value) for cycle, value in response["o"]]
+    words = [
+        (record, value >> case.bits * place & (1 << case.bits) - 1)
+        for record, value in beats
+        for place in range(case.beat)
+    ]
+    count, records = len(case.expected[0]), range(len(case.expected))
+    if case.seed:
+        return [[word for _, word in words[record * count :][:count]] for record in records]
+    return [[word for at, word in words if at == record][:count] for record in records]
+
+
+@pytest.fixture(scope="module", params=backends(model, run_of, result_of, "source"))
+def results(request: pytest.FixtureRequest) -> dict[str, list[list[int]]]:
+    """The words of every case, on each backend in turn."""
+    found: dict[str, list[list[int]]] = request.param(CASES)
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_words_by_hand(results: dict[str, list[list[int]]], name: str) -> None:
+    assert results[name] == CASES[name].expected
 
 
 def place(**changes: int) -> dict[str, int]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
+from support.jobs import NO_STALLS, STALL_BITS, Stalls
 
 from spikeveil.hdl.engine.network import Network
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.hdl.engine.player import STALL_BITS
 from spikeveil.host.cosim import amaranth_engine, verilator_engine
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim import LfsrSource, TriviumSource
@@ -21,15 +21,6 @@ from spikeveil.pysim.model.source import WordSource
 Rows = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Stalls:
-    """Cycles, as bits of a repeated 64-bit pattern, in which the input offers and the output takes nothing."""
-
-    i: int = 0
-    o: int = 0
-
-
-NO_STALLS = Stalls()
 Backend = Callable[[Plan, NDArray[np.bool_], LeasePorts, Stalls], Rows]
 
 

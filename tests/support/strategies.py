@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.backends import NO_STALLS, Stalls
+from support.jobs import NO_STALLS, STALL_BITS, Stalls
 
 from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
-from spikeveil.hdl.engine.player import STALL_BITS
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
@@ -99,16 +98,16 @@ def layers(draw: Any, inputs: int, neurons: int, *, readout: bool = False, flip:
 
 
 @st.composite
-def networks(draw: Any, most_layers: int = 4) -> NetworkSpec:
-    """1 to 4 layers; at least one of them flips, unless the drawn places say none does."""
-    sizes = draw(st.lists(SIZES, min_size=2, max_size=most_layers + 1))
-    count = len(sizes) - 1
+def networks(draw: Any, most_layers: int = 4, sizes: st.SearchStrategy[int] = SIZES) -> NetworkSpec:
+    """1 to `most_layers` layers of `sizes` neurons; any of those that fire may flip, or none."""
+    chain = draw(st.lists(sizes, min_size=2, max_size=most_layers + 1))
+    count = len(chain) - 1
     readout = draw(st.booleans())
     firing = count - readout
     flipped = draw(st.sets(st.integers(0, firing - 1), max_size=firing)) if firing else set()
     return NetworkSpec(
         [
-            draw(layers(sizes[at], sizes[at + 1], readout=readout and at == count - 1, flip=at in flipped))
+            draw(layers(chain[at], chain[at + 1], readout=readout and at == count - 1, flip=at in flipped))
             for at in range(count)
         ]
     )
