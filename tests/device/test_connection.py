@@ -1,0 +1,81 @@
+"""The connection to a device: its identity, and the image that it holds."""
+
+from typing import Any
+
+import pytest
+from support.driver_runs import HIDDEN, LAST, QUICK, READOUT, RECORDS, at_steps, check, leases, run
+from support.twin_ports import DirectPort, Mute
+
+from spikeveil.host.device import frames
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.errors import (
+    WrongDevice,
+)
+from spikeveil.host.device.twin_board import TwinEndpoint
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.pysim import LayerSpec, NetworkSpec
+from spikeveil.pysim.device.messages import VERSION, Kind
+from spikeveil.pysim.device.top import Device as Twin
+
+
+def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
+    other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
+    check(run(board(loadable=True), ledger, other), other)
+    with pytest.raises(WrongDevice, match=r"^the device must have the network's structure, \w{16}\.\.\., not \w{16}"):
+        run(board(loadable=True), ledger, READOUT)
+
+
+def test_an_image_is_loaded_over_a_dead_hosts_lease(board: Any, ledger: Ledger) -> None:
+    there = board(loadable=True, outbox=3)  # a step and a half
+
+    class KilledError(Exception):
+        pass
+
+    def die() -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        run(there, ledger, progress=at_steps(4, die))
+    assert there.endpoint.device.status().quota > 0
+    check(run(there, ledger))
+
+
+def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: Ledger) -> None:
+    there = board(loadable=True)
+    other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
+
+    def another_host() -> None:
+        there.unplug()
+        with Device.open(DirectPort(there.endpoint), timing=QUICK) as intruder:
+            intruder.load(other)  # closes the lease that is open
+        there.plug()
+
+    result = run(there, ledger, progress=at_steps(20, another_host))
+    check(result)
+    assert sum(leases(ledger)) >= RECORDS  # more where the lease was still open
+
+
+def test_another_version_of_the_protocol(board: Any) -> None:
+    there = board()
+    there.endpoint = Mute(there.endpoint.device)
+    there.endpoint.answer = frames.encode(bytes([Kind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+    with pytest.raises(WrongDevice, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
+        Device.open(str(there.path), timing=QUICK)
+
+
+def test_another_fingerprint(board: Any, ledger: Ledger) -> None:
+    with pytest.raises(WrongDevice, match=r"^the device must have the network's fingerprint, \w{16}\.\.\., not \w{16}"):
+        run(board(READOUT), ledger)
+    assert leases(ledger) == []
+
+
+def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
+    there = board(outbox=16)
+
+    def swap() -> None:
+        there.unplug()
+        there.endpoint = TwinEndpoint(Twin(READOUT))
+        there.plug()
+
+    with pytest.raises(WrongDevice, match=r"^the device at \S+ is another one than before$"):
+        run(there, ledger, progress=at_steps(40, swap))

@@ -1,0 +1,51 @@
+"""Messages over a port: silence, noise and time-outs."""
+
+import random
+
+import pytest
+from support.driver_runs import IMPATIENT, SPEC
+from support.twin_ports import DirectPort, Mute, spoiler
+
+from spikeveil.host.device import frames
+from spikeveil.host.device.driver import Device
+from spikeveil.host.device.errors import (
+    DeviceSilent,
+)
+from spikeveil.host.device.link import Link, Timing
+from spikeveil.host.device.twin_board import TwinEndpoint
+from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.pysim.device.messages import Kind, pack
+from spikeveil.pysim.device.top import Device as Twin
+
+
+@pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
+def test_silence_or_another_baud_rate(answer: bytes, came: str) -> None:
+    endpoint = Mute(Twin(SPEC))
+    endpoint.answer = answer
+    sentence = rf"^port direct gave {came} for 0.5 s: is it a spikeveil device, and the baud rate the one that"
+    with pytest.raises(DeviceSilent, match=sentence):
+        Device.open(DirectPort(endpoint), timing=IMPATIENT)
+
+
+@pytest.mark.parametrize(("answer", "attempts"), [(b"", 20), (b"\1" * 9 + b"\0", 241)])
+def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> None:
+    """Every 0.25 s where a damaged frame comes; else 0.25, 0.5, 1, 2 and then a sixteenth of the silence apart."""
+    endpoint = Mute(Twin(SPEC))
+    endpoint.answer = answer
+    link = Link(DirectPort(endpoint), Timing(silence=60.0))
+    link.open()
+    before = link.sent
+    with pytest.raises(DeviceSilent):
+        link.ask(Kind.IDENTIFY)
+    assert link.sent - before == attempts * len(frames.encode(pack(Kind.IDENTIFY, 1)))
+
+
+def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
+    port = DirectPort(TwinEndpoint(Twin(SPEC)), spoiler(random.Random(1), 0.5))
+    with pytest.raises(DeviceSilent):
+        Device.open(port, timing=IMPATIENT)
+
+
+def test_timing_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"^timing silence must be over 0 seconds, not 0$"):
+        Timing(silence=0)
