@@ -136,11 +136,15 @@ class Neurons(wiring.Component):
         biases = self._biases(m, row, read_cycle + 1)
         thresholds = self._thresholds(m, row, SUMS_LATENCY - 1)
         fresh = flags[read_cycle + 2][3]
+        spikes = Signal(self.lanes)
+        potentials = Signal(self.lanes * width)
         for lane in range(self.lanes):
             old = v.word_select(lane, width).as_signed()
-            potential = self._lane(m, lane, old, fresh, biases[lane], thresholds[lane])
-            m.d.sync += self.o.potentials.word_select(lane, width).eq(potential)
+            potential = self._lane(m, lane, old, fresh, biases[lane], thresholds[lane], spikes[lane])
+            m.d.sync += potentials.word_select(lane, width).eq(potential)
         m.d.comb += [
+            self.o.spikes.eq(spikes),
+            self.o.potentials.eq(potentials),
             Cat(self.o.valid, self.o.step_end, self.o.record_end).eq(flags[-1]),
             write.data.eq(self.o.potentials),
             write.en.eq(self.o.valid),
@@ -159,10 +163,19 @@ class Neurons(wiring.Component):
             flags.append(delayed)
         return flags
 
-    def _lane(self, m: Module, lane: int, v: Value, fresh: Value, bias: Value | None, threshold: Value | None) -> Value:
+    def _lane(
+        self,
+        m: Module,
+        lane: int,
+        v: Value,
+        fresh: Value,
+        bias: Value | None,
+        threshold: Value | None,
+        spike: Value,
+    ) -> Value:
         """The update of one neuron, a register after each addition: u = leak(v) + bias + sum, then u - threshold.
 
-        Drives the spike of the lane and returns its new potential.
+        Drives the register `spike`; returns the new potential for a register beside it.
         """
         spec = self.spec
         leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
@@ -180,7 +193,7 @@ class Neurons(wiring.Component):
         margin = Signal(signed(1 + max(spec.potential_bits, len(threshold))), name=f"margin_{lane}")
         m.d.sync += margin.eq(u - threshold)
         fires = ~margin[-1]
-        m.d.sync += self.o.spikes[lane].eq(fires)
+        m.d.sync += spike.eq(fires)
         after_spike = margin[: spec.potential_bits].as_signed() if spec.reset == "subtract" else Const(0, signed(1))
         return saturate(Mux(fires, after_spike, u_delayed).as_signed(), spec.state_bits)
 

@@ -79,8 +79,10 @@ class SumFolder(wiring.Component):
         m = Module()
         row_ended = Signal()
         m.d.comb += row_ended.eq(self.work.valid & self.work.last)
+        row = Signal.like(self.o.row)
+        m.d.comb += self.o.row.eq(row)
         with m.If(self.o.valid):
-            m.d.sync += self.o.row.eq(Mux(self.o.step_end, 0, self.o.row + 1))
+            m.d.sync += row.eq(Mux(self.o.step_end, 0, row + 1))
         if self.fold == 1:
             m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(row_ended)]
             m.d.comb += [self.o[flag].eq(self.work[flag]) for flag in ("fresh", "step_end", "record_end")]
@@ -97,14 +99,21 @@ class SumFolder(wiring.Component):
 
     def _request_parts(self, m: Module, row_ended: Signal) -> None:
         """Drive `o` in the cycles after the end of a row, once a part."""
+        valid = Signal()
+        fresh = Signal()
         remaining = Signal(range(self.fold))
         step_end = Signal()
         record_end = Signal()
         last = remaining == 0
-        m.d.comb += [self.o.step_end.eq(step_end & last), self.o.record_end.eq(record_end & last)]
-        with m.If(self.o.valid):
-            m.d.sync += [remaining.eq(remaining - 1), self.o.valid.eq(~last)]
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            self.o.fresh.eq(fresh),
+            self.o.step_end.eq(step_end & last),
+            self.o.record_end.eq(record_end & last),
+        ]
+        with m.If(valid):
+            m.d.sync += [remaining.eq(remaining - 1), valid.eq(~last)]
         with m.If(row_ended):
-            m.d.sync += [self.o.valid.eq(1), self.o.fresh.eq(self.work.fresh)]
+            m.d.sync += [valid.eq(1), fresh.eq(self.work.fresh)]
             m.d.sync += [step_end.eq(self.work.step_end), record_end.eq(self.work.record_end)]
             m.d.sync += remaining.eq(Mux(self.work.step_end, self.last_fold - 1, self.fold - 1))
