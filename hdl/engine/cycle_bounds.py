@@ -98,14 +98,14 @@ def fewest_lanes(spec: NetworkSpec, lanes: int, source: SourceKind, i_rows: int)
     limit = max(spec.cadence or 0, worst if spec.cadence else worst + worst // CADENCE_TOLERANCE)
     chosen = []
     for index, (layer, most) in enumerate(zip(spec.layers, all_lanes, strict=True)):
-        following = spec.layers[index + 1 : index + 2]
-        decides = spec.decision is not None and not following
+        next_layers = spec.layers[index + 1 : index + 2]
+        decides = spec.decision is not None and not next_layers
         options = [
             option
             for option in _lane_options(most.lanes)
             if not (decides and spec.class_neurons % option.scan)
             and compute_cycles(layer, option, source, max_words_per_beat(layer, option)) <= limit
-            and max(_consumer_cycles(spec, source, layer, option, following)) <= limit
+            and max(_consumer_cycles(spec, source, layer, option, next_layers)) <= limit
         ]
         chosen.append(min(options, key=lambda option: _register_bits(layer, option), default=most))
     return tuple(chosen)
@@ -124,12 +124,12 @@ def _consumer_cycles(
     source: SourceKind,
     layer: LayerSpec,
     layer_lanes: LayerLanes,
-    following: tuple[LayerSpec, ...],
+    next_layers: tuple[LayerSpec, ...],
 ) -> Iterator[int]:
     """Upper bounds of the stages that accept the layer's rows."""
     scan_rows = rows(layer.neurons, layer_lanes.scan)
-    yield scan_rows + PIPELINE_SLACK if following else _output_cycles(spec, source, scan_rows)
-    for next_layer in following:
+    yield scan_rows + PIPELINE_SLACK if next_layers else _output_cycles(spec, source, scan_rows)
+    for next_layer in next_layers:
         yield encode_cycles(next_layer, scan_rows)
 
 

@@ -43,28 +43,28 @@ class Encoder(wiring.Component):
         row: Any = Signal(SpikeRow(self.lanes))
         busy = Signal()
         has_spike = Signal()
-        ending = Signal()
+        end_event = Signal()
         advance = Signal()
         emit = Signal()
         row_done = Signal()
         without_lowest = row.bits & (row.bits - 1)[: self.lanes]
         m.d.comb += [
             has_spike.eq(row.bits.any()),
-            ending.eq(row.step_end & ~has_spike),
+            end_event.eq(row.step_end & ~has_spike),
             emit.eq(busy & (has_spike | row.step_end)),
-            row_done.eq(busy & Mux(row.step_end, ending, ~has_spike | (without_lowest == 0))),
+            row_done.eq(busy & Mux(row.step_end, end_event, ~has_spike | (without_lowest == 0))),
             advance.eq(self.o.ready | ~self.o.valid | ~emit),  # a row that emits nothing needs no space at the output
             self.i.ready.eq(~busy),
         ]
         if self.cap is not None:
-            self._limit(m, self.cap, row.bits, has_spike, busy & advance & has_spike, busy & advance & ending)
+            self._limit(m, self.cap, row.bits, has_spike, busy & advance & has_spike, busy & advance & end_event)
         row_base = self._track_base(m)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(emit),
                 self.o.p.index.eq(row_base + self._lowest(m, row.bits)),
-                self.o.p.step_end.eq(ending),
-                self.o.p.record_end.eq(ending & row.record_end),
+                self.o.p.step_end.eq(end_event),
+                self.o.p.record_end.eq(end_event & row.record_end),
             ]
         with m.If(busy & advance):
             m.d.sync += [row.bits.eq(without_lowest), busy.eq(~row_done)]

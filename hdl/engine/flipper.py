@@ -78,16 +78,22 @@ class Flipper(wiring.Component):
 
     def _compare(self, m: Module, flips_valid: Signal, flips: Signal, advance: Value) -> None:
         """Compare words with the threshold, behind a skid buffer that lets `words.ready` come from a register."""
-        below = Signal(self.words_per_beat)
+        below_threshold = Signal(self.words_per_beat)
         skid = Signal(self.words_per_beat)
         skid_valid = Signal()
         words = [self.words.payload.word_select(n, self.flip.bits) for n in range(self.words_per_beat)]
-        m.d.comb += [below.eq(Cat(word < self.flip.threshold for word in words)), self.words.ready.eq(~skid_valid)]
+        m.d.comb += [
+            below_threshold.eq(Cat(word < self.flip.threshold for word in words)),
+            self.words.ready.eq(~skid_valid),
+        ]
         with m.If(advance):
-            m.d.sync += [flips_valid.eq(skid_valid | self.words.valid), flips.eq(Mux(skid_valid, skid, below))]
+            m.d.sync += [
+                flips_valid.eq(skid_valid | self.words.valid),
+                flips.eq(Mux(skid_valid, skid, below_threshold)),
+            ]
             m.d.sync += skid_valid.eq(0)
         with m.Elif(self.words.valid & ~skid_valid):
-            m.d.sync += [skid.eq(below), skid_valid.eq(1)]
+            m.d.sync += [skid.eq(below_threshold), skid_valid.eq(1)]
         with m.If(self.flush):
             m.d.sync += [flips_valid.eq(0), skid_valid.eq(0)]
 
@@ -106,7 +112,7 @@ class Flipper(wiring.Component):
         row_index = Signal(index_bits(row_count))
         last = Signal()
         ready = Signal()
-        taken = Signal()
+        beat_taken = Signal()
         remaining_mask = Signal(capacity)  # after the row has left
         remaining_level = Signal.like(level)
         row_level = Mux(last, last_row_bits // unit, self.lanes // unit)
@@ -115,14 +121,14 @@ class Flipper(wiring.Component):
             ready.eq(level >= row_level),
             remaining_mask.eq(pending_mask),
             remaining_level.eq(level),
-            taken.eq(flips_valid & (remaining_level <= highest_fill // unit)),
+            beat_taken.eq(flips_valid & (remaining_level <= highest_fill // unit)),
         ]
         with m.If(ready & queue_ready):
             m.d.comb += remaining_mask.eq(Mux(last, pending_mask >> last_row_bits, pending_mask >> self.lanes))
             m.d.comb += remaining_level.eq(level - row_level)
             m.d.sync += row_index.eq(Mux(last, 0, row_index + 1))
         m.d.sync += [pending_mask.eq(remaining_mask), level.eq(remaining_level)]
-        with m.If(taken):
+        with m.If(beat_taken):
             m.d.sync += level.eq(remaining_level + self.words_per_beat // unit)
             with m.Switch(remaining_level):
                 for fill in range(0, highest_fill + 1, unit):
@@ -130,4 +136,4 @@ class Flipper(wiring.Component):
                         m.d.sync += pending_mask.eq(remaining_mask[:fill] | (flips << fill))
         with m.If(self.flush):
             m.d.sync += [level.eq(0), pending_mask.eq(0), row_index.eq(0)]
-        return ready, taken, Mux(last, pending_mask[:last_row_bits], pending_mask[: self.lanes])
+        return ready, beat_taken, Mux(last, pending_mask[:last_row_bits], pending_mask[: self.lanes])

@@ -208,12 +208,12 @@ class _RowCredit:
         Returns whether the credit suffices for the next row, decoded from a register, as row starts depend on it.
         """
         sufficient: Value = self._sufficient(m, credit, returned, self.fold, clear)
-        used: Value = Const(self.fold)
+        entries_used: Value = Const(self.fold)
         if self.last_fold != self.fold:
             sufficient_for_last = self._sufficient(m, credit, returned, self.last_fold, clear)
             sufficient = Mux(self.last_row, sufficient_for_last, sufficient)
-            used = Mux(self.last_row, self.last_fold, self.fold)
-        m.d.sync += credit.eq(credit + returned - Mux(self.row_started, used, 0))
+            entries_used = Mux(self.last_row, self.last_fold, self.fold)
+        m.d.sync += credit.eq(credit + returned - Mux(self.row_started, entries_used, 0))
         if clear is not None:
             with m.If(clear):
                 m.d.sync += credit.eq(0)

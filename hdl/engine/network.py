@@ -83,16 +83,16 @@ class Network(wiring.Component):
         for index, spec in enumerate(self.plan.layers):
             encoder = Encoder(inputs=spec.inputs, lanes=lanes, cap=spec.input_cap)
             m.submodules[f"encoder_{index}"] = encoder
-            layer = self._layer(m, index, spec, at_once=is_chip(platform, "iCE40"))
+            layer = self._layer(m, index, spec, parallel_load=is_chip(platform, "iCE40"))
             wiring.connect(m, upstream, encoder.i)
             wiring.connect(m, encoder.o, layer.i)
             upstream, lanes = layer.o, layer.layer_lanes.scan
         if self.plan.spec.decision is not None:
-            upstream = self._decide(m, self.plan.spec.decision, upstream, at_once=is_chip(platform, "iCE40"))
+            upstream = self._decide(m, self.plan.spec.decision, upstream, parallel_load=is_chip(platform, "iCE40"))
         wiring.connect(m, upstream, sink)
         return m
 
-    def _decide(self, m: Module, decision: RandomisedDecision, rows: Any, *, at_once: bool) -> Any:
+    def _decide(self, m: Module, decision: RandomisedDecision, rows: Any, *, parallel_load: bool) -> Any:
         """The decision about the last layer's rows, and its word source; returns the stream of decisions."""
         plan, last = self.plan, self.plan.spec.layers[-1]
         scan = plan.layer_lanes[-1].scan
@@ -106,7 +106,7 @@ class Network(wiring.Component):
         )
         m.submodules.decider = decider = Decider(decision, counter, beat_bits=plan.decision_beat_bits)
         index = len(plan.spec.layers) - 1
-        m.submodules[f"words_{index}"] = words = self._source(m, index, plan.decision_beat_bits, at_once)
+        m.submodules[f"words_{index}"] = words = self._source(m, index, plan.decision_beat_bits, parallel_load)
         wiring.connect(m, rows, decider.i)
         wiring.connect(m, words.o, decider.words)
         m.d.comb += [
@@ -116,7 +116,7 @@ class Network(wiring.Component):
         ]
         return decider.o
 
-    def _layer(self, m: Module, index: int, spec: LayerSpec, *, at_once: bool) -> Layer:
+    def _layer(self, m: Module, index: int, spec: LayerSpec, *, parallel_load: bool) -> Layer:
         """Layer `index` with its share of the image port and its word source."""
         plan = self.plan
         layer = Layer(
@@ -137,7 +137,7 @@ class Network(wiring.Component):
             ]
         if spec.flip is not None:
             width = plan.words_per_beat(index) * spec.flip.bits
-            m.submodules[f"words_{index}"] = words = self._source(m, index, width, at_once)
+            m.submodules[f"words_{index}"] = words = self._source(m, index, width, parallel_load)
             wiring.connect(m, words.o, layer.words)
             m.d.comb += [
                 words.open.eq(self.open),
@@ -153,12 +153,12 @@ class Network(wiring.Component):
         mask_depth = max(MIN_MASK_ROWS, self.plan.layer_lanes[index].fold)
         return {"buffered_steps": 2, "queued_steps": 2, "mask_depth": mask_depth}
 
-    def _source(self, m: Module, index: int, width: int, at_once: bool) -> LfsrStream | TriviumStream:
+    def _source(self, m: Module, index: int, width: int, parallel_load: bool) -> LfsrStream | TriviumStream:
         """The word source of layer `index`, connected to its part of the lease ports."""
         if self.plan.source == "lfsr":
             lfsr = LfsrStream(width)
             m.d.comb += lfsr.seed.eq(self.seeds.word_select(self.plan.spec.randomised.index(index), SEED_BITS))
             return lfsr
-        trivium = TriviumStream(width, layer=index, at_once=at_once)
+        trivium = TriviumStream(width, layer=index, parallel_load=parallel_load)
         m.d.comb += [trivium.key.eq(self.key), trivium.lease.eq(self.lease), trivium.record.eq(self.record)]
         return trivium

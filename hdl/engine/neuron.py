@@ -69,7 +69,7 @@ class _RowDelay:
     def __init__(self, m: Module, row: Signal) -> None:
         self._m, self._stages = m, [row]
 
-    def after(self, cycles: int) -> Signal:
+    def delayed(self, cycles: int) -> Signal:
         """The row, `cycles` cycles after the request."""
         while len(self._stages) <= cycles:
             delayed = Signal.like(self._stages[0], name=f"row_{len(self._stages)}")
@@ -132,7 +132,7 @@ class Neurons(wiring.Component):
         # The potentials must be leaked, and biased, when the sums are there: read, register, leak, bias.
         read_cycle = SUMS_LATENCY - (3 if self.spec.bias is None else 4)
         v = Signal(self.lanes * width, reset_less=True)
-        m.d.sync += v.eq(unchecked_read(m, memory, row.after(read_cycle)))
+        m.d.sync += v.eq(unchecked_read(m, memory, row.delayed(read_cycle)))
         biases = self._biases(m, row, read_cycle + 1)
         thresholds = self._thresholds(m, row, SUMS_LATENCY - 1)
         fresh = flags[read_cycle + 2][3]
@@ -205,10 +205,10 @@ class Neurons(wiring.Component):
         if self.loadable:
             index = len(self.load.to) - 1 - (self.spec.threshold is not None)
             bits = number_bits(self.spec)
-            return self._lane_numbers(m, "biases", row.after(cycle), bits, load=self.load, memory_index=index)
+            return self._lane_numbers(m, "biases", row.delayed(cycle), bits, load=self.load, memory_index=index)
         bits = signed_bits(int(bias.min()), int(bias.max()))
         words = [pack_fields(fields, bits) for fields in lane_rows(bias, self.lanes)]
-        return self._lane_numbers(m, "biases", row.after(cycle), bits, init=words)
+        return self._lane_numbers(m, "biases", row.delayed(cycle), bits, init=words)
 
     def _thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value | None]:
         """The threshold of each lane, valid two cycles after `cycle`.
@@ -226,14 +226,14 @@ class Neurons(wiring.Component):
         if (values == values[0, 0]).all():
             return [Const(int(values[0, 0]), signed(bits))] * self.lanes
         words = [pack_fields(fields, bits) for fields in values]
-        return self._lane_numbers(m, "thresholds", row.after(cycle), bits, init=words)
+        return self._lane_numbers(m, "thresholds", row.delayed(cycle), bits, init=words)
 
     def _loaded_thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value]:
         """As `_thresholds`, from a loadable memory, or from one register that all neurons share."""
         bits = number_bits(self.spec)
         index = len(self.load.to) - 1
         if isinstance(self.spec.threshold, np.ndarray):
-            return self._lane_numbers(m, "thresholds", row.after(cycle), bits, load=self.load, memory_index=index)
+            return self._lane_numbers(m, "thresholds", row.delayed(cycle), bits, load=self.load, memory_index=index)
         shared_threshold = Signal(signed(bits), reset_less=True)
         with m.If(self.load.to[index]):
             m.d.sync += shared_threshold.eq(word_of(self.load, bits))

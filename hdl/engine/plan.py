@@ -74,11 +74,11 @@ class Plan:
                 f"fold must be 1 on the private schedule, which folds each layer as far as its cadence allows, "
                 f"not {self.fold}"
             )
-        asked = self.spec.cadence
-        if self.schedule == "private" and asked is not None and asked < self.worst_case:
+        specified = self.spec.cadence
+        if self.schedule == "private" and specified is not None and specified < self.worst_case:
             raise ValueError(
                 f"network cadence must be {self.worst_case} cycles or more, the worst case with {self.lanes} lanes, "
-                f"not {asked}"
+                f"not {specified}"
             )
 
     def require_private(self) -> None:
@@ -159,9 +159,9 @@ class Plan:
         """The layers whose weights are in single-port RAM."""
         free, chosen = self.spram, set()
         for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
-            needed = self._spram_needed(index)
-            if needed and needed <= free:
-                free -= needed
+            ram_count = self._spram_needed(index)
+            if ram_count and ram_count <= free:
+                free -= ram_count
                 chosen.add(index)
         return frozenset(chosen)
 

@@ -130,17 +130,17 @@ class Sequencer(wiring.Component):
     def _buffer(self, m: Module, steps: SyncFIFO, write: Any, event_freed: Value) -> None:
         """Write events to the circular buffer and, at the end of a step, their number to the queue of steps."""
         event_count = Signal(range(self.depth + 1))
-        used = Signal(range(self.depth + 1))
+        fill_level = Signal(range(self.depth + 1))
         stored = Signal()
         m.d.comb += [
             write.data.eq(self.i.p.index),
             write.en.eq(stored),
             stored.eq(self.i.valid & self.i.ready & ~self.i.p.step_end),
-            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, used != self.depth)),
+            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, fill_level != self.depth)),
             steps.w_data.eq(event_count | (self.i.p.record_end << self.depth.bit_length())),
             steps.w_en.eq(self.i.valid & self.i.p.step_end),
         ]
-        m.d.sync += [write.addr.eq(write.addr + stored), used.eq(used + stored - event_freed)]
+        m.d.sync += [write.addr.eq(write.addr + stored), fill_level.eq(fill_level + stored - event_freed)]
         with m.If(steps.w_en & steps.w_rdy):
             m.d.sync += event_count.eq(0)
         with m.Elif(stored):
@@ -199,13 +199,13 @@ class Sequencer(wiring.Component):
 
     def _begin_step(self, m: Module, steps: SyncFIFO, step: _StepState, step_done: Signal) -> None:
         """Take the next step from the queue, once the potentials of its first row are written."""
-        rested = Signal()
-        m.d.comb += [rested.eq(1), steps.r_en.eq(~step.active & rested)]
+        revisit_allowed = Signal()
+        m.d.comb += [revisit_allowed.eq(1), steps.r_en.eq(~step.active & revisit_allowed)]
         idle_cycles = max(0, self.revisit_cycles - self.rows * self.min_row_cycles - 1)
         if idle_cycles:
             idle_remaining = Signal(range(idle_cycles + 1))
-            m.d.comb += rested.eq(idle_remaining == 0)
-            m.d.sync += idle_remaining.eq(Mux(step_done, idle_cycles, Mux(rested, 0, idle_remaining - 1)))
+            m.d.comb += revisit_allowed.eq(idle_remaining == 0)
+            m.d.sync += idle_remaining.eq(Mux(step_done, idle_cycles, Mux(revisit_allowed, 0, idle_remaining - 1)))
         length = steps.r_data[:-1]
         last_index = self._last_cycle_index(length)
         with m.If(steps.r_en & steps.r_rdy):

@@ -67,7 +67,7 @@ class TriviumStream(wiring.Component):
     |---|---|---|
     | `width` | int, 1 to 64 | bits a cycle |
     | `layer` | int, 0 to 255 | layer of the flipper |
-    | `at_once` | bool | as in `Trivium` |
+    | `parallel_load` | bool | as in `Trivium` |
 
     The IV is layer (8 bits) | lease (40) | record (32), most significant first.
 
@@ -84,8 +84,8 @@ class TriviumStream(wiring.Component):
     next_record: Signal
     o: stream.Interface
 
-    def __init__(self, width: int, *, layer: int, at_once: bool = False) -> None:
-        self.width, self.layer, self.at_once = width, layer, at_once
+    def __init__(self, width: int, *, layer: int, parallel_load: bool = False) -> None:
+        self.width, self.layer, self.parallel_load = width, layer, parallel_load
         super().__init__(
             {
                 "open": In(1),
@@ -99,7 +99,7 @@ class TriviumStream(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.trivium = trivium = Trivium(self.width, at_once=self.at_once)
+        m.submodules.trivium = trivium = Trivium(self.width, parallel_load=self.parallel_load)
         record = Signal(RECORD_BITS)
         start = Signal()
         exhausted = Signal()  # the last record number was used

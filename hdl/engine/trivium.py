@@ -27,10 +27,10 @@ class Trivium(wiring.Component):
     | parameter | type | meaning |
     |---|---|---|
     | `width` | int, 1 to 64 | bits a cycle |
-    | `at_once` | bool | load key and IV in one cycle; ignored unless `width` divides the warm-up of 1152 clocks |
+    | `parallel_load` | bool | load key and IV in one cycle; ignored unless `width` divides the warm-up of 1152 clocks |
 
     Timing: `o` is valid `setup_cycles` + 2 cycles after `start` (ceil(1263 / width) + 2, or 1152 / width + 2 with
-    `at_once`), and from then on one payload a cycle. `o.payload` is a register.
+    `parallel_load`), and from then on one payload a cycle. `o.payload` is a register.
 
     A parallel load puts a multiplexer before each bit of the state. That is free where a flip-flop has a look-up table
     of its own to spare (iCE40) and expensive elsewhere. The serial load shifts key and IV in, `width` bits a cycle,
@@ -48,10 +48,10 @@ class Trivium(wiring.Component):
     start: Signal
     o: stream.Interface
 
-    def __init__(self, width: int, *, at_once: bool = False) -> None:
+    def __init__(self, width: int, *, parallel_load: bool = False) -> None:
         self.width = checks.integer("Trivium width", width, 1, MAX_WIDTH)
-        self.at_once = at_once and WARM_UP % self.width == 0
-        self.setup_cycles = ((0 if self.at_once else load_bits(self.width)) + WARM_UP) // self.width
+        self.parallel_load = parallel_load and WARM_UP % self.width == 0
+        self.setup_cycles = ((0 if self.parallel_load else load_bits(self.width)) + WARM_UP) // self.width
         super().__init__(
             {"key": In(KEY_BITS), "iv": In(KEY_BITS), "start": In(1), "o": Out(stream.Signature(self.width))}
         )
@@ -80,7 +80,7 @@ class Trivium(wiring.Component):
         a = Signal(A.length)
         b = Signal(B.length)
         c = Signal(C.length)
-        load_mask = Const(0, self.width) if self.at_once else self._load_mask(m, setup, cycle)
+        load_mask = Const(0, self.width) if self.parallel_load else self._load_mask(m, setup, cycle)
         from_a = self._outputs(A, a)
         from_b = self._outputs(B, b)
         from_c = self._outputs(C, c)
@@ -91,12 +91,12 @@ class Trivium(wiring.Component):
             (b, B, from_a, iv),
             (c, C, from_b, list(Const(ONES, C.length))),
         ):
-            entering = linear ^ product ^ state[register.length - register.feedback :][: self.width]
-            if not self.at_once:
-                entering = (load_mask & self._load_chunk(m, cycle, initial)) | (~load_mask & entering)
+            new_bits = linear ^ product ^ state[register.length - register.feedback :][: self.width]
+            if not self.parallel_load:
+                new_bits = (load_mask & self._load_chunk(m, cycle, initial)) | (~load_mask & new_bits)
             with m.If(step):
-                m.d.sync += state.eq(Cat(state, entering)[self.width :])
-            if self.at_once:
+                m.d.sync += state.eq(Cat(state, new_bits)[self.width :])
+            if self.parallel_load:
                 with m.If(self.start):
                     m.d.sync += state.eq(Cat(Const(0, register.length - len(initial)), initial))
         return from_a[0] ^ from_b[0] ^ from_c[0]
@@ -108,7 +108,7 @@ class Trivium(wiring.Component):
 
     def _load_mask(self, m: Module, setup: Signal, cycle: Signal) -> Value:
         """Which of the entering bits are loaded: all, in the last cycle of the load perhaps only the low ones, none."""
-        whole_cycles, rest = divmod(load_bits(self.width), self.width)
+        whole_cycles, extra_bits = divmod(load_bits(self.width), self.width)
         load_low = Signal()
         load_high = Signal()
         with m.If(self.start):
@@ -116,22 +116,22 @@ class Trivium(wiring.Component):
         with m.Elif(setup):
             with m.If(cycle == whole_cycles):
                 m.d.sync += load_high.eq(0)
-            with m.If(cycle == (whole_cycles + 1 if rest else whole_cycles)):
+            with m.If(cycle == (whole_cycles + 1 if extra_bits else whole_cycles)):
                 m.d.sync += load_low.eq(0)
         m.d.sync += Assert(load_low | ~load_high, Format("Trivium loads high bits without the low ones"))
-        return Cat(load_low.replicate(rest), load_high.replicate(self.width - rest))
+        return Cat(load_low.replicate(extra_bits), load_high.replicate(self.width - extra_bits))
 
     def _load_chunk(self, m: Module, cycle: Signal, initial: list[Value]) -> Signal:
         """The bits that enter in this cycle of the load: zeros, then `initial` in order. Selected a cycle ahead."""
         chunk = Signal(self.width)
         end = load_bits(self.width)
         zeros: list[Value] = [Const(0, 1)]
-        entering = Cat(zeros * (end - len(initial)), initial, zeros * (-end % self.width))
+        new_bits = Cat(zeros * (end - len(initial)), initial, zeros * (-end % self.width))
         last = (end - 1) // self.width
         with m.If(self.start):
-            m.d.sync += chunk.eq(entering[: self.width])
+            m.d.sync += chunk.eq(new_bits[: self.width])
         with m.Else(), m.Switch(cycle):
             for index in range(1, last + 1):
                 with m.Case(index) if index < last else m.Default():
-                    m.d.sync += chunk.eq(entering.word_select(index, self.width))
+                    m.d.sync += chunk.eq(new_bits.word_select(index, self.width))
         return chunk
