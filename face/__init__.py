@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spikeveil.host.privacy import KaryRandomizedResponse as KaryRandomizedResponse
     from spikeveil.host.privacy import Ledger as Ledger
     from spikeveil.host.privacy import RandomizedResponse as RandomizedResponse
+    from spikeveil.host.privacy.claim import Claim as Claim
     from spikeveil.pysim import Decision as Decision
     from spikeveil.pysim import FlipSpec as FlipSpec
     from spikeveil.pysim import LayerSpec as LayerSpec
@@ -34,6 +35,7 @@ __version__ = metadata.version("spikeveil")
 
 #: public name -> the module that defines it
 _MODULES = {
+    "Claim": "spikeveil.host.privacy.claim",
     "Decision": "spikeveil.pysim",
     "FlipSpec": "spikeveil.pysim",
     "KaryRandomizedResponse": "spikeveil.host.privacy",

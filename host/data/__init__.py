@@ -1,4 +1,4 @@
-"""Real data for spiking networks: images in, spikes between, classes out; and the trained network of the example."""
+"""Data sets, encoders from intensities to spikes, and the decoder from spikes to classes."""
 
 from spikeveil.host.data.catalogue import ENCODERS, NAMES, encoder, load_dataset
 from spikeveil.host.data.dataset import DataMissing, Dataset

@@ -1,4 +1,4 @@
-"""Data sets by name, and encoders by name: what configurations and commands refer to."""
+"""Data sets and encoders by the names that configurations and commands use."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Labelled records in integers, split once and for all; what every loader returns."""
+"""Labelled records in integers with a fixed split; every loader returns a Dataset."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from spikeveil.pysim.model import checks
 
 
 class DataMissing(ImportError):  # noqa: N818, named for what it is
-    """The records are not here, and why."""
+    """A data set is not available; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Records (records, features) uint8, intensities 0 to `maximum`; labels (records,) int64, 0 to `classes` - 1.
 
-    `shape` is what the features of a record are, row by row: (28, 28) for an image, (4,) for a table. The split into
-    training and test records is the loader's and never changes. Raises ValueError where the parts do not fit together.
+    `shape` is the shape of a record's features, row by row: (28, 28) for an image, (4,) for a table. The split into
+    training and test records is the loader's and never changes. ValueError where the parts do not fit together.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Dataset:
         return digest.hexdigest()
 
     def pooled(self, side: int) -> "Dataset":
-        """Images shrunk by taking the mean of squares of `side` x `side` pixels, halves up: 28x28 by 2 gives 14x14.
+        """Images reduced to the means of squares of `side` x `side` pixels, halves up: 28x28 by 2 gives 14x14.
 
-        Raises ValueError for records that are no images, or whose height and width `side` does not divide.
+        ValueError for records that are no images, or whose height and width `side` does not divide.
         """
         checks.integer("pooling side", side, 1, 255)
         if len(self.shape) != 2 or any(length % side for length in self.shape):

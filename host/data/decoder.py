@@ -1,4 +1,4 @@
-"""From released spikes to a class: post-processing, which costs no privacy."""
+"""Decoder from released spikes to classes: post-processing, which costs no privacy."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,7 @@ from spikeveil.pysim.model import checks
 def class_counts(spikes: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Spikes of each class over the whole record: (records, steps, neurons) to (records, classes).
 
-    With g = neurons / classes, neurons c*g to (c+1)*g - 1 speak for class c. Raises ValueError where `spikes` has
+    With g = neurons / classes, neurons c*g to (c+1)*g - 1 count for class c. Raises ValueError where `spikes` has
     another number of dimensions, or its neurons are not a multiple of `classes`.
     """
     classes = checks.integer("decoder classes", classes, 1, 1 << 16)

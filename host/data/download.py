@@ -1,4 +1,4 @@
-"""Files from the network, kept only where they are the ones that were pinned."""
+"""Downloads of pinned files: a file with another checksum is discarded before anything reads it."""
 
 import hashlib
 import urllib.error
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from spikeveil.host import caches
 from spikeveil.host.data.dataset import DataMissing
+from spikeveil.pysim.model.files import write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A file by its name, its size in bytes and the SHA-256 of those, as 64 hexadecimal digits."""
+    """A file: name, size in bytes and SHA-256 as 64 hexadecimal digits."""
 
     name: str
     size: int
@@ -35,9 +36,8 @@ def cache_folder() -> Path:
 def fetch(pinned: Pinned, mirrors: Sequence[str], folder: Path) -> Path:
     """The path of the pinned file in `folder`, downloaded from the first mirror that has it, unless it is there.
 
-    mirrors: URLs of folders, tried in order. Whatever has another checksum is thrown away before anything reads it,
-    from the network and from `folder` alike; a file is written whole or not at all. Raises DataMissing, one sentence
-    that says what each mirror answered, where none has it.
+    `mirrors` are URLs of folders, tried in order. A file with another checksum is discarded, from the network and from
+    `folder` alike; a file is written atomically. DataMissing, with the answer of each mirror, where none has it.
     """
     path = folder / pinned.name
     if path.is_file() and pinned.is_content(path.read_bytes()):
@@ -47,9 +47,9 @@ def fetch(pinned: Pinned, mirrors: Sequence[str], folder: Path) -> Path:
         url = mirror.rstrip("/") + "/" + pinned.name
         content, answer = _read(url, pinned.size)
         if content is not None and pinned.is_content(content):
-            _keep(path, content)
+            _write(path, content)
             return path
-        answers.append(f"{url}: {answer or 'another file than the pinned one, thrown away'}")
+        answers.append(f"{url}: {answer or 'another file than the pinned one, discarded'}")
     raise DataMissing(
         f"{pinned.name} is not in {folder} and could not be downloaded ({'; '.join(answers)}): "
         "get it elsewhere and give the path of the data"
@@ -57,7 +57,7 @@ def fetch(pinned: Pinned, mirrors: Sequence[str], folder: Path) -> Path:
 
 
 def _read(url: str, size: int) -> tuple[bytes | None, str]:
-    """At most one byte more than `size`, or None and why not."""
+    """At most one byte more than `size`; or None and the reason."""
     if not url.startswith(("https://", "http://127.0.0.1:")):
         return None, "refused, because it is not https"
     try:
@@ -67,8 +67,6 @@ def _read(url: str, size: int) -> tuple[bytes | None, str]:
         return None, str(getattr(error, "reason", None) or error)
 
 
-def _keep(path: Path, content: bytes) -> None:
-    from spikeveil.pysim.model.files import write_atomically
-
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)

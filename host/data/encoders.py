@@ -1,4 +1,4 @@
-"""From intensities to spikes, in integers alone: training and the device see the same bits."""
+"""Encoders from intensities to spikes, in integer arithmetic: training and the device get the same bits."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from spikeveil.pysim.model import checks
 
 
 def rate(images: ArrayLike, steps: int, maximum: int = 255) -> NDArray[np.bool_]:
-    """How often a pixel fires says how bright it is: (records, pixels) to spikes (records, steps, pixels).
+    """Rate coding: (records, pixels) to spikes (records, steps, pixels); brighter pixels fire more often.
 
     A pixel of intensity v (an integer, 0 to `maximum`) fires c = round(steps * v / maximum) times, halves up, as
     evenly as whole steps allow: its train is periodic in `steps`, with a spike at step t of phase 0 where
@@ -28,7 +28,7 @@ def rate(images: ArrayLike, steps: int, maximum: int = 255) -> NDArray[np.bool_]
 
 
 def latency(images: ArrayLike, steps: int, maximum: int = 255) -> NDArray[np.bool_]:
-    """When a pixel fires says how bright it is: (records, pixels) to spikes (records, steps, pixels).
+    """Latency coding: (records, pixels) to spikes (records, steps, pixels); brighter pixels fire earlier.
 
     A pixel of intensity v (an integer, 1 to `maximum`) fires once, at step
     round((steps - 1) * (maximum - v) / maximum), halves up: the brightest at step 0. A pixel of 0 never fires.
@@ -41,7 +41,7 @@ def latency(images: ArrayLike, steps: int, maximum: int = 255) -> NDArray[np.boo
 
 
 def direct(images: ArrayLike, steps: int, maximum: int = 255, bits: int = 1) -> NDArray[np.bool_]:
-    """The same picture at every step, in binary: (records, pixels) to spikes (records, steps, pixels * bits).
+    """Direct coding in binary: (records, pixels) to spikes (records, steps, pixels * bits), equal at every step.
 
     A pixel of intensity v (an integer, 0 to `maximum`) has level L = round(v * (2^bits - 1) / maximum), halves up.
     Input i*bits + b is bit b of pixel i's level, so that weights W * 2^b / (2^bits - 1) on it (`spread`) drive a neuron

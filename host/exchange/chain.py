@@ -15,7 +15,7 @@ REASONS = {
 }
 
 
-def ordered(file: NirFile) -> tuple[Node, ...]:
+def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
     """The nodes from Input to Output, each the only successor of the one before.
 
     Raises ValueError, one sentence naming the node, for a type that is not known, an edge to nowhere, a cycle, several

@@ -1,4 +1,4 @@
-"""What a NIR file does not say about time and spikes, and must be told."""
+"""Choices that a NIR file leaves open: the length of a step, the decay, the reset, the comparison."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -28,7 +28,7 @@ USUAL = {
 
 @dataclass(frozen=True)
 class Choices:
-    """How the equations of a file become steps. A missing one is None, and refused where the graph needs it.
+    """How the equations of a file become steps. A choice that is None is refused where the graph needs it.
 
     - `dt`: the length of a step, in the unit of the file's time constants.
     - `decay`: beta is 1 - dt/tau (`euler`) or exp(-dt/tau) (`exp`).
@@ -81,7 +81,7 @@ class Choices:
 
 
 def needed(chain: tuple[Node, ...]) -> list[str]:
-    """Names of the choices that these nodes ask for."""
+    """Names of the choices that these nodes need."""
     kinds = {node.kind for node in chain}
     names = []
     if kinds & {"IF", "LIF", "I", "LI"}:

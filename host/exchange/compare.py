@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.host.exchange.exporting import without_flippers
-from spikeveil.host.exchange.importing import binary
+from spikeveil.host.exchange.importing import binary_spikes
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.pysim import LayerSpec, Network, NetworkSpec
@@ -63,7 +63,7 @@ class NetworkDifference:
 def run_integers(name: str, spec: NetworkSpec, data: NDArray[Any]) -> Recording:
     """Run the golden model without flippers: their noise is no property of the network."""
     plain = without_flippers(spec)
-    x = binary(data, plain.inputs)
+    x = binary_spikes(data, plain.inputs)
     result = Network(plain).run(x)
 
     def describe(index: int, record: int, step: int, unit: int) -> str:
@@ -96,7 +96,7 @@ def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Recording:
 
 def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Recording:
     """Run a dense float network."""
-    x = binary(inputs, network.layers[0].inputs)
+    x = binary_spikes(inputs, network.layers[0].inputs)
     traces: list[tuple[Spikes, NDArray[np.float32]]] = []
     for floats in network.layers:
         traces.append(floats.trace(traces[-1][0] if traces else x))

@@ -2,7 +2,7 @@
 
 Units: a step is 1 (dt = 1), a potential's unit is the core's own integer unit, and every gain is 1 (r dt = 1, or
 r dt/tau = 1), so that the graph's weights, biases and thresholds ARE the integers. What NIR has no field for (leak
-rounding, saturation, flippers, limits) lies as JSON in the graph's metadata, which other tools carry and do not read.
+rounding, saturation, flippers, limits) is JSON in the graph's metadata, which other tools copy and do not read.
 """
 
 import io
@@ -74,7 +74,7 @@ def note(spec: NetworkSpec) -> str:
     return json.dumps({"units": UNITS, "network": header, "fingerprint": spec.fingerprint}, sort_keys=True)
 
 
-def write(spec: NetworkSpec, path: Path) -> None:
+def write_nir(spec: NetworkSpec, path: Path) -> None:
     """Write the network as a NIR file, whole or not at all."""
     import nir
 
@@ -92,8 +92,8 @@ def _made(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
     return getattr(nir, kind)(**fields)
 
 
-def losses(spec: NetworkSpec) -> list[str]:
-    """One sentence for each thing that a tool which reads plain NIR will not do as the core does."""
+def export_losses(spec: NetworkSpec) -> list[str]:
+    """A sentence for each property of the core that a tool which reads plain NIR does not reproduce."""
     found = []
     for index, layer in enumerate(spec.layers):
         if layer.flip is not None:
@@ -107,8 +107,8 @@ def losses(spec: NetworkSpec) -> list[str]:
     return found
 
 
-def restored(file: NirFile) -> NetworkSpec | None:
-    """The network that `write` made this file of, exactly; None where it did not.
+def restore_network(file: NirFile) -> NetworkSpec | None:
+    """The network that `write_nir` wrote to this file, exactly; None for a file of another tool.
 
     ValueError, one sentence, where the graph was changed since, or the note.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.host.exchange.lowering import Lowered, lower
+from spikeveil.host.exchange.lowering import Lowered, lower_graph
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks import scales
 from spikeveil.host.networks.float_model import FloatLayer
@@ -65,14 +65,14 @@ class Imported:
 def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | None = None) -> Imported:
     """Quantise a graph; `inputs` (records, steps, ...) of 0 and 1 choose each layer's power of two and are measured.
 
-    ValueError, one sentence, for what `lower`, the specification or the scales refuse.
+    ValueError, one sentence, for what `lower_graph`, the specification or the scales refuse.
     """
-    lowered = lower(graph)
+    lowered = lower_graph(graph)
     if inputs is None:
         tries = [_unmeasured(layer, formats) for layer in lowered.network.layers]
         spec = NetworkSpec([layer for layer, _ in tries])
         return Imported(spec, lowered, tuple(exponent for _, exponent in tries), None, None)
-    flat = binary(inputs, lowered.network.layers[0].inputs)
+    flat = binary_spikes(inputs, lowered.network.layers[0].inputs)
     found = scales.quantise_network(
         lowered.network,
         flat,
@@ -84,7 +84,7 @@ def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | Non
     return Imported(found.spec, lowered, found.exponents, found.reports, _agreement(graph, found.spec, flat))
 
 
-def binary(inputs: NDArray[Any], count: int) -> NDArray[np.bool_]:
+def binary_spikes(inputs: NDArray[Any], count: int) -> NDArray[np.bool_]:
     """Inputs (records, steps, ...) as spikes (records, steps, count). ValueError where they are not 0 and 1."""
     array = np.asarray(inputs)
     ones = array == 1
@@ -120,7 +120,7 @@ def _agreement(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) 
     )
 
 
-def report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]:
+def import_report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]:
     """A row for each layer as plain data: its size, its integers, and, where data were given, what was measured."""
     rows = []
     for index, (stage, layer, size) in enumerate(

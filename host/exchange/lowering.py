@@ -54,7 +54,7 @@ class Lowered:
     deviations: tuple[str, ...]
 
 
-def lower(graph: FloatGraph) -> Lowered:
+def lower_graph(graph: FloatGraph) -> Lowered:
     """Dense layers that spike as the graph does, except for the `deviations`.
 
     The gain goes into weights and bias, the pull towards v_leak into the bias, and potentials are counted from

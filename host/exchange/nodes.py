@@ -1,8 +1,8 @@
-"""What a NIR file holds, read from its HDF5 as it lies there: nodes with named fields, edges, a note of our own.
+"""The content of a NIR file, read from its HDF5: nodes with named fields, edges, a note of spikeveil.
 
 The format is that of NIR 0.1 to 1.0 (Pedersen et al., Nature Communications 15, 8122, 2024): group `node` with `nodes`,
-`edges` and, since 1.0, `metadata`. It is read field by field, so that a node which nobody here knows, or a field that
-a later version adds, gets a sentence of its own and no traceback.
+`edges` and, since 1.0, `metadata`. It is read field by field, so that an unknown node type, or a field
+that a later version adds, gives an error sentence and no traceback.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 MAX_NUMBERS = 1 << 28  # in one file: compressed zeros can claim to be more than any memory holds
-NOTE = "spikeveil"  # the key of our own note among the graph's metadata
+NOTE = "spikeveil"  # key of the note that spikeveil writes into the graph's metadata
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One node: its name, its type as the file says it, and its fields (arrays, numbers, strings)."""
+    """One node: its name, its type as written in the file, and its fields (arrays, numbers, strings)."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class NirFile:
-    """A file's graph as it stands: nodes by name, edges in no order, the SHA-256 of the file, our own note if any."""
+    """A file's graph: nodes by name, edges in any order, SHA-256 of the file, the note of spikeveil if any."""
 
     nodes: dict[str, Node]
     edges: tuple[tuple[str, str], ...]
@@ -51,7 +51,7 @@ class NirFile:
     note: str | None = None
 
 
-def read(path: Path) -> NirFile:
+def read_nir(path: Path) -> NirFile:
     """Read a NIR file. ValueError, one sentence, where it is none; OSError where it cannot be opened."""
     import h5py
 

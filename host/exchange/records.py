@@ -1,4 +1,4 @@
-"""Input records for imported networks, and what another library made of them, from .npy and .npz files."""
+"""Input records for imported networks, and output spikes recorded from another library, in .npy and .npz files."""
 
 import zipfile
 from dataclasses import dataclass
@@ -22,30 +22,29 @@ class RecordedData:
     spikes: NDArray[np.bool_] | None = None
 
 
-def load(path: Path, layout: str | None = None) -> RecordedData:
+def load_data(path: Path, layout: str | None = None) -> RecordedData:
     """Read the records of a file.
 
-    In an .npz, an array `x` is the input and lies steps first (T, B, ...), as torch loops give it, with `spikes` beside
-    it as the output recorded from it in the same layout; without `x`, an array `spikes`, or the only one, is the input
-    and lies records first, as in the other commands. `layout` (LAYOUTS) overrules both.
-    Raises ValueError, one sentence, for anything else.
+    In an .npz, an array `x` is the input, steps first (T, B, ...) as torch loops give it, and `spikes` is the output
+    recorded from it in the same layout. Without `x`, an array `spikes`, or the only array, is the input, records first
+    as in the other commands. `layout` (LAYOUTS) overrides both. ValueError for anything else.
     """
     if layout is not None:
         checks.choice("data layout", layout, LAYOUTS)
-    held = arrays(path)
-    recorded = held.get("spikes") if "x" in held else None
-    name = "x" if "x" in held else "spikes" if "spikes" in held else next(iter(held), "")
-    if not name or (name not in ("x", "spikes") and len(held) != 1):
-        raise ValueError(f"data file {path} must hold an array 'x' or 'spikes', not {', '.join(held) or 'nothing'}")
-    found = layout or ("steps-first" if name == "x" else "records-first")
-    inputs = _records_first(path, name, held[name], found)
+    contents = read_arrays(path)
+    recorded = contents.get("spikes") if "x" in contents else None
+    name = "x" if "x" in contents else "spikes" if "spikes" in contents else next(iter(contents), "")
+    if not name or (name not in ("x", "spikes") and len(contents) != 1):
+        raise ValueError(f"data file {path} must hold an array 'x' or 'spikes', not {', '.join(contents) or 'nothing'}")
+    order = layout or ("steps-first" if name == "x" else "records-first")
+    inputs = _records_first(path, name, contents[name], order)
     if recorded is None:
-        return RecordedData(inputs, found)
-    wide = _records_first(path, "spikes", recorded, found)
-    if wide.shape[:2] != inputs.shape[:2]:
+        return RecordedData(inputs, order)
+    spikes = _records_first(path, "spikes", recorded, order)
+    if spikes.shape[:2] != inputs.shape[:2]:
         raise ValueError(f"data file {path} spikes must have as many records and steps as x, not {recorded.shape}")
-    flat = wide.reshape(*wide.shape[:2], -1)
-    return RecordedData(inputs, found, checks.spikes(flat == 1, flat.shape[2]))
+    flat = spikes.reshape(*spikes.shape[:2], -1)
+    return RecordedData(inputs, order, checks.spikes(flat == 1, flat.shape[2]))
 
 
 def _records_first(path: Path, name: str, array: NDArray[Any], layout: str) -> NDArray[Any]:
@@ -56,7 +55,7 @@ def _records_first(path: Path, name: str, array: NDArray[Any], layout: str) -> N
     return np.moveaxis(array, 0, 1) if layout == "steps-first" else array
 
 
-def arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a file; the only one of a .npy file is called `array`."""
     try:
         with path.open("rb") as content:

@@ -85,14 +85,14 @@ class FloatGraph:
         return tuple(traces)
 
 
-def load(path: Path, choices: Choices) -> FloatGraph:
+def load_graph(path: Path, choices: Choices) -> FloatGraph:
     """Read a NIR file as a network. ValueError, one sentence, for what is no chain that a core can be."""
-    return build(nodes.read(path), choices)
+    return build_graph(nodes.read_nir(path), choices)
 
 
-def build(file: nodes.NirFile, choices: Choices) -> FloatGraph:
+def build_graph(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     """The network of what a file holds."""
-    order = chain.ordered(file)
+    order = chain.ordered_nodes(file)
     choices.require(order)
     shape = start = _shape(order[0])
     stages: list[GraphStage] = []

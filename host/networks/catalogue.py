@@ -1,4 +1,4 @@
-"""A network by the name of its file, or by the name of a trained one that comes with the package."""
+"""Networks by name: a network file, or the trained example of the package."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ DIGITS = "digits"
 
 
 def load(name: str | Path) -> NetworkSpec:
-    """The network in the file `name`, or the trained digits network for the word `digits` where no such file exists.
+    """The network in the file `name`; the trained digits network for the word `digits` where no such file exists.
 
-    Raises ValueError for a file that is no network, OSError for one that cannot be read.
+    ValueError for a file that is no network, OSError for one that cannot be read.
     """
     if str(name) == DIGITS and not Path(name).exists():
         return digits_example.load_network()

@@ -1,4 +1,4 @@
-"""The trained digits network that comes with the package, and what it takes to run it; `examples/digits` trains it."""
+"""The trained digits network of the package, its test images and their encoding; `examples/digits` trains it."""
 
 from pathlib import Path
 

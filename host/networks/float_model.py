@@ -1,4 +1,4 @@
-"""A trained network before it became integers, evaluated with NumPy alone."""
+"""Float networks: spiking layers with float weights, evaluated with NumPy."""
 
 import io
 import zipfile
@@ -11,20 +11,30 @@ from numpy.typing import NDArray
 
 from spikeveil.host.data.decoder import class_counts
 from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.files import write_atomically
 
 Floats = NDArray[np.float32]
 FIELDS = ("weights", "bias", "decay", "reset")
-OPTIONS = {"threshold": np.float32(1), "readout": False, "compare": "ge"}  # and what a file means that leaves them out
+OPTIONS = {"threshold": np.float32(1), "readout": False, "compare": "ge"}  # optional in a file, with their defaults
 
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
     """Neurons with potential v and inputs x in {0,1}^M: u = decay * v + W x + bias, s = (u >= threshold).
 
-    After a spike v' = u - threshold (`reset` "subtract") or 0 ("zero"), else v' = u. `weights` (neurons, inputs) and
-    `bias` (neurons,) are float32; `decay` is 0 to 1; `threshold` is above 0, one for the layer or (neurons,).
-    With `compare` "gt" the spike is s = (u > threshold). A `readout` never fires and its potentials are the result.
-    Raises ValueError for shapes that do not fit, numbers that are not finite, and anything else.
+    After a spike v' = u - threshold (`reset` "subtract") or 0 ("zero"), else v' = u.
+
+    | field | meaning |
+    |---|---|
+    | `weights` | (neurons, inputs) float32 |
+    | `bias` | (neurons,) float32 |
+    | `decay` | 0 to 1 |
+    | `reset` | "subtract" or "zero" |
+    | `threshold` | above 0, one for the layer or (neurons,) |
+    | `readout` | the layer does not fire; its potentials are the result |
+    | `compare` | "ge" as above, or "gt": s = (u > threshold) |
+
+    ValueError for shapes that do not fit, numbers that are not finite, and any other value.
     """
 
     weights: Floats
@@ -98,8 +108,9 @@ class FloatNetwork:
         return tuple(out)
 
     def scores(self, spikes: NDArray[np.bool_], classes: int) -> NDArray[np.float64]:
-        """What the last layer says of each class, (records, classes), for input spikes (records, steps, inputs): spikes
-        of its neurons (see `class_counts`), or the last potentials of a readout of one neuron a class.
+        """Scores (records, classes) for input spikes (records, steps, inputs).
+
+        The spikes of each class (see `class_counts`), or the last potentials of a readout with a neuron for each class.
         """
         x = spikes
         for layer in self.layers[:-1]:
@@ -110,9 +121,7 @@ class FloatNetwork:
         return class_counts(out, classes).astype(np.float64)
 
     def save(self, path: Path) -> None:
-        """Write every layer to one .npz file, whole or not at all; the same network gives the same bytes."""
-        from spikeveil.pysim.model.files import write_atomically
-
+        """Write every layer to one .npz file, atomically; the same network gives the same bytes."""
         arrays: dict[str, Any] = {}
         for index, layer in enumerate(self.layers):
             fields = {name: np.asarray(getattr(layer, name)) for name in (*FIELDS, *OPTIONS)}
@@ -134,7 +143,7 @@ class FloatNetwork:
             count = len({name.partition(".")[0] for name in arrays})
             return cls(tuple(_layer(arrays, index) for index in range(count)))
         except (KeyError, TypeError, EOFError, AttributeError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"float network file {path} must hold one, as `save` wrote it: {error}") from error
+            raise ValueError(f"float network file {path} must be one that `save` wrote: {error}") from error
 
 
 def _layer(arrays: dict[str, NDArray[Any]], index: int) -> FloatLayer:

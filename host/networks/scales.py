@@ -1,6 +1,6 @@
-"""From floats to the specification's integers: one power of two a layer (or a neuron) times weights, bias, threshold.
+"""From floats to integers: weights, bias and threshold times one power of two for each layer or neuron.
 
-NumPy alone. A layer whose numbers are multiplied by one positive factor spikes exactly as before, so only rounding
+A layer whose numbers are multiplied by one positive factor spikes exactly as before, so only rounding
 changes it; a power of two keeps every product exact in floating point too. Where weights and bias are already multiples
 of 2^-exponent, and the leak rounds nothing, the integers spike exactly as the floats do.
 """
@@ -18,23 +18,27 @@ from spikeveil.pysim.model import checks, layer
 from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 Exponent = int | NDArray[np.int64]  # one a layer, or one a neuron
-LEAK_BITS = 8  # of the fraction a / 2^f that stands for a decay
+LEAK_BITS = 8  # of the fraction a / 2^f that approximates a decay
 MIN_EXPONENT, MAX_EXPONENT = -24, 24
-FINER = 3  # automatic scales try so many powers of two above the one that clips no weight, and one below
+FINER = 3  # automatic scales try this many powers of two above the one that clips no weight, and one below
 
 
 @dataclass(frozen=True, eq=False)
 class LayerReport:
-    """How one layer became integers, and how well it keeps to the float layer on the data it was scaled with.
+    """One layer in integers, compared with the float layer on the data that its scale was chosen by.
 
-    - `exponent`: integers are floats times 2^exponent; the lowest and highest where every neuron has its own;
-    - `float_range`, `integer_range`: smallest and largest weight; `clipped`: share of the weights cut to fit;
-    - `threshold`: integers, lowest and highest; None for a readout;
-    - `decay`, `leak`: of the floats, and what stands for it;
-    - `potential_range`: smallest and largest potential seen; `saturated`: share of them at a limit of `state_bits`;
-    - `agreement`: share of (record, step, neuron) where integer and float network spike alike, each fed by its own
-      layers before. For a readout: the correlation of the last potentials;
-    - `float_rate`, `integer_rate`: spikes a neuron and step.
+    | field | meaning |
+    |---|---|
+    | `exponent` | integers are floats times 2^exponent; lowest and highest, equal where the layer has one |
+    | `float_range`, `integer_range` | smallest and largest weight |
+    | `clipped` | share of the weights that were cut to fit their bits |
+    | `threshold` | integers, lowest and highest; None for a readout |
+    | `decay`, `leak` | decay of the floats, and the leak that approximates it |
+    | `potential_range` | smallest and largest potential on the data |
+    | `saturated` | share of the potentials at a limit of `state_bits` |
+    | `agreement` | share of (record, step, neuron) where both networks spike alike, each fed by its own previous \
+layers; for a readout the correlation of the last potentials |
+    | `float_rate`, `integer_rate` | spikes per neuron and step |
     """
 
     exponent: tuple[int, int]
@@ -53,7 +57,7 @@ class LayerReport:
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """An integer network, the exponent of each layer, and one report a layer."""
+    """An integer network, with an exponent and a report for each layer."""
 
     spec: NetworkSpec
     exponents: tuple[Exponent, ...]
@@ -61,7 +65,7 @@ class Quantised:
 
 
 def closest_leak(decay: float, bits: int = LEAK_BITS) -> Leak:
-    """The leak that stands for `decay` (0 to 1): none for 1, a shift for 1 - 2^-k, else the nearest a / 2^bits.
+    """The leak closest to `decay` (0 to 1): none for 1, a shift for 1 - 2^-k, else the nearest a / 2^bits.
 
     Raises ValueError where `decay` is out of range, or `bits` is not 1 to 16.
     """
@@ -79,7 +83,7 @@ def closest_leak(decay: float, bits: int = LEAK_BITS) -> Leak:
 def fitting_exponent(weights: NDArray[np.floating[Any]], bits: int) -> Exponent:
     """The largest exponent at which every weight, times 2^exponent and rounded, fits `bits` bits.
 
-    For a vector of the weights of many neurons (neurons, inputs) call it row by row. Weights of zero give 0.
+    Call it row by row for a scale for each neuron. Weights of zero give 0.
     Raises ValueError where no exponent of -24 to 24 fits.
     """
     low, high = weight_range(bits)
@@ -136,10 +140,10 @@ def quantise_network(
 ) -> Quantised:
     """The network as integers, layer by layer, with scales from input spikes (records, steps, inputs).
 
-    Where a layer's exponent is not given, every power of two from one below that which clips no weight to FINER above
-    it is tried, and the one kept whose spikes agree most with the float network's on these data (`LayerReport`), the
-    largest of several. `per_neuron`: each neuron starts from the power of two of its own weights. Raises ValueError as
-    LayerSpec does, or where a length does not fit.
+    Where a layer's exponent is None, every power of two is tried from one below the one that clips no weight to FINER
+    above it. The one is kept whose spikes agree best with the float network's on these data (`LayerReport`), the
+    largest of several. With `per_neuron` each neuron starts from the power of two of its own weights. ValueError as
+    LayerSpec, or where a length does not fit.
     """
     count = len(network.layers)
     bits = [weight_bits] * count if isinstance(weight_bits, int) else list(weight_bits)
@@ -158,7 +162,7 @@ def quantise_network(
         options = [
             _tried(floats, exponent, x, expected, bits[index], state_bits, kept[index])
             for exponent in tries
-            if given is not None or _holds(floats, exponent, state_bits)
+            if given is not None or _threshold_fits(floats, exponent, state_bits)
         ]
         if not options:
             raise ValueError(f"layer {index} threshold must fit {state_bits} state bits at some scale; none was found")
@@ -183,8 +187,8 @@ def _candidates(floats: FloatLayer, bits: int, per_neuron: bool) -> list[Exponen
     return [np.clip(base + step, MIN_EXPONENT, MAX_EXPONENT) for step in range(FINER, -2, -1)]
 
 
-def _holds(floats: FloatLayer, exponent: Exponent, state_bits: int) -> bool:
-    """Whether the threshold lies within the potentials that `state_bits` hold."""
+def _threshold_fits(floats: FloatLayer, exponent: Exponent, state_bits: int) -> bool:
+    """Whether the threshold is within the range of `state_bits`."""
     threshold = _threshold(floats, _scale(floats, exponent))
     return threshold is None or bool(np.max(threshold) < 1 << (state_bits - 1))
 

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from support.paths import DATA
 
-from spikeveil.host.exchange import compare, importing, records, reference
-from spikeveil.host.exchange import lowering as lower
+from spikeveil.host.exchange import compare, importing, lowering, records, reference
 from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.nodes import NirFile, Node
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
@@ -29,7 +28,7 @@ def graph(shape: tuple[int, ...], *middle: Node, choices: Choices = GE) -> refer
     ends = [Node("in", "Input", {"shape": np.array(shape)}), Node("out", "Output", {"shape": np.array(out.shape[1:])})]
     nodes = [ends[0], *middle, ends[1]]
     edges = tuple((a.name, b.name) for a, b in pairwise(nodes))
-    return reference.build(NirFile({node.name: node for node in nodes}, edges, "0" * 64, "1"), choices)
+    return reference.build_graph(NirFile({node.name: node for node in nodes}, edges, "0" * 64, "1"), choices)
 
 
 def dense(weights: Any, bias: Any = None) -> Node:
@@ -100,15 +99,15 @@ def test_convolution_pooling_flattening_and_scale_become_one_dense_layer_exactly
 
 def test_the_cost_of_a_convolution_is_counted_by_hand() -> None:
     node = Node("c", "Conv2d", {**CONVOLUTION, "weight": np.ones((3, 2, 3, 3)), "groups": 1, "padding": 0})
-    (size,) = lower.lower(graph((2, 5, 4), node, spiking())).sizes
+    (size,) = lowering.lower_graph(graph((2, 5, 4), node, spiking())).sizes
     # 3 x 2 places of 3 channels, each from 3 x 3 taps of 2 channels; dense: 18 neurons of 40 inputs
-    assert size == lower.LoweringSize(written=54, dense=18 * 40, nonzero=18 * 18, multiplies=18 * 18)
+    assert size == lowering.LoweringSize(written=54, dense=18 * 40, nonzero=18 * 18, multiplies=18 * 18)
     assert size.factor == 40 / 18 and size.memory_bits(4) == 2880
 
 
 def test_a_leak_and_a_pull_towards_v_leak_go_into_decay_and_bias() -> None:
     node = spiking(tau=4.0, r=4.0, v_leak=2.0, v_reset=1.0, v_threshold=9.0)
-    (layer,) = lower.lower(graph((2,), dense([[8, -8]], [1.0]), node)).network.layers
+    (layer,) = lowering.lower_graph(graph((2,), dense([[8, -8]], [1.0]), node)).network.layers
     # potentials count from v_reset = 1: w' = .75 w + x + .25 (2 - 1), threshold 9 - 1
     assert (layer.decay, layer.threshold, layer.bias.tolist()) == (0.75, 8.0, [1.25])
     np.testing.assert_array_equal(layer.weights, [[8, -8]])
@@ -148,14 +147,14 @@ TWICE = (
 )
 def test_what_the_core_does_otherwise_is_said(changes: dict[str, str], expected: tuple[str, ...]) -> None:
     made = graph((2,), dense([[8, 8]]), spiking(tau=4.0, r=4.0), choices=Choices.of(GE.record() | changes))
-    assert lower.lower(made).deviations == expected
+    assert lowering.lower_graph(made).deviations == expected
 
 
 def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
     late = Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"})
     weights = np.hstack([grid((5, 6), 1), np.zeros((5, 1), np.float32)])  # the last input does nothing
     made = graph((7,), dense(weights), spiking(tau=2.0, r=2.0, v_threshold=8.0), choices=late)
-    (layer,) = lower.lower(made).network.layers
+    (layer,) = lowering.lower_graph(made).network.layers
     assert (layer.decay, layer.threshold, set(layer.bias.tolist())) == (0.5, 16.0, {4.0})
     x = coins(20, 12, 7)  # of 12 steps, so that halves of halves still fit float32
     x[:, :, 6] = np.arange(12) == 0
@@ -201,14 +200,14 @@ def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
 )
 def test_what_no_layer_of_the_core_can_be_is_refused(node: Node, choices: Choices, sentence: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        lower.lower(graph((2,), dense(np.ones((2, 2))), node, choices=choices))
+        lowering.lower_graph(graph((2,), dense(np.ones((2, 2))), node, choices=choices))
     assert str(refusal.value) == sentence
 
 
 def test_a_dense_layer_past_any_chip_is_refused_before_it_is_made() -> None:
     node = Node("p", "SumPool2d", {"kernel_size": 1, "stride": 1, "padding": 0})
     with pytest.raises(ValueError) as refusal:
-        lower.lower(graph((1, 128, 128), node, spiking()))
+        lowering.lower_graph(graph((1, 128, 128), node, spiking()))
     assert str(refusal.value) == "node 'n' must have at most 67108864 weights as a dense layer, not 16384 x 16384"
 
 
@@ -216,7 +215,7 @@ def test_without_data_scales_come_from_the_weights_and_nothing_is_measured() -> 
     made = graph((9,), dense(grid((12, 9), 1)), spiking(v_threshold=20.0))
     imported = importing.import_graph(made, importing.Formats())
     assert imported.reports is None and imported.exponents == (3,)
-    assert "agreement" not in importing.report(imported, made)[0]
+    assert "agreement" not in importing.import_report(imported, made)[0]
 
 
 def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
@@ -228,15 +227,15 @@ def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
 
 def test_inputs_that_are_no_spikes_are_refused() -> None:
     with pytest.raises(ValueError) as refusal:
-        importing.binary(np.full((1, 2, 3), 0.5), 3)
+        importing.binary_spikes(np.full((1, 2, 3), 0.5), 3)
     assert str(refusal.value) == "data must be 0 and 1, the core's input spikes, not 0.5: encode them first"
 
 
 def test_a_file_from_snntorch_becomes_integers_close_to_it() -> None:
-    recorded = records.load(NIR / "snntorch_conv.npz")
-    made = reference.load(NIR / "snntorch_conv.nir", Choices(1e-4, "euler", "zero", "delayed", "gt"))
+    recorded = records.load_data(NIR / "snntorch_conv.npz")
+    made = reference.load_graph(NIR / "snntorch_conv.nir", Choices(1e-4, "euler", "zero", "delayed", "gt"))
     imported = importing.import_graph(made, importing.Formats(8, 16), recorded.inputs)
-    rows = importing.report(imported, made)
+    rows = importing.import_report(imported, made)
     assert [row["node"] for row in rows] == ["1", "5"] and [row["leak"] for row in rows] == ["v - (v >> 2)"] * 2
     assert all(row["agreement"] > 0.97 and row["saturated"] == 0 for row in rows)
     assert rows[0]["weights_in_file"] == 54 and rows[0]["weights_dense"] == 72 * 108
@@ -260,15 +259,15 @@ def test_the_note_of_origin_is_kept_beside_the_fingerprint_and_not_under_it(tmp_
 @pytest.mark.parametrize(("layout", "shape"), [(None, (3, 5, 2)), ("records-first", (5, 3, 2))])
 def test_x_lies_steps_first_unless_said_otherwise(tmp_path: Path, layout: str | None, shape: tuple[int, ...]) -> None:
     np.savez(tmp_path / "d.npz", x=np.ones((5, 3, 2)), spikes=np.zeros((5, 3, 4)))
-    found = records.load(tmp_path / "d.npz", layout)
+    found = records.load_data(tmp_path / "d.npz", layout)
     assert found.inputs.shape == shape and found.spikes is not None and found.spikes.shape == (*shape[:2], 4)
 
 
 def test_without_x_spikes_are_the_input_and_lie_records_first(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", spikes=np.ones((5, 3, 2)), labels=np.ones(5))
-    assert records.load(tmp_path / "d.npz").inputs.shape == (5, 3, 2)
+    assert records.load_data(tmp_path / "d.npz").inputs.shape == (5, 3, 2)
     np.save(tmp_path / "d.npy", np.ones((5, 3, 2)))
-    assert records.load(tmp_path / "d.npy", "steps-first").inputs.shape == (3, 5, 2)
+    assert records.load_data(tmp_path / "d.npy", "steps-first").inputs.shape == (3, 5, 2)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +284,7 @@ def test_without_x_spikes_are_the_input_and_lie_records_first(tmp_path: Path) ->
 def test_a_data_file_of_another_form_is_refused(tmp_path: Path, arrays: dict[str, Any], sentence: str) -> None:
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(ValueError) as refusal:
-        records.load(tmp_path / "d.npz")
+        records.load_data(tmp_path / "d.npz")
     assert str(refusal.value) == f"data file {tmp_path / 'd.npz'} {sentence}"
 
 

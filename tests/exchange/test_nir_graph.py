@@ -29,7 +29,7 @@ PLAIN = {"i": "Input", "a": "Affine", "b": "LIF", "o": "Output"}
 
 def test_edges_in_any_order_and_written_twice_give_one_chain() -> None:
     file = graph(PLAIN, "b>o", "a>b", "i>a", "a>b")
-    assert [node.name for node in chain.ordered(file)] == ["i", "a", "b", "o"]
+    assert [node.name for node in chain.ordered_nodes(file)] == ["i", "a", "b", "o"]
 
 
 REFUSED = [
@@ -89,12 +89,12 @@ REFUSED = [
 @pytest.mark.parametrize(("kinds", "edges", "sentence"), REFUSED)
 def test_what_is_no_chain_is_refused_in_one_sentence(kinds: dict[str, str], edges: list[str], sentence: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        chain.ordered(graph(kinds, *edges))
+        chain.ordered_nodes(graph(kinds, *edges))
     assert str(refusal.value) == sentence.format(", ".join(chain.KNOWN))
 
 
 def test_the_fields_are_those_that_nir_reads() -> None:
-    ours, theirs = nodes.read(NIR / "snntorch_conv.nir"), nir.read(NIR / "snntorch_conv.nir")
+    ours, theirs = nodes.read_nir(NIR / "snntorch_conv.nir"), nir.read(NIR / "snntorch_conv.nir")
     assert set(ours.nodes) == set(theirs.nodes) and set(ours.edges) == set(theirs.edges)
     for name, node in theirs.nodes.items():
         assert ours.nodes[name].kind == type(node).__name__
@@ -125,13 +125,13 @@ def test_odd_names_one_neuron_and_a_scale(tmp_path: Path) -> None:
         ("output ", lif(1)),
         ("../x", nir.Output(np.array([1]))),
     )
-    found = reference.load(path, CHOICES).run(np.array([[[1, 0], [1, 1], [0, 1]]]))
+    found = reference.load_graph(path, CHOICES).run(np.array([[[1, 0], [1, 1], [0, 1]]]))
     np.testing.assert_array_equal(found[-1].potentials.ravel(), np.array([0.5, 1.75, 1.0], np.float32))
     np.testing.assert_array_equal(found[-1].spikes.ravel(), [False, True, False])
 
 
 def test_an_input_of_another_shape_is_refused() -> None:
-    loaded = reference.load(NIR / "snntorch_if.nir", Choices(1e-4, "euler", "subtract", "delayed", "gt"))
+    loaded = reference.load_graph(NIR / "snntorch_if.nir", Choices(1e-4, "euler", "subtract", "delayed", "gt"))
     with pytest.raises(ValueError) as refusal:
         loaded.run(np.zeros((2, 3, 5)))
     assert str(refusal.value) == "inputs must have shape (records, steps, *(6,)), not (2, 3, 5)"
@@ -140,25 +140,25 @@ def test_an_input_of_another_shape_is_refused() -> None:
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     parts = (("i", nir.Input(np.array([1]))), ("w", nir.Linear(np.array([[np.nan]]))), ("o", nir.Output(np.array([1]))))
     with pytest.raises(ValueError) as refusal:
-        reference.load(written(tmp_path / "n.nir", *parts), CHOICES)
+        reference.load_graph(written(tmp_path / "n.nir", *parts), CHOICES)
     assert str(refusal.value) == "node 'w' (Linear) weight must be finite numbers, and some are not"
 
 
 def test_an_output_of_another_shape_is_refused(tmp_path: Path) -> None:
     parts = (("i", nir.Input(np.array([2]))), ("n", lif(2)), ("o", nir.Output(np.array([3]))))
     with pytest.raises(ValueError) as refusal:
-        reference.load(written(tmp_path / "n.nir", *parts), CHOICES)
+        reference.load_graph(written(tmp_path / "n.nir", *parts), CHOICES)
     assert str(refusal.value) == "node 'o' (Output) must have the shape (2,) of what leads to it, not (3,)"
 
 
 def test_what_the_file_does_not_say_is_asked_for_by_name() -> None:
     with pytest.raises(ValueError) as refusal:
-        reference.load(NIR / "snntorch_if.nir", Choices(1e-4, "euler", "subtract"))
+        reference.load_graph(NIR / "snntorch_if.nir", Choices(1e-4, "euler", "subtract"))
     said = str(refusal.value)
     assert said.startswith("the file does not say --reset-timing, --compare, and it is not guessed; what exporters use")
     assert "snnTorch's default is delayed" in said and "--dt" not in said and "--initial" not in said
     with pytest.raises(ValueError, match="the file does not say --initial, and it is not guessed"):
-        reference.load(NIR / "spikingjelly_lif.nir", CHOICES)
+        reference.load_graph(NIR / "spikingjelly_lif.nir", CHOICES)
 
 
 @pytest.mark.parametrize(
@@ -185,11 +185,11 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     for name, content in (("cut", whole[: len(whole) // 2]), ("text", b"hello"), ("empty", b"")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match="must be a whole NIR graph in HDF5, and it is cut or foreign"):
-            nodes.read(tmp_path / name)
+            nodes.read_nir(tmp_path / name)
     with h5py.File(tmp_path / "other", "w") as file:
         file["weights"] = 1
     with pytest.raises(ValueError) as refusal:
-        nodes.read(tmp_path / "other")
+        nodes.read_nir(tmp_path / "other")
     assert str(refusal.value) == f"NIR file {tmp_path / 'other'} must hold a graph with nodes and edges, not weights"
 
 
@@ -198,4 +198,4 @@ def test_a_file_that_claims_more_than_memory_holds_is_refused(tmp_path: Path) ->
         file["node/nodes/a/type"], file["node/edges"] = "Affine", np.empty((0, 2), "S1")
         file.create_dataset("node/nodes/a/weight", (1 << 20, 1 << 20), "f4", compression="gzip")
     with pytest.raises(ValueError, match="NIR file must hold at most 268435456 numbers, and it claims more"):
-        nodes.read(tmp_path / "bomb")
+        nodes.read_nir(tmp_path / "bomb")

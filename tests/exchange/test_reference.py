@@ -32,17 +32,17 @@ MEANT = {
 
 @pytest.mark.parametrize("name", MEANT)
 def test_every_spike_is_the_one_that_the_exporting_library_computed(name: str) -> None:
-    recorded = records.load(NIR / f"{name}.npz")
-    graph = reference.load(NIR / f"{name}.nir", MEANT[name])
+    recorded = records.load_data(NIR / f"{name}.npz")
+    graph = reference.load_graph(NIR / f"{name}.nir", MEANT[name])
     assert recorded.spikes is not None and recorded.spikes.any()
     np.testing.assert_array_equal(graph.run(recorded.inputs)[-1].spikes, recorded.spikes)
 
 
 @pytest.mark.parametrize("name", ["snntorch_delayed", "snntorch_immediate", "sinabs_lif"])
 def test_another_choice_gives_other_spikes(name: str) -> None:
-    recorded = records.load(NIR / f"{name}.npz")
+    recorded = records.load_data(NIR / f"{name}.npz")
     other = Choices.of(MEANT[name].record() | {"reset_timing": "immediate", "reset": "zero"})
-    assert (reference.load(NIR / f"{name}.nir", other).run(recorded.inputs)[-1].spikes != recorded.spikes).any()
+    assert (reference.load_graph(NIR / f"{name}.nir", other).run(recorded.inputs)[-1].spikes != recorded.spikes).any()
 
 
 @pytest.mark.parametrize("timing", ["delayed", "snntorch"])

@@ -86,13 +86,13 @@ def _choices_of_import(a: str, b: str) -> Choices:
 def _load(name: str, choices: Choices) -> Side:
     path = Path(name)
     if path.suffix == ".nir":
-        file = nodes.read(path)
-        return exporting.restored(file) or reference.build(file, choices)
+        file = nodes.read_nir(path)
+        return exporting.restore_network(file) or reference.build_graph(file, choices)
     if path.suffix != ".npz":
         return catalogue.load(name)
-    names = set(records.arrays(path))
+    names = set(records.read_arrays(path))
     if {"x", "spikes"} <= names:
-        return records.load(path)
+        return records.load_data(path)
     return FloatNetwork.load(path)
 
 

@@ -38,9 +38,9 @@ def export(network: str, output: str, drop_flippers: bool, keep_flippers: bool, 
             "--keep-flippers keeps them in a note that other tools do not read; either way, what another tool runs "
             "is not private"
         )
-    losses = exporting.losses(spec)
+    losses = exporting.export_losses(spec)
     written = exporting.without_flippers(spec) if drop_flippers else spec
-    exporting.write(written, Path(output))
+    exporting.write_nir(written, Path(output))
     record: dict[str, Any] = {
         "file": output,
         "fingerprint": written.fingerprint,

@@ -52,8 +52,8 @@ def import_(file: str, **options: Any) -> None:
     guessed; the answers are kept in the network file. A file that `spikeveil export` wrote leaves nothing open and
     gives back the same network.
     """
-    choices, source = read_choices(options), nodes.read(Path(file))
-    spec = None if options["ignore_note"] else exporting.restored(source)
+    choices, source = read_choices(options), nodes.read_nir(Path(file))
+    spec = None if options["ignore_note"] else exporting.restore_network(source)
     if spec is None:
         spec, origin, record = _quantised(source, choices, Path(file).name, options)
     else:
@@ -71,16 +71,16 @@ def _quantised(
     source: NirFile, choices: Choices, name: str, options: dict[str, Any]
 ) -> tuple[NetworkSpec, dict[str, Any], dict[str, Any]]:
     """The network, its note of origin, and the report. UsageError where a choice is missing."""
-    order = chain.ordered(source)
+    order = chain.ordered_nodes(source)
     with usage_errors():
         choices.require(order)
-    graph = reference.build(source, choices)
+    graph = reference.build_graph(source, choices)
     formats = importing.Formats(**{name: options[name] for name in FORMATS})
     data = read_data(options["data"], options["layout"]) if options["data"] else None
     imported = importing.import_graph(graph, formats, None if data is None else data.inputs)
     record = {
         "choices": choices.record(),
-        "layers": importing.report(imported, graph),
+        "layers": importing.import_report(imported, graph),
         "deviations": list(imported.lowered.deviations),
         "recorded": _compare_recorded(graph, data),
     }
@@ -115,7 +115,7 @@ def _reproduces(graph: FloatGraph, change: dict[str, str], inputs: NDArray[Any],
 
 def _count_different(graph: FloatGraph, choices: Choices, inputs: NDArray[Any], spikes: NDArray[np.bool_]) -> int:
     """How many output spikes differ from the recorded ones."""
-    last = reference.build(graph.file, choices).run(inputs)[-1].spikes
+    last = reference.build_graph(graph.file, choices).run(inputs)[-1].spikes
     if last.shape[2] != spikes.shape[2]:
         raise ValueError(f"data spikes must be of {last.shape[2]} neurons, the graph's output, not {spikes.shape[2]}")
     return int((last != spikes).sum())

@@ -55,4 +55,4 @@ def read_data(data: str, layout: str | None) -> RecordedData:
     """The records of a file, or the digits test images."""
     if data == DIGITS and not Path(data).exists():
         return RecordedData(held_out()[0], "records-first")
-    return records.load(Path(data), layout)
+    return records.load_data(Path(data), layout)
