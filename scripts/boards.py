@@ -2,7 +2,7 @@
 
     python scripts/boards.py [--only BOARD ...] [--jobs 2] [--out out]
 
-Each row is `spikeveil build`, then `spikeveil check` for its levels, two rows side by side. Finished steps are in the
+Each row is `spikeveil build`, then `spikeveil check` for its levels, two rows side by side. Finished stages are in the
 cache: a run that was stopped goes on there. boards.json and boards.txt are written anew after each row. The exit code
 is 1 where a build fails or misses its clock, or a spike differs from the golden model's.
 """

@@ -1,4 +1,4 @@
-"""Builds a bitstream step by step. A step's folder appears by a rename once it is complete, so builds can resume."""
+"""Builds a bitstream stage by stage. A stage's folder appears by a rename once it is complete, so builds can resume."""
 
 import json
 import shutil
@@ -17,11 +17,11 @@ from spikeveil.host.bitstream.control_sets import split_mixed_nets
 from spikeveil.host.bitstream.design_files import design_files
 from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.output_registers import absorb_registers
-from spikeveil.host.bitstream.steps import SILENT, Listener, Step
+from spikeveil.host.bitstream.stages import SILENT, Listener, Stage
 from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS, ToolFlow, count_flip_flops, used_resources
 
 CHIP_FULL = ("no BELs remaining", "nable to place", "failed to place")  # in nextpnr's errors when the chip is full
-STEP_FILE = "step.json"
+STAGE_FILE = "stage.json"
 RESOURCE_NAMES = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
 
@@ -29,7 +29,7 @@ RESOURCE_NAMES = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "spra
 class Build:
     """One plan on one board. Make it with `Build.of`, then call `synthesise` and `place`.
 
-    Steps: design (Amaranth), synth (Yosys), count (nextpnr, packing only), place-SEED (nextpnr) and pack-SEED. The name
+    Stages: `design` (Amaranth), `synth` (Yosys), `count` (nextpnr, packing only), `place-SEED`, `pack-SEED`. The name
     of `folder` is a digest of everything that the bitstream depends on (`cache.digest`).
     """
 
@@ -51,46 +51,47 @@ class Build:
         return TOOL_FLOWS[self.board.chip.family]
 
     def synthesise(self, listener: Listener = SILENT, *, total: int = 3, first: int = 1) -> dict[str, int]:
-        """Steps design, synth and count: the resources that the netlist uses. FitError where the chip has fewer.
+        """Stages design, synth and count: the resources that the netlist uses. FitError where the chip has fewer.
 
-        first, total: the number of the first step, and of all steps, for `listener`.
+        first, total: the number of the first stage, and of all stages, for `listener`.
         """
-        self.step("design", (first, total, "elaborate the design"), listener, self._design)
-        self.step("synth", (first + 1, total, self._describe(0, "synthesise")), listener, self._synth)
-        self.step("count", (first + 2, total, self._describe(1, "count what it takes")), listener, self._count)
+        self.run_stage("design", (first, total, "elaborate the design"), listener, self._design)
+        self.run_stage("synth", (first + 1, total, self._describe(0, "synthesise")), listener, self._synth)
+        self.run_stage("count", (first + 2, total, self._describe(1, "count what it takes")), listener, self._count)
         counts = self.counts()
         require_fit(counts, self.board)
         return counts
 
     def counts(self) -> dict[str, int]:
-        """The resources that the netlist uses. Step count must be complete."""
+        """The resources that the netlist uses. Stage `count` must be complete."""
         utilization = json.loads((self.folder / "count" / "report.json").read_text())["utilization"]
         stat = json.loads((self.folder / "synth" / "stat.json").read_text())
         return used_resources(self.board.chip, utilization, count_flip_flops(self.tool_flow, stat))
 
     def place(self, seed: int, listener: Listener = SILENT, *, total: int = 5, first: int = 4) -> Path:
-        """Steps place and pack for one seed: the bitstream's path. Call `synthesise` before."""
+        """Stages place and pack for one seed: the bitstream's path. Call `synthesise` before."""
         text = self._describe(1, f"place and route, seed {seed}")
-        self.step(f"place-{seed}", (first, total, text), listener, lambda folder: self._place(folder, seed))
+        self.run_stage(f"place-{seed}", (first, total, text), listener, lambda folder: self._place(folder, seed))
         text = self._describe(2, f"pack the bitstream, seed {seed}")
-        done = self.step(f"pack-{seed}", (first + 1, total, text), listener, lambda folder: self._pack(folder, seed))
+        done = self.run_stage(
+            f"pack-{seed}", (first + 1, total, text), listener, lambda folder: self._pack(folder, seed)
+        )
         return done.folder / f"top.{self.tool_flow.packed}"
 
-    def step(
+    def run_stage(
         self, name: str, numbering: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]
-    ) -> Step:
-        """Do `work` in the step's folder, unless that is complete already.
+    ) -> Stage:
+        """Do `work` in the stage's folder, unless that is complete already.
 
-        numbering: number of the step, number of all steps, description. work: writes the files into the folder that it
-        is given.
+        numbering: number of the stage, number of all stages, description. work: called with the folder for its files.
         """
         target = self.folder / name
         caches.touch(self.folder)
         number, total, text = numbering
-        cached = (target / STEP_FILE).exists()
+        cached = (target / STAGE_FILE).exists()
         listener.begin(number, total, name if cached else text)
-        seconds = json.loads((target / STEP_FILE).read_text())["seconds"] if cached else self._make(name, target, work)
-        done = Step(name, target, seconds, cached=cached)
+        seconds = json.loads((target / STAGE_FILE).read_text())["seconds"] if cached else self._make(name, target, work)
+        done = Stage(name, target, seconds, cached=cached)
         listener.end(done)
         return done
 
@@ -110,8 +111,8 @@ class Build:
         try:
             work(staging)
             seconds = round(time.monotonic() - start, 2)
-            (staging / STEP_FILE).write_text(json.dumps({"step": name, "seconds": seconds}) + "\n")
-            if not (target / STEP_FILE).exists():
+            (staging / STAGE_FILE).write_text(json.dumps({"stage": name, "seconds": seconds}) + "\n")
+            if not (target / STAGE_FILE).exists():
                 shutil.rmtree(target, ignore_errors=True)
                 staging.rename(target)
         except BuildError as error:
@@ -123,7 +124,7 @@ class Build:
         return seconds
 
     def _keep_failed(self, name: str, staging: Path) -> Path:
-        """Keep the files of a failed step for inspection; their new folder."""
+        """Keep the files of a failed stage for inspection; their new folder."""
         failed = self.folder / f"failed-{name}"
         shutil.rmtree(failed, ignore_errors=True)
         staging.rename(failed)

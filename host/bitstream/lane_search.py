@@ -9,7 +9,7 @@ from spikeveil.host.bitstream.calibration import FITS
 from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.estimate import estimate_resources
 from spikeveil.host.bitstream.report import slowest_mhz
-from spikeveil.host.bitstream.steps import Listener
+from spikeveil.host.bitstream.stages import Listener
 
 CANDIDATES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 MAX_ESTIMATE = 1.25  # of the resources available; a plan estimated above it is skipped without synthesis

@@ -15,7 +15,7 @@ from spikeveil.host.bitstream import cells_ecp5, cells_gowin, cells_ice40, tools
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.cell_models import simulation_models
 from spikeveil.host.bitstream.netlist import Handler, prepare_for_simulation
-from spikeveil.host.bitstream.steps import Listener
+from spikeveil.host.bitstream.stages import Listener
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.virtual.build import MAIN, BoardSpec
 from spikeveil.host.virtual.build import PROGRAM as KIND  # the name under which `host.virtual` looks for a program
@@ -78,15 +78,15 @@ class NetlistBoard(BoardSpec):
 def board_of(
     build: Build, name: str, numbering: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]
 ) -> NetlistBoard:
-    """The virtual board of the `netlist.v` that `work` writes as a step of the build; arguments as `Build.step`."""
-    done = build.step(f"{name}-{_sources_digest()}", numbering, listener, work)
+    """The virtual board of the `netlist.v` that `work` writes in a stage; arguments as for `Build.run_stage`."""
+    done = build.run_stage(f"{name}-{_sources_digest()}", numbering, listener, work)
     board, text = build.board, (done.folder / "netlist.v").read_text()
     return NetlistBoard(build.plan, clock=board.clock_hz, baud=board.baud, netlist=text, wrapper=board_wrapper(board))
 
 
 @cache
 def _sources_digest() -> str:
-    """Digest of the code that generates simulation netlists, for the name of the step's folder."""
+    """Digest of the code that generates simulation netlists, for the name of the stage's folder."""
     folder = Path(__file__).parent
     paths = sorted(path for pattern in SOURCES for path in folder.glob(pattern) if path.is_file())
     return hashlib.sha256("\0".join(path.read_text() for path in paths).encode()).hexdigest()[:8]

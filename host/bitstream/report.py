@@ -59,7 +59,7 @@ def make_report(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
         "critical_path": _critical_path(written),
         "parts": parts(module["cells"]),
         "timing": timing(plan, board.clock_hz, workload),
-        "seconds": {path.parent.name: _read(path)["seconds"] for path in _steps(build, seed)},
+        "seconds": {path.parent.name: _read(path)["seconds"] for path in _stages(build, seed)},
     }
 
 
@@ -70,12 +70,14 @@ def slowest_mhz(build: Build, seed: int) -> float:
 
 
 def packed_parts(build: Build) -> dict[str, dict[str, int]]:
-    """`parts` of the packed netlist; placing changes none of them. Step count must be complete."""
+    """`parts` of the packed netlist; placing changes none of them. Stage `count` must be complete."""
     return parts(_read(build.folder / "count" / "packed.json")["modules"]["top"]["cells"])
 
 
-def _steps(build: Build, seed: int) -> list[Path]:
-    return [build.folder / name / "step.json" for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")]
+def _stages(build: Build, seed: int) -> list[Path]:
+    return [
+        build.folder / name / "stage.json" for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.netlist_board import NetlistBoard
 from spikeveil.host.bitstream.routed_netlist import routed_netlist
-from spikeveil.host.bitstream.steps import Listener
+from spikeveil.host.bitstream.stages import Listener
 from spikeveil.host.bitstream.synthesised_netlist import synthesised_netlist
 from spikeveil.host.bitstream.unpacked_bitstream import unpacked_bitstream
 
@@ -19,8 +19,8 @@ FAMILIES: Mapping[Level, tuple[Family, ...]] = {
     "routed": ("ice40", "ecp5"),
     "bitstream": ("ice40",),
 }
-#: steps up to the netlist that is simulated
-STEPS: Mapping[Level, int] = {"synthesised": 4, "routed": 6, "bitstream": 6}
+#: stages up to the netlist that is simulated
+STAGES: Mapping[Level, int] = {"synthesised": 4, "routed": 6, "bitstream": 6}
 
 
 def default_level(family: Family) -> Level:
@@ -36,14 +36,14 @@ def require_level(level: Level, family: Family) -> None:
 
 
 def simulated_board(build: Build, level: Level, seed: int, listener: Listener, *, total: int) -> NetlistBoard:
-    """The virtual board of a build at a level. Missing steps of the build are made first.
+    """The virtual board of a build at a level. Missing stages of the build are made first.
 
-    The steps are numbered 1 to `STEPS[level]` of `total`. BuildError, FitError.
+    The stages are numbered 1 to `STAGES[level]` of `total`. BuildError, FitError.
     """
     require_level(level, build.board.chip.family)
     build.synthesise(listener, total=total)
     if level == "synthesised":
-        return synthesised_netlist(build, listener, (STEPS[level], total))
+        return synthesised_netlist(build, listener, (STAGES[level], total))
     build.place(seed, listener, total=total)
     make = routed_netlist if level == "routed" else unpacked_bitstream
-    return make(build, seed, listener, (STEPS[level], total))
+    return make(build, seed, listener, (STAGES[level], total))

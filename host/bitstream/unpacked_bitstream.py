@@ -13,7 +13,7 @@ from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.cell_models import simulation_models
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.netlist_board import NetlistBoard, board_of, clock_port
-from spikeveil.host.bitstream.steps import SILENT, Listener
+from spikeveil.host.bitstream.stages import SILENT, Listener
 
 #: cell types of a routed design that icebox_vlog recovers from the bitstream
 RECOVERED = {"ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_PLL", "SB_IO", "SB_GB"}
@@ -26,7 +26,7 @@ WIRES = re.compile(r"(?m)^wire ([^;]*);\n")
 def unpacked_bitstream(
     build: Build, seed: int, listener: Listener = SILENT, numbering: tuple[int, int] = (1, 1)
 ) -> NetlistBoard:
-    """The virtual board of a packed seed; `numbering`: number of this step, and of all steps.
+    """The virtual board of a packed seed; `numbering`: number of this stage, and of all stages.
 
     BuildError where icebox_vlog is not installed, or does not support a cell of the design.
     """

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from spikeveil.hdl.engine.source import SourceKind
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.simulation_levels import STEPS, Level, simulated_board
-from spikeveil.host.bitstream.steps import Listener, Step
+from spikeveil.host.bitstream.simulation_levels import STAGES, Level, simulated_board
+from spikeveil.host.bitstream.stages import Listener, Stage
 from spikeveil.host.cosim.compare import SpikeDifference, first_difference
 from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.virtual.build import BoardSpec, build_program
@@ -26,7 +26,7 @@ from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
 SESSION = 0x5EED
 OUTBOX = 256  # the smallest output buffer of a device, in bytes
-SIMULATION_STEPS = 2  # after those of a level: compile the simulator, run the records
+SIMULATION_STAGES = 2  # after those of a level: compile the simulator, run the records
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,17 @@ class VerificationResult:
 def verify(
     build: Build, level: Level, seed: int, spikes: NDArray[np.bool_], secret: Secret, listener: Listener
 ) -> VerificationResult:
-    """Build a design up to a level, compile its simulator, and `compare`; each is a numbered step."""
-    first, total = STEPS[level] + 1, STEPS[level] + SIMULATION_STEPS
+    """Build a design up to a level, compile its simulator, and `compare`; each is a numbered stage."""
+    first, total = STAGES[level] + 1, STAGES[level] + SIMULATION_STAGES
     board = simulated_board(build, level, seed, listener, total=total)
     listener.begin(first, total, "compile the simulator")
     start = time.monotonic()
     program = build_program(board)
-    listener.end(Step("simulator", program.parent, time.monotonic() - start, cached=False))
+    listener.end(Stage("simulator", program.parent, time.monotonic() - start, cached=False))
     listener.begin(total, total, f"simulate {len(spikes)} records")
     start = time.monotonic()
     result = compare(board, spikes, secret)
-    listener.end(Step("records", program.parent, time.monotonic() - start, cached=False))
+    listener.end(Stage("records", program.parent, time.monotonic() - start, cached=False))
     return result
 
 

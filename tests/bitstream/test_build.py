@@ -1,4 +1,4 @@
-"""The build: steps that are kept and resumed, and failures in words. The tools are stand-ins."""
+"""The build: stages that are kept and resumed, and failures in words. The tools are stand-ins."""
 
 import json
 from pathlib import Path
@@ -8,38 +8,39 @@ from support.commands import invoke
 from support.fake_tools import PLAN, SPEC, outputs, runs, write
 
 from spikeveil.boards.catalogue import find
-from spikeveil.host.bitstream.build import Build, Step
+from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError, FitError
+from spikeveil.host.bitstream.stages import Stage
 
 pytest.importorskip("amaranth_boards")
 
 
-class StepRecorder:
-    """A listener that keeps the steps."""
+class StageRecorder:
+    """A listener that keeps the stages."""
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.stages: list[Stage] = []
 
     def begin(self, number: int, total: int, text: str) -> None:
         assert 1 <= number <= total
 
-    def end(self, step: Step) -> None:
-        self.steps.append(step)
+    def end(self, stage: Stage) -> None:
+        self.stages.append(stage)
 
 
 def test_a_build_is_made_once(stand_ins: Path) -> None:
-    build, recorder = Build.of(PLAN, find("hx8k")), StepRecorder()
+    build, recorder = Build.of(PLAN, find("hx8k")), StageRecorder()
     assert build.synthesise(recorder) == {"lut": 1234, "ff": 77, "bram": 9, "spram": 0, "dsp": 0}
     assert build.place(1, recorder).read_text() == "bits"
     assert runs(stand_ins) == ["yosys", "nextpnr-ice40", "nextpnr-ice40", "icepack"]
-    assert [(step.name, step.cached) for step in recorder.steps] == [
+    assert [(stage.name, stage.cached) for stage in recorder.stages] == [
         (name, False) for name in ("design", "synth", "count", "place-1", "pack-1")
     ]
     rebuilt = Build.of(PLAN, find("hx8k"))
     rebuilt.synthesise(recorder)
     rebuilt.place(1, recorder)
     assert runs(stand_ins) == ["yosys", "nextpnr-ice40", "nextpnr-ice40", "icepack"]
-    assert all(step.cached for step in recorder.steps[5:])
+    assert all(stage.cached for stage in recorder.stages[5:])
     rebuilt.place(2)
     assert runs(stand_ins)[4:] == ["nextpnr-ice40", "icepack"]
 

@@ -120,7 +120,7 @@ def test_builds_keep_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def built(base: Path, name: str) -> None:
         build = builds.Build(None, None, base / name)  # type: ignore[arg-type]
-        build.step("pack", (1, 1, "pack"), builds.SILENT, lambda folder: (folder / "top.bin").touch())
+        build.run_stage("pack", (1, 1, "pack"), builds.SILENT, lambda folder: (folder / "top.bin").touch())
 
     for base in (build_folder(), tmp_path / "own"):
         for days, name in enumerate("abc", 2):

@@ -70,7 +70,6 @@ def test_circles_are_found() -> None:
     assert circles(graph) == [{"b", "c"}, {"e"}]
 
 
-@pytest.mark.xfail(strict=True, reason="host.cli.train_run and commands.train import each other")
 def test_no_file_imports_itself_through_others() -> None:
     assert circles({name: GRAPH.imported_modules(name) for name in MODULES}) == ALLOWED_CIRCLES
 
@@ -170,7 +169,6 @@ def test_private_modules_stay_in_their_folder() -> None:
     assert found == []
 
 
-@pytest.mark.xfail(strict=True, reason="the commands are being rewritten")
 def test_few_imports_stand_inside_functions() -> None:
     inside = Counter(
         str(MODULES[name].relative_to(ROOT))

@@ -45,7 +45,7 @@ from spikeveil.pysim.model.files import write_atomically
 def build(network: str, **options: Any) -> None:
     """Build the bitstream of a network's device; report its resources and speed.
 
-    Finished steps are kept in the user's cache folder: a build resumes where it stopped, and the same build is made
+    Finished stages are kept in the user's cache folder: a build resumes where it stopped, and the same build is made
     once. The same inputs, tools and seed give the same bitstream, byte for byte.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.

@@ -1,15 +1,15 @@
-"""Progress of a build on the error stream: numbered steps and their times."""
+"""Progress of a build on the error stream: numbered stages and their times."""
 
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
 
-from spikeveil.host.bitstream.steps import Step
+from spikeveil.host.bitstream.stages import Stage
 
 
 class BuildProgress:
-    """Prints a line for each finished step of a build, and a spinner meanwhile; a `bitstream.steps.Listener`."""
+    """Prints a line for each finished stage of a build, and a spinner meanwhile; a `bitstream.stages.Listener`."""
 
     def __init__(self, console: Console) -> None:
         self._console, self._status = console, Status("", console=console)
@@ -25,15 +25,15 @@ class BuildProgress:
         self._status.stop()
 
     def begin(self, number: int, total: int, text: str) -> None:
-        """Step `number` of `total` begins."""
+        """Stage `number` of `total` begins."""
         self._number, self._total, self._text = number, total, text
         self._status.update(f"{number}/{total} {text}")
         if not self._console.is_terminal:
             self._console.print(f"{number}/{total} {text} ...")
 
-    def end(self, step: Step) -> None:
-        """The step has ended."""
-        took = f"found in the cache, {step.seconds:.1f} s saved" if step.cached else f"{step.seconds:.1f} s"
+    def end(self, stage: Stage) -> None:
+        """The stage has ended."""
+        took = f"found in the cache, {stage.seconds:.1f} s saved" if stage.cached else f"{stage.seconds:.1f} s"
         self._console.print(f"{self._number}/{self._total} {self._text}: {took}")
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Steps of a build, and the interface that reports them."""
+"""Stages of a build, and the interface that reports them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Step:
-    """A finished step.
+class Stage:
+    """A finished stage.
 
     | field | meaning |
     |---|---|
-    | `name` | name of the step |
+    | `name` | name of the stage |
     | `folder` | the folder of its files |
     | `seconds` | wall time of the run that made them |
     | `cached` | whether the folder existed already |
@@ -27,10 +27,10 @@ class Listener(Protocol):
     """Receives the progress of a build."""
 
     def begin(self, number: int, total: int, text: str) -> None:
-        """Step `number` of `total` begins; `text` describes it."""
+        """Stage `number` of `total` begins; `text` describes it."""
 
-    def end(self, step: Step) -> None:
-        """The step has ended."""
+    def end(self, stage: Stage) -> None:
+        """The stage has ended."""
 
 
 class SilentListener:
@@ -38,7 +38,7 @@ class SilentListener:
 
     def begin(self, number: int, total: int, text: str) -> None: ...
 
-    def end(self, step: Step) -> None: ...
+    def end(self, stage: Stage) -> None: ...
 
 
 SILENT = SilentListener()
