@@ -44,7 +44,7 @@ $(VENV)/.ready-bench: $(VENV)/.ready-train requirements-bench.txt
 	@touch $@
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --extra sim --extra plot --extra data --extra accounting --extra nir --extra device --extra boards \
+	uv pip compile pyproject.toml --group dev --extra sim --extra plot --extra data --extra accounting --extra nir --extra device --extra boards --extra parquet \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 clean:

@@ -28,6 +28,7 @@ class CommandEntry:
 
 
 COMMANDS: dict[str, CommandEntry] = {
+    "aggregate": CommandEntry("aggregate", "Estimate class shares from released decisions, with intervals."),
     "board": CommandEntry("board", "Simulate the device of a network behind a pseudo-terminal."),
     "boards": CommandEntry("boards", "List the supported boards: chip, clock, serial line and loader."),
     "budget": CommandEntry("budget", "Keep privacy budgets in a ledger that is charged before each release."),

@@ -52,7 +52,7 @@ def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[DemoCore,
     make = keys.demonstration if demonstration else keys.fresh
 
     def core(title: str, source: Any, schedule: Any) -> DemoCore:
-        return DemoCore(title, Plan(spec, lanes, source, schedule), make(source, len(spec.flipped)))
+        return DemoCore(title, Plan(spec, lanes, source, schedule), make(source, len(spec.randomised)))
 
     return (
         core("Trivium", "trivium", "private"),

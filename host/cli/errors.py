@@ -17,6 +17,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "nir": "nir",
     "opacus": "train",
+    "pyarrow": "parquet",
     "serial": "device",
     "sklearn": "data",
     "torch": "train",

@@ -80,7 +80,7 @@ class Device(Connection):
             device=self,
             records=records,
             account=account,
-            secrets=secrets or Secrets.fresh(self.lfsr, len(self.spec.flipped)),
+            secrets=secrets or Secrets.fresh(self.lfsr, len(self.spec.randomised)),
             results=results or Results(self.spec, records),
             lease_records=min(lease_records, MAX_QUOTA // steps),
             show=progress,

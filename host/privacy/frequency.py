@@ -247,17 +247,25 @@ def correct(shares: Shares, confusion: ArrayLike) -> Shares:
     return replace(shares, shares=corrected, covariance=covariance, estimand=estimand)
 
 
-def half_width(decision: RandomisedDecision, reports: int, confidence: float = 0.95) -> float:
-    """The largest half-width, over all shares, of a pointwise interval from `reports` reports."""
+def half_width(
+    decision: RandomisedDecision, reports: int, confidence: float = 0.95, share: float | None = None
+) -> float:
+    """Half-width of a pointwise interval from `reports` reports, for a class of that share; without one, the largest
+    over all shares.
+    """
     checks.integer("reports", reports, 1, 1 << 62)
-    return _quantile(confidence) * math.sqrt(_worst_variance(decision) / reports)
+    return _quantile(confidence) * math.sqrt(_variance(decision, share) / reports)
 
 
-def reports_for(decision: RandomisedDecision, half_width: float, confidence: float = 0.95) -> int:
-    """Reports after which no pointwise interval is wider than `half_width` to either side, whatever the shares."""
+def reports_for(
+    decision: RandomisedDecision, half_width: float, confidence: float = 0.95, share: float | None = None
+) -> int:
+    """Reports after which the pointwise interval of a class of that share is no wider than `half_width` to either side;
+    without a share, that of any class, whatever its share.
+    """
     if not 0 < half_width < 1:
         raise ValueError(f"half_width must be above 0 and below 1, not {half_width!r}")
-    return math.ceil(_worst_variance(decision) * (_quantile(confidence) / half_width) ** 2)
+    return math.ceil(_variance(decision, share) * (_quantile(confidence) / half_width) ** 2)
 
 
 def _quantile(confidence: float) -> float:
@@ -266,10 +274,13 @@ def _quantile(confidence: float) -> float:
     return float(stats.norm.ppf(0.5 + confidence / 2))
 
 
-def _worst_variance(decision: RandomisedDecision) -> float:
-    """Of one report: the variance is linear in a class's share, so it is largest at one of the ends."""
+def _variance(decision: RandomisedDecision, share: float | None) -> float:
+    """Of one report; it is linear in the class's share, so without one it is largest at one of the ends."""
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError(f"share must be 0 to 1, not {share!r}")
     p, o = _report_probabilities(decision)
-    return max(p * (1 - p), o * (1 - o)) / (p - o) ** 2
+    present, absent = p * (1 - p) / (p - o) ** 2, o * (1 - o) / (p - o) ** 2
+    return max(present, absent) if share is None else share * present + (1 - share) * absent
 
 
 def add(parts: Iterable[ReportCounts]) -> list[ReportCounts]:

@@ -59,7 +59,7 @@ def check(network: str, **options: Any) -> None:
     level: Level = options["level"] or default_level(board.chip.family)
     require_level(level, board.chip.family)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-    key = keys.demonstration(options["source"], len(spec.flipped))
+    key = keys.demonstration(options["source"], len(spec.randomised))
     with BuildProgress(Console(stderr=True, highlight=False)) as progress:
         design = _build(spec, board, options, progress)
         secret = Secret(key.key, key.seeds)

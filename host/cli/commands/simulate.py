@@ -31,10 +31,12 @@ from spikeveil.host.cosim.compare import first_difference
 from spikeveil.host.cosim.job import SimulationResult
 from spikeveil.host.data import accuracy, classify
 from spikeveil.host.networks import catalogue
+from spikeveil.host.privacy import report_files
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.pysim import Network, NetworkSpec, Result
 from spikeveil.pysim.model.files import write_atomically
 
+COMPARED = {"decisions": "decisions_compared", "released": "bits_compared", "readout": "potentials_compared"}
 EXAMPLE = "Example: spikeveil simulate digits --data digits --records 20 --engine verilator -o released.npz"
 
 
@@ -110,6 +112,9 @@ def _claim(spec: NetworkSpec, steps: int, key: Opening, delta: float, options: d
 
 def _write(path: Path, released: NDArray[Any], spec: NetworkSpec) -> None:
     """Released spikes as `released`, potentials of a readout as `readout`, and the fingerprint that they belong to."""
+    if spec.decision is not None:
+        report_files.write_npz(path, released, spec.decision, fingerprint=np.array(spec.fingerprint))
+        return
     content = io.BytesIO()
     name = "readout" if spec.layers[-1].readout else "released"
     arrays: dict[str, Any] = {name: released, "fingerprint": np.array(spec.fingerprint)}
@@ -126,6 +131,7 @@ def _record(
         "data": records.name,
         "records": count,
         "steps": steps,
+        "accuracy": _accuracy(records, model),
         "released_accuracy": _accuracy(records, model),
         "file": options["output"],
     }
@@ -134,7 +140,7 @@ def _record(
     if result is not None:
         expected = _expected(model)
         record |= {
-            "bits_compared" if model.released is not None else "potentials_compared": int(expected.size),
+            COMPARED[_kind(model)]: int(expected.size),
             "different": int((expected != result.released).sum()),
             "cycles": result.cycles,
             "cycles_per_record": result.cycles_per_record,
@@ -144,7 +150,9 @@ def _record(
 
 
 def _expected(model: Result) -> NDArray[Any]:
-    """What the golden model releases: spikes, or the potentials of a readout."""
+    """What the golden model releases: decisions, spikes, or the potentials of a readout."""
+    if model.decisions is not None:
+        return model.decisions
     if model.released is not None:
         return model.released
     if model.readout is None:
@@ -152,8 +160,18 @@ def _expected(model: Result) -> NDArray[Any]:
     return model.readout
 
 
+def _kind(model: Result) -> str:
+    """Which of its arrays leaves a device."""
+    if model.decisions is not None:
+        return "decisions"
+    return "readout" if model.released is None else "released"
+
+
 def _accuracy(records: Records, model: Result) -> float | None:
     """The share of records read correctly from what is released, where the data have labels."""
+    if records.labels is not None and model.decisions is not None:
+        decided = model.decisions.argmax(axis=1) if model.decisions.ndim == 2 else model.decisions
+        return float(np.mean(decided == records.labels))
     if records.labels is None or model.released is None or model.released.shape[2] % records.classes:
         return None
     return accuracy(classify(model.released, records.classes), records.labels)

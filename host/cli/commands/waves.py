@@ -40,7 +40,7 @@ def waves(network: str, **options: Any) -> None:
     spec = catalogue.load(network)
     plan = read_plan(spec, options)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"] or 1)
-    path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.flipped))
+    path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.randomised))
     if options["engine"] == "verilator":
         verilator_build.verilator_root()
     with Console(stderr=True).status(f"{options['engine']}: building and simulating"):

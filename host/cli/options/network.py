@@ -111,7 +111,7 @@ def read_plan(spec: NetworkSpec, options: dict[str, Any]) -> Plan:
 
 def read_opening(spec: NetworkSpec, options: dict[str, Any]) -> keys.Opening:
     """The key that the options name; a fresh one where they name none."""
-    lease = (options["source"], len(spec.flipped), options["lease"], options["first_record"])
+    lease = (options["source"], len(spec.randomised), options["lease"], options["first_record"])
     if options["key_file"] and options["demonstration_key"]:
         raise click.UsageError("give either --key-file or --demonstration-key")
     if options["demonstration_key"]:
