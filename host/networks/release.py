@@ -1,0 +1,28 @@
+"""The same network with another release: a decision, or flipped spikes of its last layer."""
+
+from dataclasses import replace
+
+from spikeveil.pysim import NetworkSpec
+from spikeveil.pysim.model.decision import RandomisedDecision
+from spikeveil.pysim.model.flipper import FlipSpec
+
+
+def with_decision(spec: NetworkSpec, decision: RandomisedDecision, steps: int) -> NetworkSpec:
+    """`spec` with one decision a record of `steps` steps in place of what its last layer released.
+
+    The flipper and the limits of the last layer go; those of the layers before it stay. Raises ValueError where the
+    decision does not fit the last layer.
+    """
+    last = replace(spec.layers[-1], flip=None, spike_limit=None, step_spike_limit=None)
+    return NetworkSpec([*spec.layers[:-1], last], spec.cadence, decision, steps)
+
+
+def with_spikes(
+    spec: NetworkSpec, flip: FlipSpec, spike_limit: int | None = None, step_spike_limit: int | None = None
+) -> NetworkSpec:
+    """`spec` releasing the flipped spikes of its last layer, in place of a decision or of another flip.
+
+    Raises ValueError where the last layer is a readout, which has no spikes, or a limit is out of range.
+    """
+    last = replace(spec.layers[-1], flip=flip, spike_limit=spike_limit, step_spike_limit=step_spike_limit)
+    return NetworkSpec([*spec.layers[:-1], last], spec.cadence)
