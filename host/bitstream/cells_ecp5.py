@@ -39,7 +39,7 @@ def _comb(netlist: Netlist, name: str) -> None:
         return
     for pin, normal in (("WCKMUX", "WCK"), ("WREMUX", "WRE")):
         if parameters.get(pin, normal).strip() not in (normal, "1"):
-            raise BuildError(f"cell {name} has {pin} {parameters[pin]!r}: no model of that")
+            raise BuildError(f"cell {name} has {pin} {parameters[pin]!r}: it has no model")
     if connections.get("FXA") or connections.get("FXB"):
         cell["parameters"]["IS_Z1"] = "1"
     for pin, bits in list(connections.items()):
@@ -98,7 +98,7 @@ def _block_ram(netlist: Netlist, name: str) -> None:
         numbers[f"OUTREG_{side}"] = int(parameters.get(f"REGMODE_{side}", "NOREG") == "OUTREG")
         numbers[f"MODE_{side}"] = modes[parameters.get(f"WRITEMODE_{side}", "NORMAL")]
         if numbers[f"MODE_{side}"] == modes["WRITETHROUGH"]:
-            raise BuildError(f"block RAM {name} writes through: no model of that")
+            raise BuildError(f"block RAM {name} writes through: it has no model")
     directions = {pin: "output" if pin.startswith("DO") else "input" for pin in connections}
     netlist.cells[name] = {
         **cell,
@@ -116,7 +116,7 @@ def _input_bit(netlist: Netlist, name: str, pin: str) -> Any:
     if bit is not None and choice == pin:
         return bit
     if bit is not None:
-        raise BuildError(f"pin {pin} of block RAM {name} has {choice!r}: no model of that")
+        raise BuildError(f"pin {pin} of block RAM {name} has {choice!r}: it has no model")
     return {"0": "0", "1": "1", "INV": "0"}.get(choice, "0" if pin[:2] in ("AD", "DI", "RS") else "1")
 
 

@@ -94,9 +94,9 @@ def _require_supported(netlist: Netlist, name: str, cell: Cell) -> None:
     for pin, bits in cell["connections"].items():
         tied = all(netlist.value(bit) == "0" for bit in bits)
         if pin.startswith("BLKSEL") and not tied:
-            raise BuildError(f"block RAM {name} has a block select that is not tied: no model of that")
+            raise BuildError(f"block RAM {name} has a block select that is not tied: it has no model")
         if pin.startswith("RESET") and cell["parameters"]["RESET_MODE"].strip() == "ASYNC" and not tied:
-            raise BuildError(f"block RAM {name} is reset without a clock: no model of that")
+            raise BuildError(f"block RAM {name} is reset without a clock: it has no model")
 
 
 def _content(parameters: dict[str, Any], byte: int) -> str:

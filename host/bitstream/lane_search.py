@@ -40,7 +40,7 @@ def most_lanes(
         except (FitError, ValueError) as error:
             reason = error
         report_skipped(f"{lanes} lanes: {reason}")
-    raise BuildError(f"no number of lanes will do; with 1: {reason}")
+    raise BuildError(f"no number of lanes is suitable; with 1: {reason}")
 
 
 def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:

@@ -98,7 +98,7 @@ def _resources(build: Build, written: dict[str, Any], module: dict[str, Any]) ->
     try:
         counts = used_resources(chip, written["utilization"], flip_flops)
     except KeyError as error:
-        raise BuildError(f"nextpnr's report says nothing of {error}") from error
+        raise BuildError(f"nextpnr's report lacks {error}") from error
     return {name: {"used": count, "available": chip.available(name)} for name, count in counts.items()}
 
 

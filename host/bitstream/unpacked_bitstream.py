@@ -69,5 +69,5 @@ def _require_supported(build: Build, seed: int) -> None:
     omitted = {cell["type"] for cell in routed["modules"]["top"]["cells"].values()} - RECOVERED
     if omitted:
         raise BuildError(
-            f"icebox_vlog shows nothing of {', '.join(sorted(omitted))}: simulate the routed netlist instead"
+            f"icebox_vlog does not support {', '.join(sorted(omitted))}: simulate the routed netlist instead"
         )

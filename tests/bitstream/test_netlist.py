@@ -195,13 +195,13 @@ def test_separate_gowin_ports_write_and_read() -> None:
 
 def test_what_has_no_model_is_refused() -> None:
     ram = cell("TRELLIS_COMB", {"WRE": [2]}, {"F": [4]}, MODE="DPRAM", WREMUX="INV")
-    with pytest.raises(BuildError, match=r"^cell ram has WREMUX 'INV': no model of that$"):
+    with pytest.raises(BuildError, match=r"^cell ram has WREMUX 'INV': it has no model$"):
         prepare_for_simulation(module(ram=ram), ECP5, "clk")
     ram = gowin_ram("SP")
     ram["connections"]["RESET"] = [90]
-    with pytest.raises(BuildError, match=r"^block RAM ram is reset without a clock: no model of that$"):
+    with pytest.raises(BuildError, match=r"^block RAM ram is reset without a clock: it has no model$"):
         prepare_for_simulation(with_constants(ram=ram), GOWIN, "clk")
     ram = gowin_ram("SP")
     ram["connections"]["BLKSEL"] = [17, 90, 17]
-    with pytest.raises(BuildError, match=r"^block RAM ram has a block select that is not tied: no model of that$"):
+    with pytest.raises(BuildError, match=r"^block RAM ram has a block select that is not tied: it has no model$"):
         prepare_for_simulation(with_constants(ram=ram), GOWIN, "clk")

@@ -53,7 +53,7 @@ def test_parts_are_known_before_placing(stand_ins: Path) -> None:
     [
         ({"fmax": {}}, "nextpnr's report names no clock: fmax is missing"),
         ({"critical_paths": PATHS[:1]}, "nextpnr's report has no critical path"),
-        ({"utilization": {"ICESTORM_LC": {"used": 1}}}, "nextpnr's report says nothing of 'ICESTORM_RAM'"),
+        ({"utilization": {"ICESTORM_LC": {"used": 1}}}, "nextpnr's report lacks 'ICESTORM_RAM'"),
     ],
 )
 def test_a_missing_figure_is_an_error(stand_ins: Path, change: dict[str, Any], sentence: str) -> None:

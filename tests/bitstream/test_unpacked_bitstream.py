@@ -55,7 +55,7 @@ def test_what_icebox_leaves_out_is_refused(build: Build, monkeypatch: pytest.Mon
     monkeypatch.setattr(tools, "locate", lambda tool: (Path("/usr/bin") / tool.name, False))
     with pytest.raises(BuildError) as caught:
         unpacked_bitstream(build, 1)
-    assert str(caught.value) == "icebox_vlog shows nothing of ICESTORM_SPRAM: simulate the routed netlist instead"
+    assert str(caught.value) == "icebox_vlog does not support ICESTORM_SPRAM: simulate the routed netlist instead"
 
 
 def test_icebox_is_named_where_it_is_missing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
