@@ -14,7 +14,7 @@ from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.networks.digits_example import CLASSES, held_out, load_network
 from spikeveil.host.privacy import Ledger
 from spikeveil.pysim import Network, TriviumSource
-from spikeveil.pysim.device.top import Device as Twin
+from spikeveil.pysim.device.top import DeviceModel
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         secrets = Secrets.file(folder / "key", False, len(spec.flipped), make=True)
         with (
             Ledger(folder / "my.ledger", state_directory=folder) as ledger,
-            TwinBoard(Twin(spec), folder / "port") as board,
+            TwinBoard(DeviceModel(spec), folder / "port") as board,
             Device.open(str(board.path)) as device,
         ):
             ledger.create_budget("digits", "record", epsilon=150_000, delta="1e-3")

@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.device.byte_counter import BYTES, Turning
 from spikeveil.hdl.device.guard import Offer
 from spikeveil.hdl.device.replies import Answer
-from spikeveil.pysim.device.messages import Kind, Result, header_bytes
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, header_bytes
 
 CODE_BITS = 4
-COMMANDS = [kind for kind in Kind if kind < 1 << CODE_BITS]
-Objection: TypeAlias = tuple[Value, Result]  # where the first is not 0, the second is the result
+COMMANDS = [kind for kind in MessageKind if kind < 1 << CODE_BITS]
+Objection: TypeAlias = tuple[Value, ResultCode]  # where the first is not 0, the second is the result
 
 ENVELOPE = 2  # bytes: kind and tag
 FIELD_BYTES = {kind: header_bytes(kind) - ENVELOPE for kind in COMMANDS}
@@ -44,7 +44,7 @@ class Body:
     """The registers of the body in hand; `fields` shift in from the top: each is in the top bits when it is whole."""
 
     def __init__(self) -> None:
-        self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(Result)
+        self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(ResultCode)
         self.left, self.some = Signal(8), Signal()  # bytes not taken yet; whether there are any
         self.came, self.shifts = Signal(), Signal()  # one is taken in this cycle; and shifted into the fields
         self.fields = Signal(8 * MOST_FIELD_BYTES)
@@ -92,7 +92,7 @@ class Commands(wiring.Component):
     verdict: Any
     open: Signal
     locked: Signal
-    session: Signal
+    nonce: Signal
     start: Signal
     image: stream.Interface
     clear: Signal
@@ -118,9 +118,9 @@ class Commands(wiring.Component):
             "offer": Out(Offer()),
             **dict.fromkeys(("ask", "begin", "close", "forget"), Out(1)),
             "secret": Out(byte),
-            "verdict": In(Result),
+            "verdict": In(ResultCode),
             **dict.fromkeys(("open", "locked", "start"), In(1)),
-            "session": In(32),
+            "nonce": In(32),
         }
         loader = {
             "image": Out(byte),
@@ -164,8 +164,8 @@ class Commands(wiring.Component):
             self.free.eq((phase == Phase.LENGTH) & even),
             self.given.eq(phase == Phase.ANSWER),
             self.answer.result.eq(result),
-            self.answer.identify.eq((body.kind == Kind.IDENTIFY) & (result == Result.OK)),
-            self.answer.soft.eq((body.kind == Kind.INPUT) & (result == Result.OK)),
+            self.answer.identify.eq((body.kind == MessageKind.IDENTIFY) & (result == ResultCode.OK)),
+            self.answer.soft.eq((body.kind == MessageKind.INPUT) & (result == ResultCode.OK)),
         ]
         with m.If(body.came):
             m.d.sync += [left.eq(left - 1), body.some.eq(left != 1)]
@@ -179,7 +179,7 @@ class Commands(wiring.Component):
                     m.d.comb += self.i.ready.eq(condition)
         with m.Switch(phase):
             with m.Case(Phase.SEAL):
-                m.d.sync += [phase.eq(Phase.ANSWER), result.eq(Mux(self.loaded, Result.OK, Result.MISMATCH))]
+                m.d.sync += [phase.eq(Phase.ANSWER), result.eq(Mux(self.loaded, ResultCode.OK, ResultCode.MISMATCH))]
             with m.Case(Phase.BYTES, Phase.REST), m.If(~body.some):
                 m.d.sync += phase.eq(Phase.ANSWER)
             with m.Case(Phase.ANSWER):
@@ -189,7 +189,7 @@ class Commands(wiring.Component):
 
     def _envelope(self, m: Module, body: Body) -> None:
         """Length, kind and tag, and whether they fit."""
-        byte, form, wanted = self.i.payload, Signal(Result), Signal.like(body.wanted)
+        byte, form, wanted = self.i.payload, Signal(ResultCode), Signal.like(body.wanted)
         with m.If(body.came), m.Switch(body.phase):
             with m.Case(Phase.LENGTH):
                 m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte), body.some.eq(byte != 0)]
@@ -199,16 +199,16 @@ class Commands(wiring.Component):
                 m.d.sync += [body.phase.eq(Phase.FORM), self.answer.tag.eq(byte), body.shifted.eq(0)]
         with m.Switch(body.kind):
             for kind in COMMANDS:
-                size = FIELD_BYTES[kind] + (self.secret_bytes if kind is Kind.OPEN else 0)
-                fits = body.left >= size if kind in (Kind.LOAD, Kind.INPUT) else body.left == size
+                size = FIELD_BYTES[kind] + (self.secret_bytes if kind is MessageKind.OPEN else 0)
+                fits = body.left >= size if kind in (MessageKind.LOAD, MessageKind.INPUT) else body.left == size
                 with m.Case(kind):
-                    m.d.comb += [wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, Result.OK, Result.MALFORMED))]
-                    if not self.image_bytes and kind in (Kind.LOAD, Kind.SEAL):
-                        m.d.comb += form.eq(Result.UNKNOWN)
+                    m.d.comb += [wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, ResultCode.OK, ResultCode.MALFORMED))]
+                    if not self.image_bytes and kind in (MessageKind.LOAD, MessageKind.SEAL):
+                        m.d.comb += form.eq(ResultCode.UNKNOWN)
             with m.Default():
-                m.d.comb += form.eq(Result.UNKNOWN)
+                m.d.comb += form.eq(ResultCode.UNKNOWN)
         with m.If(body.phase == Phase.FORM):
-            m.d.sync += [body.result.eq(form), body.phase.eq(Mux(form == Result.OK, Phase.FIELDS, Phase.REST))]
+            m.d.sync += [body.result.eq(form), body.phase.eq(Mux(form == ResultCode.OK, Phase.FIELDS, Phase.REST))]
             m.d.sync += [body.wanted.eq(wanted), body.short.eq(wanted != 0)]
 
     def _fields(self, m: Module, body: Body) -> None:
@@ -231,28 +231,30 @@ class Commands(wiring.Component):
         with m.If(self.start):
             m.d.sync += leased.eq(1)
         with m.If(body.whole(4)):
-            m.d.sync += [ours.eq((top == self.session) & leased), at_start.eq(top == 0)]
+            m.d.sync += [ours.eq((top == self.nonce) & leased), at_start.eq(top == 0)]
             m.d.sync += at_image.eq(top == self.image_position)
-        confirms = ((kind == Kind.TAKE) & body.whole(8)) | ((kind == Kind.INPUT) & body.whole(12))
+        confirms = ((kind == MessageKind.TAKE) & body.whole(8)) | ((kind == MessageKind.INPUT) & body.whole(12))
         m.d.comb += self.confirm.eq(confirms & ours)
         m.d.sync += image_room.eq(self.image_bytes - self.image_position)
         image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
         over = ~image_room[len(left) :].any() & (image_room[: len(left)] < left)
         m.d.sync += image_full.eq(Mux(at_start, left > self.image_bytes, over))
         m.d.sync += input_full.eq(self.room < left)
-        locked, closed = (self.locked, Result.LOCKED), (~(ours & self.open), Result.CLOSED)
-        load = [locked, (~(at_start | at_image), Result.GAP), (image_full, Result.FULL)]
-        self._case(m, body, Kind.IDENTIFY, Phase.ANSWER, [])
-        self._case(m, body, Kind.STATUS, Phase.ANSWER, [])
-        self._case(m, body, Kind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
-        self._case(m, body, Kind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
-        form = [(body.fields[-8:] >= self.formats, Result.MALFORMED)]
+        locked, closed = (self.locked, ResultCode.LOCKED), (~(ours & self.open), ResultCode.CLOSED)
+        load = [locked, (~(at_start | at_image), ResultCode.GAP), (image_full, ResultCode.FULL)]
+        self._case(m, body, MessageKind.IDENTIFY, Phase.ANSWER, [])
+        self._case(m, body, MessageKind.POLL, Phase.ANSWER, [])
+        self._case(m, body, MessageKind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
+        self._case(m, body, MessageKind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
+        form = [(body.fields[-8:] >= self.formats, ResultCode.MALFORMED)]
         m.d.sync += [self.forget.eq(0), self.close.eq(0)]
-        self._case(m, body, Kind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
-        held = [closed, (~at_input, Result.GAP), (input_full, Result.FULL)]
-        self._case(m, body, Kind.INPUT, Phase.COUNT, held)
-        self._case(m, body, Kind.TAKE, Phase.ANSWER, [(~ours, Result.CLOSED)], self.again.eq(body.fields[-8]))
-        self._case(m, body, Kind.CLOSE, Phase.ANSWER, [closed], registered=[self.close.eq(1)])
+        self._case(m, body, MessageKind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
+        held = [closed, (~at_input, ResultCode.GAP), (input_full, ResultCode.FULL)]
+        self._case(m, body, MessageKind.INPUT, Phase.COUNT, held)
+        self._case(
+            m, body, MessageKind.TAKE, Phase.ANSWER, [(~ours, ResultCode.CLOSED)], self.again.eq(body.fields[-8])
+        )
+        self._case(m, body, MessageKind.CLOSE, Phase.ANSWER, [closed], registered=[self.close.eq(1)])
         m.d.comb += [self.length.eq(body.fields[-64:-32]), self.crc.eq(top)]
 
     def _positions(self, m: Module, body: Body) -> Signal:
@@ -261,10 +263,10 @@ class Commands(wiring.Component):
         same, heard, claims = Signal(), Signal(), Signal()
         words = body.shifted[2:]
         hears, counts = body.shifts, body.phase == Phase.COUNT
-        of_input = body.kind == Kind.INPUT
+        of_input = body.kind == MessageKind.INPUT
         m.d.comb += [
             heard.eq(hears & of_input & (words == 1)),
-            claims.eq(Mux(of_input, words == 2, (body.kind == Kind.TAKE) & (words == 1))),
+            claims.eq(Mux(of_input, words == 2, (body.kind == MessageKind.TAKE) & (words == 1))),
             self.turn.eq(hears & claims),
             self.claim.eq(self.i.payload),
             self.input_byte.eq(position.own),
@@ -283,7 +285,7 @@ class Commands(wiring.Component):
         self,
         m: Module,
         body: Body,
-        kind: Kind,
+        kind: MessageKind,
         following: Phase,
         objections: Sequence[Objection],
         *done: Any,
@@ -292,21 +294,21 @@ class Commands(wiring.Component):
         """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`;
         what is `registered` happens a cycle later.
         """
-        if kind in (Kind.LOAD, Kind.SEAL) and not self.image_bytes:
+        if kind in (MessageKind.LOAD, MessageKind.SEAL) and not self.image_bytes:
             return
         with m.If((body.phase == Phase.JUDGE) & (body.kind == kind)):
-            verdict: Value = Value.cast(Result.OK)
+            verdict: Value = Value.cast(ResultCode.OK)
             for holds, result in reversed(objections):
                 verdict = Mux(holds, result, verdict)
-            with m.If(verdict == Result.OK):
+            with m.If(verdict == ResultCode.OK):
                 m.d.comb += done
                 m.d.sync += registered
-            m.d.sync += [body.result.eq(verdict), body.phase.eq(Mux(verdict == Result.OK, following, Phase.REST))]
+            m.d.sync += [body.result.eq(verdict), body.phase.eq(Mux(verdict == ResultCode.OK, following, Phase.REST))]
 
     def _bytes(self, m: Module, body: Body) -> None:
         """Pieces of streams: there is room for all that come, as that was looked at before."""
         piece = body.came & (body.phase == Phase.BYTES)
-        for kind, sink in ((Kind.INPUT, self.input), (Kind.LOAD, self.image)):
+        for kind, sink in ((MessageKind.INPUT, self.input), (MessageKind.LOAD, self.image)):
             m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
             m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
 
@@ -332,7 +334,7 @@ class Commands(wiring.Component):
                 m.d.sync += body.phase.eq(Phase.VERDICT)
             with m.Case(Phase.VERDICT):
                 m.d.sync += [body.result.eq(self.verdict), kept.eq(1), body.phase.eq(Phase.ANSWER)]
-                with m.If((self.verdict == Result.OK) & ~kept):
+                with m.If((self.verdict == ResultCode.OK) & ~kept):
                     m.d.comb += self.rewind.eq(1)
                     m.d.sync += [body.left.eq(self.secret_bytes), body.some.eq(self.secret_bytes != 0)]
                     m.d.sync += body.phase.eq(Phase.SECRET)

@@ -31,7 +31,7 @@ class Core(wiring.Component):
     result: Any
     open: Signal
     lease: Signal
-    session: Signal
+    nonce: Signal
     quota: Signal
     start: Signal
     busy: Signal

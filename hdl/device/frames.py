@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.device.block_ram import Store
 from spikeveil.hdl.device.cobs import CobsDecoder, CobsEncoder, Tail
-from spikeveil.pysim.device.messages import MAX_BODY
+from spikeveil.pysim.device.wire import MAX_BODY
 
 CRC_BYTES = 4
 LEAST_BODY = 2

@@ -7,10 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.hdl.engine.source import KEY_BITS, SEED_BITS
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits
-from spikeveil.pysim.device.guard import SEED_BYTES, secret_bytes
-from spikeveil.pysim.device.messages import Result
+from spikeveil.pysim.device.guard import secret_bytes
+from spikeveil.pysim.device.messages import ResultCode
+from spikeveil.pysim.device.wire import SEED_BYTES
+from spikeveil.pysim.model.lfsr import SEED_BITS
+from spikeveil.pysim.model.trivium import KEY_BITS
 
 
 class Offer(data.StructLayout):
@@ -18,7 +20,7 @@ class Offer(data.StructLayout):
 
     def __init__(self) -> None:
         super().__init__(
-            {"lease": unsigned(40), "session": unsigned(32), "quota": unsigned(32), "record_steps": unsigned(16)}
+            {"lease": unsigned(40), "nonce": unsigned(32), "quota": unsigned(32), "record_steps": unsigned(16)}
         )
 
 
@@ -34,10 +36,10 @@ def outer_ports(plan: Plan) -> dict[str, Any]:
         "rewind": In(1),
         "secret": In(stream.Signature(8)),
         "loaded": In(1),
-        "result": Out(Result),
+        "result": Out(ResultCode),
         "open": Out(1),
         "lease": Out(40),
-        "session": Out(32),
+        "nonce": Out(32),
         "quota": Out(32),
         "start": Out(1),
     }
@@ -93,7 +95,7 @@ class Guard(wiring.Component):
     result: Any
     open: Signal
     lease: Signal
-    session: Signal
+    nonce: Signal
     quota: Signal
     start: Signal
     reset: Signal
@@ -119,7 +121,7 @@ class Guard(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         granted, leaving = self.granted, self.leaving
-        again, verdict = Signal(), Signal(Result)
+        again, verdict = Signal(), Signal(ResultCode)
         sound = self._secret(m, granted, again)
         inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
         entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
@@ -141,15 +143,15 @@ class Guard(wiring.Component):
             m.d.sync += [self.open.eq(0), granted.eq(0)]
         with m.Elif(self.ask):
             m.d.sync += self.result.eq(verdict)
-            with m.If(verdict == Result.OK):
+            with m.If(verdict == ResultCode.OK):
                 m.d.comb += [again.eq(1), grants.eq(1)]
                 m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.number)]
-                m.d.sync += [self.session.eq(self.offer.session), record_steps.eq(self.offer.record_steps)]
+                m.d.sync += [self.nonce.eq(self.offer.nonce), record_steps.eq(self.offer.record_steps)]
                 m.d.sync += self.above.eq(0)
         with m.Elif(self.begin):
-            m.d.sync += [granted.eq(0), self.result.eq(Result.MALFORMED)]
+            m.d.sync += [granted.eq(0), self.result.eq(ResultCode.MALFORMED)]
             with m.If(granted & sound & (self.quota != 0)):  # whatever stood in the cycle before
-                m.d.sync += [self.result.eq(Result.OK), self.open.eq(1), self.start.eq(1)]
+                m.d.sync += [self.result.eq(ResultCode.OK), self.open.eq(1), self.start.eq(1)]
             with m.Else():
                 m.d.comb += ends.eq(~self.open)
         with m.Elif(self.rewind):
@@ -161,8 +163,8 @@ class Guard(wiring.Component):
         return m
 
     def _judge(self, sound: Value) -> Value:
-        fresh = Mux(self.above, Result.OK, Result.STALE)
-        return Mux(sound & self.filled, Mux(self.loaded, fresh, Result.UNLOADED), Result.MALFORMED)
+        fresh = Mux(self.above, ResultCode.OK, ResultCode.STALE)
+        return Mux(sound & self.filled, Mux(self.loaded, fresh, ResultCode.UNLOADED), ResultCode.MALFORMED)
 
     def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
         """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.device.cobs import Tail
 from spikeveil.hdl.device.outbox import Number
-from spikeveil.pysim.device.messages import Identity, Kind, Result, room
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, max_data
 
 AT_BITS = 8
 
@@ -28,7 +29,7 @@ class At(IntEnum):
     RESULT = 5
     FLAGS = 6
     LEASE = 7
-    SESSION = 12
+    NONCE = 12
     QUOTA = 16
     INPUT = 20
     ROOM = 24
@@ -39,14 +40,14 @@ class At(IntEnum):
 
 
 ROOM_END, STATE_END = At.ROOM + 1, At.DAMAGED + 1
-OUTPUT_END = (ROOM_END + room(Kind.OUTPUT)) % (1 << AT_BITS)
+OUTPUT_END = (ROOM_END + max_data(MessageKind.OUTPUT)) % (1 << AT_BITS)
 
 
 class State(data.StructLayout):
     """What STATUS tells that is not a position of input or output."""
 
     def __init__(self) -> None:
-        bits = {"flags": 8, "lease": 40, "session": 32, "quota": 32, "input_room": 16, "image": 32, "damaged": 16}
+        bits = {"flags": 8, "lease": 40, "nonce": 32, "quota": 32, "input_room": 16, "image": 32, "damaged": 16}
         super().__init__({name: unsigned(width) for name, width in bits.items()})
 
 
@@ -57,7 +58,7 @@ class Answer(data.StructLayout):
     """
 
     def __init__(self) -> None:
-        super().__init__({"tag": unsigned(8), "result": Result, "identify": unsigned(1), "soft": unsigned(1)})
+        super().__init__({"tag": unsigned(8), "result": ResultCode, "identify": unsigned(1), "soft": unsigned(1)})
 
 
 class Phase(enum.Enum):
@@ -142,7 +143,7 @@ class Replies(wiring.Component):
         with m.If(more):
             m.d.sync += at.eq(at + 1)
             with m.If((at == At.TAG) & output):
-                m.d.sync += at.eq(At.SESSION)
+                m.d.sync += at.eq(At.NONCE)
             with m.If((at == ROOM_END) & ~held.identify & ~output):
                 m.d.sync += at.eq(At.WRITTEN)
         with m.If(begin):
@@ -192,7 +193,9 @@ class Replies(wiring.Component):
             self.turn.eq((phase == Phase.PICK) & ~identify & positions),
             self.turn_input.eq((phase == Phase.PICK) & ~identify & input_position),
         ]
-        table = self._table(m, phase, Mux(output, Kind.OUTPUT, Kind.STATE), Mux(output, 0, held.tag), held.result)
+        table = self._table(
+            m, phase, Mux(output, MessageKind.OUTPUT, MessageKind.STATUS), Mux(output, 0, held.tag), held.result
+        )
         ours, own = Signal(8), Signal(8, reset_less=True)  # own may be the block RAM's register
         m.d.sync += [ours.eq(pick(table, at)), own.eq(read.data)]
         told = Mux(positions, self.byte, Mux(input_position, self.input_byte, ours))
@@ -209,7 +212,7 @@ class Replies(wiring.Component):
             At.RESULT: result,
             At.FLAGS: state.flags,
             At.LEASE: state.lease,
-            At.SESSION: state.session,
+            At.NONCE: state.nonce,
             At.QUOTA: state.quota,
             At.ROOM: state.input_room,
             At.IMAGE: state.image,

@@ -18,12 +18,11 @@ from spikeveil.hdl.device.uart import UartReceiver, UartTransmitter, idle, rate
 from spikeveil.hdl.device.unpack import Unpacker
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device.guard import secret_bytes
-from spikeveil.pysim.device.messages import Identity, Trait
+from spikeveil.pysim.device.identity import DEFAULT_BUFFER, identity
 from spikeveil.pysim.model import checks
 
 Port = Literal["uart", "bytes"]
 PORTS: tuple[Port, ...] = ("uart", "bytes")
-DEFAULT_BUFFER = 2048  # bytes: four block RAMs of an iCE40, one of an ECP5
 UNHURRIED_CLOCKS = 8  # a bit, from which on a frame is made in a tenth of the time in which it is sent
 POWER_ON_CYCLES = 255  # in reset after power-on, until clock and block RAMs are there
 
@@ -36,35 +35,6 @@ def check(*, clock_hz: int, baud: int, port: Port, window: int, outbox: int) -> 
         rate(clock_hz, baud)
     depth_of("window", window)
     depth_of("outbox", outbox)
-
-
-def identity(plan: Plan, *, clock_hz: int, window: int = DEFAULT_BUFFER, outbox: int = DEFAULT_BUFFER) -> Identity:
-    """What a device built from `plan` says it is."""
-    last = plan.spec.layers[-1]
-    private = plan.schedule == "private"
-    traits = {
-        Trait.LOADABLE: plan.loadable,
-        Trait.PRIVATE: private,
-        Trait.LFSR: plan.source == "lfsr",
-        Trait.POTENTIALS: last.readout,
-        Trait.BITMAPS: not plan.tagged,
-    }
-    return Identity(
-        fingerprint=bytes.fromhex(plan.spec.fingerprint),
-        structure=bytes.fromhex(plan.structure),
-        flags=Trait(sum(trait for trait, present in traits.items() if present)),
-        lanes=plan.lanes,
-        flippers=len(plan.spec.flipped),
-        inputs=plan.spec.inputs,
-        outputs=plan.spec.outputs,
-        output_bits=last.state_bits if last.readout else 1,
-        window=window,
-        outbox=outbox,
-        clock=clock_hz,
-        cadence=plan.cadence if private else 0,
-        image=plan.image_bytes,
-        layers=plan.layer_lanes,
-    )
 
 
 class Top(wiring.Component):
@@ -119,7 +89,7 @@ class Top(wiring.Component):
         self._path(device, commands, replies, core)
         self._guard(device, commands, core)
         self._load(device, commands, core)
-        device.d.comb += [replies.state[name].eq(getattr(core, name)) for name in ("lease", "session", "quota")]
+        device.d.comb += [replies.state[name].eq(getattr(core, name)) for name in ("lease", "nonce", "quota")]
         device.d.comb += replies.state.image.eq(commands.image_position)
         device.d.comb += replies.state.flags.eq(Cat(core.open, commands.loaded, core.late))
         self._show(device, commands, core, receiver)
@@ -197,7 +167,7 @@ class Top(wiring.Component):
     def _guard(self, m: Module, commands: Commands, core: Core) -> None:
         wiring.connect(m, commands.secret, core.secret)
         m.d.comb += [getattr(core, name).eq(getattr(commands, name)) for name in ("offer", "ask", "begin", "close")]
-        m.d.comb += [getattr(commands, name).eq(getattr(core, name)) for name in ("open", "session", "start")]
+        m.d.comb += [getattr(commands, name).eq(getattr(core, name)) for name in ("open", "nonce", "start")]
         m.d.comb += commands.locked.eq(core.busy)
         m.d.comb += [core.rewind.eq(commands.forget), commands.verdict.eq(core.result), core.loaded.eq(commands.loaded)]
 

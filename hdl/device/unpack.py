@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits, memory_depth
-from spikeveil.pysim.device.messages import BITMAP
 from spikeveil.pysim.device.unpack import bitmap_bytes, index_bytes
+from spikeveil.pysim.device.wire import BITMAP_COUNT
 from spikeveil.pysim.model import checks
 
 MOST_INPUTS = (1 << 16) - 1  # an index has two bytes, and that of all ones names none
@@ -73,7 +73,7 @@ class Unpacker(wiring.Component):
         with m.Switch(phase):
             with m.Case(Phase.COUNT):
                 m.d.comb += self.i.ready.eq(self.tagged)
-                with m.If(~self.tagged | (self.i.valid & (self.i.payload == BITMAP))):
+                with m.If(~self.tagged | (self.i.valid & (self.i.payload == BITMAP_COUNT))):
                     m.d.sync += phase.eq(Phase.BITMAP)
                 with m.Elif(self.i.valid):
                     m.d.sync += phase.eq(Phase.WIPE)

@@ -6,10 +6,11 @@ The private schedule's cadence must cover the slowest stage for any input. These
 from collections.abc import Iterator
 
 from spikeveil.hdl.engine import neuron
-from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH, SEED_BITS, SourceKind
+from spikeveil.hdl.engine.source import MAX_SOURCE_WIDTH, SourceKind
 from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.lanes import LayerLanes, rows, uniform_lanes
 from spikeveil.pysim.model.layer_spec import LayerSpec
+from spikeveil.pysim.model.lfsr import SEED_BITS
 from spikeveil.pysim.model.spec import NetworkSpec
 
 KEY_SETUP_BITS = 111 + 1152  # Trivium's longest register and its warm-up

@@ -11,11 +11,12 @@ from spikeveil.hdl.engine.encoder import Encoder
 from spikeveil.hdl.engine.layer import Layer
 from spikeveil.hdl.engine.pacer import Pacer
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.hdl.engine.source import SEED_BITS, LfsrStream, TriviumStream
+from spikeveil.hdl.engine.source import LfsrStream, TriviumStream
 from spikeveil.hdl.engine.spikes import SpikeRow
 from spikeveil.hdl.engine.ultraplus import is_chip
 from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.layer_spec import LayerSpec
+from spikeveil.pysim.model.lfsr import SEED_BITS
 
 MIN_MASK_ROWS = 4  # rows in a mask queue on the private schedule
 

@@ -6,13 +6,16 @@ from typing import Literal
 
 from spikeveil.hdl.engine import cycle_bounds
 from spikeveil.hdl.engine.memories import ImageWrite
-from spikeveil.hdl.engine.source import KEY_BITS, LEASE_BITS, RECORD_BITS, SEED_BITS, SOURCES, SourceKind
+from spikeveil.hdl.engine.source import SOURCES, SourceKind
 from spikeveil.hdl.engine.spikes import PotentialRow, SpikeRow, index_bits
 from spikeveil.hdl.engine.ultraplus import SPRAM_DEPTH, SPRAM_WIDTH
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model import image as images
 from spikeveil.pysim.model.lanes import MAX_LANES, LayerLanes, rows, uniform_lanes
+from spikeveil.pysim.model.lfsr import SEED_BITS
+from spikeveil.pysim.model.source import LEASE_BITS, RECORD_BITS
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
+from spikeveil.pysim.model.trivium import KEY_BITS
 
 Schedule = Literal["private", "fast"]
 SCHEDULES: tuple[Schedule, ...] = ("private", "fast")

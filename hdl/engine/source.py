@@ -8,15 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.lfsr import Lfsr
 from spikeveil.hdl.engine.trivium import Trivium
+from spikeveil.pysim.model.lfsr import SEED_BITS
+from spikeveil.pysim.model.source import LAYER_BITS, LEASE_BITS, RECORD_BITS
+from spikeveil.pysim.model.trivium import KEY_BITS
 
 SourceKind = Literal["lfsr", "trivium"]
 SOURCES: tuple[SourceKind, ...] = ("trivium", "lfsr")
 MAX_SOURCE_WIDTH = 64  # bits a cycle, of either source
-SEED_BITS = 127
-KEY_BITS = 80
-LEASE_BITS = 40
-RECORD_BITS = 32
-LAYER_BITS = 8
 
 
 class LfsrStream(wiring.Component):

@@ -18,13 +18,14 @@ from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.virtual.build import BoardSpec, build_program
 from spikeveil.host.virtual.process import play
 from spikeveil.pysim import Network
-from spikeveil.pysim.device.messages import FIXED_FORMAT, SEED_BYTES, Kind, Result, pack, room, turned, unpack
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, max_data, pack, reverse_key, unpack
 from spikeveil.pysim.device.pack import unpack as unpack_steps
 from spikeveil.pysim.device.unpack import bitmap_bytes, bitmaps
+from spikeveil.pysim.device.wire import FIXED_FORMAT, SEED_BYTES
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
-SESSION = 0x5EED
+NONCE = 0x5EED
 OUTBOX = 256  # the smallest output buffer of a device, in bytes
 SIMULATION_STAGES = 2  # after those of a level: compile the simulator, run the records
 
@@ -47,7 +48,9 @@ class Secret:
 
     def message(self) -> bytes:
         """The secret as it is sent in OPEN."""
-        return turned(self.key) if self.key else b"".join(seed.to_bytes(SEED_BYTES, "little") for seed in self.seeds)
+        if self.key:
+            return reverse_key(self.key)
+        return b"".join(seed.to_bytes(SEED_BYTES, "little") for seed in self.seeds)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _run(
 ) -> tuple[NDArray[np.bool_], int, float]:
     records, steps, _ = spikes.shape
     outputs = board.plan.spec.outputs
-    start = encode(pack(Kind.IDENTIFY, 1)) + _image(board) + encode(_open(records * steps, steps, secret, lease))
+    start = encode(pack(MessageKind.IDENTIFY, 1)) + _image(board) + encode(_open(records * steps, steps, secret, lease))
     answers, figures = play(board, [b"\0" + start, *_pieces(board, spikes)])
     output, expected = _collect(answers), records * steps * -(-outputs // 8)
     if len(output) != expected:
@@ -124,17 +127,18 @@ def _image(board: BoardSpec) -> bytes:
     """The frames that load the image; none where the weights are baked in."""
     if not board.plan.loadable:
         return b""
-    content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), room(Kind.LOAD)
+    content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), max_data(MessageKind.LOAD)
     frames = [
-        pack(Kind.LOAD, 2, content[start : start + size], position=start) for start in range(0, len(content), size)
+        pack(MessageKind.LOAD, 2, content[start : start + size], position=start)
+        for start in range(0, len(content), size)
     ]
-    frames.append(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
+    frames.append(pack(MessageKind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
     return b"".join(map(encode, frames))
 
 
 def _open(quota: int, steps: int, secret: Secret, lease: int) -> bytes:
-    fields = {"lease": lease, "session": SESSION, "quota": quota, "record_steps": steps, "format": FIXED_FORMAT}
-    return pack(Kind.OPEN, 3, secret.message(), **fields)
+    fields = {"lease": lease, "nonce": NONCE, "quota": quota, "record_steps": steps, "format": FIXED_FORMAT}
+    return pack(MessageKind.OPEN, 3, secret.message(), **fields)
 
 
 def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
@@ -142,10 +146,12 @@ def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
     records, steps, inputs = spikes.shape
     data, step_bytes = bitmaps(spikes.reshape(records * steps, -1)), bitmap_bytes(inputs)
     output_bytes = -(-board.plan.spec.outputs // 8)
-    size = min(room(Kind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
+    size = min(max_data(MessageKind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
     for start in range(0, len(data), size):
         confirmed = start // step_bytes * output_bytes
-        yield encode(pack(Kind.INPUT, 4, data[start : start + size], session=SESSION, position=start, taken=confirmed))
+        yield encode(
+            pack(MessageKind.INPUT, 4, data[start : start + size], nonce=NONCE, position=start, confirmed=confirmed)
+        )
 
 
 def _collect(answers: list[bytes]) -> bytes:
@@ -153,9 +159,9 @@ def _collect(answers: list[bytes]) -> bytes:
     receiver, output = Receiver(), bytearray()
     for body in receiver.feed(b"".join(answers)):
         message = unpack(body)
-        if message.kind is Kind.STATE and message["result"] != Result.OK:
-            raise BuildError(f"the simulated device refused a message: {Result(message['result']).name}")
-        if message.kind is Kind.OUTPUT:
+        if message.kind is MessageKind.STATUS and message["result"] != ResultCode.OK:
+            raise BuildError(f"the simulated device refused a message: {ResultCode(message['result']).name}")
+        if message.kind is MessageKind.OUTPUT:
             end = message["position"] + len(message.data)
             output[message["position"] : end] = message.data
     if receiver.damaged:

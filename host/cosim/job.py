@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.player import row_bits
-from spikeveil.hdl.engine.source import SEED_BITS
 from spikeveil.pysim.model.decision import RandomisedDecision
+from spikeveil.pysim.model.lfsr import SEED_BITS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from typing import Self
 from spikeveil.host.device.errors import DeviceRefused, PortLost, WrongDevice
 from spikeveil.host.device.link import Link, Timing
 from spikeveil.host.device.port import DEFAULT_BAUD, Port, SerialPort
-from spikeveil.pysim.device.messages import Identity, Kind, Message, Result, State, Status, Trait, room
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, Trait, max_data
+from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.spec import NetworkSpec
 
@@ -84,7 +86,7 @@ class Connection:
 
     def status(self) -> Status:
         """Request the status."""
-        return self._status(Kind.STATUS)
+        return self._status(MessageKind.POLL)
 
     def load(self, spec: NetworkSpec) -> None:
         """Load `spec`, or check that the bitstream holds it; WrongDevice where the device was built from another.
@@ -115,12 +117,12 @@ class Connection:
                 self.link.port.wait(REOPEN_PAUSE)
 
     def _identify(self) -> Identity:
-        return Identity.of(self._expect(Kind.IDENTITY, self.link.ask(Kind.IDENTIFY)))
+        return Identity.from_message(self._expect(MessageKind.IDENTITY, self.link.ask(MessageKind.IDENTIFY)))
 
-    def _status(self, kind: Kind, data: bytes = b"", **values: int) -> Status:
-        return Status.of(self._expect(Kind.STATE, self.link.ask(kind, data, **values)))
+    def _status(self, kind: MessageKind, data: bytes = b"", **values: int) -> Status:
+        return Status.from_message(self._expect(MessageKind.STATUS, self.link.ask(kind, data, **values)))
 
-    def _expect(self, kind: Kind, message: Message) -> Message:
+    def _expect(self, kind: MessageKind, message: Message) -> Message:
         if message.kind is not kind:
             raise DeviceRefused(f"the device at {self.name} answered {message.kind.name}, not {kind.name}")
         return message
@@ -145,22 +147,22 @@ class Connection:
         self._unlock()
         position = 0
         while position < len(content):
-            piece = content[position : position + room(Kind.LOAD)]
-            status = self._status(Kind.LOAD, piece, position=position)
-            if status.result not in (Result.OK, Result.GAP):
+            piece = content[position : position + max_data(MessageKind.LOAD)]
+            status = self._status(MessageKind.LOAD, piece, position=position)
+            if status.result not in (ResultCode.OK, ResultCode.GAP):
                 raise DeviceRefused(f"the device did not take the image: {status.result.name}")
             position = status.image_position
-        sealed = self._status(Kind.SEAL, length=len(content), crc=zlib.crc32(content))
-        return sealed.result is Result.OK
+        sealed = self._status(MessageKind.SEAL, length=len(content), crc=zlib.crc32(content))
+        return sealed.result is ResultCode.OK
 
     def _unlock(self) -> None:
         """Close the open lease and drain the output of its last step; loading is locked until then."""
         deadline = self.link.port.now() + self.link.timing.silence
-        while self._status(Kind.LOAD, position=0).result is Result.LOCKED:
+        while self._status(MessageKind.LOAD, position=0).result is ResultCode.LOCKED:
             if self.link.port.now() > deadline:
                 raise DeviceRefused("the device stays locked though its lease is closed: power it off and on")
             status = self.status()
-            if State.OPEN in status.flags:
-                self._status(Kind.CLOSE, session=status.session)
-            self._status(Kind.TAKE, session=status.session, taken=status.output_position, again=0)
+            if StatusFlag.OPEN in status.flags:
+                self._status(MessageKind.CLOSE, nonce=status.nonce)
+            self._status(MessageKind.TAKE, nonce=status.nonce, confirmed=status.output_position, resend=0)
             self.link.port.wait(UNLOCK_PAUSE)

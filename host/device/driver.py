@@ -14,11 +14,9 @@ from spikeveil.host.device.record_run import RecordRun, RunProgress, RunResult
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim, Wall
 from spikeveil.host.privacy.ledger import Ledger, probability
+from spikeveil.pysim.device.wire import MAX_QUOTA, MAX_RECORD_STEPS
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.spec import NetworkSpec
-
-MAX_RECORD_STEPS = (1 << 16) - 1  # the field of OPEN has two bytes
-MAX_QUOTA = (1 << 32) - 1
 
 
 class Device(Connection):

@@ -4,11 +4,9 @@ import zlib
 
 from cobs import cobs
 
-from spikeveil.pysim.device.messages import MAX_BODY
+from spikeveil.pysim.device.wire import CRC_BYTES, MAX_BODY, MIN_BODY
 
 END = b"\0"
-MIN_BODY = 2
-CRC_BYTES = 4
 MAX_FRAME = MAX_BODY + CRC_BYTES + 1  # bytes before the 0x00
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.device.messages import FIXED_FORMAT, TAGGED_FORMAT
 from spikeveil.pysim.device.unpack import bitmaps, events, padded, shortest
+from spikeveil.pysim.device.wire import FIXED_FORMAT, TAGGED_FORMAT
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import NetworkSpec
 

@@ -6,9 +6,12 @@ import stat
 from pathlib import Path
 
 from spikeveil.host.networks.digits_example import DEMO_KEY
-from spikeveil.pysim.device.messages import KEY_BYTES, SEED_BYTES, turned
+from spikeveil.pysim.device.messages import reverse_key
+from spikeveil.pysim.device.wire import SEED_BYTES
+from spikeveil.pysim.model.lfsr import SEED_BITS
+from spikeveil.pysim.model.trivium import KEY_BYTES
 
-MAX_SEED = (1 << 127) - 1  # an LFSR takes the lower 127 bits of its 16 bytes
+MAX_SEED = (1 << SEED_BITS) - 1  # an LFSR takes the lower 127 bits of its 16 bytes
 
 
 def read_key(path: str | Path, *, private: bool = True) -> bytes:
@@ -99,7 +102,7 @@ class Secrets:
     def encode(self, secret: bytes) -> bytes:
         """A secret as it is sent in OPEN."""
         if not self._lfsr:
-            return turned(secret)
+            return reverse_key(secret)
         return b"".join(number.to_bytes(SEED_BYTES, "little") for number in seed_numbers(secret))
 
     def _usable(self, secret: bytes) -> bool:

@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost
 from spikeveil.host.device.link import Link
-from spikeveil.pysim.device.messages import WRAP, Identity, Kind, Message, Result, State, Status
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag
+from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.wire import POSITION_MODULUS
 
 MAX_PIECE = 224  # bytes of input in one message: as many bytes of output, and a step more, still fit one frame
 MAX_WAIT_FACTOR = 16
@@ -13,8 +16,8 @@ MAX_CLOSED_ANSWERS = 4  # times that a closed lease may be asked for the rest of
 
 def unwrap(reference: int, wrapped: int) -> int:
     """The position not before `reference` that equals `wrapped` modulo 2^32; `reference` where `wrapped` is older."""
-    distance = (wrapped - reference) % WRAP
-    return reference + distance if distance < WRAP // 2 else reference
+    distance = (wrapped - reference) % POSITION_MODULUS
+    return reference + distance if distance < POSITION_MODULUS // 2 else reference
 
 
 class LeaseTransfer:
@@ -24,7 +27,7 @@ class LeaseTransfer:
     |---|---|
     | `link` | the link; its `listener` is replaced by `run` |
     | `identity` | the device's identity |
-    | `session` | the random number by which the lease was opened |
+    | `nonce` | the random number that the lease was opened with |
     | `data` | all input steps, encoded |
     | `output_size` | bytes of output that the lease will produce |
 
@@ -32,8 +35,8 @@ class LeaseTransfer:
     first `run`, call `begin` with the status that answered OPEN; without it `run` requests the status.
     """
 
-    def __init__(self, link: Link, identity: Identity, session: int, data: bytes, output_size: int) -> None:
-        self.link, self.identity, self.session = link, identity, session
+    def __init__(self, link: Link, identity: Identity, nonce: int, data: bytes, output_size: int) -> None:
+        self.link, self.identity, self.nonce = link, identity, nonce
         self.data, self.output_size = data, output_size
         self.output = bytearray()
         self._piece = max(1, min(MAX_PIECE, identity.window // 3))  # one in transit, one buffered, one being answered
@@ -83,18 +86,18 @@ class LeaseTransfer:
             if size <= 0 or (partial and credit < self.identity.window // 2):
                 return
             self.link.send(
-                Kind.INPUT,
+                MessageKind.INPUT,
                 self.data[self._next : self._next + size],
-                session=self.session,
-                position=self._next % WRAP,
-                taken=self._confirm(),
+                nonce=self.nonce,
+                position=self._next % POSITION_MODULUS,
+                confirmed=self._confirm(),
             )
             self._next += size
 
     def _acknowledge(self) -> None:
         """Confirm output before the outbox is full, where no piece of input has done so."""
         if len(self.output) - self._confirmed >= max(1, self.identity.outbox // 2):
-            self.link.send(Kind.TAKE, session=self.session, taken=self._confirm(), again=0)
+            self.link.send(MessageKind.TAKE, nonce=self.nonce, confirmed=self._confirm(), resend=0)
 
     def _wait(self) -> None:
         """Receive messages; resynchronise where something was lost or nothing arrived."""
@@ -107,13 +110,13 @@ class LeaseTransfer:
             self._resynchronise()
 
     def _receive(self, message: Message) -> None:
-        """Process a message; one of another session or kind shows that something was lost."""
-        if message.kind is Kind.OUTPUT and message["session"] == self.session:
+        """Process a message; one with another nonce or kind shows that something was lost."""
+        if message.kind is MessageKind.OUTPUT and message["nonce"] == self.nonce:
             self._update_credit(message["input_position"], message["input_room"])
             self._collect(message["position"], message.data)
-        elif message.kind is Kind.STATE and message["session"] == self.session:
+        elif message.kind is MessageKind.STATUS and message["nonce"] == self.nonce:
             self._update_credit(message["input_position"], message["input_room"])
-            self._resync_needed |= message["result"] != Result.OK
+            self._resync_needed |= message["result"] != ResultCode.OK
         else:
             self._resync_needed = True
 
@@ -129,24 +132,24 @@ class LeaseTransfer:
 
     def _collect(self, position: int, piece: bytes) -> None:
         """Append the new bytes of a piece; a gap before it shows that one was lost."""
-        distance = (position - len(self.output)) % WRAP
-        if 0 < distance < WRAP // 2:
+        distance = (position - len(self.output)) % POSITION_MODULUS
+        if 0 < distance < POSITION_MODULUS // 2:
             self._resync_needed = True
-        elif new := piece[-distance % WRAP :]:
+        elif new := piece[-distance % POSITION_MODULUS :]:
             self.output += new
             self._note_progress()
 
     def _confirm(self) -> int:
         """The output position to send as confirmed, modulo 2^32."""
         self._confirmed = len(self.output)
-        return self._confirmed % WRAP
+        return self._confirmed % POSITION_MODULUS
 
     def _resynchronise(self) -> None:
         """Request the status and the rest of the output, and go back to the device's input position."""
-        answer = self.link.ask(Kind.TAKE, session=self.session, taken=self._confirm(), again=1)
-        if answer.kind is not Kind.STATE:
+        answer = self.link.ask(MessageKind.TAKE, nonce=self.nonce, confirmed=self._confirm(), resend=1)
+        if answer.kind is not MessageKind.STATUS:
             raise DeviceRefused(f"the device answered a TAKE with {answer.kind.name}")
-        status = Status.of(answer)
+        status = Status.from_message(answer)
         self._check(status)
         self._go_back(status)
 
@@ -159,13 +162,13 @@ class LeaseTransfer:
 
     def _check(self, status: Status) -> None:
         """Raise where the lease cannot produce the rest of its output, or makes no progress."""
-        if status.result is Result.CLOSED or status.session != self.session:
+        if status.result is ResultCode.CLOSED or status.nonce != self.nonce:
             raise LeaseLost("the device does not hold the lease any more: it was without power, or another host came")
-        if status.result is not Result.OK:
+        if status.result is not ResultCode.OK:
             raise DeviceRefused(f"the device answered a TAKE with {status.result.name}")
-        if State.LATE in status.flags:
+        if StatusFlag.LATE in status.flags:
             raise DeviceStuck("a step missed its slot on the device, which lets nothing more out under this lease")
-        producing = State.OPEN in status.flags or self._output_pending(status)
+        producing = StatusFlag.OPEN in status.flags or self._output_pending(status)
         self._closed_answers = 0 if producing else self._closed_answers + 1
         if self._closed_answers > MAX_CLOSED_ANSWERS:
             raise LeaseLost("the lease was closed before all its steps had left")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from spikeveil.host.device import frames
 from spikeveil.host.device.errors import DeviceSilent, PortLost, WrongDevice
 from spikeveil.host.device.port import OpenPort, Port
-from spikeveil.pysim.device.messages import VERSION, Kind, Message, pack, unpack
+from spikeveil.pysim.device.messages import Message, MessageKind, pack, unpack
+from spikeveil.pysim.device.wire import VERSION
 
 Listener = Callable[[Message], None]
 
@@ -110,7 +111,7 @@ class Link:
             self._open_port.close()
             self._open_port = None
 
-    def send(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> int:
+    def send(self, kind: MessageKind, data: bytes = b"", **values: int | bytes) -> int:
         """Send a message; its tag (1 to 255, one more than the last)."""
         self._tag = self._tag % 255 + 1
         self._write(frames.encode(pack(kind, self._tag, data, **values)))
@@ -130,7 +131,7 @@ class Link:
             if messages or self.port.now() >= deadline:
                 return messages
 
-    def ask(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> Message:
+    def ask(self, kind: MessageKind, data: bytes = b"", **values: int | bytes) -> Message:
         """Send a message until it is answered. DeviceSilent where no valid frame arrives for `Timing.silence`."""
         attempts: dict[int, float] = {}
         self._last_frame = self.port.now()
@@ -140,12 +141,12 @@ class Link:
                 return answer
             self.check_silence()
 
-    def ask_once(self, kind: Kind, data: bytes = b"", **values: int | bytes) -> Message | None:
+    def ask_once(self, kind: MessageKind, data: bytes = b"", **values: int | bytes) -> Message | None:
         """Send a message once; its answer, None where it does not arrive in time."""
         return self._attempt({}, kind, data, values)
 
     def _attempt(
-        self, attempts: dict[int, float], kind: Kind, data: bytes, values: dict[str, int | bytes]
+        self, attempts: dict[int, float], kind: MessageKind, data: bytes, values: dict[str, int | bytes]
     ) -> Message | None:
         """Send a message again; the answer to it or to an earlier one in `attempts` (tag -> time sent).
 
@@ -157,7 +158,9 @@ class Link:
         deadline = start + self.timeout.seconds
         while (remaining := deadline - self.port.now()) > 0:
             messages = self.receive(remaining)
-            answers = [message for message in messages if message.kind is not Kind.OUTPUT and message.tag in attempts]
+            answers = [
+                message for message in messages if message.kind is not MessageKind.OUTPUT and message.tag in attempts
+            ]
             for message in messages:
                 if message not in answers:
                     self.listener(message)
@@ -191,7 +194,7 @@ class Link:
     def _parse(self, body: bytes) -> Message | None:
         """The message in a body, None where devices send no such body. WrongDevice for another protocol version."""
         version = int.from_bytes(body[2:4], "little")
-        if body[0] == Kind.IDENTITY and version != VERSION:
+        if body[0] == MessageKind.IDENTITY and version != VERSION:
             raise WrongDevice(
                 f"the device at {self.port.name} speaks version {version} of the protocol, and this spikeveil "
                 f"version {VERSION}"
@@ -200,4 +203,4 @@ class Link:
             message = unpack(body)
         except ValueError:
             return None
-        return message if message.kind >= Kind.IDENTITY else None
+        return message if message.kind >= MessageKind.IDENTITY else None

@@ -17,7 +17,9 @@ from spikeveil.host.device.lease_transfer import LeaseTransfer
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger import Lease
-from spikeveil.pysim.device.messages import Kind, Result, State, Status
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag
+from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.wire import NONCE_BITS
 
 Answer = TypeVar("Answer")
 
@@ -126,10 +128,10 @@ class RecordRun:
             bitmaps_only=device.bitmaps_only,
         )
         output_size = len(pending) * steps * device.identity.output_bytes
-        transfer = LeaseTransfer(device.link, device.identity, system.randbits(32), data, output_size)
+        transfer = LeaseTransfer(device.link, device.identity, system.randbits(NONCE_BITS), data, output_size)
         received = 0
         try:
-            transfer.begin(self._open(lease, transfer.session, input_format, self.secrets.encode(secret)))
+            transfer.begin(self._open(lease, transfer.nonce, input_format, self.secrets.encode(secret)))
             self._transfer(transfer, lease)
         except LeaseLost:
             device.holds_image = False
@@ -147,39 +149,39 @@ class RecordRun:
             if self.device.holds_image:
                 return status
 
-    def _open(self, lease: Lease, session: int, input_format: int, secret: bytes) -> Status:
+    def _open(self, lease: Lease, nonce: int, input_format: int, secret: bytes) -> Status:
         """Open the lease on the device; the status after that. It is offered again only while nothing was sent.
 
         LeaseLost.
         """
-        values = {"lease": lease.number, "session": session, "quota": lease.quota, "record_steps": lease.session.steps}
+        values = {"lease": lease.number, "nonce": nonce, "quota": lease.quota, "record_steps": lease.session.steps}
         for _ in range(MAX_OPENINGS):
             answer = self._offer(secret, **values, format=input_format)
             status = self._status() if answer is None else answer
-            if self._is_open(status, lease, session):
+            if self._is_open(status, lease, nonce):
                 return status
-            if answer is not None and answer.result not in (Result.OK, Result.UNLOADED):
+            if answer is not None and answer.result not in (ResultCode.OK, ResultCode.UNLOADED):
                 raise DeviceRefused(f"the device refused lease {lease.number}: {answer.result.name}")
-            self.device.holds_image &= answer is None or answer.result is not Result.UNLOADED
+            self.device.holds_image &= answer is None or answer.result is not ResultCode.UNLOADED
             self._persist(self.device.ensure_loaded)
         raise LeaseLost(f"the device did not keep lease {lease.number} in {MAX_OPENINGS} attempts")
 
     def _offer(self, secret: bytes, **values: int) -> Status | None:
         """Send one OPEN; the status that answers it, None where no answer arrived."""
         try:
-            answer = self.device.link.ask_once(Kind.OPEN, secret, **values)
+            answer = self.device.link.ask_once(MessageKind.OPEN, secret, **values)
         except PortLost:
             self._reconnect()
             return None
-        return None if answer is None else Status.of(answer)
+        return None if answer is None else Status.from_message(answer)
 
     def _status(self) -> Status:
         return self._persist(self.device.status)
 
-    def _is_open(self, status: Status, lease: Lease, session: int) -> bool:
+    def _is_open(self, status: Status, lease: Lease, nonce: int) -> bool:
         """Whether the device's last lease is this one. While it is open, loading is locked: the image is ours."""
-        is_ours = (status.lease, status.session) == (lease.number, session)
-        self.device.holds_image |= is_ours and State.OPEN in status.flags
+        is_ours = (status.lease, status.nonce) == (lease.number, nonce)
+        self.device.holds_image |= is_ours and StatusFlag.OPEN in status.flags
         return is_ours
 
     def _transfer(self, transfer: LeaseTransfer, lease: Lease) -> None:
@@ -205,7 +207,7 @@ class RecordRun:
                 return
             except PortLost:
                 self._reconnect()
-                self._is_open(self._status(), lease, transfer.session)
+                self._is_open(self._status(), lease, transfer.nonce)
 
     def _persist(self, action: Callable[[], Answer]) -> Answer:
         """The return value of `action`, which is restarted whenever the port was lost and came back."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikeveil.host.device import frames
 from spikeveil.host.networks import catalogue
-from spikeveil.pysim.device.top import Device
+from spikeveil.pysim.device.top import DeviceModel
 
 READ_BYTES = 4096
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -20,7 +20,7 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class TwinEndpoint:
     """Connects the model to a byte stream: decodes frames, encodes answers, with a 0x00 before the first answer."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: DeviceModel) -> None:
         self.device = device
         self._frames = frames.Receiver()
 
@@ -47,7 +47,7 @@ class TwinBoard:
     state; `power_cycle` restarts the model and keeps the port.
     """
 
-    def __init__(self, device: Device, path: Path) -> None:
+    def __init__(self, device: DeviceModel, path: Path) -> None:
         self.endpoint, self.path = TwinEndpoint(device), Path(path)
         self._lock = threading.Lock()
         self._master: int | None = None
@@ -111,7 +111,7 @@ def main() -> None:
     """`python -m spikeveil.host.device.twin_board NETWORK PORT`: serve a baked device until Ctrl-C or SIGTERM."""
     name, path = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # inherited by the board's thread
-    with TwinBoard(Device(catalogue.load(name)), Path(path)) as board:
+    with TwinBoard(DeviceModel(catalogue.load(name)), Path(path)) as board:
         print(board.path, flush=True)
         signal.sigwait(END_SIGNALS)
 

@@ -1,47 +1,60 @@
-"""The network under one lease, fed with steps as they come. Twin of what hdl/device/core.py puts behind the guard."""
+"""The network under one lease, fed with steps as they arrive. Twin of the network in hdl/device/core.py."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.device.messages import SEED_BYTES, turned
+from spikeveil.pysim.device.messages import reverse_key
+from spikeveil.pysim.device.wire import SEED_BYTES
 from spikeveil.pysim.model.lfsr import PERIOD
 from spikeveil.pysim.model.network import Network
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 from spikeveil.pysim.model.spec import NetworkSpec
 
 
-class Seeds(LfsrSource):
-    """Seeds as the device takes them: it does not compare them with one another."""
+class UncheckedSeeds(LfsrSource):
+    """LFSR seeds as the device accepts them: equal ones are not refused."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._seeds = tuple(seeds)
 
 
-def words(secret: bytes, *, lfsr: bool) -> WordSource:
-    """The source that the secret of an OPEN starts, as the guard let it through."""
+def word_source(secret: bytes, *, lfsr: bool) -> WordSource:
+    """The word source that is started with the secret of an OPEN; the guard has checked the secret."""
     if not lfsr:
-        return TriviumSource(turned(secret))
-    parts = (secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES))
-    return Seeds([int.from_bytes(part, "little") & PERIOD for part in parts])
+        return TriviumSource(reverse_key(secret))
+    seeds = (secret[start : start + SEED_BYTES] for start in range(0, len(secret), SEED_BYTES))
+    return UncheckedSeeds([int.from_bytes(seed, "little") & PERIOD for seed in seeds])
 
 
-class Run:
-    """The golden model on the steps of one lease, of which every `record_steps` are a record."""
+class LeaseRun:
+    """The golden model on the steps of one lease.
+
+    | argument | meaning |
+    |---|---|
+    | `spec` | the network |
+    | `source` | the word source of the lease |
+    | `lease` | its number |
+    | `record_steps` | steps of a record |
+    """
 
     def __init__(self, spec: NetworkSpec, source: WordSource, lease: int, record_steps: int) -> None:
         self._network = Network(spec, source if spec.flipped else None)
-        self._lease, self._steps, self._record = lease, record_steps, 0
-        self._begun = np.zeros((0, spec.inputs), np.bool_)  # the steps of a record that is not whole
+        self._lease = lease
+        self._record_steps = record_steps
+        self._record = 0
+        self._partial = np.zeros((0, spec.inputs), np.bool_)  # the steps of the incomplete record
 
     def feed(self, steps: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """What leaves for the next steps (steps, inputs): (steps, outputs) spikes or potentials."""
-        before, every = len(self._begun), np.concatenate([self._begun, steps])
-        whole, rest = divmod(len(every), self._steps)
-        records = np.zeros((whole + (rest > 0), self._steps, every.shape[1]), np.bool_)
-        records.reshape(-1, every.shape[1])[: len(every)] = every
+        """The output of the next steps (steps, inputs): (steps, outputs) released spikes or potentials."""
+        known = len(self._partial)
+        joined = np.concatenate([self._partial, steps])
+        complete, remainder = divmod(len(joined), self._record_steps)
+        records = np.zeros((complete + (remainder > 0), self._record_steps, joined.shape[1]), np.bool_)
+        records.reshape(-1, joined.shape[1])[: len(joined)] = joined
         result = self._network.run(records, lease=self._lease, first_record=self._record)
         rows = result.readout if result.released is None else result.released
-        self._record, self._begun = self._record + whole, every[len(every) - rest :]
-        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[before : len(every)]
+        self._record += complete
+        self._partial = joined[len(joined) - remainder :]
+        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[known : len(joined)]

@@ -1,29 +1,24 @@
-"""The wire: the messages of docs/protocol.md as data, packed and unpacked. Twin of hdl/device/commands.py."""
+"""Messages of the device protocol: kinds, layouts, packing.
+
+Twin of hdl/device/commands.py, which decodes requests, and of hdl/device/replies.py, which encodes answers.
+"""
 
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import cache
 from typing import Any
 
-from spikeveil.pysim.model.lanes import LayerLanes
-
-VERSION = 1
-WRAP = 1 << 32  # positions count modulo this
-MAX_BODY = 250  # bytes: with its CRC 254, the most that COBS codes with one byte more
-FIXED_FORMAT, TAGGED_FORMAT = 0, 1
-BITMAP = 255  # the count in a step of format 1 that says: a bitmap follows
-
-KEY_BYTES = 10  # of a Trivium secret
-SEED_BYTES = 16  # of an LFSR secret, for each flipper
+from spikeveil.pysim.device import wire
+from spikeveil.pysim.model.source import LEASE_BITS
 
 
-class Kind(IntEnum):
-    """The first byte of a body."""
+class MessageKind(IntEnum):
+    """The first byte of a body: requests below 0x80, answers above."""
 
     IDENTIFY = 0x01
-    STATUS = 0x02
+    POLL = 0x02
     LOAD = 0x03
     SEAL = 0x04
     OPEN = 0x05
@@ -31,12 +26,12 @@ class Kind(IntEnum):
     TAKE = 0x07
     CLOSE = 0x08
     IDENTITY = 0x81
-    STATE = 0x82
+    STATUS = 0x82
     OUTPUT = 0x83
 
 
-class Result(IntEnum):
-    """What became of a message."""
+class ResultCode(IntEnum):
+    """Result of a request, in the STATUS that answers it."""
 
     OK = 0
     UNKNOWN = 1
@@ -51,7 +46,7 @@ class Result(IntEnum):
 
 
 class Trait(IntFlag):
-    """The flags of an identity."""
+    """Flags of an IDENTITY."""
 
     LOADABLE = 1
     PRIVATE = 2
@@ -60,209 +55,152 @@ class Trait(IntFlag):
     BITMAPS = 16
 
 
-class State(IntFlag):
-    """The flags of a status."""
+class StatusFlag(IntFlag):
+    """Flags of a STATUS."""
 
     OPEN = 1
     LOADED = 2
     LATE = 4
 
 
-#: fields of each kind, after kind and tag: name and struct code ("5s" holds 40 bits)
-FIELDS: dict[Kind, tuple[tuple[str, str], ...]] = {
-    Kind.IDENTIFY: (),
-    Kind.STATUS: (),
-    Kind.LOAD: (("position", "I"),),
-    Kind.SEAL: (("length", "I"), ("crc", "I")),
-    Kind.OPEN: (("lease", "5s"), ("session", "I"), ("quota", "I"), ("record_steps", "H"), ("format", "B")),
-    Kind.INPUT: (("session", "I"), ("position", "I"), ("taken", "I")),
-    Kind.TAKE: (("session", "I"), ("taken", "I"), ("again", "B")),
-    Kind.CLOSE: (("session", "I"),),
-    Kind.IDENTITY: (
-        ("version", "H"),
-        ("fingerprint", "32s"),
-        ("structure", "32s"),
-        ("flags", "B"),
-        ("lanes", "B"),
-        ("flippers", "B"),
-        ("inputs", "I"),
-        ("outputs", "I"),
-        ("output_bits", "B"),
-        ("window", "H"),
-        ("outbox", "H"),
-        ("clock", "I"),
-        ("cadence", "I"),
-        ("image", "I"),
+_PIECE = (("nonce", wire.NONCE_BITS), ("position", wire.POSITION_BITS))
+_ROOM = (("input_position", wire.POSITION_BITS), ("input_room", wire.ROOM_BITS))
+
+#: fields of each kind after kind and tag: name and width in bits
+FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
+    MessageKind.IDENTIFY: (),
+    MessageKind.POLL: (),
+    MessageKind.LOAD: (("position", wire.POSITION_BITS),),
+    MessageKind.SEAL: (("length", wire.POSITION_BITS), ("crc", wire.CRC_BITS)),
+    MessageKind.OPEN: (
+        ("lease", LEASE_BITS),
+        ("nonce", wire.NONCE_BITS),
+        ("quota", wire.QUOTA_BITS),
+        ("record_steps", wire.RECORD_STEPS_BITS),
+        ("format", wire.FORMAT_BITS),
     ),
-    Kind.STATE: (
-        ("result", "B"),
-        ("flags", "B"),
-        ("lease", "5s"),
-        ("session", "I"),
-        ("quota", "I"),
-        ("input_position", "I"),
-        ("input_room", "H"),
-        ("output_position", "I"),
-        ("taken", "I"),
-        ("image_position", "I"),
-        ("damaged", "H"),
+    MessageKind.INPUT: (*_PIECE, ("confirmed", wire.POSITION_BITS)),
+    MessageKind.TAKE: (("nonce", wire.NONCE_BITS), ("confirmed", wire.POSITION_BITS), ("resend", wire.FLAGS_BITS)),
+    MessageKind.CLOSE: (("nonce", wire.NONCE_BITS),),
+    MessageKind.IDENTITY: (
+        ("version", wire.VERSION_BITS),
+        ("fingerprint", wire.DIGEST_BITS),
+        ("structure", wire.DIGEST_BITS),
+        ("flags", wire.FLAGS_BITS),
+        ("lanes", wire.LANES_BITS),
+        ("flippers", wire.FLIPPERS_BITS),
+        ("inputs", wire.NEURONS_BITS),
+        ("outputs", wire.NEURONS_BITS),
+        ("output_bits", wire.OUTPUT_WIDTH_BITS),
+        ("window", wire.BUFFER_BITS),
+        ("outbox", wire.BUFFER_BITS),
+        ("clock", wire.CLOCK_BITS),
+        ("cadence", wire.CADENCE_BITS),
+        ("image", wire.POSITION_BITS),
     ),
-    Kind.OUTPUT: (("session", "I"), ("position", "I"), ("input_position", "I"), ("input_room", "H")),
+    MessageKind.STATUS: (
+        ("result", wire.RESULT_BITS),
+        ("flags", wire.FLAGS_BITS),
+        ("lease", LEASE_BITS),
+        ("nonce", wire.NONCE_BITS),
+        ("quota", wire.QUOTA_BITS),
+        *_ROOM,
+        ("output_position", wire.POSITION_BITS),
+        ("confirmed", wire.POSITION_BITS),
+        ("image_position", wire.POSITION_BITS),
+        ("damaged", wire.DAMAGED_BITS),
+    ),
+    MessageKind.OUTPUT: (*_PIECE, *_ROOM),
 }
 
-#: kinds that end with bytes of any number
-OPEN_ENDED = frozenset({Kind.LOAD, Kind.OPEN, Kind.INPUT, Kind.IDENTITY, Kind.OUTPUT})
-
-
-@cache
-def layout(kind: Kind) -> struct.Struct:
-    """The fixed part of a body of `kind`, kind and tag included."""
-    return struct.Struct("<BB" + "".join(code for _, code in FIELDS[kind]))
-
-
-def header_bytes(kind: Kind) -> int:
-    """Bytes of the fixed part."""
-    return layout(kind).size
-
-
-def turned(key: bytes) -> bytes:
-    """A Trivium key as printed to its secret in OPEN, and back: bytes in reverse, the bits of each in reverse."""
-    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in reversed(key))
-
-
-def room(kind: Kind) -> int:
-    """The most bytes that may follow the fixed part."""
-    return MAX_BODY - header_bytes(kind) if kind in OPEN_ENDED else 0
+#: kinds whose fields are followed by data of any length
+OPEN_ENDED = frozenset(
+    {MessageKind.LOAD, MessageKind.OPEN, MessageKind.INPUT, MessageKind.IDENTITY, MessageKind.OUTPUT}
+)
+_KINDS = frozenset(MessageKind)
+_INTEGER_CODES = {8: "B", 16: "H", 32: "I"}
 
 
 @dataclass(frozen=True)
 class Message:
-    """One body taken apart: `values` by the names of `FIELDS`, and the bytes that follow them."""
+    """A body, unpacked.
 
-    kind: Kind
+    | field | meaning |
+    |---|---|
+    | `kind`, `tag` | its first two bytes |
+    | `values` | the fields by the names in `FIELDS`; also `message[name]` |
+    | `data` | the bytes after the fields; the secret in an OPEN, and so not in the representation |
+    """
+
+    kind: MessageKind
     tag: int
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    data: bytes = field(default=b"", repr=False)  # of an OPEN it is the secret
+    data: bytes = field(default=b"", repr=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
 
-def pack(kind: Kind, tag: int = 0, data: bytes = b"", **values: int | bytes) -> bytes:
-    """The body of a message. ValueError where a value is missing, unknown or does not fit, or the body is too long."""
+def header_bytes(kind: MessageKind) -> int:
+    """Bytes of kind, tag and fields."""
+    return _layout(kind).size
+
+
+def max_data(kind: MessageKind) -> int:
+    """Most bytes of data that may follow the fields."""
+    return wire.MAX_BODY - header_bytes(kind) if kind in OPEN_ENDED else 0
+
+
+def pack(kind: MessageKind, tag: int = 0, data: bytes = b"", **values: int | bytes) -> bytes:
+    """The body of a message. ValueError where a field is missing, unknown or out of range, or the body is too long."""
     names = [name for name, _ in FIELDS[kind]]
     if sorted(names) != sorted(values):
         raise ValueError(f"{kind.name} must have the fields {', '.join(names) or 'none'}, not {', '.join(values)}")
-    if len(data) > room(kind):
-        raise ValueError(f"{kind.name} must carry at most {room(kind)} bytes, not {len(data)}")
+    if len(data) > max_data(kind):
+        raise ValueError(f"{kind.name} must carry at most {max_data(kind)} bytes, not {len(data)}")
     try:
-        return layout(kind).pack(kind, tag, *(_wire(code, values[name]) for name, code in FIELDS[kind])) + data
+        fields = (_packable(bits, values[name]) for name, bits in FIELDS[kind])
+        return _layout(kind).pack(kind, tag, *fields) + data
     except (struct.error, OverflowError):
         raise ValueError(f"{kind.name} has a tag or a field that does not fit its width") from None
 
 
 def unpack(body: bytes) -> Message:
-    """The message of a body. ValueError where the kind is unknown or the length is not one that it can have."""
-    kind = Kind(body[0]) if body[:1] and body[0] in _KINDS else None
+    """The message of a body. ValueError where the kind is unknown or the length is wrong for the kind."""
+    kind = MessageKind(body[0]) if body[:1] and body[0] in _KINDS else None
     if kind is None:
         raise ValueError(f"body must begin with a known kind, not {body[:1].hex() or 'nothing'}")
     size = header_bytes(kind)
-    if not size <= len(body) <= size + room(kind):
-        raise ValueError(f"{kind.name} must have {size} to {size + room(kind)} bytes, not {len(body)}")
-    _, tag, *found = layout(kind).unpack_from(body)
-    values = {name: _number(code, value) for (name, code), value in zip(FIELDS[kind], found, strict=True)}
+    if not size <= len(body) <= size + max_data(kind):
+        raise ValueError(f"{kind.name} must have {size} to {size + max_data(kind)} bytes, not {len(body)}")
+    _, tag, *fields = _layout(kind).unpack_from(body)
+    values = {name: _unpacked(bits, value) for (name, bits), value in zip(FIELDS[kind], fields, strict=True)}
     return Message(kind, tag, values, bytes(body[size:]))
 
 
-_KINDS = frozenset(Kind)
+def reverse_key(key: bytes) -> bytes:
+    """A Trivium key in print order to the secret of an OPEN, and back: all bytes and the bits of each reversed."""
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in reversed(key))
 
 
-def _wire(code: str, value: int | bytes) -> int | bytes:
-    """A field as `struct` takes it; bytes of a wrong length must not be cut or padded in silence."""
-    if code == "5s" and isinstance(value, int):
-        return value.to_bytes(5, "little")
-    if isinstance(value, bytes) and struct.calcsize(code) != len(value):
+@cache
+def _layout(kind: MessageKind) -> struct.Struct:
+    return struct.Struct("<BB" + "".join(_code(bits) for _, bits in FIELDS[kind]))
+
+
+def _code(bits: int) -> str:
+    """`struct`'s code of a field; a width that is no integer's is a string of bytes."""
+    return _INTEGER_CODES.get(bits, f"{bits // 8}s")
+
+
+def _packable(bits: int, value: int | bytes) -> int | bytes:
+    """A field as `struct` takes it; bytes of a wrong length must not be cut or padded silently."""
+    if bits == LEASE_BITS and isinstance(value, int):
+        return value.to_bytes(bits // 8, "little")
+    if isinstance(value, bytes) and bits != 8 * len(value):
         raise OverflowError
     return value
 
 
-def _number(code: str, value: int | bytes) -> int | bytes:
-    return int.from_bytes(value, "little") if code == "5s" and isinstance(value, bytes) else value
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a device says it is: the fields of IDENTITY, and `layers`, which stand behind them."""
-
-    fingerprint: bytes
-    structure: bytes
-    flags: Trait
-    lanes: int
-    flippers: int
-    inputs: int
-    outputs: int
-    output_bits: int
-    window: int
-    outbox: int
-    clock: int
-    cadence: int
-    image: int
-    layers: tuple[LayerLanes, ...]
-    version: int = VERSION
-
-    @classmethod
-    def of(cls, message: Message) -> "Identity":
-        """The identity that an IDENTITY carries. ValueError where its layers are none that a device can have."""
-        pairs = zip(message.data[::2], message.data[1::2], strict=True)
-        layers = tuple(LayerLanes(lanes, scan) for lanes, scan in pairs)
-        return cls(**{**message.values, "flags": Trait(message["flags"]), "layers": layers})
-
-    def pack(self, tag: int) -> bytes:
-        """The IDENTITY that carries it."""
-        fields = asdict(self) | {"flags": self.flags}
-        del fields["layers"]
-        return pack(
-            Kind.IDENTITY, tag, bytes(count for each in self.layers for count in (each.lanes, each.scan)), **fields
-        )
-
-    @property
-    def secret_bytes(self) -> int:
-        """Bytes of the secret that an OPEN ends with."""
-        return SEED_BYTES * self.flippers if Trait.LFSR in self.flags else KEY_BYTES
-
-    @property
-    def input_bytes(self) -> int:
-        """Bytes of an input step in format 0."""
-        return -(-self.inputs // 8)
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes of an output step."""
-        return -(-self.outputs * self.output_bits // 8)
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a device stands: the fields of STATUS."""
-
-    result: Result
-    flags: State
-    lease: int
-    session: int
-    quota: int
-    input_position: int
-    input_room: int
-    output_position: int
-    taken: int
-    image_position: int
-    damaged: int
-
-    @classmethod
-    def of(cls, message: Message) -> "Status":
-        """The status that a STATUS carries."""
-        values = {**message.values, "result": Result(message["result"]), "flags": State(message["flags"])}
-        return cls(**values)
-
-    def pack(self, tag: int) -> bytes:
-        """The STATUS that carries it."""
-        return pack(Kind.STATE, tag, **asdict(self))
+def _unpacked(bits: int, value: int | bytes) -> int | bytes:
+    return int.from_bytes(value, "little") if bits == LEASE_BITS and isinstance(value, bytes) else value

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from spikeveil.pysim.model.bits import BitStream, check_count
 
 LENGTH = 127
+SEED_BITS = LENGTH
 TAP = 63
 PERIOD = (1 << LENGTH) - 1  # prime, so the primitive x^127 + x^63 + 1 visits every state but zero
 _DOUBLINGS = 12  # the recurrence of a block works on runs of 2^12 bits

@@ -18,9 +18,12 @@ from spikeveil.pysim.model.lfsr import PERIOD, Lfsr, check_seed
 from spikeveil.pysim.model.trivium import KEY_BYTES, Trivium, port_value
 from spikeveil.pysim.model.trivium_bank import TriviumBank
 
-MAX_LAYER = (1 << 8) - 1
-MAX_LEASE = (1 << 40) - 1
-MAX_RECORD = (1 << 32) - 1
+LAYER_BITS = 8
+LEASE_BITS = 40
+RECORD_BITS = 32
+MAX_LAYER = (1 << LAYER_BITS) - 1
+MAX_LEASE = (1 << LEASE_BITS) - 1
+MAX_RECORD = (1 << RECORD_BITS) - 1
 _GROUP = 512  # records computed in parallel, so that they stay in the cache
 
 
@@ -33,7 +36,7 @@ def stream_iv(layer: int, lease: int, record: int) -> bytes:
     layer = checks.integer("layer", layer, 0, MAX_LAYER)
     lease = checks.integer("lease", lease, 0, MAX_LEASE)
     record = checks.integer("record", record, 0, MAX_RECORD)
-    return ((layer << 72) | (lease << 32) | record).to_bytes(KEY_BYTES, "big")
+    return ((layer << LEASE_BITS + RECORD_BITS) | (lease << RECORD_BITS) | record).to_bytes(KEY_BYTES, "big")
 
 
 class WordSource(ABC):

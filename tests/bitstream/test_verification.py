@@ -20,7 +20,8 @@ from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import Figures
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
-from spikeveil.pysim.device.top import Device, describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.top import DeviceModel
 
 KEY = Secret(bytes(range(1, 11)))
 SEEDS = Secret(seeds=(3 << 90 | 1, 5 << 77 | 1))
@@ -48,16 +49,10 @@ def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
 
     def play(board: BoardSpec, chunks: Iterable[bytes]) -> tuple[list[bytes], Figures]:
         plan, made = board.plan, spec or board.plan.spec
-        identity = describe(
-            made,
-            lanes=plan.lanes,
-            source=plan.source,
-            loadable=plan.loadable,
-            window=256,
-            outbox=outbox,
-            layers=plan.layer_lanes,
+        built = ModelPlan(
+            made, lanes=plan.lanes, source=plan.source, loadable=plan.loadable, layer_lanes=plan.layer_lanes
         )
-        endpoint = TwinEndpoint(Device(made, identity))
+        endpoint = TwinEndpoint(DeviceModel(made, identity(built, window=256, outbox=outbox)))
         return [endpoint.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)
 
     return play

@@ -23,8 +23,9 @@ from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
-from spikeveil.pysim.device.messages import Kind, pack, turned
-from spikeveil.pysim.device.top import Device, describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.messages import MessageKind, pack, reverse_key
+from spikeveil.pysim.device.top import DeviceModel
 
 DICE = np.random.default_rng(5)
 SPEC = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 30, flip=FlipSpec(1, 2))])
@@ -48,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def board(folder: Path) -> Iterator[TwinBoard]:
-    with TwinBoard(Device(SPEC), folder / "port") as there:
+    with TwinBoard(DeviceModel(SPEC), folder / "port") as there:
         yield there
 
 
@@ -194,7 +195,7 @@ def test_ledger_failures(board: TwinBoard) -> None:
 
 def test_line_failures(board: TwinBoard) -> None:
     fails(f"{RUN} --budget 1e4 -o out.npz".replace("--port port", "--port none"), 3, "there is no port none")
-    with TwinBoard(Device(SPEC), Path("held")) as held:
+    with TwinBoard(DeviceModel(SPEC), Path("held")) as held:
         import serial
 
         with closing(serial.Serial(str(held.path), exclusive=True)):
@@ -231,18 +232,18 @@ def test_other_devices(folder: Path) -> None:
     for spec, traits, sentence in (
         (OTHER, {}, "the device must have the network's fingerprint"),
         (SPEC, {"source": "lfsr"}, "protects nothing, because its flips come from an LFSR"),
-        (SPEC, {"private": False}, "it is on the fast schedule"),
+        (SPEC, {"schedule": "fast"}, "it is on the fast schedule"),
     ):
-        with TwinBoard(Device(spec, describe(spec, **traits)), folder / "port"):  # type: ignore[arg-type]
+        with TwinBoard(DeviceModel(spec, identity(ModelPlan(spec, **traits))), folder / "port"):  # type: ignore[arg-type]
             fails(f"{RUN} --budget 1e4 -o out.npz", 4, sentence)
-    with TwinBoard(Device(SPEC), folder / "port") as board:
-        values = {"lease": 9, "session": 1, "quota": 1, "record_steps": 1, "format": 0}
-        board.endpoint.device.receive(pack(Kind.OPEN, 1, turned(bytes(10)), **values))
+    with TwinBoard(DeviceModel(SPEC), folder / "port") as board:
+        values = {"lease": 9, "nonce": 1, "quota": 1, "record_steps": 1, "format": 0}
+        board.endpoint.device.receive(pack(MessageKind.OPEN, 1, reverse_key(bytes(10)), **values))
         fails(f"{RUN} --budget 1e4 -o out.npz", 5, "the device has seen lease 9 and ledger my.ledger ends at lease 0")
 
 
 def test_an_insecure_demonstration(folder: Path) -> None:
-    with TwinBoard(Device(SPEC, describe(SPEC, source="lfsr")), folder / "port"):
+    with TwinBoard(DeviceModel(SPEC, identity(ModelPlan(SPEC, source="lfsr"))), folder / "port"):
         result = call(f"{RUN} --budget 1e4 --insecure-demonstration -o out.npz --json")
     claim = json.loads(result.stdout)["claim"]
     assert claim["epsilon_delta"]["record_epsilon"] == "inf"

@@ -10,8 +10,8 @@ from support.driver_runs import SPEC
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import NetworkSpec
-from spikeveil.pysim.device.top import Device as Twin
-from spikeveil.pysim.device.top import describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.top import DeviceModel
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def board(tmp_path: Path) -> Iterator[Callable[..., TwinBoard]]:
     made: list[TwinBoard] = []
 
     def make(spec: NetworkSpec = SPEC, name: str = "port", **traits: Any) -> TwinBoard:
-        made.append(TwinBoard(Twin(spec, describe(spec, **traits)), tmp_path / name))
+        sizes = {size: traits.pop(size) for size in ("window", "outbox") if size in traits}
+        described = identity(ModelPlan(spec, **traits), **sizes)
+        made.append(TwinBoard(DeviceModel(spec, described), tmp_path / name))
         made[-1].plug()
         return made[-1]
 

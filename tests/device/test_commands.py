@@ -9,11 +9,11 @@ import pytest
 from support.component import run
 
 from spikeveil.hdl.device.commands import Commands
-from spikeveil.pysim.device.messages import FIELDS, Kind, Result, header_bytes, pack
+from spikeveil.pysim.device.messages import FIELDS, MessageKind, ResultCode, header_bytes, pack
 
-SESSION, POSITION, IMAGE = 0x8765_4321, 0x0000_01FE, 300
+NONCE, POSITION, IMAGE = 0x8765_4321, 0x0000_01FE, 300
 SECRET = bytes(range(1, 11))
-OFFER = {"lease": 0x12_3456_789A, "session": 0xA0B0_C0D0, "quota": 77, "record_steps": 513}
+OFFER = {"lease": 0x12_3456_789A, "nonce": 0xA0B0_C0D0, "quota": 77, "record_steps": 513}
 STROBES = ("ask", "begin", "close", "forget", "clear", "seal", "confirm", "again", "rewind")
 STREAMS = ("secret", "image", "input")
 
@@ -27,9 +27,9 @@ class Around:
     loaded: bool = True
     room: int = 100
     image_position: int = 20
-    verdicts: tuple[Result, ...] = (Result.OK, Result.OK)  # of `ask` and `begin`
+    verdicts: tuple[ResultCode, ...] = (ResultCode.OK, ResultCode.OK)  # of `ask` and `begin`
     started: bool = True  # a lease was opened before, and POSITION bytes were taken in it
-    session: int = SESSION
+    nonce: int = NONCE
     image_bytes: int = IMAGE
 
 
@@ -37,7 +37,7 @@ class Around:
 class Seen:
     """What came out: answers as (tag, result, identify, soft), strobes and bytes in order, each with its cycle."""
 
-    answers: list[tuple[int, Result, bool, bool]] = field(default_factory=list)
+    answers: list[tuple[int, ResultCode, bool, bool]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     bytes: dict[str, bytearray] = field(default_factory=lambda: {name: bytearray() for name in (*STREAMS, "claim")})
     offers: list[Mapping[str, int]] = field(default_factory=list)
@@ -52,7 +52,7 @@ def play(bodies: Sequence[bytes], around: Around = Around(), *, pause: int = 1) 
     line = b"".join(bytes([len(body)]) + body for body in bodies)
 
     async def bench(ctx: Any) -> None:
-        for name in ("open", "locked", "loaded", "room", "image_position", "session"):
+        for name in ("open", "locked", "loaded", "room", "image_position", "nonce"):
             ctx.set(getattr(dut, name), getattr(around, name))
         for name in ("image", "input", "secret"):
             ctx.set(getattr(dut, name).ready, 1)
@@ -98,7 +98,7 @@ def watch(ctx: Any, dut: Any, seen: Seen) -> None:
         seen.answers.append(
             (
                 ctx.get(answer.tag),
-                Result(ctx.get(answer.result)),
+                ResultCode(ctx.get(answer.result)),
                 bool(ctx.get(answer.identify)),
                 bool(ctx.get(answer.soft)),
             )
@@ -106,69 +106,89 @@ def watch(ctx: Any, dut: Any, seen: Seen) -> None:
 
 
 def open_message(tag: int = 9, secret: bytes = SECRET, **changes: int) -> bytes:
-    return pack(Kind.OPEN, tag, secret, **{**OFFER, "format": 1, **changes})
+    return pack(MessageKind.OPEN, tag, secret, **{**OFFER, "format": 1, **changes})
 
 
-def input_message(data: bytes = b"", *, session: int = SESSION, position: int = 0, taken: int = 5) -> bytes:
-    return pack(Kind.INPUT, 6, data, session=session, position=position, taken=taken)
+def input_message(data: bytes = b"", *, nonce: int = NONCE, position: int = 0, confirmed: int = 5) -> bytes:
+    return pack(MessageKind.INPUT, 6, data, nonce=nonce, position=position, confirmed=confirmed)
 
 
 def load_message(position: int, data: bytes = b"") -> bytes:
-    return pack(Kind.LOAD, 3, data, position=position)
+    return pack(MessageKind.LOAD, 3, data, position=position)
 
 
 CLAIM = (5).to_bytes(4, "little")
 LOADING = Around(open=False, locked=False, loaded=False)
 CLOSED = Around(open=False, locked=False)
-NEVER = Around(open=False, locked=False, started=False, session=0)
+NEVER = Around(open=False, locked=False, started=False, nonce=0)
 
 #: message, what is around it, the result, the strobes in their order
-CASES: dict[str, tuple[bytes, Around, Result, list[str]]] = {
-    "identify": (pack(Kind.IDENTIFY, 1), Around(), Result.OK, []),
-    "status": (pack(Kind.STATUS, 2), Around(), Result.OK, []),
-    "load at the start": (load_message(0, b"abc"), LOADING, Result.OK, ["clear"]),
-    "load further": (load_message(20, b"abc"), LOADING, Result.OK, []),
-    "load nothing": (load_message(20), LOADING, Result.OK, []),
-    "load nothing at the start": (load_message(0), LOADING, Result.OK, ["clear"]),
-    "load before": (load_message(19, b"abc"), LOADING, Result.GAP, []),
-    "load 2^24 away": (load_message(20 + (1 << 24), b"abc"), LOADING, Result.GAP, []),
-    "load up to the end": (load_message(20, bytes(240)), Around(False, False, image_bytes=260), Result.OK, []),
-    "load past the end": (load_message(20, bytes(240)), Around(False, False, image_bytes=259), Result.FULL, []),
-    "load past the end at the start": (load_message(0, bytes(8)), Around(False, False, image_bytes=7), Result.FULL, []),
-    "load while locked": (load_message(0, b"abc"), Around(open=False), Result.LOCKED, []),
-    "seal": (pack(Kind.SEAL, 4, length=20, crc=7), Around(False, False), Result.OK, ["seal"]),
-    "seal wrongly": (pack(Kind.SEAL, 4, length=20, crc=7), LOADING, Result.MISMATCH, ["seal"]),
-    "seal while locked": (pack(Kind.SEAL, 4, length=20, crc=7), Around(open=False), Result.LOCKED, []),
-    "open": (open_message(), Around(), Result.OK, ["forget", "ask", "rewind", "begin"]),
-    "open, stale": (open_message(), Around(verdicts=(Result.STALE,)), Result.STALE, ["forget", "ask"]),
-    "open, not loaded": (open_message(), Around(verdicts=(Result.UNLOADED,)), Result.UNLOADED, ["forget", "ask"]),
-    "open, format 2": (open_message(format=2), Around(), Result.MALFORMED, []),
-    "open, format 255": (open_message(format=255), Around(), Result.MALFORMED, []),
+CASES: dict[str, tuple[bytes, Around, ResultCode, list[str]]] = {
+    "identify": (pack(MessageKind.IDENTIFY, 1), Around(), ResultCode.OK, []),
+    "status": (pack(MessageKind.POLL, 2), Around(), ResultCode.OK, []),
+    "load at the start": (load_message(0, b"abc"), LOADING, ResultCode.OK, ["clear"]),
+    "load further": (load_message(20, b"abc"), LOADING, ResultCode.OK, []),
+    "load nothing": (load_message(20), LOADING, ResultCode.OK, []),
+    "load nothing at the start": (load_message(0), LOADING, ResultCode.OK, ["clear"]),
+    "load before": (load_message(19, b"abc"), LOADING, ResultCode.GAP, []),
+    "load 2^24 away": (load_message(20 + (1 << 24), b"abc"), LOADING, ResultCode.GAP, []),
+    "load up to the end": (load_message(20, bytes(240)), Around(False, False, image_bytes=260), ResultCode.OK, []),
+    "load past the end": (load_message(20, bytes(240)), Around(False, False, image_bytes=259), ResultCode.FULL, []),
+    "load past the end at the start": (
+        load_message(0, bytes(8)),
+        Around(False, False, image_bytes=7),
+        ResultCode.FULL,
+        [],
+    ),
+    "load while locked": (load_message(0, b"abc"), Around(open=False), ResultCode.LOCKED, []),
+    "seal": (pack(MessageKind.SEAL, 4, length=20, crc=7), Around(False, False), ResultCode.OK, ["seal"]),
+    "seal wrongly": (pack(MessageKind.SEAL, 4, length=20, crc=7), LOADING, ResultCode.MISMATCH, ["seal"]),
+    "seal while locked": (pack(MessageKind.SEAL, 4, length=20, crc=7), Around(open=False), ResultCode.LOCKED, []),
+    "open": (open_message(), Around(), ResultCode.OK, ["forget", "ask", "rewind", "begin"]),
+    "open, stale": (open_message(), Around(verdicts=(ResultCode.STALE,)), ResultCode.STALE, ["forget", "ask"]),
+    "open, not loaded": (
+        open_message(),
+        Around(verdicts=(ResultCode.UNLOADED,)),
+        ResultCode.UNLOADED,
+        ["forget", "ask"],
+    ),
+    "open, format 2": (open_message(format=2), Around(), ResultCode.MALFORMED, []),
+    "open, format 255": (open_message(format=255), Around(), ResultCode.MALFORMED, []),
     "open, begins badly": (
         open_message(),
-        Around(verdicts=(Result.OK, Result.MALFORMED)),
-        Result.MALFORMED,
+        Around(verdicts=(ResultCode.OK, ResultCode.MALFORMED)),
+        ResultCode.MALFORMED,
         ["forget", "ask", "rewind", "begin"],
     ),
-    "input": (input_message(b"abc"), Around(), Result.OK, ["confirm"]),
-    "input of nothing": (input_message(), Around(), Result.OK, ["confirm"]),
-    "input that just fits": (input_message(bytes(100)), Around(), Result.OK, ["confirm"]),
-    "input that does not": (input_message(bytes(101)), Around(), Result.FULL, ["confirm"]),
-    "input nothing where nothing fits": (input_message(), Around(room=0), Result.OK, ["confirm"]),
-    "input after a gap": (input_message(b"abc", position=1), Around(), Result.GAP, ["confirm"]),
-    "input 2^31 away": (input_message(b"abc", position=1 << 31), Around(), Result.GAP, ["confirm"]),
-    "input of another session": (input_message(b"abc", session=SESSION ^ 1), Around(), Result.CLOSED, []),
-    "input of a session 2^31 away": (input_message(b"a", session=SESSION ^ 1 << 31), Around(), Result.CLOSED, []),
-    "input when closed": (input_message(b"abc"), CLOSED, Result.CLOSED, ["confirm"]),
-    "input before any lease": (input_message(b"abc", session=0), NEVER, Result.CLOSED, []),
-    "take": (pack(Kind.TAKE, 7, session=SESSION, taken=5, again=0), Around(), Result.OK, ["confirm"]),
-    "take again": (pack(Kind.TAKE, 7, session=SESSION, taken=5, again=1), Around(), Result.OK, ["confirm", "again"]),
-    "take when closed": (pack(Kind.TAKE, 7, session=SESSION, taken=5, again=0), CLOSED, Result.OK, ["confirm"]),
-    "take of another": (pack(Kind.TAKE, 7, session=1, taken=5, again=1), Around(), Result.CLOSED, []),
-    "take before any lease": (pack(Kind.TAKE, 7, session=0, taken=0, again=1), NEVER, Result.CLOSED, []),
-    "close": (pack(Kind.CLOSE, 8, session=SESSION), Around(), Result.OK, ["close"]),
-    "close of another": (pack(Kind.CLOSE, 8, session=SESSION ^ 256), Around(), Result.CLOSED, []),
-    "close when closed": (pack(Kind.CLOSE, 8, session=SESSION), CLOSED, Result.CLOSED, []),
+    "input": (input_message(b"abc"), Around(), ResultCode.OK, ["confirm"]),
+    "input of nothing": (input_message(), Around(), ResultCode.OK, ["confirm"]),
+    "input that just fits": (input_message(bytes(100)), Around(), ResultCode.OK, ["confirm"]),
+    "input that does not": (input_message(bytes(101)), Around(), ResultCode.FULL, ["confirm"]),
+    "input nothing where nothing fits": (input_message(), Around(room=0), ResultCode.OK, ["confirm"]),
+    "input after a gap": (input_message(b"abc", position=1), Around(), ResultCode.GAP, ["confirm"]),
+    "input 2^31 away": (input_message(b"abc", position=1 << 31), Around(), ResultCode.GAP, ["confirm"]),
+    "input with another nonce": (input_message(b"abc", nonce=NONCE ^ 1), Around(), ResultCode.CLOSED, []),
+    "input with a nonce 2^31 away": (input_message(b"a", nonce=NONCE ^ 1 << 31), Around(), ResultCode.CLOSED, []),
+    "input when closed": (input_message(b"abc"), CLOSED, ResultCode.CLOSED, ["confirm"]),
+    "input before any lease": (input_message(b"abc", nonce=0), NEVER, ResultCode.CLOSED, []),
+    "take": (pack(MessageKind.TAKE, 7, nonce=NONCE, confirmed=5, resend=0), Around(), ResultCode.OK, ["confirm"]),
+    "take again": (
+        pack(MessageKind.TAKE, 7, nonce=NONCE, confirmed=5, resend=1),
+        Around(),
+        ResultCode.OK,
+        ["confirm", "again"],
+    ),
+    "take when closed": (
+        pack(MessageKind.TAKE, 7, nonce=NONCE, confirmed=5, resend=0),
+        CLOSED,
+        ResultCode.OK,
+        ["confirm"],
+    ),
+    "take of another": (pack(MessageKind.TAKE, 7, nonce=1, confirmed=5, resend=1), Around(), ResultCode.CLOSED, []),
+    "take before any lease": (pack(MessageKind.TAKE, 7, nonce=0, confirmed=0, resend=1), NEVER, ResultCode.CLOSED, []),
+    "close": (pack(MessageKind.CLOSE, 8, nonce=NONCE), Around(), ResultCode.OK, ["close"]),
+    "close of another": (pack(MessageKind.CLOSE, 8, nonce=NONCE ^ 256), Around(), ResultCode.CLOSED, []),
+    "close when closed": (pack(MessageKind.CLOSE, 8, nonce=NONCE), CLOSED, ResultCode.CLOSED, []),
 }
 
 
@@ -176,12 +196,12 @@ CASES: dict[str, tuple[bytes, Around, Result, list[str]]] = {
 def test_each_message_is_answered_and_carried_out(name: str) -> None:
     body, around, result, strobes = CASES[name]
     seen = play([body], around)
-    kind, ok = Kind(body[0]), result is Result.OK
-    assert seen.answers == [(body[1], result, kind is Kind.IDENTIFY, kind is Kind.INPUT and ok)]
+    kind, ok = MessageKind(body[0]), result is ResultCode.OK
+    assert seen.answers == [(body[1], result, kind is MessageKind.IDENTIFY, kind is MessageKind.INPUT and ok)]
     assert seen.events == strobes
     data = body[header_bytes(kind) :]
-    assert seen.bytes["image"] == (data if kind is Kind.LOAD and ok else b"")
-    assert seen.bytes["input"] == (data if kind is Kind.INPUT and ok else b"")
+    assert seen.bytes["image"] == (data if kind is MessageKind.LOAD and ok else b"")
+    assert seen.bytes["input"] == (data if kind is MessageKind.INPUT and ok else b"")
     assert seen.bytes["secret"] == (data * ("ask" in strobes) + data * ("begin" in strobes))
     assert seen.bytes["claim"] == (CLAIM if "confirm" in strobes else seen.bytes["claim"])
     assert seen.offers == [OFFER] * ("ask" in strobes)
@@ -191,21 +211,22 @@ def test_each_message_is_answered_and_carried_out(name: str) -> None:
 def test_every_other_kind_is_unknown() -> None:
     bodies = [bytes([kind, 200]) + bytes(size) for kind in (0, *range(9, 256)) for size in (0, 5)]
     seen = play(bodies, pause=0)
-    assert seen.answers == [(200, Result.UNKNOWN, False, False)] * len(bodies)
+    assert seen.answers == [(200, ResultCode.UNKNOWN, False, False)] * len(bodies)
     assert seen.events == []
     baked = play(
-        [pack(Kind.LOAD, 1, position=0), pack(Kind.SEAL, 2, length=0, crc=0), b"\x03\x03"], Around(image_bytes=0)
+        [pack(MessageKind.LOAD, 1, position=0), pack(MessageKind.SEAL, 2, length=0, crc=0), b"\x03\x03"],
+        Around(image_bytes=0),
     )
-    assert [result for _, result, _, _ in baked.answers] == [Result.UNKNOWN] * 3
+    assert [result for _, result, _, _ in baked.answers] == [ResultCode.UNKNOWN] * 3
 
 
 def test_every_wrong_length_is_malformed() -> None:
     right = {
-        kind: range(header_bytes(kind), 251) if kind in (Kind.LOAD, Kind.INPUT) else [header_bytes(kind)]
+        kind: range(header_bytes(kind), 251) if kind in (MessageKind.LOAD, MessageKind.INPUT) else [header_bytes(kind)]
         for kind in FIELDS
-        if kind < Kind.IDENTITY
+        if kind < MessageKind.IDENTITY
     }
-    right[Kind.OPEN] = [header_bytes(Kind.OPEN) + len(SECRET)]
+    right[MessageKind.OPEN] = [header_bytes(MessageKind.OPEN) + len(SECRET)]
     sizes = {
         kind: {2, *(edge + off for edge in (right[kind][0], right[kind][-1]) for off in (-1, 1)), 250} for kind in right
     }
@@ -217,7 +238,7 @@ def test_every_wrong_length_is_malformed() -> None:
     ]
     assert len(bodies) > 20
     seen = play(bodies, pause=0)
-    assert seen.answers == [(77, Result.MALFORMED, False, False)] * len(bodies)
+    assert seen.answers == [(77, ResultCode.MALFORMED, False, False)] * len(bodies)
     assert seen.events == []
     assert not any(seen.bytes.values())
 
@@ -230,17 +251,17 @@ def test_the_input_position_goes_on_by_what_was_taken(pause: int) -> None:
     seen = play([input_message(whole[low:high], position=low) for low, high in spans], pause=pause)
     reached, results = 0, []
     for low, high in spans:
-        results.append(Result.GAP if low != reached else Result.FULL if high - low > 100 else Result.OK)
-        reached = high if results[-1] is Result.OK else reached
+        results.append(ResultCode.GAP if low != reached else ResultCode.FULL if high - low > 100 else ResultCode.OK)
+        reached = high if results[-1] is ResultCode.OK else reached
     assert [result for _, result, _, _ in seen.answers] == results
     assert seen.bytes["input"] == whole
-    assert results.count(Result.OK) == 7
+    assert results.count(ResultCode.OK) == 7
 
 
 def test_a_secret_is_told_to_the_guard_alone() -> None:
     """Whatever becomes of an OPEN, its secret goes to the guard's port and nowhere else."""
-    for verdicts, format in product(((Result.OK, Result.OK), (Result.STALE,)), (0, 1, 2)):
-        seen = play([open_message(format=format), pack(Kind.STATUS, 1)], Around(verdicts=verdicts))
+    for verdicts, format in product(((ResultCode.OK, ResultCode.OK), (ResultCode.STALE,)), (0, 1, 2)):
+        seen = play([open_message(format=format), pack(MessageKind.POLL, 1)], Around(verdicts=verdicts))
         assert not seen.bytes["image"] + seen.bytes["input"] + seen.bytes["claim"]
         assert bytes(seen.bytes["secret"]) in (b"", SECRET, 2 * SECRET)
         assert len(seen.answers) == 2

@@ -14,8 +14,9 @@ from spikeveil.host.device.errors import (
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import LayerSpec, NetworkSpec
-from spikeveil.pysim.device.messages import VERSION, Kind
-from spikeveil.pysim.device.top import Device as Twin
+from spikeveil.pysim.device.messages import MessageKind
+from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.device.wire import VERSION
 
 
 def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
@@ -58,7 +59,7 @@ def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: 
 def test_another_version_of_the_protocol(board: Any) -> None:
     there = board()
     there.endpoint = Mute(there.endpoint.device)
-    there.endpoint.answer = frames.encode(bytes([Kind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+    there.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
     with pytest.raises(WrongDevice, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
         Device.open(str(there.path), timing=QUICK)
 
@@ -74,7 +75,7 @@ def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
 
     def swap() -> None:
         there.unplug()
-        there.endpoint = TwinEndpoint(Twin(READOUT))
+        there.endpoint = TwinEndpoint(DeviceModel(READOUT))
         there.plug()
 
     with pytest.raises(WrongDevice, match=r"^the device at \S+ is another one than before$"):

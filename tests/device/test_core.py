@@ -12,7 +12,8 @@ from support.component import run
 from spikeveil.hdl.device.core import Core
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim.job import LeasePorts
-from spikeveil.pysim.device.guard import SEED_BYTES, Offer
+from spikeveil.pysim.device.guard import Offer
+from spikeveil.pysim.device.wire import SEED_BYTES
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -55,7 +56,7 @@ class Opening:
     @property
     def offer(self) -> Offer:
         records, steps, _ = self.spikes.shape
-        return Offer(self.number, session=self.number, quota=records * steps, record_steps=steps)
+        return Offer(self.number, nonce=self.number, quota=records * steps, record_steps=steps)
 
     def secret(self, plan: Plan) -> bytes:
         if plan.source == "trivium":
@@ -101,7 +102,7 @@ async def unlock(ctx: Any, dut: Any, plan: Plan, opening: Opening) -> None:
             await ctx.tick()
         ctx.set(dut.secret.valid, 0)
 
-    for name in ("lease", "session", "quota", "record_steps"):
+    for name in ("lease", "nonce", "quota", "record_steps"):
         ctx.set(dut.offer[name], getattr(opening.offer, name))
     ctx.set(dut.loaded, 1)
     await pulse("rewind")

@@ -99,7 +99,7 @@ def test_an_lfsr_runs_as_a_demonstration_with_fresh_seeds_for_each_lease(board: 
 
 
 def test_the_fast_schedule_is_a_demonstration(board: Any, ledger: Ledger) -> None:
-    there = board(private=False)
+    there = board(schedule="fast")
     with pytest.raises(WrongDevice, match="because it is on the fast schedule"):
         run(there, ledger)
     result = run(there, ledger, demonstration=True)

@@ -19,14 +19,13 @@ from support.exchanges import PATIENT
 from support.faulty_port import FaultyPort, TwinPort
 from support.paths import SUPPORT, TESTS
 
-from spikeveil.hdl.device.top import identity
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.port import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.process import VirtualBoard
-from spikeveil.pysim.device import top as twin
-from spikeveil.pysim.device.messages import Identity
+from spikeveil.pysim.device.identity import Identity, identity
+from spikeveil.pysim.device.top import DeviceModel
 
 pytestmark = pytest.mark.xdist_group("faults")  # its simulator is built once
 
@@ -92,7 +91,7 @@ def one_run(
 
 def at_the_twin(seed: int, folder: Path) -> Tally:
     """A run with the twin and its own clock."""
-    device = twin.Device(network())
+    device = DeviceModel(network())
     port = TwinPort(device)
     return one_run(seed, port, port.power_cycle, device.identity, folder)
 

@@ -15,12 +15,12 @@ from spikeveil.hdl.device.guard import Guard
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device import guard as model
 from spikeveil.pysim.device.guard import Offer
-from spikeveil.pysim.device.messages import Result
+from spikeveil.pysim.device.messages import ResultCode
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 MOST = (1 << 32) - 1
-GOOD = Offer(lease=7, session=0xDEAD_BEEF, quota=2, record_steps=2)
+GOOD = Offer(lease=7, nonce=0xDEAD_BEEF, quota=2, record_steps=2)
 KEY = bytes(range(1, 11))
 
 
@@ -54,7 +54,7 @@ class Twin:
 
     plan: Plan
     guard: model.Guard = field(init=False)
-    result: Result = Result.OK
+    result: ResultCode = ResultCode.OK
     start: bool = False
     inside: int = 0  # rows that the network has to give
 
@@ -69,7 +69,7 @@ class Twin:
         return {
             "open": guard.open,
             "lease": guard.lease,
-            "session": guard.session,
+            "nonce": guard.nonce,
             "quota": guard.quota,
             "result": self.result,
             "start": self.start,
@@ -95,10 +95,10 @@ class Twin:
             guard.close()
         elif "ask" in cycle.command:
             self.result = guard.ask(cycle.offer, loaded=cycle.loaded)
-            rewound = self.result is Result.OK
+            rewound = self.result is ResultCode.OK
         elif "begin" in cycle.command:
             self.result = guard.begin()
-            self.start = self.result is Result.OK
+            self.start = self.result is ResultCode.OK
         elif "rewind" in cycle.command:
             guard.rewind()
             rewound = True
@@ -160,7 +160,7 @@ def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]]) -> list[list[Shown]]:
 def apply(ctx: Any, guard: Any, cycle: Cycle) -> None:
     for name in ("close", "ask", "begin", "rewind"):
         ctx.set(getattr(guard, name), name in cycle.command)
-    for name in ("lease", "session", "quota", "record_steps"):
+    for name in ("lease", "nonce", "quota", "record_steps"):
         ctx.set(guard.offer[name], getattr(cycle.offer, name))
     ctx.set(guard.secret.valid, cycle.byte is not None)
     ctx.set(guard.secret.payload, cycle.byte or 0)
@@ -173,7 +173,7 @@ def apply(ctx: Any, guard: Any, cycle: Cycle) -> None:
 
 
 def sample(ctx: Any, guard: Any, plan: Plan) -> Shown:
-    names = ("open", "lease", "session", "quota", "start", "reset", *plan.lease_ports)
+    names = ("open", "lease", "nonce", "quota", "start", "reset", *plan.lease_ports)
     shown = {name: int(ctx.get(getattr(guard, name))) for name in names}
     return shown | {
         "result": int(ctx.get(guard.result)),
@@ -217,11 +217,11 @@ def test_an_ask_behind_another_is_refused() -> None:
         for cycle in [Cycle(), ask, ask, Cycle(offer=replace(GOOD, lease=9)), replace(ask, offer=GOOD), Cycle()]:
             apply(ctx, dut, cycle)
             await ctx.tick()
-            seen.append((Result(ctx.get(dut.result)), ctx.get(dut.lease)))
+            seen.append((ResultCode(ctx.get(dut.result)), ctx.get(dut.lease)))
 
     run(dut, bench)
-    assert seen[1:3] == [(Result.OK, 7), (Result.STALE, 7)]
-    assert seen[4] == (Result.OK, 9)  # what stood before is what is taken: 9, not the 7 of the ask itself
+    assert seen[1:3] == [(ResultCode.OK, 7), (ResultCode.STALE, 7)]
+    assert seen[4] == (ResultCode.OK, 9)  # what stood before is what is taken: 9, not the 7 of the ask itself
 
 
 def test_a_lease_from_end_to_end() -> None:
@@ -239,7 +239,7 @@ def test_a_lease_from_end_to_end() -> None:
     entered = [row["inside_i.payload"] for row in lease if row["inside_i.valid"] and row["i.ready"]]
     assert entered == [11, 12 | 1 << 16, 13, 14 | 3 << 16]
     assert {row["lease"] for row in lease} == {7}
-    assert {row["session"] for row in lease} == {0xDEAD_BEEF}
+    assert {row["nonce"] for row in lease} == {0xDEAD_BEEF}
 
 
 def test_records_are_counted_by_the_guard_whatever_the_markers_say() -> None:
@@ -266,33 +266,38 @@ def test_seeds_are_side_by_side_and_none_may_be_zero() -> None:
     shown = [script[-1] for script in drive(lfsr, scripts)]
     assert [row["open"] for row in shown] == [1, 0, 0, 0]
     assert shown[0]["seeds"] == 1 | (2 << 120) << 127
-    assert [row["result"] for row in shown] == [Result.OK, Result.MALFORMED, Result.MALFORMED, Result.MALFORMED]
+    assert [row["result"] for row in shown] == [
+        ResultCode.OK,
+        ResultCode.MALFORMED,
+        ResultCode.MALFORMED,
+        ResultCode.MALFORMED,
+    ]
     assert [row["lease"] for row in shown] == [7, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("offer", "secret", "loaded", "result"),
     [
-        (replace(GOOD, quota=0), KEY, True, Result.MALFORMED),
-        (replace(GOOD, record_steps=0), KEY, False, Result.MALFORMED),
-        (replace(GOOD, lease=9), KEY[:9], True, Result.MALFORMED),
-        (replace(GOOD, lease=9), KEY + b"\0", True, Result.MALFORMED),
-        (replace(GOOD, lease=5), KEY, False, Result.UNLOADED),
-        (replace(GOOD, lease=6), KEY, True, Result.STALE),
-        (replace(GOOD, lease=0), KEY, True, Result.STALE),
-        (replace(GOOD, lease=7), KEY, True, Result.OK),
+        (replace(GOOD, quota=0), KEY, True, ResultCode.MALFORMED),
+        (replace(GOOD, record_steps=0), KEY, False, ResultCode.MALFORMED),
+        (replace(GOOD, lease=9), KEY[:9], True, ResultCode.MALFORMED),
+        (replace(GOOD, lease=9), KEY + b"\0", True, ResultCode.MALFORMED),
+        (replace(GOOD, lease=5), KEY, False, ResultCode.UNLOADED),
+        (replace(GOOD, lease=6), KEY, True, ResultCode.STALE),
+        (replace(GOOD, lease=0), KEY, True, ResultCode.STALE),
+        (replace(GOOD, lease=7), KEY, True, ResultCode.OK),
     ],
 )
-def test_a_refused_offer_changes_nothing(offer: Offer, secret: bytes, loaded: bool, result: Result) -> None:
+def test_a_refused_offer_changes_nothing(offer: Offer, secret: bytes, loaded: bool, result: ResultCode) -> None:
     """Lease 6 is open and goes on, or ends in the cycle of the judgement."""
-    first = opening(replace(GOOD, lease=6, session=1, quota=9), KEY)
+    first = opening(replace(GOOD, lease=6, nonce=1, quota=9), KEY)
     second = opening(offer, secret, loaded=loaded)
     judged = len(first) + len(secret) + 2
     (shown,) = drive(plan(), [[*first, *second, Cycle()]])
     assert shown[judged]["result"] == result
-    kept = {"lease": 6, "session": 1, "quota": 9, "open": 1, "reset": 0, "key": shown[len(first)]["key"]}
-    if result is Result.OK:
-        kept = {"lease": 7, "session": 0xDEAD_BEEF, "quota": 2, "open": 0, "reset": 1}
+    kept = {"lease": 6, "nonce": 1, "quota": 9, "open": 1, "reset": 0, "key": shown[len(first)]["key"]}
+    if result is ResultCode.OK:
+        kept = {"lease": 7, "nonce": 0xDEAD_BEEF, "quota": 2, "open": 0, "reset": 1}
     assert {name: shown[judged][name] for name in kept} == kept
 
 
@@ -309,7 +314,7 @@ def test_what_begins_must_have_been_asked_for_with_the_whole_secret() -> None:
         [rewind, *heard, ask, *heard, begin, begin],  # it opens once
     ]
     shown = drive(plan(), [[*script, Cycle(), Cycle()] for script in scripts])
-    assert [script[-2]["result"] for script in shown] == [Result.MALFORMED] * 7
+    assert [script[-2]["result"] for script in shown] == [ResultCode.MALFORMED] * 7
     assert [script[-1]["open"] for script in shown] == [0, 0, 0, 0, 0, 0, 1]
 
 
@@ -370,7 +375,7 @@ class Hostile:
         self.lease += int(self.rng.choice([-1, 0, 1, 1, 1, 1, 1, 5]))
         return Offer(
             lease=max(0, self.lease),
-            session=int(self.rng.integers(0, MOST, endpoint=True)),
+            nonce=int(self.rng.integers(0, MOST, endpoint=True)),
             quota=int(self.rng.choice([0, 1, 2, 3, 7, 30, 30, MOST, MOST])),
             record_steps=int(self.rng.choice([0, 1, 2, 3, 3, 3, 65535, 65535])),
         )

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In
 
 from spikeveil.hdl.device.guard import Guard, outer_ports
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.pysim.device.messages import Result
+from spikeveil.pysim.device.messages import ResultCode
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -128,7 +128,7 @@ class Trusting(Guard):
     """Takes any number again."""
 
     def _judge(self, sound: Value) -> Value:
-        return Mux(sound & self.filled, Result.OK, Result.MALFORMED)
+        return Mux(sound & self.filled, ResultCode.OK, ResultCode.MALFORMED)
 
 
 class Generous(Guard):

@@ -8,15 +8,15 @@ from support.exchanges import Chunk, TwinLine, compare, hear
 from support.hostile import HostileHost
 from support.watch import Counts, Watch
 
-from spikeveil.hdl.device.top import identity
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.frames import encode
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import play
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
-from spikeveil.pysim.device import messages as link
-from spikeveil.pysim.device.messages import Identity, Kind
-from spikeveil.pysim.device.top import Device
+from spikeveil.pysim.device.identity import Identity, identity
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, pack
+from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.device.wire import POSITION_MODULUS
 
 pytestmark = pytest.mark.xdist_group("hostile")  # its simulators are built once
 
@@ -78,7 +78,7 @@ def batch(campaign: Campaign, seed: int, count: int) -> Counts:
     answers, _ = play(board, chunks)
     counts = check(sequences, answers, plan.spec, device)
     if campaign.exact:
-        compare(chunks, answers, Device(plan.spec, device))
+        compare(chunks, answers, DeviceModel(plan.spec, device))
     return counts
 
 
@@ -110,19 +110,19 @@ def test_a_full_ring_is_answered_before_the_board_counts_as_quiet() -> None:
     """Leases and long messages that wait behind one another, of which only some are answered: the last one always."""
     lease = {"quota": 200, "record_steps": 2, "format": 1}
     tagged = bytes.fromhex("ff4963 05040506070c ff5b5b 050000010508 ff4c74")
-    step = link.pack(Kind.INPUT, 2, tagged, session=1, position=0, taken=0)
+    step = pack(MessageKind.INPUT, 2, tagged, nonce=1, position=0, confirmed=0)
     bodies = [
-        link.pack(Kind.OPEN, 1, bytes(range(10)), lease=1, session=1, **lease),
+        pack(MessageKind.OPEN, 1, bytes(range(10)), lease=1, nonce=1, **lease),
         step,
-        link.pack(Kind.OPEN, 3, bytes(range(10)), lease=2, session=2, **lease),
-        *(link.pack(Kind.LOAD, tag, bytes(244), position=0) for tag in (4, 5)),
+        pack(MessageKind.OPEN, 3, bytes(range(10)), lease=2, nonce=2, **lease),
+        *(pack(MessageKind.LOAD, tag, bytes(244), position=0) for tag in (4, 5)),
     ]
-    burst = b"".join(map(encode, bodies)) + b"\0" + encode(link.pack(Kind.STATUS, 6))
+    burst = b"".join(map(encode, bodies)) + b"\0" + encode(pack(MessageKind.POLL, 6))
     (answer,), _ = play(BoardSpec(plans()["trivium"], pins="bytes"), [burst])
     assert hear(answer).statuses[-1][0] == 6
 
 
-class Cheat(Device):
+class Cheat(DeviceModel):
     """A device that does one thing that it must not do."""
 
     def receive(self, body: bytes) -> list[bytes]:
@@ -138,22 +138,30 @@ class Generous(Cheat):
     """Opens with one step more than it was told."""
 
     def receive(self, body: bytes) -> list[bytes]:
-        more = body[:11] + (int.from_bytes(body[11:15], "little") + 1 & link.WRAP - 1).to_bytes(4, "little") + body[15:]
-        return super().receive(more if body[0] == Kind.OPEN and len(body) > 15 else body)
+        more = (
+            body[:11]
+            + (int.from_bytes(body[11:15], "little") + 1 & POSITION_MODULUS - 1).to_bytes(4, "little")
+            + body[15:]
+        )
+        return super().receive(more if body[0] == MessageKind.OPEN and len(body) > 15 else body)
 
 
 class Refilling(Cheat):
     """Says that more may leave after a TAKE."""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
-        return answer[:13] + bytes([answer[13] + 1 & 255]) + answer[14:] if body[0] == Kind.TAKE else answer
+        return answer[:13] + bytes([answer[13] + 1 & 255]) + answer[14:] if body[0] == MessageKind.TAKE else answer
 
 
 class Forgetful(Cheat):
     """Forgets the highest lease number when a lease is closed."""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
-        return answer[:4] + bytes(5) + answer[9:] if body[0] == Kind.CLOSE and answer[0] == Kind.STATE else answer
+        return (
+            answer[:4] + bytes(5) + answer[9:]
+            if body[0] == MessageKind.CLOSE and answer[0] == MessageKind.STATUS
+            else answer
+        )
 
 
 class Talkative(Cheat):
@@ -162,16 +170,18 @@ class Talkative(Cheat):
     secret = b""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
-        if body[0] == Kind.OPEN and answer[2] == link.Result.OK:
+        if body[0] == MessageKind.OPEN and answer[2] == ResultCode.OK:
             self.secret = body[-8:]
-        return answer[:4] + self.secret + answer[4 + len(self.secret) :] if answer[0] == Kind.IDENTITY else answer
+        return (
+            answer[:4] + self.secret + answer[4 + len(self.secret) :] if answer[0] == MessageKind.IDENTITY else answer
+        )
 
 
 class Wavering(Cheat):
     """Sends another byte when it sends again."""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
-        again = body[0] == Kind.TAKE and answer[0] == Kind.OUTPUT
+        again = body[0] == MessageKind.TAKE and answer[0] == MessageKind.OUTPUT
         return answer[:-1] + bytes([answer[-1] ^ 1]) if again else answer
 
 
@@ -179,7 +189,7 @@ class Late(Cheat):
     """Has nothing to say at the end."""
 
     def receive(self, body: bytes) -> list[bytes]:
-        return [] if body[0] == Kind.STATUS else super().receive(body)
+        return [] if body[0] == MessageKind.POLL else super().receive(body)
 
 
 ONE = NetworkSpec([layer(12, 6)])
@@ -189,14 +199,14 @@ CHEATS = [
     (Forgetful(ONE), "the highest lease fell"),
     (Talkative(ONE), "a piece of a secret came back"),
     (Wavering(ONE), "two values at one place of the output"),
-    (Device(NetworkSpec([layer(12, 6, flip=None)])), "released"),
+    (DeviceModel(NetworkSpec([layer(12, 6, flip=None)])), "released"),
     (Late(ONE), "the device did not answer"),
 ]
 
 
 @pytest.mark.parametrize(("cheat", "sentence"), CHEATS, ids=lambda value: type(value).__name__)
-def test_a_device_that_cheats_is_found_out(cheat: Device, sentence: str) -> None:
-    identity = Device(ONE).identity
+def test_a_device_that_cheats_is_found_out(cheat: DeviceModel, sentence: str) -> None:
+    identity = DeviceModel(ONE).identity
     sequences = list(HostileHost(identity, seed=1).sequences(120))
     line = TwinLine(cheat)
     with pytest.raises(AssertionError, match=sentence):
@@ -204,7 +214,7 @@ def test_a_device_that_cheats_is_found_out(cheat: Device, sentence: str) -> None
 
 
 def test_an_honest_twin_passes() -> None:
-    device = Device(ONE)
+    device = DeviceModel(ONE)
     sequences = list(HostileHost(device.identity, seed=1, bursts=True).sequences(120))
     line = TwinLine(device)
     check(sequences, [line.send(chunk) for sequence in sequences for chunk in sequence], ONE, device.identity)

@@ -9,7 +9,7 @@ import pytest
 
 from spikeveil.host.device import keys
 from spikeveil.host.device.keys import Secrets
-from spikeveil.pysim.device.core import words
+from spikeveil.pysim.device.core import word_source
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
 KEY = bytes.fromhex("00112233445566778899")
@@ -95,9 +95,9 @@ def test_nothing_shows_a_key() -> None:
 
 def test_the_device_draws_the_words_that_the_key_promises() -> None:
     sent = Secrets(KEY, False, 1, "a test").encode(KEY)
-    assert first_words(words(sent, lfsr=False), 0) == first_words(TriviumSource(KEY), 0)
+    assert first_words(word_source(sent, lfsr=False), 0) == first_words(TriviumSource(KEY), 0)
     seeds = bytes(range(1, 33))
     sent = Secrets(seeds, True, 2, "a test").encode(seeds)
     numbers = [int.from_bytes(seeds[:16], "big"), int.from_bytes(seeds[16:], "big")]
     for flipper in (0, 1):
-        assert first_words(words(sent, lfsr=True), flipper) == first_words(LfsrSource(numbers), flipper)
+        assert first_words(word_source(sent, lfsr=True), flipper) == first_words(LfsrSource(numbers), flipper)

@@ -22,13 +22,13 @@ from spikeveil.host.device.record_run import RunProgress
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
-from spikeveil.pysim.device.top import Device as Twin
-from spikeveil.pysim.device.top import describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.top import DeviceModel
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
-    endpoint = TwinEndpoint(Twin(SPEC, describe(SPEC, window=128, outbox=64, loadable=seed % 2 == 1)))
+    endpoint = TwinEndpoint(DeviceModel(SPEC, identity(ModelPlan(SPEC, loadable=seed % 2 == 1), window=128, outbox=64)))
     port = DirectPort(endpoint, spoiler(random.Random(seed), (1e-4, 1e-3, 3e-3, 6e-3)[seed // 2]))
     with Device.open(port, timing=Timing(silence=60.0)) as device:
         device.load(SPEC)
@@ -40,7 +40,7 @@ def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
 
 @pytest.mark.parametrize(("rate", "latency"), [(960, 0.001), (11_520, 0.05), (100_000, 0.0), (100_000, 2.0)])
 def test_a_slow_line_is_not_a_bad_one(ledger: Ledger, rate: float, latency: float) -> None:
-    port = SlowPort(TwinEndpoint(Twin(SPEC)), rate, latency)
+    port = SlowPort(TwinEndpoint(DeviceModel(SPEC)), rate, latency)
     with Device.open(port, timing=Timing()) as device:
         device.load(SPEC)
         before = device.link.received
@@ -57,7 +57,7 @@ def test_a_busy_line_carries_mostly_payload(ledger: Ledger, baud: int, window: i
     spikes = np.random.default_rng(1).random((400, 16, 40)) < 0.1
     wide = NetworkSpec([LayerSpec(np.ones((40, 40), int), 3, flip=FlipSpec(1, 2))])
     payload, rate = 400 * 16 * 5, baud / 10  # bytes in each direction; bytes a second
-    port = SlowPort(TwinEndpoint(Twin(wide, describe(wide, window=window, outbox=window))), rate, 0.0)
+    port = SlowPort(TwinEndpoint(DeviceModel(wide, identity(ModelPlan(wide), window=window, outbox=window))), rate, 0.0)
     with Device.open(port) as device:
         device.load(wide)
         begun = port.time

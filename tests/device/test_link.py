@@ -14,13 +14,13 @@ from spikeveil.host.device.errors import (
 from spikeveil.host.device.link import Link, Timing
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.privacy.ledger import Ledger
-from spikeveil.pysim.device.messages import Kind, pack
-from spikeveil.pysim.device.top import Device as Twin
+from spikeveil.pysim.device.messages import MessageKind, pack
+from spikeveil.pysim.device.top import DeviceModel
 
 
 @pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
 def test_silence_or_another_baud_rate(answer: bytes, came: str) -> None:
-    endpoint = Mute(Twin(SPEC))
+    endpoint = Mute(DeviceModel(SPEC))
     endpoint.answer = answer
     sentence = rf"^port direct gave {came} for 0.5 s: is it a spikeveil device, and the baud rate the one that"
     with pytest.raises(DeviceSilent, match=sentence):
@@ -30,18 +30,18 @@ def test_silence_or_another_baud_rate(answer: bytes, came: str) -> None:
 @pytest.mark.parametrize(("answer", "attempts"), [(b"", 20), (b"\1" * 9 + b"\0", 241)])
 def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> None:
     """Every 0.25 s where a damaged frame comes; else 0.25, 0.5, 1, 2 and then a sixteenth of the silence apart."""
-    endpoint = Mute(Twin(SPEC))
+    endpoint = Mute(DeviceModel(SPEC))
     endpoint.answer = answer
     link = Link(DirectPort(endpoint), Timing(silence=60.0))
     link.open()
     before = link.sent
     with pytest.raises(DeviceSilent):
-        link.ask(Kind.IDENTIFY)
-    assert link.sent - before == attempts * len(frames.encode(pack(Kind.IDENTIFY, 1)))
+        link.ask(MessageKind.IDENTIFY)
+    assert link.sent - before == attempts * len(frames.encode(pack(MessageKind.IDENTIFY, 1)))
 
 
 def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
-    port = DirectPort(TwinEndpoint(Twin(SPEC)), spoiler(random.Random(1), 0.5))
+    port = DirectPort(TwinEndpoint(DeviceModel(SPEC)), spoiler(random.Random(1), 0.5))
     with pytest.raises(DeviceSilent):
         Device.open(port, timing=IMPATIENT)
 

@@ -17,10 +17,10 @@ from support.component import run
 from spikeveil.hdl.device.core import Core
 from spikeveil.hdl.device.loader import Loader
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.pysim.device.messages import Kind, Result, pack, unpack
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, pack, unpack
 from spikeveil.pysim.device.pack import unpack as bits
-from spikeveil.pysim.device.top import Device as Twin
-from spikeveil.pysim.device.top import describe
+from spikeveil.pysim.device.top import DeviceModel
 from spikeveil.pysim.device.unpack import bitmaps
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.flipper import FlipSpec
@@ -178,16 +178,16 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
 
 def by_the_twin(spec: NetworkSpec, each: tuple[LayerLanes, ...], content: bytes, opening: Opening) -> Any:
     """What the twin of the whole device releases with that image."""
-    device = Twin(spec, describe(spec, layers=each, loadable=True))
+    device = DeviceModel(spec, identity(ModelPlan(spec, layer_lanes=each, loadable=True)))
     for at in range(0, len(content), 100):
-        device.receive(pack(Kind.LOAD, 1, content[at : at + 100], position=at))
-    (sealed,) = device.receive(pack(Kind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
-    assert unpack(sealed)["result"] == Result.OK
-    values = {name: getattr(opening.offer, name) for name in ("lease", "session", "quota", "record_steps")}
-    device.receive(pack(Kind.OPEN, 3, key_bytes(opening.key), **values, format=0))
+        device.receive(pack(MessageKind.LOAD, 1, content[at : at + 100], position=at))
+    (sealed,) = device.receive(pack(MessageKind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
+    assert unpack(sealed)["result"] == ResultCode.OK
+    values = {name: getattr(opening.offer, name) for name in ("lease", "nonce", "quota", "record_steps")}
+    device.receive(pack(MessageKind.OPEN, 3, key_bytes(opening.key), **values, format=0))
     data = bitmaps(opening.spikes.reshape(-1, spec.inputs))
-    answers = map(unpack, device.receive(pack(Kind.INPUT, 4, data, session=1, position=0, taken=0)))
-    output = b"".join(one.data for one in answers if one.kind is Kind.OUTPUT)
+    answers = map(unpack, device.receive(pack(MessageKind.INPUT, 4, data, nonce=1, position=0, confirmed=0)))
+    output = b"".join(one.data for one in answers if one.kind is MessageKind.OUTPUT)
     return bits(output, spec.outputs, 1).reshape(*opening.spikes.shape[:2], -1)
 
 

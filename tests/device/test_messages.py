@@ -7,23 +7,23 @@ import pytest
 from support.paths import DOCS
 
 from spikeveil.host.device import frames
-from spikeveil.pysim.device import messages as link
+from spikeveil.pysim.device.identity import Identity
 from spikeveil.pysim.device.messages import (
     FIELDS,
-    Identity,
-    Kind,
     Message,
-    Result,
-    State,
-    Status,
+    MessageKind,
+    ResultCode,
+    StatusFlag,
     Trait,
     pack,
+    reverse_key,
     unpack,
 )
+from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model.lanes import LayerLanes
 
 PAGE = (DOCS / "protocol.md").read_text()
-TYPES = {"u8": "B", "u16": "H", "u32": "I", "u40": "5s", "32 bytes": "32s"}
+TYPES = {"u8": 8, "u16": 16, "u32": 32, "u40": 40, "32 bytes": 256}  # bits
 IDENTITY = Identity(
     fingerprint=bytes(range(32)),
     structure=bytes(32),
@@ -40,7 +40,7 @@ IDENTITY = Identity(
     image=0,
     layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
-STATUS = Status(Result.GAP, State.OPEN | State.LOADED, (1 << 40) - 2, 7, 100, 5, 6, 8, 9, 10, 11)
+STATUS = Status(ResultCode.GAP, StatusFlag.OPEN | StatusFlag.LOADED, (1 << 40) - 2, 7, 100, 5, 6, 8, 9, 10, 11)
 
 
 def table(section: str, columns: int) -> list[list[str]]:
@@ -62,19 +62,19 @@ def crc32(data: bytes) -> int:
 
 def test_the_page_and_the_code_have_the_same_messages() -> None:
     for kind, name, fields, _ in table("### From the host", 4)[2:]:
-        own = FIELDS[Kind[name]]
-        assert int(kind, 16) == Kind[name]
+        own = FIELDS[MessageKind[name]]
+        assert int(kind, 16) == MessageKind[name]
         typed = [part.strip() for part in fields.split(",") if part.strip() not in ("nothing", "bytes", "secret")]
-        for wanted, (field, code) in zip(typed, own, strict=True):
+        for wanted, (field, bits) in zip(typed, own, strict=True):
             *_, given = wanted.split()
-            assert TYPES[given] == code
+            assert TYPES[given] == bits
             assert wanted.split()[0] in ("CRC-32", field.split("_")[0])
 
 
 @pytest.mark.parametrize(
-    ("section", "kind"), [("IDENTITY (kind 0x81)", Kind.IDENTITY), ("STATUS (kind 0x82)", Kind.STATE)]
+    ("section", "kind"), [("IDENTITY (kind 0x81)", MessageKind.IDENTITY), ("STATUS (kind 0x82)", MessageKind.STATUS)]
 )
-def test_the_page_and_the_code_have_the_same_answers(section: str, kind: Kind) -> None:
+def test_the_page_and_the_code_have_the_same_answers(section: str, kind: MessageKind) -> None:
     after = PAGE[PAGE.index(section) :]
     lines = after[after.index("|---|") :].split("\n")[1:]
     rows = [line.strip("|").split("|") for line in lines[: next(i for i, line in enumerate(lines) if not line)]]
@@ -84,41 +84,46 @@ def test_the_page_and_the_code_have_the_same_answers(section: str, kind: Kind) -
 
 def test_the_page_and_the_code_have_the_same_results() -> None:
     rows = table("### Results", 3)[2:]
-    assert {name: int(code) for code, name, _ in rows} == {result.name: result.value for result in Result}
+    assert {name: int(code) for code, name, _ in rows} == {result.name: result.value for result in ResultCode}
 
 
 def test_bytes_of_messages() -> None:
     opened = pack(
-        Kind.OPEN, 9, b"secretkey!", lease=0x0102030405, session=0x0A0B0C0D, quota=300, record_steps=16, format=1
+        MessageKind.OPEN, 9, b"secretkey!", lease=0x0102030405, nonce=0x0A0B0C0D, quota=300, record_steps=16, format=1
     )
     assert opened == bytes.fromhex("0509 0504030201 0d0c0b0a 2c010000 1000 01") + b"secretkey!"
-    assert pack(Kind.INPUT, 1, b"xy", session=1, position=2, taken=3) == struct.pack("<BBIII2s", 6, 1, 1, 2, 3, b"xy")
-    assert pack(Kind.IDENTIFY, 3) == b"\x01\x03"
+    assert pack(MessageKind.INPUT, 1, b"xy", nonce=1, position=2, confirmed=3) == struct.pack(
+        "<BBIII2s", 6, 1, 1, 2, 3, b"xy"
+    )
+    assert pack(MessageKind.IDENTIFY, 3) == b"\x01\x03"
     assert len(IDENTITY.pack(1)) == 96 + 4
     assert IDENTITY.pack(1)[96:] == bytes([16, 4, 3, 1])
     assert STATUS.pack(4)[:4] == bytes([0x82, 4, 7, 3])
 
 
 def test_messages_there_and_back() -> None:
-    assert Identity.of(unpack(IDENTITY.pack(1))) == IDENTITY
-    assert Status.of(unpack(STATUS.pack(1))) == STATUS
-    message = unpack(pack(Kind.LOAD, 255, b"abc", position=2**32 - 1))
-    assert (message.kind, message.tag, message["position"], message.data) == (Kind.LOAD, 255, 2**32 - 1, b"abc")
+    assert Identity.from_message(unpack(IDENTITY.pack(1))) == IDENTITY
+    assert Status.from_message(unpack(STATUS.pack(1))) == STATUS
+    message = unpack(pack(MessageKind.LOAD, 255, b"abc", position=2**32 - 1))
+    assert (message.kind, message.tag, message["position"], message.data) == (MessageKind.LOAD, 255, 2**32 - 1, b"abc")
     assert (IDENTITY.secret_bytes, IDENTITY.input_bytes, IDENTITY.output_bytes) == (32, 8, 5)
 
 
 def test_no_secret_in_the_text_of_a_message() -> None:
-    assert "topsecret" not in repr(Message(Kind.OPEN, 1, {}, b"topsecret"))
+    assert "topsecret" not in repr(Message(MessageKind.OPEN, 1, {}, b"topsecret"))
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: pack(Kind.SEAL, 1, length=1), "SEAL must have the fields length, crc, not length"),
-        (lambda: pack(Kind.STATUS, 1, b"x"), "STATUS must carry at most 0 bytes, not 1"),
-        (lambda: pack(Kind.LOAD, 1, bytes(245), position=0), "LOAD must carry at most 244 bytes, not 245"),
-        (lambda: pack(Kind.SEAL, 256, length=1, crc=1), "SEAL has a tag or a field that does not fit its width"),
-        (lambda: pack(Kind.SEAL, 1, length=1 << 32, crc=1), "SEAL has a tag or a field that does not fit its width"),
+        (lambda: pack(MessageKind.SEAL, 1, length=1), "SEAL must have the fields length, crc, not length"),
+        (lambda: pack(MessageKind.POLL, 1, b"x"), "POLL must carry at most 0 bytes, not 1"),
+        (lambda: pack(MessageKind.LOAD, 1, bytes(245), position=0), "LOAD must carry at most 244 bytes, not 245"),
+        (lambda: pack(MessageKind.SEAL, 256, length=1, crc=1), "SEAL has a tag or a field that does not fit its width"),
+        (
+            lambda: pack(MessageKind.SEAL, 1, length=1 << 32, crc=1),
+            "SEAL has a tag or a field that does not fit its width",
+        ),
         (lambda: unpack(b""), "body must begin with a known kind, not nothing"),
         (lambda: unpack(b"\x7f\x01"), "body must begin with a known kind, not 7f"),
         (lambda: unpack(b"\x08\x01\x00"), "CLOSE must have 6 to 6 bytes, not 3"),
@@ -133,8 +138,8 @@ def test_one_sentence(call: "object", sentence: str) -> None:
 
 def test_a_key_is_turned_as_the_page_says() -> None:
     key = bytes.fromhex("80000000000000000001")
-    assert link.turned(key) == bytes.fromhex("80000000000000000001")
-    assert link.turned(bytes.fromhex("0123456789abcdef0040")) == bytes.fromhex("0200f7b3d591e6a2c480")
+    assert reverse_key(key) == bytes.fromhex("80000000000000000001")
+    assert reverse_key(bytes.fromhex("0123456789abcdef0040")) == bytes.fromhex("0200f7b3d591e6a2c480")
 
 
 def test_frame_by_hand() -> None:

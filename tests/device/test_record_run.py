@@ -35,25 +35,25 @@ from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.results import Results
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.privacy.ledger import Ledger, LedgerRolledBack
-from spikeveil.pysim.device.messages import Kind, pack, turned
-from spikeveil.pysim.device.top import Device as Twin
-from spikeveil.pysim.device.top import describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.messages import MessageKind, pack, reverse_key
+from spikeveil.pysim.device.top import DeviceModel
 
 
 def test_a_lease_takes_two_questions_before_its_input(ledger: Ledger) -> None:
     """Round trips are what a short lease costs on a slow line."""
-    sent: list[Kind] = []
+    sent: list[MessageKind] = []
 
     class Noted(DirectPort):
         def write(self, data: bytes) -> None:
-            sent.extend(Kind(body[0]) for body in frames.Receiver().feed(data))
+            sent.extend(MessageKind(body[0]) for body in frames.Receiver().feed(data))
             super().write(data)
 
-    with Device.open(Noted(TwinEndpoint(Twin(SPEC))), timing=QUICK) as device:
+    with Device.open(Noted(TwinEndpoint(DeviceModel(SPEC))), timing=QUICK) as device:
         device.load(SPEC)
         sent.clear()
         device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS)
-    assert sent[: sent.index(Kind.INPUT)] == [Kind.STATUS, Kind.OPEN]
+    assert sent[: sent.index(MessageKind.INPUT)] == [MessageKind.POLL, MessageKind.OPEN]
 
 
 def test_an_unplugged_device_goes_on_under_its_lease(board: Any, ledger: Ledger) -> None:
@@ -107,7 +107,7 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
             self.left = 3
             return self
 
-    endpoint = TwinEndpoint(Twin(SPEC, describe(SPEC, loadable=True)))
+    endpoint = TwinEndpoint(DeviceModel(SPEC, identity(ModelPlan(SPEC, loadable=True))))
     with Device.open(Loose(endpoint), timing=QUICK) as device:
         device.load(SPEC)
         device.link.port = Firm(endpoint)
@@ -119,8 +119,8 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
 
 def test_a_device_that_has_seen_later_leases(board: Any, ledger: Ledger) -> None:
     there = board()
-    values = {"lease": 50, "session": 1, "quota": 9, "record_steps": 1, "format": 0}
-    there.endpoint.device.receive(pack(Kind.OPEN, 1, turned(KEY), **values))
+    values = {"lease": 50, "nonce": 1, "quota": 9, "record_steps": 1, "format": 0}
+    there.endpoint.device.receive(pack(MessageKind.OPEN, 1, reverse_key(KEY), **values))
     with pytest.raises(LedgerRolledBack, match="the device has seen lease 50 and ledger"):
         run(there, ledger)
     assert leases(ledger) == []

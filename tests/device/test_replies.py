@@ -8,7 +8,9 @@ from support.component import run
 
 from spikeveil.hdl.device.outbox import Number
 from spikeveil.hdl.device.replies import Replies
-from spikeveil.pysim.device.messages import Identity, Kind, Result, State, Status, Trait, pack
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag, Trait, pack
+from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model.lanes import LayerLanes
 
 IDENTITY = Identity(
@@ -28,20 +30,20 @@ IDENTITY = Identity(
     layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
 STATUS = Status(
-    result=Result.GAP,
-    flags=State.OPEN | State.LATE,
+    result=ResultCode.GAP,
+    flags=StatusFlag.OPEN | StatusFlag.LATE,
     lease=0x0102030405,
-    session=0x11121314,
+    nonce=0x11121314,
     quota=0x21222324,
     input_position=0x31323334,
     input_room=0x0142,
     output_position=0x51525354,
-    taken=0x61626364,
+    confirmed=0x61626364,
     image_position=0x71727374,
     damaged=0x8182,
 )
 SENT = 0x91929394
-OUTPUT = {"session": STATUS.session, "position": SENT, "input_position": STATUS.input_position, "input_room": 0x0142}
+OUTPUT = {"nonce": STATUS.nonce, "position": SENT, "input_position": STATUS.input_position, "input_room": 0x0142}
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Fakes:
     turned_input: int = 0
 
     def show(self, ctx: Any, dut: Replies) -> None:
-        told = {Number.WRITTEN: STATUS.output_position, Number.POSITION: SENT, Number.TAKEN: STATUS.taken}
+        told = {Number.WRITTEN: STATUS.output_position, Number.POSITION: SENT, Number.TAKEN: STATUS.confirmed}
         ctx.set(dut.byte, told[Number(ctx.get(dut.tell))] >> 8 * (self.turned % 4) & 0xFF)
         ctx.set(dut.input_byte, STATUS.input_position >> 8 * (self.turned_input % 4) & 0xFF)
         ctx.set(dut.some, bool(self.output))
@@ -68,7 +70,7 @@ class Fakes:
             self.output.pop(0)
 
 
-Given = tuple[int, int, Result, bool, bool]  # in which cycle, tag, result, identify, soft
+Given = tuple[int, int, ResultCode, bool, bool]  # in which cycle, tag, result, identify, soft
 
 
 def replies(
@@ -80,7 +82,7 @@ def replies(
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.free, 1)
-        for name in ("flags", "lease", "session", "quota", "input_room", "damaged"):
+        for name in ("flags", "lease", "nonce", "quota", "input_room", "damaged"):
             ctx.set(dut.state[name], int(getattr(STATUS, name)))
         ctx.set(dut.state.image, STATUS.image_position)
         waiting = list(given)
@@ -112,17 +114,17 @@ def replies(
     return bodies
 
 
-def status(tag: int, result: Result = Result.GAP) -> bytes:
+def status(tag: int, result: ResultCode = ResultCode.GAP) -> bytes:
     return Status(**{**vars(STATUS), "result": result}).pack(tag)
 
 
 def output(data: bytes) -> bytes:
-    return pack(Kind.OUTPUT, 0, data, **OUTPUT)
+    return pack(MessageKind.OUTPUT, 0, data, **OUTPUT)
 
 
 @pytest.mark.parametrize("ready", [1, 2, 5])
 def test_every_byte_of_every_body(ready: int) -> None:
-    given: list[Given] = [(0, 5, Result.GAP, False, False), (9, 9, Result.OK, True, False)]
+    given: list[Given] = [(0, 5, ResultCode.GAP, False, False), (9, 9, ResultCode.OK, True, False)]
     assert replies(given, b"\x00\xff\x07", ready=ready, late=1, cycles=1500) == [
         status(5),
         output(b"\x00\xff\x07"),
@@ -131,25 +133,28 @@ def test_every_byte_of_every_body(ready: int) -> None:
 
 
 def test_an_output_takes_the_place_of_a_soft_answer() -> None:
-    assert replies([(0, 5, Result.OK, False, True)], b"abc", late=1) == [output(b"abc")]
-    assert replies([(0, 5, Result.OK, False, True)]) == [status(5, Result.OK)]
+    assert replies([(0, 5, ResultCode.OK, False, True)], b"abc", late=1) == [output(b"abc")]
+    assert replies([(0, 5, ResultCode.OK, False, True)]) == [status(5, ResultCode.OK)]
 
 
 def test_another_answer_goes_first() -> None:
-    assert replies([(0, 5, Result.FULL, False, False)], b"abc", late=1) == [status(5, Result.FULL), output(b"abc")]
+    assert replies([(0, 5, ResultCode.FULL, False, False)], b"abc", late=1) == [
+        status(5, ResultCode.FULL),
+        output(b"abc"),
+    ]
 
 
 def test_the_last_answer_given_stays_and_a_soft_one_hardens_on_a_hard_one() -> None:
     """Both come before `o` is first ready."""
-    given: list[Given] = [(1, 5, Result.GAP, False, False), (2, 6, Result.OK, False, True)]
-    assert replies(given, b"abc", ready=50, cycles=7000, late=3) == [status(6, Result.OK), output(b"abc")]
+    given: list[Given] = [(1, 5, ResultCode.GAP, False, False), (2, 6, ResultCode.OK, False, True)]
+    assert replies(given, b"abc", ready=50, cycles=7000, late=3) == [status(6, ResultCode.OK), output(b"abc")]
     assert replies(given[::-1], b"abc", ready=50, cycles=7000, late=3) == [status(5), output(b"abc")]
 
 
 def test_answers_without_end_do_not_hold_output_back() -> None:
-    given: list[Given] = [(cycle, cycle % 256, Result.OK, False, False) for cycle in range(0, 800, 2)]
+    given: list[Given] = [(cycle, cycle % 256, ResultCode.OK, False, False) for cycle in range(0, 800, 2)]
     bodies = replies(given[:6], b"abc", late=1, cycles=1500)
-    assert [body[0] for body in bodies[:2]] == [Kind.STATE, Kind.OUTPUT]
+    assert [body[0] for body in bodies[:2]] == [MessageKind.STATUS, MessageKind.OUTPUT]
 
 
 def test_no_body_is_longer_than_250_bytes() -> None:

@@ -10,10 +10,12 @@ import pytest
 from amaranth.sim import Simulator
 from cobs import cobs
 
-from spikeveil.hdl.device.top import POWER_ON_CYCLES, Top, check, identity
+from spikeveil.hdl.device.top import POWER_ON_CYCLES, Top, check
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.pysim.device.messages import Identity, Kind, Message, Result, State, Status, pack, unpack
-from spikeveil.pysim.device.top import Device, describe
+from spikeveil.pysim.device.identity import Identity, ModelPlan, identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, pack, unpack
+from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.top import DeviceModel
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -82,7 +84,7 @@ def told(bodies: list[bytes]) -> tuple[list[Message], dict[int, int]]:
     """Answers, and the output bytes by position."""
     answers, output = [], {}
     for message in map(unpack, bodies):
-        if message.kind is Kind.OUTPUT:
+        if message.kind is MessageKind.OUTPUT:
             output.update(enumerate(message.data, message["position"]))
         else:
             answers.append(message)
@@ -90,10 +92,10 @@ def told(bodies: list[bytes]) -> tuple[list[Message], dict[int, int]]:
 
 
 def opened(
-    quota: int, *, lease: int = 1, session: int = 9, steps: int = 2, format: int = 0, secret: bytes = KEY
+    quota: int, *, lease: int = 1, nonce: int = 9, steps: int = 2, format: int = 0, secret: bytes = KEY
 ) -> bytes:
-    fields = {"lease": lease, "session": session, "quota": quota, "record_steps": steps, "format": format}
-    return pack(Kind.OPEN, 1, secret, **fields)
+    fields = {"lease": lease, "nonce": nonce, "quota": quota, "record_steps": steps, "format": format}
+    return pack(MessageKind.OPEN, 1, secret, **fields)
 
 
 PLANS = {
@@ -106,34 +108,36 @@ EACH_PLAN = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 def next_message(turn: int, rng: Random, described: Identity, known: Status) -> bytes:
     """What a host says that mostly means well: leases, pieces that follow and some that do not, claims of all sorts."""
-    tag, action, session = turn % 256, rng.randrange(12), known.session ^ (rng.random() < 0.1)
-    claim = rng.choice((known.taken, known.output_position, known.output_position + 1, rng.randrange(1 << 32)))
+    tag, action, nonce = turn % 256, rng.randrange(12), known.nonce ^ (rng.random() < 0.1)
+    claim = rng.choice((known.confirmed, known.output_position, known.output_position + 1, rng.randrange(1 << 32)))
     if 2 < turn < 8:  # so that every conversation has some that goes well
         piece = bytes(rng.choice((1, 2, 3, 0)) for _ in range(9))
-        return pack(Kind.INPUT, tag, piece, session=known.session, position=known.input_position, taken=known.taken)
-    if turn == 2 or action == 0 or (State.OPEN not in known.flags and action < 4):
+        return pack(
+            MessageKind.INPUT, tag, piece, nonce=known.nonce, position=known.input_position, confirmed=known.confirmed
+        )
+    if turn == 2 or action == 0 or (StatusFlag.OPEN not in known.flags and action < 4):
         secret = bytes(rng.randrange(1, 256) for _ in range(described.secret_bytes))
         lease = known.lease + rng.choice((0, 1, 1, 1, 5)) + (turn == 2)
         quota, format = 8 if turn == 2 else rng.randrange(9), rng.randrange(2)
-        return opened(quota, lease=lease, session=rng.randrange(1 << 32), format=format, secret=secret)
+        return opened(quota, lease=lease, nonce=rng.randrange(1 << 32), format=format, secret=secret)
     if action <= 6:
         piece = bytes(rng.choice((1, 2, 255, rng.randrange(13))) for _ in range(rng.choice((0, 2, 9, 20))))
         position = known.input_position + rng.choice((0, 0, 0, 0, 1))
-        return pack(Kind.INPUT, tag, piece, session=session, position=position, taken=claim)
+        return pack(MessageKind.INPUT, tag, piece, nonce=nonce, position=position, confirmed=claim)
     if action <= 8:
-        return pack(Kind.TAKE, tag, session=session, taken=claim, again=rng.randrange(2))
+        return pack(MessageKind.TAKE, tag, nonce=nonce, confirmed=claim, resend=rng.randrange(2))
     if action == 9 and rng.random() < 0.3:
-        return pack(Kind.CLOSE, tag, session=session)
+        return pack(MessageKind.CLOSE, tag, nonce=nonce)
     if action == 10:
         return bytes(rng.randrange(12) for _ in range(rng.randrange(2, 20)))
-    return pack(Kind.IDENTIFY, tag)
+    return pack(MessageKind.IDENTIFY, tag)
 
 
 @EACH_PLAN
 def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
     """After each message, when all is quiet: the same result, the same output bytes, the same status."""
     top = Top(plan, clock_hz=CLOCK, port="bytes", window=64, outbox=16)
-    twin, rng = Device(plan.spec, top.identity), Random(4)
+    twin, rng = DeviceModel(plan.spec, top.identity), Random(4)
     counts: dict[Any, int] = {}
 
     async def bench(ctx: Any) -> None:
@@ -143,9 +147,11 @@ def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
         known, output, expected = twin.status(), {}, {}
         for turn in range(400 if soak else 11 if private else 20):
             body = next_message(turn, rng, top.identity, known)
-            answers, more = told(await board.exchange(ctx, frame(body), settled if body[0] == Kind.INPUT else ANSWERED))
+            answers, more = told(
+                await board.exchange(ctx, frame(body), settled if body[0] == MessageKind.INPUT else ANSWERED)
+            )
             wanted, wanted_more = told(twin.receive(body))
-            if body[0] == Kind.OPEN and wanted[0]["result"] == Result.OK:
+            if body[0] == MessageKind.OPEN and wanted[0]["result"] == ResultCode.OK:
                 output, expected = {}, {}
             output |= more
             counts["bytes"] = counts.get("bytes", 0) + len(more)
@@ -153,39 +159,38 @@ def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
             results = [(answer.kind, answer.tag, answer.values.get("result")) for answer in answers]
             truth = [(answer.kind, answer.tag, answer.values.get("result")) for answer in wanted]
             assert results == truth or (
-                body[0] == Kind.INPUT and not truth and {result[2] for result in results} <= {0}
+                body[0] == MessageKind.INPUT and not truth and {result[2] for result in results} <= {0}
             )
             assert more.keys() == wanted_more.keys()
             assert output == expected
             counts[(body[0], truth[0][2] if truth else 0)] = counts.get((body[0], truth[0][2] if truth else 0), 0) + 1
-            (state,), _ = told(await board.exchange(ctx, frame(pack(Kind.STATUS, 99))))
+            (state,), _ = told(await board.exchange(ctx, frame(pack(MessageKind.POLL, 99))))
             known = twin.status()
             assert state == Message(
-                Kind.STATE, 99, {**unpack(known.pack(99)).values, "input_room": state["input_room"]}
+                MessageKind.STATUS, 99, {**unpack(known.pack(99)).values, "input_room": state["input_room"]}
             )
             assert known.input_room <= state["input_room"] <= 64
 
     simulate(top, bench)
-    assert counts[(Kind.INPUT, Result.OK)] >= 4
-    assert counts[(Kind.OPEN, Result.OK)] >= 1
+    assert counts[(MessageKind.INPUT, ResultCode.OK)] >= 4
+    assert counts[(MessageKind.OPEN, ResultCode.OK)] >= 1
     assert counts["bytes"] >= 4
 
 
 def test_the_identity_is_the_one_that_the_model_gives() -> None:
     for plan in PLANS.values():
-        private = plan.schedule == "private"
-        expected = describe(
+        built = ModelPlan(
             plan.spec,
             lanes=plan.lanes,
             source=plan.source,
-            private=private,
-            window=512,
-            outbox=1024,
-            clock=CLOCK,
-            cadence=plan.cadence if private else 0,
-            layers=plan.layer_lanes,
+            schedule=plan.schedule,
+            cadence=plan.cadence,
+            layer_lanes=plan.layer_lanes,
         )
-        assert identity(plan, clock_hz=CLOCK, window=512, outbox=1024) == expected
+        expected = identity(built, clock_hz=CLOCK, window=512, outbox=1024)
+        assert Top(plan, clock_hz=CLOCK, window=512, outbox=1024).identity == expected
+        assert (expected.clock, expected.window, expected.outbox, expected.image) == (CLOCK, 512, 1024, 0)
+        assert expected.cadence == (plan.cadence if plan.schedule == "private" else 0)
 
 
 def test_hears_nothing_in_the_first_cycles() -> None:
@@ -211,34 +216,38 @@ def test_a_full_outbox_stops_the_network_and_no_command() -> None:
         await board.start(ctx)
         await board.exchange(ctx, frame(opened(300, secret=secret)))
 
-        async def offer(taken: int) -> Result | None:
+        async def offer(confirmed: int) -> ResultCode | None:
             """The next 16 bytes; None where only output answers, which says as much as OK."""
             nonlocal position
-            piece = pack(Kind.INPUT, 2, steps[position : position + 16], session=9, position=position, taken=taken)
+            piece = pack(
+                MessageKind.INPUT, 2, steps[position : position + 16], nonce=9, position=position, confirmed=confirmed
+            )
             answers, more = told(await board.exchange(ctx, frame(piece)))
             output.update(more)
-            result = Result(answers[0]["result"]) if answers else None
-            position += 16 * (result is not Result.FULL)
+            result = ResultCode(answers[0]["result"]) if answers else None
+            position += 16 * (result is not ResultCode.FULL)
             return result
 
-        while await offer(0) is not Result.FULL:
+        while await offer(0) is not ResultCode.FULL:
             turns += 1
             assert turns < 30
         assert sorted(output) == [0, 1, 2, 3]
-        (state,), _ = told(await board.exchange(ctx, frame(pack(Kind.STATUS, 3))))
-        assert (state["output_position"], state["taken"], state["input_position"]) == (4, 0, position)
+        (state,), _ = told(await board.exchange(ctx, frame(pack(MessageKind.POLL, 3))))
+        assert (state["output_position"], state["confirmed"], state["input_position"]) == (4, 0, position)
         assert state["input_room"] < 16
-        assert await offer(4) is Result.FULL
+        assert await offer(4) is ResultCode.FULL
         assert sorted(output) == list(range(8))
-        for taken in range(8, 40, 4):
-            await offer(taken)
+        for confirmed in range(8, 40, 4):
+            await offer(confirmed)
         assert sorted(output) == list(range(40))
-        twin = Device(plan.spec, top.identity)
+        twin = DeviceModel(plan.spec, top.identity)
         twin.receive(opened(300, secret=secret))
         expected: dict[int, int] = {}
         for place in range(40):
             step = steps[2 * place : 2 * place + 2]
-            expected |= told(twin.receive(pack(Kind.INPUT, 0, step, session=9, position=2 * place, taken=place)))[1]
+            expected |= told(
+                twin.receive(pack(MessageKind.INPUT, 0, step, nonce=9, position=2 * place, confirmed=place))
+            )[1]
         assert output == expected
 
     simulate(top, bench)
@@ -252,8 +261,11 @@ def test_frames_back_to_back_at_four_clocks_a_bit() -> None:
     data = bytes(number % 251 for number in range(3 * 236))
     pieces = [data[low : low + 236] for low in range(0, len(data), 236)]
     line = [opened(1000, secret=bytes(range(16)))]
-    line += [pack(Kind.INPUT, 2, piece, session=9, position=236 * place, taken=0) for place, piece in enumerate(pieces)]
-    line += [pack(Kind.IDENTIFY, 3), pack(Kind.STATUS, 4), pack(Kind.STATUS, 5)]
+    line += [
+        pack(MessageKind.INPUT, 2, piece, nonce=9, position=236 * place, confirmed=0)
+        for place, piece in enumerate(pieces)
+    ]
+    line += [pack(MessageKind.IDENTIFY, 3), pack(MessageKind.POLL, 4), pack(MessageKind.POLL, 5)]
     heard: list[int] = []
 
     async def speak(ctx: Any) -> None:
@@ -264,7 +276,7 @@ def test_frames_back_to_back_at_four_clocks_a_bit() -> None:
                 await ctx.tick().repeat(4)
 
     async def listen(ctx: Any) -> None:
-        while not [body for body in parse(bytes(heard)) if body[:2] == bytes([Kind.STATE, 5])]:
+        while not [body for body in parse(bytes(heard)) if body[:2] == bytes([MessageKind.STATUS, 5])]:
             await ctx.tick().until(~top.tx)
             bits = []
             for _ in range(9):
@@ -279,8 +291,8 @@ def test_frames_back_to_back_at_four_clocks_a_bit() -> None:
     simulator.add_testbench(listen)
     simulator.run()
     answers, output = told(parse(bytes(heard)))
-    state = Status.of(answers[-1])
-    assert (state.input_position, state.damaged, state.result) == (len(data), 0, Result.OK)
+    state = Status.from_message(answers[-1])
+    assert (state.input_position, state.damaged, state.result) == (len(data), 0, ResultCode.OK)
     assert sorted(output) == list(range(64))
 
 

@@ -13,14 +13,14 @@ from support.faulty_port import FaultyPort, TwinPort
 from support.hostile import HostileHost
 from support.paths import DATA
 
-from spikeveil.hdl.device.top import identity
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.port import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import VirtualBoard, play
-from spikeveil.pysim.device import top as twin
-from spikeveil.pysim.device.messages import Result
+from spikeveil.pysim.device.identity import identity
+from spikeveil.pysim.device.messages import ResultCode
+from spikeveil.pysim.device.top import DeviceModel
 
 STORED = DATA / "transcript.txt"
 PLAN = plans()["trivium"]
@@ -30,9 +30,9 @@ STEPS, RECORDS = 8, 30
 pytestmark = pytest.mark.xdist_group("hostile")  # one simulator
 
 
-def twin_device() -> twin.Device:
+def twin_device() -> DeviceModel:
     """The twin of the board."""
-    return twin.Device(PLAN.spec, identity(PLAN, clock_hz=BOARD.clock))
+    return DeviceModel(PLAN.spec, identity(PLAN, clock_hz=BOARD.clock))
 
 
 @dataclass
@@ -84,9 +84,9 @@ def test_what_a_driver_said_to_the_gateware_is_answered_alike_by_the_twin(tmp_pa
     assert found.identities[0] == expected.identities[0]
 
 
-def refusals(heard: Heard) -> list[tuple[int, Result]]:
+def refusals(heard: Heard) -> list[tuple[int, ResultCode]]:
     """The results that are not OK."""
-    return [(tag, result) for tag, result in heard.results if result is not Result.OK]
+    return [(tag, result) for tag, result in heard.results if result is not ResultCode.OK]
 
 
 def stored() -> tuple[list[Chunk], list[bytes]]:

@@ -14,8 +14,10 @@ from spikeveil.host.device.input_encoding import encode_input
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, LfsrSource, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.device import pack as packing
 from spikeveil.pysim.device import unpack as steps_of
-from spikeveil.pysim.device.messages import Kind, Message, Result, State, Status, pack, turned, unpack
-from spikeveil.pysim.device.top import Device, describe
+from spikeveil.pysim.device.identity import ModelPlan, identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, pack, reverse_key, unpack
+from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.top import DeviceModel
 from spikeveil.pysim.device.unpack import events
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.layer import cap_inputs
@@ -35,46 +37,46 @@ QUOTA = SPIKES.shape[0] * STEPS
 class Host:
     """Sends messages to a twin and keeps the output that comes."""
 
-    def __init__(self, device: Device, session: int = 77) -> None:
-        self.device, self.session, self.output = device, session, bytearray()
+    def __init__(self, device: DeviceModel, nonce: int = 77) -> None:
+        self.device, self.nonce, self.output = device, nonce, bytearray()
 
-    def ask(self, kind: Kind, data: bytes = b"", **values: int) -> Status | None:
+    def ask(self, kind: MessageKind, data: bytes = b"", **values: int) -> Status | None:
         """The STATUS that comes with this tag, None where an OUTPUT stands for it."""
         found = None
         for message in map(unpack, self.device.receive(pack(kind, 5, data, **values))):
-            if message.kind is Kind.STATE:
+            if message.kind is MessageKind.STATUS:
                 assert message.tag == 5
-                found = Status.of(message)
+                found = Status.from_message(message)
             else:
                 self.gather(message)
         return found
 
-    def result(self, kind: Kind, data: bytes = b"", **values: int) -> Result:
+    def result(self, kind: MessageKind, data: bytes = b"", **values: int) -> ResultCode:
         status = self.ask(kind, data, **values)
-        return Result.OK if status is None else status.result
+        return ResultCode.OK if status is None else status.result
 
     def gather(self, message: Message) -> None:
-        assert (message.kind, message.tag, message["session"]) == (Kind.OUTPUT, 0, self.session)
+        assert (message.kind, message.tag, message["nonce"]) == (MessageKind.OUTPUT, 0, self.nonce)
         if message["position"] == len(self.output):
             self.output += message.data
 
-    def open(self, lease: int = 5, quota: int = QUOTA, secret: bytes = turned(KEY), format: int = 0) -> Result:
+    def open(self, lease: int = 5, quota: int = QUOTA, secret: bytes = reverse_key(KEY), format: int = 0) -> ResultCode:
         self.output.clear()
-        values = {"lease": lease, "session": self.session, "quota": quota, "record_steps": STEPS, "format": format}
-        return self.result(Kind.OPEN, secret, **values)
+        values = {"lease": lease, "nonce": self.nonce, "quota": quota, "record_steps": STEPS, "format": format}
+        return self.result(MessageKind.OPEN, secret, **values)
 
-    def put(self, data: bytes, position: int, taken: int | None = None) -> Result:
-        taken = len(self.output) if taken is None else taken
-        return self.result(Kind.INPUT, data, session=self.session, position=position, taken=taken)
+    def put(self, data: bytes, position: int, confirmed: int | None = None) -> ResultCode:
+        confirmed = len(self.output) if confirmed is None else confirmed
+        return self.result(MessageKind.INPUT, data, nonce=self.nonce, position=position, confirmed=confirmed)
 
-    def take(self, taken: int | None = None, again: int = 0) -> Status:
-        taken = len(self.output) if taken is None else taken
-        status = self.ask(Kind.TAKE, session=self.session, taken=taken, again=again)
+    def take(self, confirmed: int | None = None, resend: int = 0) -> Status:
+        confirmed = len(self.output) if confirmed is None else confirmed
+        status = self.ask(MessageKind.TAKE, nonce=self.nonce, confirmed=confirmed, resend=resend)
         assert status is not None
         return status
 
     def status(self) -> Status:
-        status = self.ask(Kind.STATUS)
+        status = self.ask(MessageKind.POLL)
         assert status is not None
         return status
 
@@ -101,17 +103,17 @@ def expected(spec: NetworkSpec, lease: int, spikes: NDArray[np.bool_] = SPIKES, 
 @pytest.mark.parametrize("piece", [1, 3, 20, 70])
 @pytest.mark.parametrize(("window", "outbox"), [(2048, 2048), (8, 4), (70, 1)])
 def test_output_is_the_golden_models_for_any_sizes(piece: int, window: int, outbox: int) -> None:
-    host = Host(Device(SPEC, describe(SPEC, window=window, outbox=outbox)))
-    assert host.open() is Result.OK
+    host = Host(DeviceModel(SPEC, identity(ModelPlan(SPEC), window=window, outbox=outbox)))
+    assert host.open() is ResultCode.OK
     output = host.all(DATA, min(piece, window))
     np.testing.assert_array_equal(packing.unpack(output, 11, 1), expected(SPEC, 5))
     status = host.status()
-    assert (status.quota, status.flags) == (0, State.LOADED)
+    assert (status.quota, status.flags) == (0, StatusFlag.LOADED)
     assert (status.input_position, status.output_position) == (len(DATA), len(output))
 
 
 def test_potentials_leave_a_readout() -> None:
-    host = Host(Device(READOUT))
+    host = Host(DeviceModel(READOUT))
     host.open()
     output = host.all(DATA)
     assert len(output) == QUOTA * 5  # 3 potentials of 13 bits
@@ -121,41 +123,41 @@ def test_potentials_leave_a_readout() -> None:
 def test_seeds_of_an_lfsr() -> None:
     seeds = [int.from_bytes(os.urandom(16), "little") | 1 for _ in range(2)]
     secret = b"".join(seed.to_bytes(16, "little") for seed in seeds)
-    host = Host(Device(SPEC, describe(SPEC, source="lfsr")))
-    assert host.open(secret=bytes(16) + secret[16:]) is Result.MALFORMED
-    assert host.open(secret=(1 << 127).to_bytes(16, "little") + secret[16:]) is Result.MALFORMED
+    host = Host(DeviceModel(SPEC, identity(ModelPlan(SPEC, source="lfsr"))))
+    assert host.open(secret=bytes(16) + secret[16:]) is ResultCode.MALFORMED
+    assert host.open(secret=(1 << 127).to_bytes(16, "little") + secret[16:]) is ResultCode.MALFORMED
     assert host.status().lease == 0
-    assert host.open(secret=secret) is Result.OK
+    assert host.open(secret=secret) is ResultCode.OK
     source = LfsrSource([seed % (1 << 127) for seed in seeds])
     np.testing.assert_array_equal(packing.unpack(host.all(DATA), 11, 1), expected(SPEC, 5, source=source))
 
 
 def test_a_new_lease_begins_anew_and_an_old_number_never() -> None:
-    host = Host(Device(SPEC))
-    assert host.open(lease=0) is Result.STALE
-    assert host.open(lease=5) is Result.OK
+    host = Host(DeviceModel(SPEC))
+    assert host.open(lease=0) is ResultCode.STALE
+    assert host.open(lease=5) is ResultCode.OK
     host.put(DATA[:13], 0)
     for lease in (5, 4, 1):
-        assert host.open(lease) is Result.STALE
+        assert host.open(lease) is ResultCode.STALE
     host.output.clear()
     assert host.status().input_position == 13
-    host.session = 78
-    assert host.open(lease=6) is Result.OK
+    host.nonce = 78
+    assert host.open(lease=6) is ResultCode.OK
     np.testing.assert_array_equal(packing.unpack(host.all(DATA), 11, 1), expected(SPEC, 6))
 
 
 @pytest.mark.parametrize(
     ("change", "result"),
     [
-        ({"quota": 0}, Result.MALFORMED),
-        ({"secret": bytes(9)}, Result.MALFORMED),
-        ({"secret": bytes(11)}, Result.MALFORMED),
-        ({"format": 2}, Result.MALFORMED),
-        ({"lease": 5}, Result.STALE),
+        ({"quota": 0}, ResultCode.MALFORMED),
+        ({"secret": bytes(9)}, ResultCode.MALFORMED),
+        ({"secret": bytes(11)}, ResultCode.MALFORMED),
+        ({"format": 2}, ResultCode.MALFORMED),
+        ({"lease": 5}, ResultCode.STALE),
     ],
 )
-def test_a_refused_opening_changes_nothing(change: dict[str, Any], result: Result) -> None:
-    host = Host(Device(SPEC))
+def test_a_refused_opening_changes_nothing(change: dict[str, Any], result: ResultCode) -> None:
+    host = Host(DeviceModel(SPEC))
     host.open(lease=5)
     host.put(DATA[:7], 0)
     before = host.status()
@@ -165,133 +167,133 @@ def test_a_refused_opening_changes_nothing(change: dict[str, Any], result: Resul
 
 @pytest.mark.parametrize("quota", [1, STEPS, STEPS + 2])
 def test_no_more_leaves_than_the_quota(quota: int) -> None:
-    host = Host(Device(SPEC))
+    host = Host(DeviceModel(SPEC))
     host.open(quota=quota)
-    assert host.put(DATA, 0) is Result.OK
+    assert host.put(DATA, 0) is ResultCode.OK
     assert len(host.output) == quota * 2
-    assert host.put(DATA, len(DATA)) is Result.CLOSED
-    assert host.take().result is Result.OK
+    assert host.put(DATA, len(DATA)) is ResultCode.CLOSED
+    assert host.take().result is ResultCode.OK
     np.testing.assert_array_equal(packing.unpack(bytes(host.output), 11, 1), expected(SPEC, 5)[:quota])
 
 
-def test_nothing_before_a_lease_and_nothing_for_another_session() -> None:
-    host = Host(Device(SPEC))
-    for session in (0, 77):
-        host.session = session
-        assert host.put(b"x", 0) is Result.CLOSED
-        assert host.take().result is Result.CLOSED
-        assert host.result(Kind.CLOSE, session=session) is Result.CLOSED
+def test_nothing_before_a_lease_and_nothing_for_another_nonce() -> None:
+    host = Host(DeviceModel(SPEC))
+    for nonce in (0, 77):
+        host.nonce = nonce
+        assert host.put(b"x", 0) is ResultCode.CLOSED
+        assert host.take().result is ResultCode.CLOSED
+        assert host.result(MessageKind.CLOSE, nonce=nonce) is ResultCode.CLOSED
     host.open()
-    host.session = 76
-    assert host.put(b"x", 0) is Result.CLOSED
-    assert host.take(again=1).result is Result.CLOSED
-    assert host.result(Kind.CLOSE, session=76) is Result.CLOSED
+    host.nonce = 76
+    assert host.put(b"x", 0) is ResultCode.CLOSED
+    assert host.take(resend=1).result is ResultCode.CLOSED
+    assert host.result(MessageKind.CLOSE, nonce=76) is ResultCode.CLOSED
 
 
 def test_pieces_in_order_only() -> None:
-    host = Host(Device(SPEC, describe(SPEC, window=30, outbox=1)))
+    host = Host(DeviceModel(SPEC, identity(ModelPlan(SPEC), window=30, outbox=1)))
     host.open()
-    assert host.put(DATA[:20], 0, taken=0) is Result.OK
-    assert host.put(DATA[:20], 0, taken=0) is Result.GAP
-    assert host.put(DATA[21:25], 21, taken=0) is Result.GAP
+    assert host.put(DATA[:20], 0, confirmed=0) is ResultCode.OK
+    assert host.put(DATA[:20], 0, confirmed=0) is ResultCode.GAP
+    assert host.put(DATA[21:25], 21, confirmed=0) is ResultCode.GAP
     room = host.status().input_room
     assert room < 30
-    assert host.put(bytes(room + 1), 20, taken=0) is Result.FULL
-    assert host.put(bytes(room), 20, taken=0) is Result.OK
+    assert host.put(bytes(room + 1), 20, confirmed=0) is ResultCode.FULL
+    assert host.put(bytes(room), 20, confirmed=0) is ResultCode.OK
     assert host.status().input_room == 0
 
 
 def test_output_stays_until_it_is_confirmed() -> None:
-    host = Host(Device(SPEC))
+    host = Host(DeviceModel(SPEC))
     host.open()
     host.put(DATA, 0)
     first = bytes(host.output)
     host.output.clear()
-    host.take(taken=0, again=1)
+    host.take(confirmed=0, resend=1)
     assert bytes(host.output) == first
-    assert host.take(taken=len(first) + 1).taken == 0  # never sent
-    assert host.take(taken=10).taken == 10
-    assert host.take(taken=9).taken == 10  # confirmed already
+    assert host.take(confirmed=len(first) + 1).confirmed == 0  # never sent
+    assert host.take(confirmed=10).confirmed == 10
+    assert host.take(confirmed=9).confirmed == 10  # confirmed already
     host.output[:] = first[:10]
-    host.take(taken=10, again=1)
+    host.take(confirmed=10, resend=1)
     assert bytes(host.output) == first
 
 
 def test_closing_shuts_the_gate_and_keeps_what_left() -> None:
-    host = Host(Device(SPEC, describe(SPEC, outbox=5)))
+    host = Host(DeviceModel(SPEC, identity(ModelPlan(SPEC), outbox=5)))
     host.open()
     host.put(DATA, 0)
     assert len(host.output) == 5  # two steps and a half
-    assert host.result(Kind.CLOSE, session=77) is Result.OK
-    assert (host.status().flags, host.status().quota) == (State.LOADED, 0)
+    assert host.result(MessageKind.CLOSE, nonce=77) is ResultCode.OK
+    assert (host.status().flags, host.status().quota) == (StatusFlag.LOADED, 0)
     host.take()
     assert len(host.output) == 6
     assert host.take().output_position == 6
     np.testing.assert_array_equal(packing.unpack(bytes(host.output), 11, 1), expected(SPEC, 5)[:3])
-    assert host.result(Kind.CLOSE, session=77) is Result.CLOSED
+    assert host.result(MessageKind.CLOSE, nonce=77) is ResultCode.CLOSED
 
 
 def test_power_off_forgets_everything() -> None:
-    device = Device(SPEC)
+    device = DeviceModel(SPEC)
     host = Host(device)
     host.open()
     host.put(DATA, 0)
     device.damaged(3)
     assert host.status().damaged == 3
     device.power_cycle()
-    assert host.status() == Host(Device(SPEC)).status()
-    assert host.take().result is Result.CLOSED
+    assert host.status() == Host(DeviceModel(SPEC)).status()
+    assert host.take().result is ResultCode.CLOSED
 
 
 @pytest.mark.parametrize(
     ("body", "result"),
     [
-        (b"\x00\x09", Result.UNKNOWN),
-        (b"\x09\x09", Result.UNKNOWN),
-        (b"\x81\x09", Result.UNKNOWN),
-        (b"\x02\x09\x00", Result.MALFORMED),
-        (b"\x06\x09\x00", Result.MALFORMED),
-        (pack(Kind.LOAD, 9, b"abc", position=0), Result.UNKNOWN),
-        (pack(Kind.SEAL, 9, length=0, crc=0), Result.UNKNOWN),
-        (b"\x04\x09\x00", Result.UNKNOWN),
+        (b"\x00\x09", ResultCode.UNKNOWN),
+        (b"\x09\x09", ResultCode.UNKNOWN),
+        (b"\x81\x09", ResultCode.UNKNOWN),
+        (b"\x02\x09\x00", ResultCode.MALFORMED),
+        (b"\x06\x09\x00", ResultCode.MALFORMED),
+        (pack(MessageKind.LOAD, 9, b"abc", position=0), ResultCode.UNKNOWN),
+        (pack(MessageKind.SEAL, 9, length=0, crc=0), ResultCode.UNKNOWN),
+        (b"\x04\x09\x00", ResultCode.UNKNOWN),
     ],
 )
-def test_strange_bodies_get_their_result(body: bytes, result: Result) -> None:
-    (answer,) = Device(SPEC).receive(body)
+def test_strange_bodies_get_their_result(body: bytes, result: ResultCode) -> None:
+    (answer,) = DeviceModel(SPEC).receive(body)
     message = unpack(answer)
-    assert (message.kind, message.tag, message["result"]) == (Kind.STATE, 9, result)
+    assert (message.kind, message.tag, message["result"]) == (MessageKind.STATUS, 9, result)
 
 
 def test_an_image_is_loaded_in_order_and_sealed() -> None:
     other = NetworkSpec([replace(HIDDEN, weights=-HIDDEN.weights + 1), LAST])
-    device = Device(SPEC, describe(SPEC, loadable=True))
+    device = DeviceModel(SPEC, identity(ModelPlan(SPEC, loadable=True)))
     host, content = Host(device), image.to_bytes(other, device.identity.layers)
     assert device.identity.image == len(content)
-    assert host.open() is Result.UNLOADED
+    assert host.open() is ResultCode.UNLOADED
     crc = zlib.crc32(content)
-    assert host.result(Kind.SEAL, length=len(content), crc=crc) is Result.MISMATCH
+    assert host.result(MessageKind.SEAL, length=len(content), crc=crc) is ResultCode.MISMATCH
     half = len(content) // 2
-    assert host.result(Kind.LOAD, content[:half], position=0) is Result.OK
-    assert host.result(Kind.LOAD, content[half - 1 :], position=half - 1) is Result.GAP
-    assert host.result(Kind.LOAD, content[half:] + b"x", position=half) is Result.FULL
-    assert host.result(Kind.LOAD, content[half:], position=half) is Result.OK
-    assert host.result(Kind.SEAL, length=len(content), crc=crc ^ 1) is Result.MISMATCH
-    assert host.result(Kind.SEAL, length=len(content) - 1, crc=crc) is Result.MISMATCH
-    assert host.result(Kind.SEAL, length=len(content), crc=crc) is Result.OK
-    assert host.result(Kind.SEAL, length=len(content), crc=crc) is Result.OK
-    assert host.open() is Result.OK
-    assert host.result(Kind.LOAD, content[:half], position=0) is Result.LOCKED
-    assert host.result(Kind.SEAL, length=len(content), crc=crc) is Result.LOCKED
+    assert host.result(MessageKind.LOAD, content[:half], position=0) is ResultCode.OK
+    assert host.result(MessageKind.LOAD, content[half - 1 :], position=half - 1) is ResultCode.GAP
+    assert host.result(MessageKind.LOAD, content[half:] + b"x", position=half) is ResultCode.FULL
+    assert host.result(MessageKind.LOAD, content[half:], position=half) is ResultCode.OK
+    assert host.result(MessageKind.SEAL, length=len(content), crc=crc ^ 1) is ResultCode.MISMATCH
+    assert host.result(MessageKind.SEAL, length=len(content) - 1, crc=crc) is ResultCode.MISMATCH
+    assert host.result(MessageKind.SEAL, length=len(content), crc=crc) is ResultCode.OK
+    assert host.result(MessageKind.SEAL, length=len(content), crc=crc) is ResultCode.OK
+    assert host.open() is ResultCode.OK
+    assert host.result(MessageKind.LOAD, content[:half], position=0) is ResultCode.LOCKED
+    assert host.result(MessageKind.SEAL, length=len(content), crc=crc) is ResultCode.LOCKED
     np.testing.assert_array_equal(packing.unpack(host.all(DATA), 11, 1), expected(other, 5))
-    assert host.result(Kind.LOAD, b"", position=0) is Result.OK
-    assert host.open(lease=6) is Result.UNLOADED
+    assert host.result(MessageKind.LOAD, b"", position=0) is ResultCode.OK
+    assert host.open(lease=6) is ResultCode.UNLOADED
 
 
 def test_identity() -> None:
-    (answer,) = Device(SPEC).receive(pack(Kind.IDENTIFY, 200))
+    (answer,) = DeviceModel(SPEC).receive(pack(MessageKind.IDENTIFY, 200))
     message = unpack(answer)
     assert (message.kind, message.tag, message["version"], message["fingerprint"].hex()) == (
-        Kind.IDENTITY,
+        MessageKind.IDENTITY,
         200,
         1,
         SPEC.fingerprint,
@@ -319,7 +321,7 @@ def test_both_formats_come_back_in_pieces(inputs: int) -> None:
         unpacker = steps_of.Unpacker(inputs, format)
         got = [unpacker.take(data[at : at + 7], 100) for at in range(0, len(data), 7)]
         np.testing.assert_array_equal(np.concatenate(got), steps)
-        assert unpacker.held == 0
+        assert unpacker.buffered == 0
 
 
 def test_indices_in_any_order_repeated_or_out_of_range() -> None:

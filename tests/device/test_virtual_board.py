@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from support.commands import invoke
 from support.exchanges import PATIENT, hear, started
 
-from spikeveil.hdl.device.top import identity
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.frames import Receiver, encode
@@ -27,7 +26,9 @@ from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import POWER_CYCLE, VirtualBoard, play
 from spikeveil.pysim import LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
-from spikeveil.pysim.device.messages import Identity, Kind, Result, Status, pack, unpack
+from spikeveil.pysim.device.identity import Identity, identity
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, pack, unpack
+from spikeveil.pysim.device.status import Status
 
 pytestmark = [pytest.mark.verilator, pytest.mark.xdist_group("board")]  # its simulators are built once
 
@@ -48,22 +49,22 @@ def uart_board() -> BoardSpec:
 
 def status(tag: int) -> bytes:
     """A STATUS on its way."""
-    return encode(pack(Kind.STATUS, tag))
+    return encode(pack(MessageKind.POLL, tag))
 
 
 def opening(lease: int) -> bytes:
     """An OPEN on its way."""
-    fields = {"lease": lease, "session": 5, "quota": 3, "record_steps": 2, "format": 0}
-    return encode(pack(Kind.OPEN, 9, bytes(10), **fields))
+    fields = {"lease": lease, "nonce": 5, "quota": 3, "record_steps": 2, "format": 0}
+    return encode(pack(MessageKind.OPEN, 9, bytes(10), **fields))
 
 
 @pytest.mark.parametrize("baud", [115_200, 117_000, 113_500], ids=["exact", "fast host", "slow host"])
 def test_a_uart_of_any_divisor(baud: int) -> None:
     """The host's own clock may be off by more than one in a hundred."""
     board = uart_board()
-    answers, figures = play(board, [encode(pack(Kind.IDENTIFY, 3)), status(4)], baud=baud)
+    answers, figures = play(board, [encode(pack(MessageKind.IDENTIFY, 3)), status(4)], baud=baud)
     (found,) = hear(answers[0]).identities
-    assert Identity.of(found) == identity(board.plan, clock_hz=board.clock)
+    assert Identity.from_message(found) == identity(board.plan, clock_hz=board.clock)
     assert [tag for tag, _ in hear(answers[1]).statuses] == [4]
     assert figures.framing_errors == 0
     assert figures.bytes_out == sum(map(len, answers))
@@ -78,8 +79,8 @@ def test_a_power_cycle_forgets_the_lease() -> None:
     chunks = [opening(7), status(1), POWER_CYCLE, status(2), opening(7)]
     answers, _ = play(uart_board(), chunks)
     one, two, _, four, five = (hear(answer).statuses for answer in answers)
-    assert (one[0][1].result, two[0][1].lease) == (Result.OK, 7)
-    assert (four[0][1].lease, five[0][1].result) == (0, Result.OK)
+    assert (one[0][1].result, two[0][1].lease) == (ResultCode.OK, 7)
+    assert (four[0][1].lease, five[0][1].result) == (0, ResultCode.OK)
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ def test_the_command_obeys_signals(tmp_path: Path) -> None:
         def leases(sent: bytes, timeout: float = LONG) -> list[int]:
             with serial.Serial(str(tmp_path / "port"), 115_200, timeout=timeout) as port:
                 port.write(sent)
-                return [Status.of(unpack(body)).lease for body in Receiver().feed(port.read_until(b"\0"))]
+                return [Status.from_message(unpack(body)).lease for body in Receiver().feed(port.read_until(b"\0"))]
 
         assert leases(opening(3)) == [3]
         process.send_signal(signal.SIGUSR2)

@@ -14,9 +14,9 @@ from support.twin_ports import SpoiledEndpoint
 from spikeveil.host.device.twin_board import TwinBoard, TwinEndpoint
 from spikeveil.host.networks.digits_example import DEMO_KEY
 from spikeveil.pysim import Network, TriviumSource
+from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.pack import unpack
-from spikeveil.pysim.device.top import Device as Twin
-from spikeveil.pysim.device.top import describe
+from spikeveil.pysim.device.top import DeviceModel
 from spikeveil.pysim.device.unpack import bitmaps
 
 DEVICE_EXAMPLE = EXAMPLES / "device"
@@ -28,10 +28,10 @@ def test_a_client_in_c_written_from_the_page(tmp_path: Path, endpoint: type[Twin
     program = tmp_path / "client"
     command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(DEVICE_EXAMPLE / "client.c")]
     subprocess.run(command, check=True)
-    with TwinBoard(Twin(SPEC, describe(SPEC, outbox=100)), tmp_path / "port") as board:
+    with TwinBoard(DeviceModel(SPEC, identity(ModelPlan(SPEC), outbox=100)), tmp_path / "port") as board:
         board.endpoint = endpoint(board.endpoint.device)
-        identity = subprocess.run([program, board.path], check=True, capture_output=True, text=True).stdout
-        assert identity == f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n"
+        printed = subprocess.run([program, board.path], check=True, capture_output=True, text=True).stdout
+        assert printed == f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n"
         call = [program, board.path, "7", str(STEPS), str(RECORDS)]
         data = bitmaps(SPIKES.reshape(-1, 40))
         output = subprocess.run(call, check=True, capture_output=True, input=data).stdout

@@ -14,14 +14,15 @@ from support.watch import golden_bytes
 
 from spikeveil.host.device.frames import Receiver
 from spikeveil.host.privacy.ledger import Ledger
-from spikeveil.pysim.device.messages import Identity, Kind, Message, unpack
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import Message, MessageKind, unpack
 from spikeveil.pysim.device.pack import pack
 from spikeveil.pysim.model.spec import NetworkSpec
 
 
 @dataclass
 class Opened:
-    """A session: its OPEN, and the bytes of its input and output by position."""
+    """A lease: its OPEN, and the bytes of its input and output by position."""
 
     opening: Message
     inputs: dict[int, int] = field(default_factory=dict)
@@ -32,12 +33,12 @@ class Audit:
     """Records what host and device send, before any faults on the line.
 
     At once: an OPEN must be for a lease that the ledger at `path` already holds, with its quota; a (secret, lease) pair
-    must have one session; a byte of input or output must have one value. At the end, call `check`.
+    must have one nonce; a byte of input or output must have one value. At the end, call `check`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sessions: dict[int, Opened] = {}
+        self.leases: dict[int, Opened] = {}
         self._pairs: dict[tuple[bytes, int], int] = {}
         self._receivers: dict[str, Receiver] = defaultdict(Receiver)
 
@@ -48,19 +49,19 @@ class Audit:
                 self._message(unpack(body))
 
     def _message(self, message: Message) -> None:
-        if message.kind is Kind.OPEN:
+        if message.kind is MessageKind.OPEN:
             self._open(message)
-        elif message.kind is Kind.INPUT:
-            self._bytes(self.sessions[message["session"]].inputs, message)
-        elif message.kind is Kind.OUTPUT:
-            assert message["session"] in self.sessions, "output of a session that was never opened"
-            self._bytes(self.sessions[message["session"]].outputs, message)
+        elif message.kind is MessageKind.INPUT:
+            self._bytes(self.leases[message["nonce"]].inputs, message)
+        elif message.kind is MessageKind.OUTPUT:
+            assert message["nonce"] in self.leases, "output of a lease that was never opened"
+            self._bytes(self.leases[message["nonce"]].outputs, message)
 
     def _open(self, message: Message) -> None:
-        session, pair = message["session"], (message.data, message["lease"])
-        assert self._pairs.setdefault(pair, session) == session, "a secret and a lease number were used twice"
-        known = self.sessions.setdefault(session, Opened(message)).opening
-        assert (known.values, known.data) == (message.values, message.data), "two leases with one session"
+        nonce, pair = message["nonce"], (message.data, message["lease"])
+        assert self._pairs.setdefault(pair, nonce) == nonce, "a secret and a lease number were used twice"
+        known = self.leases.setdefault(nonce, Opened(message)).opening
+        assert (known.values, known.data) == (message.values, message.data), "two leases with one nonce"
         assert message["quota"] <= self.leased()[message["lease"]], "opened with more than the ledger leased"
 
     @staticmethod
@@ -82,15 +83,15 @@ class Audit:
         """
         ledger.verify()
         steps, leased, size = 0, self.leased(), identity.output_bytes
-        for session in self.sessions.values():
-            count = 1 + max(session.outputs, default=-1)
+        for lease in self.leases.values():
+            count = 1 + max(lease.outputs, default=-1)
             if not count:
                 continue
             released = -(-count // size)
-            assert released <= leased[session.opening["lease"]]
-            inputs = bytes(session.inputs[at] for at in sorted(session.inputs))
-            expected = golden_bytes(spec, identity, session.opening, inputs, released)
-            assert all(expected[at] == byte for at, byte in session.outputs.items())
+            assert released <= leased[lease.opening["lease"]]
+            inputs = bytes(lease.inputs[at] for at in sorted(lease.inputs))
+            expected = golden_bytes(spec, identity, lease.opening, inputs, released)
+            assert all(expected[at] == byte for at, byte in lease.outputs.items())
             steps += released
         return steps
 
@@ -98,7 +99,7 @@ class Audit:
         self, rows: NDArray[Any], leases: NDArray[np.int64], indices: NDArray[np.int64], identity: Identity
     ) -> None:
         """The records (records, steps, neurons) of a run are what the device sent under `leases` at these indices."""
-        opened = {session.opening["lease"]: session for session in self.sessions.values()}
+        opened = {lease.opening["lease"]: lease for lease in self.leases.values()}
         size = rows.shape[1] * identity.output_bytes
         for record, lease, index in zip(rows, leases, indices, strict=True):
             outputs = opened[int(lease)].outputs

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from support.audit import Audit
 from support.exchanges import PATIENT, TwinLine
 
-from spikeveil.hdl.device.top import identity
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import DeviceError
@@ -34,7 +33,8 @@ from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import VirtualBoard
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
-from spikeveil.pysim.device import top as twin
+from spikeveil.pysim.device.identity import identity
+from spikeveil.pysim.device.top import DeviceModel
 
 STEPS, RECORDS, LEASE_RECORDS = 16, 24, 6
 KEY = bytes.fromhex("5b0c61d2a9e7340f8812")
@@ -63,7 +63,7 @@ class Twin:
     """The twin in this process."""
 
     def __init__(self) -> None:
-        self.line = TwinLine(twin.Device(network(), identity(board_spec().plan, clock_hz=board_spec().clock)))
+        self.line = TwinLine(DeviceModel(network(), identity(board_spec().plan, clock_hz=board_spec().clock)))
         self.output = b""
 
     def fileno(self) -> int | None:

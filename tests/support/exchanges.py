@@ -9,8 +9,11 @@ from typing import Any
 from spikeveil.host.device.frames import Receiver
 from spikeveil.host.device.link import Timing
 from spikeveil.host.device.twin_board import TwinEndpoint
-from spikeveil.pysim.device.messages import WRAP, Identity, Kind, Message, Result, State, Status, unpack
-from spikeveil.pysim.device.top import Device
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, unpack
+from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.device.wire import POSITION_MODULUS
 
 PATIENT = Timing(silence=60.0, stall=600.0, reconnect=600.0)  # no run ends because others use the machine
 Chunk = bytes | None  # None: the device is switched off and on
@@ -19,7 +22,7 @@ Chunk = bytes | None  # None: the device is switched off and on
 class TwinLine:
     """The twin behind a line: a chunk in, the bytes that answer it out."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: DeviceModel) -> None:
         self.endpoint = TwinEndpoint(device)
 
     def send(self, chunk: Chunk) -> bytes:
@@ -50,7 +53,7 @@ class Heard:
     outputs: list[Message] = field(default_factory=list)
 
     @property
-    def results(self) -> list[tuple[int, Result]]:
+    def results(self) -> list[tuple[int, ResultCode]]:
         """Tag and result of each answer."""
         return [(tag, status.result) for tag, status in self.statuses]
 
@@ -60,7 +63,7 @@ class Heard:
         found: dict[tuple[int, int], int] = {}
         for output in self.outputs:
             for at, byte in enumerate(output.data, output["position"]):
-                place = (output["session"], at % WRAP)
+                place = (output["nonce"], at % POSITION_MODULUS)
                 assert found.setdefault(place, byte) == byte, f"one place of the output had two values: {place}"
         return found
 
@@ -72,12 +75,12 @@ def hear(answer: bytes) -> Heard:
     for body in receiver.feed(answer):
         message = unpack(body)
         heard.order.append(message)
-        if message.kind is Kind.STATE:
-            heard.statuses.append((message.tag, Status.of(message)))
-        elif message.kind is Kind.IDENTITY:
+        if message.kind is MessageKind.STATUS:
+            heard.statuses.append((message.tag, Status.from_message(message)))
+        elif message.kind is MessageKind.IDENTITY:
             heard.identities.append(message)
         else:
-            assert message.kind is Kind.OUTPUT, f"no device sends {message.kind.name}"
+            assert message.kind is MessageKind.OUTPUT, f"no device sends {message.kind.name}"
             heard.outputs.append(message)
     assert receiver.damaged == 0, "the device sent a damaged frame"
     return heard
@@ -96,7 +99,7 @@ class Sent:
         for body in self.bodies:
             with suppress(ValueError):
                 found.append(unpack(body))
-        return [message for message in found if message.kind < Kind.IDENTITY]
+        return [message for message in found if message.kind < MessageKind.IDENTITY]
 
 
 def frames_of(chunks: Iterable[Chunk]) -> Iterator[Sent]:
@@ -114,13 +117,13 @@ def comparable(heard: Heard, identity: Identity) -> list[tuple[int, Status]]:
     """
     found = []
     for tag, status in heard.statuses:
-        waits = status.output_position - status.taken == identity.outbox
-        free = waits or State.OPEN not in status.flags
+        waits = status.output_position - status.confirmed == identity.outbox
+        free = waits or StatusFlag.OPEN not in status.flags
         found.append((tag, replace(status, input_room=0) if free else status))
     return found
 
 
-def compare(chunks: list[Chunk], answers: list[bytes], device: Device) -> int:
+def compare(chunks: list[Chunk], answers: list[bytes], device: DeviceModel) -> int:
     """Hold what a device answered, chunk by chunk and each in peace, to its twin; the number of bytes it released.
 
     Results, output bytes and, where only a STATUS was asked for, every field must be equal. The answer to a taken
@@ -129,17 +132,19 @@ def compare(chunks: list[Chunk], answers: list[bytes], device: Device) -> int:
     twin, count = TwinLine(device), 0
     for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
         expected, found = hear(twin.send(chunk)), hear(answer)
-        soft = {body[1] for body in sent.bodies if body[0] == Kind.INPUT}
+        soft = {body[1] for body in sent.bodies if body[0] == MessageKind.INPUT}
         where = f"chunk {number}, {[body.hex() for body in sent.bodies]}"
         for heard in (expected, found):
-            heard.statuses = [pair for pair in heard.statuses if pair[0] not in soft or pair[1].result is not Result.OK]
+            heard.statuses = [
+                pair for pair in heard.statuses if pair[0] not in soft or pair[1].result is not ResultCode.OK
+            ]
         last = slice(-1, None) if len(sent.bodies) > 1 else slice(None)  # an answer gives way to the next
         ours, twins = found.results[last], expected.results[last]
         assert ours == twins, f"{where}: {ours}, the twin {twins}"
         assert found.released == expected.released, f"{where}: {found.outputs}, the twin {expected.outputs}"
-        gave_way = len(sent.bodies) > 1 and sent.bodies[-1][0] != Kind.IDENTIFY and not found.identities
+        gave_way = len(sent.bodies) > 1 and sent.bodies[-1][0] != MessageKind.IDENTIFY and not found.identities
         assert gave_way or found.identities == expected.identities, where
-        if [body[0] for body in sent.bodies] == [Kind.STATUS]:
+        if [body[0] for body in sent.bodies] == [MessageKind.POLL]:
             state, twin_state = (comparable(heard, device.identity) for heard in (found, expected))
             assert state == twin_state, f"{where}: {state}, the twin {twin_state}"
         count += len(found.released)

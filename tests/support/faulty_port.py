@@ -9,7 +9,7 @@ from support.exchanges import TwinLine
 
 from spikeveil.host.device.errors import PortLost
 from spikeveil.host.device.port import OpenPort, Port
-from spikeveil.pysim.device.top import Device
+from spikeveil.pysim.device.top import DeviceModel
 
 KINDS = ("drop", "repeat", "flip", "swap", "noise", "cut")
 SECONDS_A_BYTE = 1e-5
@@ -68,7 +68,7 @@ class Faults:
 class TwinPort:
     """The twin at a port whose clock advances only while the host waits or bytes are transferred."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: DeviceModel) -> None:
         self.name, self.twin = "twin", TwinLine(device)
         self.time = 0.0
 

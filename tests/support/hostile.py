@@ -6,8 +6,9 @@ from random import Random
 
 from spikeveil.host.device.frames import encode
 from spikeveil.host.virtual.process import POWER_CYCLE
-from spikeveil.pysim.device import messages as link
-from spikeveil.pysim.device.messages import Identity, Kind
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import MessageKind, max_data, pack, unpack
+from spikeveil.pysim.device.wire import BITMAP_COUNT, MAX_BODY, SEED_BYTES, TAGGED_FORMAT
 
 MOST_COMMANDS = 10  # of a sequence
 LEASES = (1 << 40) - 1
@@ -20,9 +21,9 @@ class Belief:
     """What the host thinks that the device stands at; it never listens, so it may be wrong."""
 
     highest: int = 0
-    session: int = 0
+    nonce: int = 0
     position: int = 0  # of the input
-    taken: int = 0
+    confirmed: int = 0
     image: int = 0
     left: int = 0  # steps that it may still get
 
@@ -64,7 +65,7 @@ class HostileHost:
             yield [*chunks, self._ending()]
 
     def _ending(self) -> bytes:
-        return b"\0" + encode(link.pack(Kind.STATUS, self._next_tag()))
+        return b"\0" + encode(pack(MessageKind.POLL, self._next_tag()))
 
     def _next_tag(self) -> int:
         self._tag = (self._tag + 1) % 256
@@ -97,20 +98,20 @@ class HostileHost:
         """Take it for granted that the device takes what it should."""
         belief = self.belief
         try:
-            message = link.unpack(body)
+            message = unpack(body)
         except ValueError:
             return
-        if message.kind is Kind.OPEN:
-            right = message["quota"] and message["record_steps"] and message["format"] <= link.TAGGED_FORMAT
+        if message.kind is MessageKind.OPEN:
+            right = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
             if right and len(message.data) == self.identity.secret_bytes and message["lease"] > belief.highest:
-                self.belief = Belief(message["lease"], message["session"], image=belief.image, left=message["quota"])
-        elif message.kind is Kind.INPUT and (message["session"], message["position"]) == (
-            belief.session,
+                self.belief = Belief(message["lease"], message["nonce"], image=belief.image, left=message["quota"])
+        elif message.kind is MessageKind.INPUT and (message["nonce"], message["position"]) == (
+            belief.nonce,
             belief.position,
         ):
             belief.position += len(message.data)
             belief.left -= len(message.data) // self.identity.input_bytes
-        elif message.kind is Kind.LOAD:
+        elif message.kind is MessageKind.LOAD:
             belief.image = message["position"] + len(message.data)
 
     def _mutated(self, body: bytes) -> bytes:
@@ -124,7 +125,7 @@ class HostileHost:
                 del changed[max(2, place) :]
             else:
                 changed += self._dice.randbytes(self._dice.choice((1, 2, 10, 100)))
-        return bytes(changed[: link.MAX_BODY])
+        return bytes(changed[:MAX_BODY])
 
     def _damaged(self, frame: bytes) -> bytes:
         place = self._dice.randrange(len(frame))
@@ -150,19 +151,19 @@ class HostileHost:
         return maker()
 
     def _simple(self) -> bytes:
-        return link.pack(self._dice.choice((Kind.IDENTIFY, Kind.STATUS)), self._next_tag())
+        return pack(self._dice.choice((MessageKind.IDENTIFY, MessageKind.POLL)), self._next_tag())
 
     def _open(self) -> bytes:
         dice, belief = self._dice, self.belief
         usual = dice.random() < 0.75
         lease = belief.highest + dice.choice((1, 1, 1, 2, 9)) if usual else self._odd_lease()
-        session = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.session
+        nonce = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.nonce
         quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, WORDS))
         steps = dice.choice((1, 2, 3, 5)) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
         form = dice.choice((0, 1)) if dice.random() < 0.96 else dice.choice((2, 128, 255))
         secret = self._secret()
-        fields = {"lease": min(lease, LEASES), "session": session, "quota": quota, "record_steps": steps}
-        return link.pack(Kind.OPEN, self._next_tag(), secret, **fields, format=form)
+        fields = {"lease": min(lease, LEASES), "nonce": nonce, "quota": quota, "record_steps": steps}
+        return pack(MessageKind.OPEN, self._next_tag(), secret, **fields, format=form)
 
     def _odd_lease(self) -> int:
         highest = self.belief.highest
@@ -178,68 +179,68 @@ class HostileHost:
         if kind < 0.94:
             return self._dice.randbytes(max(0, size + self._dice.choice((-size, -1, 1, 16))))
         seeds = bytearray(self._dice.randbytes(size))
-        at = self._dice.randrange(0, size, link.SEED_BYTES)
-        seeds[at : at + link.SEED_BYTES] = bytes(len(seeds[at : at + link.SEED_BYTES]))  # a seed of zeros ...
+        at = self._dice.randrange(0, size, SEED_BYTES)
+        seeds[at : at + SEED_BYTES] = bytes(len(seeds[at : at + SEED_BYTES]))  # a seed of zeros ...
         if kind > 0.97:
-            seeds[min(at + link.SEED_BYTES, size) - 1] = 0x80  # ... or of its ignored top bit alone
+            seeds[min(at + SEED_BYTES, size) - 1] = 0x80  # ... or of its ignored top bit alone
         return bytes(seeds)
 
     def _input(self) -> bytes:
         dice, belief = self._dice, self.belief
         step = self.identity.input_bytes
         size = dice.choice((0, 1, step, 2 * step, 5 * step, 9 * step, 200))
-        data = dice.randbytes(min(size, link.room(Kind.INPUT)))
+        data = dice.randbytes(min(size, max_data(MessageKind.INPUT)))
         if dice.random() < 0.3:
-            data = b"".join(self._tagged() for _ in range(dice.randint(1, 5)))[: link.room(Kind.INPUT)]
+            data = b"".join(self._tagged() for _ in range(dice.randint(1, 5)))[: max_data(MessageKind.INPUT)]
         position = belief.position
         if dice.random() < 0.15:
             position = dice.choice((0, max(0, position - 1), position + 1, WORDS, dice.randrange(1 << 32)))
-        fields = {"session": self._session(), "position": position & WORDS, "taken": self._taken()}
-        return link.pack(Kind.INPUT, self._next_tag(), data, **fields)
+        fields = {"nonce": self._nonce(), "position": position & WORDS, "confirmed": self._confirmed()}
+        return pack(MessageKind.INPUT, self._next_tag(), data, **fields)
 
     def _tagged(self) -> bytes:
         """A step of format 1, or nearly one."""
         width = 1 if self.identity.inputs <= 255 else 2
-        count = self._dice.choice((0, 1, 2, 5, link.BITMAP))
-        if count == link.BITMAP:
+        count = self._dice.choice((0, 1, 2, 5, BITMAP_COUNT))
+        if count == BITMAP_COUNT:
             return bytes([count]) + self._dice.randbytes(self.identity.input_bytes)
         places = [self._dice.randrange(self.identity.inputs + 2) for _ in range(count)]
         if self._dice.random() < 0.8:
             places.sort()
         return bytes([count]) + b"".join(place.to_bytes(width, "little") for place in places)
 
-    def _session(self) -> int:
+    def _nonce(self) -> int:
         if self._dice.random() < 0.92:
-            return self.belief.session
-        return self._dice.choice((0, self.belief.session ^ 1, self._dice.randrange(1 << 32)))
+            return self.belief.nonce
+        return self._dice.choice((0, self.belief.nonce ^ 1, self._dice.randrange(1 << 32)))
 
-    def _taken(self) -> int:
+    def _confirmed(self) -> int:
         if self._dice.random() < 0.5:
-            return self.belief.taken
-        self.belief.taken += self._dice.choice((0, 1, self.identity.output_bytes, 7))
-        odd = (0, WORDS, self.belief.taken + 1000, self._dice.randrange(1 << 32))
-        return (self.belief.taken if self._dice.random() < 0.8 else self._dice.choice(odd)) & WORDS
+            return self.belief.confirmed
+        self.belief.confirmed += self._dice.choice((0, 1, self.identity.output_bytes, 7))
+        odd = (0, WORDS, self.belief.confirmed + 1000, self._dice.randrange(1 << 32))
+        return (self.belief.confirmed if self._dice.random() < 0.8 else self._dice.choice(odd)) & WORDS
 
     def _take(self) -> bytes:
-        again = self._dice.choice((0, 1, 1, 2, 255))
-        return link.pack(Kind.TAKE, self._next_tag(), session=self._session(), taken=self._taken(), again=again)
+        resend = self._dice.choice((0, 1, 1, 2, 255))
+        return pack(MessageKind.TAKE, self._next_tag(), nonce=self._nonce(), confirmed=self._confirmed(), resend=resend)
 
     def _close(self) -> bytes:
-        return link.pack(Kind.CLOSE, self._next_tag(), session=self._session())
+        return pack(MessageKind.CLOSE, self._next_tag(), nonce=self._nonce())
 
     def _loading(self) -> list[bytes | None]:
         """The whole image, properly, unless a lease happens to be open."""
-        size = link.room(Kind.LOAD)
-        chunks: list[bytes | None] = [encode(link.pack(Kind.CLOSE, self._next_tag(), session=self.belief.session))]
+        size = max_data(MessageKind.LOAD)
+        chunks: list[bytes | None] = [encode(pack(MessageKind.CLOSE, self._next_tag(), nonce=self.belief.nonce))]
         for at in range(0, len(self.image), size):
             piece = self.image[at : at + size]
-            chunks += [encode(link.pack(Kind.LOAD, self._next_tag(), piece, position=at))]
+            chunks += [encode(pack(MessageKind.LOAD, self._next_tag(), piece, position=at))]
         return [*chunks, encode(self._seal(honest=True))]
 
     def _load(self) -> bytes:
-        data = self._dice.randbytes(self._dice.choice((0, 1, 17, link.room(Kind.LOAD))))
+        data = self._dice.randbytes(self._dice.choice((0, 1, 17, max_data(MessageKind.LOAD))))
         position = self._dice.choice((0, self.belief.image, self.belief.image + 1, len(self.image)))
-        return link.pack(Kind.LOAD, self._next_tag(), data, position=position & WORDS)
+        return pack(MessageKind.LOAD, self._next_tag(), data, position=position & WORDS)
 
     def _seal(self, honest: bool = False) -> bytes:
         from zlib import crc32
@@ -247,4 +248,4 @@ class HostileHost:
         crc, length = crc32(self.image), len(self.image)
         if not honest and self._dice.random() < 0.7:
             crc, length = self._dice.choice(((crc ^ 1, length), (crc, length + 1), (0, 0), (0xFFFFFFFF, 0)))
-        return link.pack(Kind.SEAL, self._next_tag(), length=length & WORDS, crc=crc)
+        return pack(MessageKind.SEAL, self._next_tag(), length=length & WORDS, crc=crc)

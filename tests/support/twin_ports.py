@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from spikeveil.host.device.twin_board import TwinEndpoint
-from spikeveil.pysim.device.top import Device
+from spikeveil.pysim.device.top import DeviceModel
 
 
 class Mute(TwinEndpoint):
@@ -95,7 +95,7 @@ class SlowPort(DirectPort):
 class SpoiledEndpoint(TwinEndpoint):
     """A twin whose line loses, repeats and changes a byte in 500."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: DeviceModel) -> None:
         super().__init__(device)
         self.spoil = spoiler(random.Random(4), 2e-3)
 

@@ -6,20 +6,12 @@ import numpy as np
 from support.exchanges import Chunk, Heard, frames_of, hear
 
 from spikeveil.pysim import LfsrSource, Network, NetworkSpec, TriviumSource
-from spikeveil.pysim.device.messages import (
-    SEED_BYTES,
-    TAGGED_FORMAT,
-    Identity,
-    Kind,
-    Message,
-    Result,
-    State,
-    Status,
-    Trait,
-    turned,
-)
+from spikeveil.pysim.device.identity import Identity
+from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, Trait, reverse_key
 from spikeveil.pysim.device.pack import pack
+from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.unpack import Unpacker
+from spikeveil.pysim.device.wire import SEED_BYTES, TAGGED_FORMAT
 
 WINDOW = 6  # bytes of a secret that no answer may hold in a row
 
@@ -88,18 +80,18 @@ class Watch:
                 self._settle()
                 self._lease = begun.pop(0)
                 self.counts.leases += 1
-            if message.kind is Kind.STATE:
-                self._status(Status.of(message))
-            elif message.kind is Kind.OUTPUT:
+            if message.kind is MessageKind.STATUS:
+                self._status(Status.from_message(message))
+            elif message.kind is MessageKind.OUTPUT:
                 self._output(message)
         assert not begun, "a lease that was taken is not there"
 
     def _is_later(self, message: Message) -> bool:
         """Whether the device says this under a lease after the present one."""
         opening = None if self._lease is None else self._lease.opening
-        if message.kind is Kind.STATE:
+        if message.kind is MessageKind.STATUS:
             return bool(message["lease"] > (0 if opening is None else opening["lease"]))
-        return message.kind is Kind.OUTPUT and (opening is None or message["session"] != opening["session"])
+        return message.kind is MessageKind.OUTPUT and (opening is None or message["nonce"] != opening["nonce"])
 
     def _sent(self, messages: list[Message], heard: Heard) -> list[Lease]:
         """Note what the device took of the messages; the leases that it opened.
@@ -107,28 +99,28 @@ class Watch:
         In a burst not everything is answered. Then an OPEN was taken if it is right and the highest lease is not under
         its number afterwards; a piece of input was taken if it is in its place. A lease may have ended before it came,
         but then nothing can come of it. Where a SEAL stands in the burst, an OPEN before it may have been refused for
-        want of weights, so that another with its number was the one: the session tells.
+        want of weights, so that another with its number was the one: the nonce tells.
         """
         results, begun, current = dict(heard.results), list[Lease](), self._lease
         highest = max((status.lease for _, status in heard.statuses), default=self._highest)
-        sealed = heard.statuses and any(message.kind is Kind.SEAL for message in messages)
+        sealed = heard.statuses and any(message.kind is MessageKind.SEAL for message in messages)
         last = heard.statuses[-1][1] if sealed and Trait.LOADABLE in self.identity.flags else None
         for message in messages:
             result = results.get(message.tag)
-            if message.kind is Kind.OPEN:
-                self._secrets = [*self._secrets[-6:], windows(message.data) | windows(turned(message.data))]
+            if message.kind is MessageKind.OPEN:
+                self._secrets = [*self._secrets[-6:], windows(message.data) | windows(reverse_key(message.data))]
                 known = self._highest if current is None else current.opening["lease"]
                 right = result is None and self._right(message) and known < message["lease"] <= highest
-                right &= last is None or message["lease"] != last.lease or message["session"] == last.session
-                if result is Result.OK or right:
+                right &= last is None or message["lease"] != last.lease or message["nonce"] == last.nonce
+                if result is ResultCode.OK or right:
                     current = Lease(message, message["quota"])
                     begun.append(current)
-            elif message.kind is Kind.INPUT and result in (Result.OK, None) and current is not None:
-                right = (message["session"], message["position"]) == (current.opening["session"], len(current.inputs))
-                assert right or result is None, "input of another session, or out of its place, was taken"
+            elif message.kind is MessageKind.INPUT and result in (ResultCode.OK, None) and current is not None:
+                right = (message["nonce"], message["position"]) == (current.opening["nonce"], len(current.inputs))
+                assert right or result is None, "input with another nonce, or out of its place, was taken"
                 current.inputs += message.data if right else b""
-            elif message.kind is Kind.INPUT:
-                assert result is not Result.OK, "input was taken before any lease"
+            elif message.kind is MessageKind.INPUT:
+                assert result is not ResultCode.OK, "input was taken before any lease"
         return begun
 
     def _right(self, message: Message) -> bool:
@@ -146,24 +138,24 @@ class Watch:
     def _status(self, status: Status) -> None:
         assert status.lease >= self._highest, f"the highest lease fell from {self._highest} to {status.lease}"
         self._highest = status.lease
-        assert State.LATE not in status.flags, "a step was late"
-        assert (State.OPEN in status.flags) == (status.quota > 0), "the flag says open and the quota says closed"
+        assert StatusFlag.LATE not in status.flags, "a step was late"
+        assert (StatusFlag.OPEN in status.flags) == (status.quota > 0), "the flag says open and the quota says closed"
         lease = self._lease
         if lease is None:
             assert status.lease == status.quota == status.output_position == 0, "a lease that nobody opened"
             return
-        assert (status.lease, status.session) == (lease.opening["lease"], lease.opening["session"])
+        assert (status.lease, status.nonce) == (lease.opening["lease"], lease.opening["nonce"])
         assert status.quota <= lease.left, f"the quota rose from {lease.left} to {status.quota}"
         lease.left = status.quota
         released = -(-status.output_position // self.identity.output_bytes)
         assert released + status.quota <= lease.opening["quota"], "more was released, or is to be, than was leased"
         assert status.input_position <= len(lease.inputs), "input was taken that was refused"
-        assert status.taken <= status.output_position
+        assert status.confirmed <= status.output_position
 
     def _output(self, message: Message) -> None:
         lease = self._lease
         assert lease is not None, "output before any lease"
-        assert message["session"] == lease.opening["session"], "output of another session"
+        assert message["nonce"] == lease.opening["nonce"], "output with another nonce"
         end = message["position"] + len(message.data)
         assert end <= lease.opening["quota"] * self.identity.output_bytes, "more left than was leased"
         for at, byte in enumerate(message.data, message["position"]):
@@ -202,7 +194,7 @@ def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs
 def source_of(secret: bytes, identity: Identity) -> LfsrSource | TriviumSource:
     """The words that a secret of an OPEN stands for."""
     if Trait.LFSR not in identity.flags:
-        return TriviumSource(turned(secret))
+        return TriviumSource(reverse_key(secret))
     seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
     return LfsrSource([int.from_bytes(seed, "little") & (1 << 127) - 1 for seed in seeds])
 
