@@ -29,7 +29,7 @@ from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.surrogates import surrogate_of
 
 DECAYS = {"IF": 1.0, "LIF 0.75": 0.75}
-NAMES = ("gate", "arctanh", "normal", "gate_tail")
+NAMES = ("gate", "tanh_derivative", "gaussian", "gate_tail", "arctanh")
 SILENT = 1e-9  # a neuron whose rate over all test records is below this never fired
 
 
@@ -87,7 +87,7 @@ def main() -> None:
         for label in ("dp_sgd", "non_private"):
             shown = rows[-1][label]
             figures = f"{100 * shown['mean']:5.1f} ± {100 * shown['deviation']:.1f} %"
-            print(f"{kind:9} {name:10} {label:12} {figures}  silent {shown['silent_hidden_neurons']}", flush=True)
+            print(f"{kind:9} {name:15} {label:12} {figures}  silent {shown['silent_hidden_neurons']}", flush=True)
     record = {"versions": versions(), "data_sha256": data.digest, "rows": rows}
     arguments.out.write_text(json.dumps(record, indent=2) + "\n")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikeveil.host.privacy import gdp
 from spikeveil.host.privacy.gaussian import MIN_NOISE, sampled_gaussian_curve, sampled_gaussian_rdp
-from spikeveil.host.privacy.rdp import delta_from_rdp, epsilon_from_rdp
+from spikeveil.host.privacy.rdp import least_delta, least_epsilon
 
 if TYPE_CHECKING:
     from spikeveil.host.privacy.pld import Pld
@@ -131,7 +131,7 @@ class DpSgd:
         if method == "clt":
             return gdp.epsilon_from_mu(self.mu(count), delta)
         if method == "rdp":
-            return epsilon_from_rdp(self.rdp_curve(count), delta)
+            return least_epsilon(self.rdp_curve(count), lambda order: count * self.rdp(order), delta)
         return self.pld(count).epsilon(delta)
 
     def delta(self, steps: int, epsilon: float, method: Method = "pld") -> float:
@@ -144,7 +144,7 @@ class DpSgd:
         if method == "clt":
             return gdp.delta_from_mu(self.mu(count), epsilon)
         if method == "rdp":
-            return delta_from_rdp(self.rdp_curve(count), epsilon)
+            return least_delta(self.rdp_curve(count), lambda order: count * self.rdp(order), epsilon)
         return self.pld(count).delta(epsilon)
 
     def statement(self, steps: int, delta: float, method: Method = "pld") -> str:

@@ -25,7 +25,7 @@ from spikeveil.host.privacy.composition import Composition, compose
 from spikeveil.host.privacy.dpsgd import DpSgd
 from spikeveil.host.privacy.events import Event
 from spikeveil.host.privacy.pld import FINEST, Pld, flip_pld, flip_width
-from spikeveil.host.privacy.rdp import ORDERS, delta_from_rdp, epsilon_from_rdp
+from spikeveil.host.privacy.rdp import ORDERS, least_delta, least_epsilon
 
 Method = Literal["pld", "rdp"]
 _POINTS = 2e6
@@ -47,14 +47,18 @@ class Mixed:
         self._check(method)
         if not self.trainings:
             return self.responses.epsilon(delta)
-        return epsilon_from_rdp(self.rdp_curve(), delta) if method == "rdp" else self.pld().epsilon(delta)
+        if method == "rdp":
+            return least_epsilon(self.rdp_curve(), self.rdp, delta)
+        return self.pld().epsilon(delta)
 
     def delta(self, epsilon: float, method: Method = "pld") -> float:
         """An upper bound of the delta of everything together at `epsilon` (0 or more); otherwise as `epsilon`."""
         self._check(method)
         if not self.trainings:
             return self.responses.delta(epsilon)
-        return delta_from_rdp(self.rdp_curve(), epsilon) if method == "rdp" else self.pld().delta(epsilon)
+        if method == "rdp":
+            return least_delta(self.rdp_curve(), self.rdp, epsilon)
+        return self.pld().delta(epsilon)
 
     def rdp_curve(self) -> NDArray[np.float64]:
         """Rényi divergence of everything together at each of `rdp.ORDERS`, float64, rounded up."""
@@ -64,6 +68,11 @@ class Mixed:
         for mechanism, steps in self.trainings:
             curve += mechanism.rdp_curve(steps)
         return curve * (1 + 1e-13)
+
+    def rdp(self, order: float) -> float:
+        """Rényi divergence of everything together at any `order` > 1, in nats, rounded up."""
+        responses = sum(count * response_rdp(p, order) for p, count in self.responses.groups)
+        return (responses + sum(steps * one.rdp(order) for one, steps in self.trainings)) * (1 + 1e-13)
 
     def pld(self) -> Pld:
         """The privacy-loss distribution of everything together; needs at least one training (ValueError)."""
