@@ -10,21 +10,13 @@ from scipy.integrate import simpson
 from support.commands import invoke
 
 from spikeveil.host.cli.commands import dpsnn as command
-from spikeveil.host.privacy import pld
+from spikeveil.host.privacy import DpSgd, pld
 from spikeveil.host.privacy.dpsnn import DELTA, SETTINGS, Row, rows
 
-#: as computed by this package on its own definition, not the paper's print: (noise, epochs) -> MA, CLT
-PINNED = {
-    (1.6, 60): ("1.46", "1.32"), (1.3, 58): ("1.93", "1.74"), (1.0, 56): ("2.93", "2.60"),
-    (0.7, 50): ("6.55", "5.31"), (0.5, 60): ("23.20", "21.65"), (1.6, 72): ("1.61", "1.46"),
-    (1.3, 76): ("2.23", "2.02"), (1.0, 80): ("3.55", "3.18"), (0.7, 80): ("8.28", "7.02"),
-    (0.5, 69): ("24.98", "23.77"), (1.0, 75): ("3.43", "3.06"), (1.0, 76): ("3.45", "3.09"),
-}  # fmt: skip
 
-
-def moments_accountant(noise: float, steps: int) -> float:
+def moments_accountant(noise: float, steps: int, rate: float) -> float:
     """The least epsilon over orders, each divergence by Simpson's rule on the definition: nothing of ours."""
-    rate, best = 250 / 60000, math.inf
+    best = math.inf
     for order in [1 + tenth / 10 for tenth in range(1, 100)] + list(range(12, 64)):
         z = np.linspace(-12 * noise, order + 12 * noise, 20001)
         logs = order * np.logaddexp(math.log1p(-rate), math.log(rate) + (2 * z - 1) / (2 * noise**2))
@@ -35,8 +27,11 @@ def moments_accountant(noise: float, steps: int) -> float:
     return best
 
 
-def central_limit(noise: float, steps: int) -> mpmath.mpf:
-    mu = mpmath.mpf(250) / 60000 * mpmath.sqrt(steps * mpmath.expm1(1 / mpmath.mpf(noise) ** 2))
+def central_mu(noise: float, steps: int, rate: float) -> mpmath.mpf:
+    return mpmath.mpf(rate) * mpmath.sqrt(steps * mpmath.expm1(1 / mpmath.mpf(noise) ** 2))
+
+
+def central_limit(mu: mpmath.mpf) -> mpmath.mpf:
 
     def excess(epsilon: mpmath.mpf) -> mpmath.mpf:
         tail = mpmath.ncdf(-epsilon / mu + mu / 2) - mpmath.exp(epsilon) * mpmath.ncdf(-epsilon / mu - mu / 2)
@@ -45,27 +40,48 @@ def central_limit(noise: float, steps: int) -> mpmath.mpf:
     return mpmath.findroot(excess, (mpmath.mpf("0.5"), mpmath.mpf(40)), solver="anderson", tol=1e-20, maxsteps=100)
 
 
-def test_settings_are_the_twelve_of_the_paper() -> None:
-    assert [(s.table, s.noise, s.epochs) for s in SETTINGS] == [
-        (1, 1.6, 60), (1, 1.3, 58), (1, 1.0, 56), (1, 0.7, 50), (1, 0.5, 60),
-        (2, 1.6, 72), (2, 1.3, 76), (2, 1.0, 80), (2, 0.7, 80), (2, 0.5, 69),
-        (4, 1.0, 75), (4, 1.0, 76),
+def test_the_sixteen_rows_are_those_of_the_paper() -> None:
+    """Table, sigma, SNN, ANN, MA, CLT, mu: copied from the paper's tables a second time."""
+    printed = [
+        "1 1.6 97.96 95.35 1.46 1.32 0.35", "1 1.3 98.19 96.57 1.93 1.74 0.44", "1 1.0 98.36 97.31 2.93 2.60 0.63",
+        "1 0.7 98.55 97.95 6.55 5.31 1.18", "1 0.5 98.63 98.45 23.20 21.65 3.66",
+        "2 1.6 87.31 83.82 1.61 1.46 0.38", "2 1.3 87.51 84.75 2.23 2.02 0.51", "2 1.0 87.93 85.90 3.55 3.18 0.76",
+        "2 0.7 88.34 87.72 8.28 7.02 1.49", "2 0.5 88.37 88.33 24.98 23.77 3.93",
+        "3 2.5 99.30 None 2.21 1.96 0.49", "3 2.0 99.58 None 3.05 2.71 0.66", "3 1.5 99.55 None 4.42 3.89 0.9",
+        "4 1.0 87.93 None 3.55 3.18 0.76", "4 1.0 88.49 None 3.43 3.06 0.73", "4 1.0 89.0 None 3.45 3.09 0.74",
     ]  # fmt: skip
-    assert all(s.steps == 240 * s.epochs for s in SETTINGS)
+    found = [f"{s.table} {s.noise} {s.snn} {s.ann} {s.ma} {s.clt} {s.mu}" for s in SETTINGS]
+    assert found == printed
+    assert [s.window for s in SETTINGS[-3:]] == [5, 10, 15]
+    assert all(s.steps == s.clt_steps == 240 * s.epochs for s in SETTINGS if s.table != 3)
 
 
-def test_columns_against_quadrature_and_duality_and_the_known_print() -> None:
+def test_every_row_agrees_with_the_print_by_quadrature_and_duality() -> None:
     for row in rows(sound=False):
         setting = row.setting
-        assert row.ma == pytest.approx(moments_accountant(setting.noise, setting.steps), rel=1e-6)
-        assert row.clt == pytest.approx(float(central_limit(setting.noise, setting.steps)), rel=1e-9)
-        assert (f"{row.ma:.2f}", f"{row.clt:.2f}") == PINNED[setting.noise, setting.epochs]
-        assert row.agrees is (True if setting.printed_ma else None)
-    assert [s.printed_ma for s in SETTINGS if s.printed_ma] == ["23.20"]
+        ma_rate, clt_rate = setting.batch / setting.images, setting.batch / setting.clt_images
+        assert row.ma == pytest.approx(moments_accountant(setting.noise, setting.steps, ma_rate), rel=1e-6)
+        mu = central_mu(setting.noise, setting.clt_steps, clt_rate)
+        assert row.mu == pytest.approx(float(mu), rel=1e-12)
+        assert row.clt == pytest.approx(float(central_limit(mu)), rel=1e-9)
+        assert row.agrees
+
+
+def test_table_3_agrees_at_no_single_n() -> None:
+    """MA at 12,544 = 28 x 448 and 49 steps an epoch, CLT and mu at 12,992 = 29 x 448; never the other way round."""
+    table = [setting for setting in SETTINGS if setting.table == 3]
+    assert {(setting.images, setting.clt_images) for setting in table} == {(28 * 448, 29 * 448)}
+    assert all(setting.steps == 49 * setting.epochs for setting in table)
+    other = [DpSgd(s.noise, s.batch, s.clt_images).epsilon(s.clt_steps, DELTA, "rdp") for s in table]
+    assert [f"{value:.2f}" for value in other] != [setting.ma for setting in table]
+    mus = [s.mechanism.mu(s.steps) for s in table]
+    assert [f"{value:.2f}" for value in mus[:2]] != [setting.mu for setting in table[:2]]
 
 
 def test_a_wrong_figure_disagrees_with_the_print() -> None:
-    assert Row(SETTINGS[4], 23.397, 21.65, None).agrees is False
+    assert Row(SETTINGS[4], 23.2020, 21.6514, 3.6605, None).agrees
+    assert not Row(SETTINGS[4], 23.397, 21.6514, 3.6605, None).agrees
+    assert not Row(SETTINGS[4], 23.2020, 21.6514, 3.67, None).agrees
 
 
 @pytest.mark.xdist_group("dp_accounting")
@@ -81,10 +97,17 @@ def test_clt_lies_under_the_sound_bound_except_at_little_noise() -> None:
 
 def test_command_as_json_and_as_table(monkeypatch: pytest.MonkeyPatch) -> None:
     records = json.loads(invoke("dpsnn", "--json", "--no-sound").stdout)
-    assert len(records) == 12 and records[4]["printed_ma"] == "23.20" and records[0]["epsilon_sound"] is None
+    assert len(records) == 16
+    assert (records[4]["printed_ma"], records[0]["printed_ann_accuracy"]) == ("23.20", "95.35")
+    assert all("printed_ann_accuracy" not in record for record in records[10:])
+    assert all("epsilon_pld" not in record and record["agrees"] for record in records)
+    assert (records[10]["dataset_size"], records[10]["dataset_size_of_clt"]) == (12_544, 12_992)
     shown = invoke("dpsnn", "--no-sound").output
-    for text in ("23.2021", "24.98", "APPROXIMATION", "one training example", "…"):
-        assert (text in shown) is (text != "…")
+    for text in ("23.203", "24.98", "APPROXIMATION", "one training example", "99.30", "ANN accuracy: not printed",
+                 "MA and PLD at N = 12,544, CLT and mu at N = 12,992", "Epochs are inferred"):  # fmt: skip
+        assert text in " ".join(shown.split())
+    for text in ("…", " - ", "None"):
+        assert text not in shown
 
     def absent() -> None:
         raise pld.AccountingMissing("no dp-accounting")

@@ -1,4 +1,4 @@
-"""`spikeveil dpsnn`: DPSNN's privacy columns beside a sound bound."""
+"""`spikeveil dpsnn`: DPSNN's tables as printed and as computed, beside a sound bound."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from spikeveil.host.privacy.pld import AccountingMissing
 
 @click.command(epilog="Example: spikeveil dpsnn --json")
 @json_option
-@click.option("--no-sound", is_flag=True, help="Leave out the sound column, which needs dp-accounting (seconds a row).")
+@click.option("--no-sound", is_flag=True, help="Leave out the PLD column, which needs dp-accounting (seconds a row).")
 def dpsnn(as_json: bool, no_sound: bool) -> None:
-    """Compute DPSNN's privacy columns (arXiv 2205.12718) beside a sound bound.
+    """Print DPSNN's tables 1 to 4 (arXiv 2205.12718), privacy columns as printed and as computed.
 
-    Shows, for its tables 1, 2 and 4, MA (moments accountant: Rényi) and CLT (an approximation), the paper's printed
-    digits where they are known, and the privacy-loss-distribution bound: the epsilon that may be claimed. Exit code 1
-    where a figure does not round to the printed digits.
+    MA (moments accountant: Rényi), CLT and mu (an approximation) are computed beside the printed digits, and the
+    privacy-loss-distribution bound (PLD) is added: the epsilon that may be claimed. Exit code 1 where a figure does not
+    round to the printed digits.
     """
     try:
         found = list(rows(sound=not no_sound))
@@ -29,24 +29,34 @@ def dpsnn(as_json: bool, no_sound: bool) -> None:
         print_json([_record(row) for row in found])
     else:
         print_rows(found)
-    if any(row.agrees is False for row in found):
-        raise click.ClickException("a computed epsilon does not round to the paper's printed digits")
+    if not all(row.agrees for row in found):
+        raise click.ClickException("a computed figure does not round to the paper's printed digits")
 
 
 def _record(row: Row) -> dict[str, Any]:
+    """The row ready for JSON; what the paper does not print, and what was not computed, has no key."""
     setting = row.setting
-    return {
+    record = {
         "table": setting.table,
-        "task": setting.task,
         "noise_multiplier": setting.noise,
-        "epochs": setting.epochs,
+        "time_steps": setting.window,
+        "batch_size": setting.batch,
+        "dataset_size": setting.images,
+        "dataset_size_of_clt": setting.clt_images,
+        "epochs_inferred": setting.epochs,
         "steps": setting.steps,
         "delta": 1e-5,
         "unit": "training example, add or remove one",
+        "printed_snn_accuracy": setting.snn,
+        "printed_ann_accuracy": setting.ann,
         "epsilon_ma": row.ma,
-        "printed_ma": setting.printed_ma,
+        "printed_ma": setting.ma,
         "epsilon_clt_approximation": row.clt,
-        "printed_clt": setting.printed_clt,
-        "epsilon_sound": row.sound,
-        "clt_below_sound": None if row.sound is None else row.clt_below_sound,
+        "printed_clt": setting.clt,
+        "mu_clt_approximation": row.mu,
+        "printed_mu": setting.mu,
+        "agrees": row.agrees,
+        "epsilon_pld": row.sound,
+        "clt_below_pld": None if row.sound is None else row.clt_below_sound,
     }
+    return {name: value for name, value in record.items() if value is not None}
