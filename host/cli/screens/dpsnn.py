@@ -32,7 +32,7 @@ def _table(number: int, rows: Sequence[Row]) -> Table:
     title = f"{TITLES[number]}; B = {setting.batch}, {_sizes(rows[0])}"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.caption = None if setting.ann else "ANN accuracy: not printed"
-    first = "T" if _by_window(rows[0]) else "sigma"
+    first = "T" if _by_window(rows[0]) else "σ"
     accuracies = ["SNN %", "ANN %"] if setting.ann else ["SNN %"]
     names = [first, "epochs", *accuracies, "MA", "paper", "CLT", "paper", "mu", "paper"]
     for name in [*names, "PLD"] if sound else names:
