@@ -38,7 +38,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry("demo", "Run a trained network on real images: golden model against simulated gateware."),
     "devices": CommandEntry("devices", "List the serial ports; with --probe, identify the devices at them."),
     "doctor": CommandEntry("doctor", "Check tools, caches and serial ports; name the fix for what is missing."),
-    "dpsnn": CommandEntry("dpsnn", "Print DPSNN's tables 1 to 4 (arXiv 2205.12718), privacy columns as printed and as computed."),
+    "dpsnn": CommandEntry(
+        "dpsnn", "Print DPSNN's tables (arXiv 2205.12718), privacy columns as printed and as computed."
+    ),
     "epsilon": CommandEntry("epsilon", "Print the epsilon of released spikes at every unit, by exact composition."),
     "estimate": CommandEntry("estimate", "Estimate a build's resources and inference time without running a tool."),
     "export": CommandEntry("export", "Write a network as a NIR graph."),

@@ -15,9 +15,9 @@ from spikeveil.host.privacy.pld import AccountingMissing
 @json_option
 @click.option("--no-sound", is_flag=True, help="Leave out the PLD column, which needs dp-accounting (seconds a row).")
 def dpsnn(as_json: bool, no_sound: bool) -> None:
-    """Print DPSNN's tables 1 to 4 (arXiv 2205.12718), privacy columns as printed and as computed.
+    """Print DPSNN's tables (arXiv 2205.12718), privacy columns as printed and as computed.
 
-    MA (moments accountant: Rényi), CLT and mu (an approximation) are computed beside the printed digits, and the
+    The tables are 1 to 4. MA (moments accountant: Rényi), CLT and mu (an approximation) are computed beside the printed digits, and the
     privacy-loss-distribution bound (PLD) is added: the epsilon that may be claimed. Exit code 1 where a figure does not
     round to the printed digits.
     """
