@@ -17,9 +17,9 @@ from spikeveil.host.privacy.pld import AccountingMissing
 def dpsnn(as_json: bool, no_sound: bool) -> None:
     """Print DPSNN's tables (arXiv 2205.12718), privacy columns as printed and as computed.
 
-    The tables are 1 to 4. MA (moments accountant: Rényi), CLT and mu (an approximation) are computed beside the printed digits, and the
-    privacy-loss-distribution bound (PLD) is added: the epsilon that may be claimed. Exit code 1 where a figure does not
-    round to the printed digits.
+    Tables 1 to 4. MA (moments accountant: Rényi), CLT and mu (an approximation) are computed beside the printed digits,
+    and the privacy-loss-distribution bound (PLD) is added: the epsilon that may be claimed. Exit code 1 where a figure
+    does not round to the printed digits.
     """
     try:
         found = list(rows(sound=not no_sound))
