@@ -81,13 +81,13 @@ def run_model(core: DemoCore, spikes: NDArray[bool_]) -> Result:
 
 
 def compare_all(
-    chosen: Sequence[DemoCore], spikes: NDArray[bool_], models: Sequence[Result], progress: Sequence[Progress]
+    demo_cores: Sequence[DemoCore], spikes: NDArray[bool_], models: Sequence[Result], progress: Sequence[Progress]
 ) -> list[Comparison]:
     """`compare` for each core, two at a time."""
     with ThreadPoolExecutor(WORKERS) as pool:
         jobs = [
             pool.submit(compare, core, spikes, model, report)
-            for core, model, report in zip(chosen, models, progress, strict=True)
+            for core, model, report in zip(demo_cores, models, progress, strict=True)
         ]
         try:
             return [job.result() for job in jobs]

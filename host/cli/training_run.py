@@ -29,13 +29,13 @@ LIBRARIES = ("torch", "opacus", "numpy", "dp-accounting", "spikeveil")
 
 def versions() -> dict[str, str]:
     """Versions of everything that a figure may depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "none"
-    return found
+            installed[name] = "none"
+    return installed
 
 
 def run(
@@ -60,11 +60,11 @@ def run(
         training = TrainingRun(config, data, out, resume=resume)
     if ledger is not None and data_set is not None and training.progress.charged is None:
         training.charged(charge(training.plan, config, ledger, data_set))
-    ran = {"versions": versions(), "threads": torch.get_num_threads(), "data_sha256": data.digest}
-    write_atomically(out / "config.toml", toml_text({**config.record(), "ran": ran}).encode())
+    environment = {"versions": versions(), "threads": torch.get_num_threads(), "data_sha256": data.digest}
+    write_atomically(out / "config.toml", toml_text({**config.record(), "ran": environment}).encode())
     header(console, config, training.plan, training.progress)
     result = train_with_bar(console, training, stop)
-    record = result_record(config, result, ran)
+    record = result_record(config, result, environment)
     write_atomically(out / "log.json", _json(list(result.progress.log)))
     if result.progress.log:
         draw(out / "plots.png", result.progress.log, config)
@@ -79,7 +79,7 @@ def run(
         click.echo((out / "result.json").read_text())
 
 
-def result_record(config: Config, result: TrainingResult, ran: dict[str, Any]) -> dict[str, Any]:
+def result_record(config: Config, result: TrainingResult, environment: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run, ready for JSON; of the evaluations only the last."""
     progress, plan = result.progress, result.plan
     last = dict(progress.log[-1]) if progress.log else {}
@@ -92,7 +92,7 @@ def result_record(config: Config, result: TrainingResult, ran: dict[str, Any]) -
         "seconds": progress.seconds,
         "seconds_per_epoch": progress.seconds / max(1, progress.updates) * plan.steps_per_epoch,
         "last_evaluation": last,
-        "ran": ran,
+        "ran": environment,
     }
     if plan.meter is not None:
         spent = plan.meter.spent(progress.spent)

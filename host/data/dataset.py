@@ -63,15 +63,15 @@ class Dataset:
             raise ValueError(f"pooling side must divide an image's height and width, {self.shape}, not be {side}")
         height, width = (length // side for length in self.shape)
 
-        def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def pooled_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
             squares = images.reshape(-1, height, side, width, side).sum(axis=(2, 4), dtype=np.int64)
             means: NDArray[np.uint8] = ((2 * squares + side**2) // (2 * side**2)).astype(np.uint8)
             return means.reshape(len(images), -1)
 
         return replace(
             self,
-            train_images=shrunk(self.train_images),
-            test_images=shrunk(self.test_images),
+            train_images=pooled_images(self.train_images),
+            test_images=pooled_images(self.test_images),
             shape=(height, width),
         )
 

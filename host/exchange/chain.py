@@ -5,7 +5,7 @@ from spikeveil.host.exchange.nodes import NirFile, Node
 LINEAR = ("Affine", "Linear", "Scale", "Flatten", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
 FIRING = ("IF", "LIF")
 SILENT = ("I", "LI")  # they integrate and never fire: a readout, at the end only
-KNOWN = ("Input", "Output", *LINEAR, *FIRING, *SILENT)
+SUPPORTED = ("Input", "Output", *LINEAR, *FIRING, *SILENT)
 REASONS = {
     "CubaLIF": "the core's neurons have one state, and a synaptic current is a second one",
     "CubaLI": "the core's neurons have one state, and a synaptic current is a second one",
@@ -22,74 +22,74 @@ def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
     inputs or outputs, a branch, a join, or a node that is not on the way.
     """
     for node in file.nodes.values():
-        if node.kind not in KNOWN:
-            why = REASONS.get(node.kind)
+        if node.kind not in SUPPORTED:
+            reason = REASONS.get(node.kind)
             raise ValueError(
-                f"{node} must be one of {', '.join(KNOWN)}" + (f": {why}" if why else f", not {node.kind!r}")
+                f"{node} must be one of {', '.join(SUPPORTED)}" + (f": {reason}" if reason else f", not {node.kind!r}")
             )
-    first, last = (_only(file, kind) for kind in ("Input", "Output"))
-    after, before = _neighbours(file)
+    first, last = (_single(file, kind) for kind in ("Input", "Output"))
+    successors, predecessors = _neighbours(file)
     chain = [first]
-    while chain[-1].name in after:
-        node = file.nodes[after[chain[-1].name]]
+    while chain[-1].name in successors:
+        node = file.nodes[successors[chain[-1].name]]
         if node in chain:
             raise _cycle(node)
         chain.append(node)
     for node in file.nodes.values():
         if node not in chain:
-            raise _off_the_chain(node, file, before)
+            raise _off_the_chain(node, file, predecessors)
     if chain[-1] is not last:
         raise ValueError(f"{chain[-1]} must lead to the output {last.name!r}, and no edge leaves it")
     _check_silent(chain)
     return tuple(chain)
 
 
-def _only(file: NirFile, kind: str) -> Node:
-    found = [node for node in file.nodes.values() if node.kind == kind]
-    if len(found) != 1:
-        names = ", ".join(repr(node.name) for node in found)
-        raise ValueError(f"graph must have exactly one {kind}, not {len(found)}" + (f" ({names})" if names else ""))
-    return found[0]
+def _single(file: NirFile, kind: str) -> Node:
+    matches = [node for node in file.nodes.values() if node.kind == kind]
+    if len(matches) != 1:
+        names = ", ".join(repr(node.name) for node in matches)
+        raise ValueError(f"graph must have exactly one {kind}, not {len(matches)}" + (f" ({names})" if names else ""))
+    return matches[0]
 
 
 def _neighbours(file: NirFile) -> tuple[dict[str, str], dict[str, str]]:
     """Successor and predecessor of each node by name; an edge that is written twice counts once."""
-    after: dict[str, str] = {}
-    before: dict[str, str] = {}
+    successors: dict[str, str] = {}
+    predecessors: dict[str, str] = {}
     for a, b in sorted(set(file.edges)):
         for name in (a, b):
             if name not in file.nodes:
                 raise ValueError(f"edge ({a!r}, {b!r}) must join nodes of the graph, and {name!r} is none")
         if a == b:
             raise _cycle(file.nodes[a])
-        if b in before:
+        if b in predecessors:
             raise ValueError(
-                f"{file.nodes[b]} must have one edge into it, not those of {before[b]!r} and {a!r}: a recurrent edge, "
-                "or a sum of two, has no place in a chain"
+                f"{file.nodes[b]} must have one edge into it, not those of {predecessors[b]!r} and {a!r}: "
+                "a recurrent edge, or a sum of two, has no place in a chain"
             )
-        if a in after:
+        if a in successors:
             raise ValueError(
-                f"{file.nodes[a]} must have one edge out of it, not those to {after[a]!r} and {b!r}: "
+                f"{file.nodes[a]} must have one edge out of it, not those to {successors[a]!r} and {b!r}: "
                 "a recurrent edge, or a branch, has no place in a chain"
             )
-        after[a], before[b] = b, a
-    return after, before
+        successors[a], predecessors[b] = b, a
+    return successors, predecessors
 
 
 def _cycle(node: Node) -> ValueError:
     return ValueError(f"{node} must not lie on a cycle: the core has no recurrent edges")
 
 
-def _off_the_chain(node: Node, file: NirFile, before: dict[str, str]) -> ValueError:
+def _off_the_chain(node: Node, file: NirFile, predecessors: dict[str, str]) -> ValueError:
     """The reason why `node` is not on the way: a circle of its own, or a loose end."""
-    seen, name = {node.name}, node.name
-    while name in before:
-        name = before[name]
+    visited, name = {node.name}, node.name
+    while name in predecessors:
+        name = predecessors[name]
         if name == node.name:
             return _cycle(node)
-        if name in seen:
+        if name in visited:
             break
-        seen.add(name)
+        visited.add(name)
     return ValueError(f"{node} must lie between input and output, and no path from the input leads to it")
 
 

@@ -54,10 +54,10 @@ class Choices:
     def __post_init__(self) -> None:
         if self.dt is not None and not 0 < self.dt < float("inf"):
             raise ValueError(f"dt must be a number above 0, not {self.dt!r}")
-        for name, allowed in WORDS.items():
+        for name, values in WORDS.items():
             value = getattr(self, name)
             if value is not None:
-                checks.choice(name.replace("_", "-"), value, allowed)
+                checks.choice(name.replace("_", "-"), value, values)
 
     def record(self) -> dict[str, Any]:
         """The choices as plain data for a network file; those not made are left out."""
@@ -73,14 +73,14 @@ class Choices:
 
     def require(self, chain: tuple[Node, ...]) -> None:
         """Raise ValueError, one sentence for all that is missing, where these nodes need a choice that is not made."""
-        missing = [name for name in needed(chain) if getattr(self, name) is None]
+        missing = [name for name in needed_choices(chain) if getattr(self, name) is None]
         if missing:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
             usual = "; ".join(f"{name.replace('_', '-')}: {USUAL[name]}" for name in missing)
             raise ValueError(f"the file does not say {options}, and it is not guessed; what exporters use: {usual}")
 
 
-def needed(chain: tuple[Node, ...]) -> list[str]:
+def needed_choices(chain: tuple[Node, ...]) -> list[str]:
     """Names of the choices that these nodes need."""
     kinds = {node.kind for node in chain}
     names = []

@@ -68,11 +68,11 @@ def run_integers(name: str, spec: NetworkSpec, data: NDArray[Any]) -> Recording:
 
     def describe(index: int, record: int, step: int, unit: int) -> str:
         spec = plain.layers[index]
-        before = result.potentials[index][record, step - 1] if step else np.zeros(spec.neurons, np.int64)
+        previous = result.potentials[index][record, step - 1] if step else np.zeros(spec.neurons, np.int64)
         inputs = (result.sent[index - 1] if index else x)[record, step]
         total = layer.current(layer.cap_inputs(inputs[None], spec.input_cap), spec)[0]
-        u = int((neuron.leak(before.astype(np.int64), spec.leak) + total)[unit])
-        return f"u = {u}, threshold {_at(spec.threshold, unit)}"
+        u = int((neuron.leak(previous.astype(np.int64), spec.leak) + total)[unit])
+        return f"u = {u}, threshold {_neuron_value(spec.threshold, unit)}"
 
     firing = tuple(raw for raw, spec in zip(result.raw, plain.layers, strict=True) if not spec.readout)
     return Recording(name, firing, describe, readout=result.readout)
@@ -89,7 +89,7 @@ def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Recording:
     def describe(index: int, record: int, step: int, unit: int) -> str:
         neurons, trace = firing[index]
         level = np.zeros(1) if neurons.threshold is None else neurons.threshold.ravel()
-        return f"u = {trace.potentials[record, step, unit]:.9g}, threshold {_at(level, unit):.9g}"
+        return f"u = {trace.potentials[record, step, unit]:.9g}, threshold {_neuron_value(level, unit):.9g}"
 
     return Recording(name, tuple(trace.spikes for _, trace in firing), describe)
 
@@ -102,7 +102,7 @@ def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Record
         traces.append(floats.trace(traces[-1][0] if traces else x))
 
     def describe(index: int, record: int, step: int, unit: int) -> str:
-        level = _at(network.layers[index].threshold, unit)
+        level = _neuron_value(network.layers[index].threshold, unit)
         return f"v = {traces[index][1][record, step, unit]:.9g} after the step, threshold {level:.9g}"
 
     firing = [spikes for (spikes, _), floats in zip(traces, network.layers, strict=True) if not floats.readout]
@@ -114,7 +114,7 @@ def recording(name: str, spikes: Spikes) -> Recording:
     return Recording(name, (spikes,), lambda *_: "recorded", outputs_only=True)
 
 
-def _at(value: Any, unit: int) -> Any:
+def _neuron_value(value: Any, unit: int) -> Any:
     """The value of a neuron; one number stands for all."""
     array = np.asarray(value).ravel()
     return array[unit if array.size > 1 else 0]
@@ -173,9 +173,9 @@ def _earliest(differs: Spikes) -> list[tuple[int, int, int]]:
 
 
 def _words(
-    values: NDArray[Any], side: Recording, index: int, offset: int, at: tuple[int, int, int], *, fires: bool
+    values: NDArray[Any], side: Recording, index: int, offset: int, position: tuple[int, int, int], *, fires: bool
 ) -> str:
-    record, step, unit = at
+    record, step, unit = position
     if not fires:
         return f"reads out {values[record, step, unit]}"
     own_index = index if side.outputs_only else index + offset
@@ -194,8 +194,8 @@ def first_unequal_number(a: NetworkSpec, b: NetworkSpec) -> str | None:
                 return f"layer {index} {field.name}: shape {np.shape(value_a)} against {np.shape(value_b)}"
             if isinstance(value_a, np.ndarray) and isinstance(value_b, np.ndarray):
                 if (value_a != value_b).any():
-                    place = tuple(int(i) for i in np.argwhere(value_a != value_b)[0])
-                    return f"layer {index} {field.name}{list(place)}: {value_a[place]} against {value_b[place]}"
+                    cell = tuple(int(i) for i in np.argwhere(value_a != value_b)[0])
+                    return f"layer {index} {field.name}{list(cell)}: {value_a[cell]} against {value_b[cell]}"
             elif value_a != value_b:
                 return f"layer {index} {field.name}: {value_a} against {value_b}"
     return None if a.cadence == b.cadence else f"cadence: {a.cadence} against {b.cadence}"

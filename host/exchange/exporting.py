@@ -20,7 +20,7 @@ from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 UNITS = {"dt": 1, "decay": "euler", "reset_timing": "immediate", "compare": "ge", "potential": "integers of the core"}
-OUTSIDE = ("spike_limit", "step_spike_limit", "input_cap")
+LIMIT_FIELDS = ("spike_limit", "step_spike_limit", "input_cap")
 
 Nodes = dict[str, tuple[str, dict[str, Any]]]  # name -> (kind, fields)
 
@@ -79,14 +79,14 @@ def write_nir(spec: NetworkSpec, path: Path) -> None:
     import nir
 
     nodes, edges = graph_nodes(spec)
-    made = {name: _made(nir, kind, dict(fields)) for name, (kind, fields) in nodes.items()}
-    graph = nir.NIRGraph(made, edges, metadata={NOTE: note(spec)}, type_check=False)
+    nir_nodes = {name: _nir_node(nir, kind, dict(fields)) for name, (kind, fields) in nodes.items()}
+    graph = nir.NIRGraph(nir_nodes, edges, metadata={NOTE: note(spec)}, type_check=False)
     content = io.BytesIO()
     nir.write(content, graph)
     write_atomically(path, content.getvalue())
 
 
-def _made(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
+def _nir_node(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
     if kind in ("Input", "Output"):
         return getattr(nir, kind)(fields["shape"])
     return getattr(nir, kind)(**fields)
@@ -94,17 +94,19 @@ def _made(nir: Any, kind: str, fields: dict[str, Any]) -> Any:
 
 def export_losses(spec: NetworkSpec) -> list[str]:
     """A sentence for each property of the core that a tool which reads plain NIR does not reproduce."""
-    found = []
+    sentences = []
     for index, layer in enumerate(spec.layers):
         if layer.flip is not None:
-            found.append(f"layer {index}: its flipper ({layer.flip.threshold}/{1 << layer.flip.bits}) is none of NIR's")
+            sentences.append(
+                f"layer {index}: its flipper ({layer.flip.threshold}/{1 << layer.flip.bits}) is none of NIR's"
+            )
         if layer.leak.kind != "none":
-            found.append(f"layer {index}: the core's leak {layer.leak} rounds to integers, NIR's does not")
-        limits = {name: getattr(layer, name) for name in OUTSIDE}
-        found += [f"layer {index}: {name} {limit} is none of NIR's" for name, limit in limits.items() if limit]
+            sentences.append(f"layer {index}: the core's leak {layer.leak} rounds to integers, NIR's does not")
+        limits = {name: getattr(layer, name) for name in LIMIT_FIELDS}
+        sentences += [f"layer {index}: {name} {limit} is none of NIR's" for name, limit in limits.items() if limit]
         low, high = layer.state_range
-        found.append(f"layer {index}: the core saturates potentials at {low} and {high}, NIR does not")
-    return found
+        sentences.append(f"layer {index}: the core saturates potentials at {low} and {high}, NIR does not")
+    return sentences
 
 
 def restore_network(file: NirFile) -> NetworkSpec | None:
@@ -121,7 +123,7 @@ def restore_network(file: NirFile) -> NetworkSpec | None:
         raise ValueError(f"NIR graph must hold the note that spikeveil wrote, and it is damaged: {error}") from error
     try:
         spec = NetworkSpec([_layer(file, index, entry) for index, entry in enumerate(entries)], header["cadence"])
-        if spec.fingerprint == fingerprint and _same(file, spec):
+        if spec.fingerprint == fingerprint and _same_graph(file, spec):
             return spec
     except (KeyError, TypeError, ValueError):  # nodes renamed, integers out of their bits
         pass
@@ -151,7 +153,7 @@ def _integers(node: Node, field: str) -> Any:
     return np.rint(values).astype(np.int64)
 
 
-def _same(file: NirFile, spec: NetworkSpec) -> bool:
+def _same_graph(file: NirFile, spec: NetworkSpec) -> bool:
     """Whether the file's graph is the one that `spec` gives, number for number."""
     nodes, edges = graph_nodes(spec)
     if set(nodes) != set(file.nodes) or set(edges) != set(file.edges):

@@ -73,7 +73,7 @@ def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | Non
         spec = NetworkSpec([layer for layer, _ in tries])
         return Imported(spec, lowered, tuple(exponent for _, exponent in tries), None, None)
     flat = binary_spikes(inputs, lowered.network.layers[0].inputs)
-    found = scales.quantise_network(
+    result = scales.quantise_network(
         lowered.network,
         flat,
         weight_bits=formats.weight_bits,
@@ -81,42 +81,42 @@ def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | Non
         per_neuron=formats.per_neuron,
         leaks=[formats.leak(layer) for layer in lowered.network.layers],
     )
-    return Imported(found.spec, lowered, found.exponents, found.reports, _agreement(graph, found.spec, flat))
+    return Imported(result.spec, lowered, result.exponents, result.reports, _agreement(graph, result.spec, flat))
 
 
 def binary_spikes(inputs: NDArray[Any], count: int) -> NDArray[np.bool_]:
     """Inputs (records, steps, ...) as spikes (records, steps, count). ValueError where they are not 0 and 1."""
     array = np.asarray(inputs)
-    ones = array == 1
-    if (~ones & (array != 0)).any():
+    spikes = array == 1
+    if (~spikes & (array != 0)).any():
         raise ValueError(
-            f"data must be 0 and 1, the core's input spikes, not {array[~ones & (array != 0)][0]}: encode them first"
+            f"data must be 0 and 1, the core's input spikes, not {array[~spikes & (array != 0)][0]}: encode them first"
         )
-    return checks.spikes(ones.reshape(*array.shape[:2], -1), count)
+    return checks.spikes(spikes.reshape(*array.shape[:2], -1), count)
 
 
 def _unmeasured(layer: FloatLayer, formats: Formats) -> tuple[LayerSpec, scales.Exponent]:
     """The finest scale at which no weight is cut and the threshold fits the potentials."""
     exponent = int(np.max(scales.fitting_exponent(layer.weights, formats.weight_bits)))
     top = 1 << (formats.state_bits - 1)
-    for tried in range(exponent, scales.MIN_EXPONENT - 1, -1):
+    for candidate in range(exponent, scales.MIN_EXPONENT - 1, -1):
         spec = scales.integer_layer(
             layer,
-            tried,
+            candidate,
             weight_bits=formats.weight_bits,
             state_bits=formats.state_bits,
             leak=formats.leak(layer),
         )
         if spec.threshold is None or int(np.max(spec.threshold)) < top:
-            return spec, tried
+            return spec, candidate
     raise ValueError(f"threshold must fit {formats.state_bits} state bits at some scale, and none was found")
 
 
 def _agreement(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) -> tuple[float | None, ...]:
     raw = Network(spec).run(spikes).raw
     return tuple(
-        None if layer.readout else float(np.mean(trace.spikes == own))
-        for trace, own, layer in zip(graph.run(spikes), raw, spec.layers, strict=True)
+        None if layer.readout else float(np.mean(trace.spikes == raw_spikes))
+        for trace, raw_spikes, layer in zip(graph.run(spikes), raw, spec.layers, strict=True)
     )
 
 
@@ -147,8 +147,8 @@ def import_report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]
     return rows
 
 
-def _measured(found: scales.LayerReport, agreement: float | None) -> dict[str, Any]:
+def _measured(result: scales.LayerReport, agreement: float | None) -> dict[str, Any]:
     names = ("float_range", "integer_range", "clipped", "threshold", "decay", "potential_range", "saturated")
-    measured = {name: getattr(found, name) for name in (*names, "float_rate", "integer_rate")}
+    measured = {name: getattr(result, name) for name in (*names, "float_rate", "integer_rate")}
     plain: dict[str, Any] = json.loads(json.dumps(measured))
-    return plain | {"agreement": agreement, "agreement_of_scales": found.agreement}
+    return plain | {"agreement": agreement, "agreement_of_scales": result.agreement}

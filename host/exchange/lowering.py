@@ -158,7 +158,7 @@ def _deviations(graph: FloatGraph) -> Iterator[str]:
                 "steps what the graph puts out in each"
             )
         elif neurons.threshold is not None and neurons.choices.reset == "subtract":
-            yield from _late(stage.name, neurons)
+            yield from _reset_deviations(stage.name, neurons)
             if neurons.choices.compare == "gt":
                 yield (
                     f"{stage.name}: the core compares with >=, so its threshold is the next integer up, and a spike "
@@ -179,7 +179,7 @@ def _owed(neurons: Population) -> bool:
     return choices.reset == "subtract" and choices.reset_timing == "delayed" and 0 < _one_decay(neurons) < 1
 
 
-def _late(name: str, neurons: Population) -> Iterator[str]:
+def _reset_deviations(name: str, neurons: Population) -> Iterator[str]:
     beta = _one_decay(neurons)
     if _owed(neurons):
         yield (

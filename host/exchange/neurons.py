@@ -48,27 +48,27 @@ class Population:
 
     def run(self, current: Single) -> tuple[NDArray[np.bool_], Single]:
         """Spikes s and potentials u before an immediate reset, for inputs (records, steps, *shape)."""
-        spikes, before = np.zeros(current.shape, np.bool_), np.empty_like(current)
+        spikes, potentials = np.zeros(current.shape, np.bool_), np.empty_like(current)
         v = np.broadcast_to(self.initial, current[:, 0].shape)
         for t in range(current.shape[1]):
-            before[:, t], spikes[:, t], v = self._step(v, current[:, t])
-        return spikes, before
+            potentials[:, t], spikes[:, t], v = self._step(v, current[:, t])
+        return spikes, potentials
 
     def _step(self, v: Single, x: Single) -> tuple[Single, NDArray[np.bool_], Single]:
-        late = self.choices.reset_timing in ("delayed", "snntorch")
+        delayed = self.choices.reset_timing in ("delayed", "snntorch")
         subtract = self.choices.reset == "subtract"
-        owed = self.fires(v) if late else np.zeros(v.shape, np.bool_)
+        owed = self.fires(v) if delayed else np.zeros(v.shape, np.bool_)
         if not subtract:
             v = np.where(owed, self.after_reset, v)
         u = self.beta * v + self.gain * x
         if self.drive.any():
             u = u + self.drive
-        if subtract and late and self.threshold is not None:
+        if subtract and delayed and self.threshold is not None:
             u = u - owed * self.threshold
         s = self.fires(u)
-        return u, s, self._after(u, s, owed)
+        return u, s, self._after_reset(u, s, owed)
 
-    def _after(self, u: Single, s: NDArray[np.bool_], owed: NDArray[np.bool_]) -> Single:
+    def _after_reset(self, u: Single, s: NDArray[np.bool_], owed: NDArray[np.bool_]) -> Single:
         timing = self.choices.reset_timing
         if timing == "delayed" or self.threshold is None:
             return u
@@ -115,22 +115,22 @@ def _leaky(node: Node, shape: tuple[int, ...], r: Double, choices: Choices, dt: 
     tau = _field(node, "tau", shape)
     if not (tau > 0).all():
         raise ValueError(f"{node} tau must be above 0, not {tau[~(tau > 0)].flat[0]}")
-    never = np.isinf(tau)
-    if (never != np.isinf(r)).any():
+    leakless = np.isinf(tau)
+    if (leakless != np.isinf(r)).any():
         raise ValueError(f"{node} tau and r must be infinite together (no leak), not one of them")
     unsure = _uncertainty(node.array("tau"))
-    ratio = np.where(never, 0.0, _shortest(dt / tau, unsure))
+    ratio = np.where(leakless, 0.0, _shortest(dt / tau, unsure))
     if choices.decay == "euler" and (ratio > 1).any():
         raise ValueError(f"{node} tau must be dt = {dt:g} or more for euler steps, not {tau.min():g}")
     beta = 1 - ratio if choices.decay == "euler" else np.exp(-ratio)
-    finite = np.where(never, 1.0, r)
-    by = {
+    finite = np.where(leakless, 1.0, r)
+    unrounded = {
         "dt-over-tau": finite * (dt / tau),
         "one-minus-beta": finite * (1 - beta),
         "r": finite,
         "one": np.ones(shape),
     }[choices.gain]
-    gain = _shortest(np.where(never, 1.0, by), 4 * max(unsure, _uncertainty(node.array("r"))))
+    gain = _shortest(np.where(leakless, 1.0, unrounded), 4 * max(unsure, _uncertainty(node.array("r"))))
     return beta, gain
 
 
@@ -156,10 +156,10 @@ def _shortest(values: Double, unsure: float) -> Double:
     0.125 and the gain of 1 that the exporter started from, where the plain quotient is off in the last bit. A value
     with no short decimal in the file's precision stays as it is.
     """
-    unique, where = np.unique(values, return_inverse=True)
+    unique, inverse = np.unique(values, return_inverse=True)
     if len(unique) > MOST_VALUES:
         return values
-    out: Double = np.array([_short(value, unsure) for value in unique.tolist()])[where].reshape(values.shape)
+    out: Double = np.array([_short(value, unsure) for value in unique.tolist()])[inverse].reshape(values.shape)
     return out
 
 

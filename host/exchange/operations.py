@@ -118,12 +118,12 @@ def _convolve(node: Node, x: Floats) -> Floats:
 
 def _padding(node: Node, kernel: Shape, stride: Shape, dilation: Shape) -> list[tuple[int, int]]:
     """Zeros before and after each dimension."""
-    given = node.fields.get("padding")
-    if isinstance(given, str):
-        if given == "valid":
+    field = node.fields.get("padding")
+    if isinstance(field, str):
+        if field == "valid":
             return [(0, 0)] * len(kernel)
-        if given != "same":
-            raise ValueError(f"{node} padding must be numbers, 'same' or 'valid', not {given!r}")
+        if field != "same":
+            raise ValueError(f"{node} padding must be numbers, 'same' or 'valid', not {field!r}")
         if any(step != 1 for step in stride):
             raise ValueError(f"{node} stride must be 1 where padding is 'same', not {stride}")
         totals = [step * (size - 1) for step, size in zip(dilation, kernel, strict=True)]
@@ -138,12 +138,12 @@ def _windows(
     rank = len(kernel)
     padded = np.pad(x, [(0, 0), (0, 0), *padding])
     spans = tuple(step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True))
-    if any(have < need for have, need in zip(padded.shape[2:], spans, strict=True)):
+    if any(length < span for length, span in zip(padded.shape[2:], spans, strict=True)):
         raise ValueError(f"{node} kernel must fit the padded input {padded.shape[2:]}, and it spans {spans}")
     views = sliding_window_view(padded, spans, axis=tuple(range(2, 2 + rank)))
-    places = tuple(slice(None, None, step) for step in stride)
+    strides = tuple(slice(None, None, step) for step in stride)
     taps = tuple(slice(None, None, step) for step in dilation)
-    out: Floats = views[(slice(None), slice(None), *places, *taps)]
+    out: Floats = views[(slice(None), slice(None), *strides, *taps)]
     return out
 
 

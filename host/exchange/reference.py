@@ -36,7 +36,10 @@ class GraphStage:
         for node in self.linear:
             block = max(1, min(MAX_BATCH, BLOCK // max(1, int(np.prod(flat.shape[1:])))))
             flat = np.concatenate(
-                [operations.apply(node, flat[at : at + block]) for at in range(0, len(flat), block)]
+                [
+                    operations.apply(node, flat[start_index : start_index + block])
+                    for start_index in range(0, len(flat), block)
+                ]
             ).astype(np.float32, copy=False)
         return flat.reshape(*x.shape[:2], *self.output_shape)
 
@@ -109,9 +112,9 @@ def build_graph(file: nodes.NirFile, choices: Choices) -> FloatGraph:
         stages.append(GraphStage(tuple(pending), None, start, shape))
     if not stages:
         raise ValueError("graph must have a node between input and output, and it has none")
-    wanted = _shape(order[-1]) if "shape" in order[-1].fields else shape
-    if np.prod(wanted) != np.prod(shape):  # exporters differ in whether a batch of 1 belongs to it
-        raise ValueError(f"{order[-1]} must have the shape {shape} of what leads to it, not {wanted}")
+    declared = _shape(order[-1]) if "shape" in order[-1].fields else shape
+    if np.prod(declared) != np.prod(shape):  # exporters differ in whether a batch of 1 belongs to it
+        raise ValueError(f"{order[-1]} must have the shape {shape} of what leads to it, not {declared}")
     return FloatGraph(tuple(stages), choices, file)
 
 

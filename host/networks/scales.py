@@ -147,31 +147,31 @@ def quantise_network(
     """
     count = len(network.layers)
     bits = [weight_bits] * count if isinstance(weight_bits, int) else list(weight_bits)
-    fixed, kept = list(exponents or [None] * count), list(leaks or [None] * count)
-    for name, values in (("weight bits", bits), ("exponents", fixed), ("leaks", kept)):
+    fixed, given_leaks = list(exponents or [None] * count), list(leaks or [None] * count)
+    for name, values in (("weight bits", bits), ("exponents", fixed), ("leaks", given_leaks)):
         if len(values) != count:
             raise ValueError(f"{name} must be {count}, one a layer, not {len(values)}")
     specs: list[LayerSpec] = []
-    chosen: list[Exponent] = []
+    exponents_used: list[Exponent] = []
     reports: list[LayerReport] = []
     x = truth = checks.spikes(spikes, network.layers[0].inputs)
     for index, floats in enumerate(network.layers):
         expected = floats.trace(truth)
-        given = fixed[index]
-        tries = _candidates(floats, bits[index], per_neuron) if given is None else [given]
+        fixed_exponent = fixed[index]
+        tries = _candidates(floats, bits[index], per_neuron) if fixed_exponent is None else [fixed_exponent]
         options = [
-            _tried(floats, exponent, x, expected, bits[index], state_bits, kept[index])
+            _try(floats, exponent, x, expected, bits[index], state_bits, given_leaks[index])
             for exponent in tries
-            if given is not None or _threshold_fits(floats, exponent, state_bits)
+            if fixed_exponent is not None or _threshold_fits(floats, exponent, state_bits)
         ]
         if not options:
             raise ValueError(f"layer {index} threshold must fit {state_bits} state bits at some scale; none was found")
         spec, exponent, report, sent = max(options, key=lambda option: option[2].agreement)
         specs.append(spec)
-        chosen.append(exponent)
+        exponents_used.append(exponent)
         reports.append(report)
         x, truth = sent, expected[0]
-    return Quantised(NetworkSpec(specs), tuple(chosen), tuple(reports))
+    return Quantised(NetworkSpec(specs), tuple(exponents_used), tuple(reports))
 
 
 def with_output(spec: NetworkSpec, **changes: Any) -> NetworkSpec:
@@ -196,7 +196,7 @@ def _threshold_fits(floats: FloatLayer, exponent: Exponent, state_bits: int) -> 
 Option = tuple[LayerSpec, Exponent, LayerReport, NDArray[np.bool_]]
 
 
-def _tried(
+def _try(
     floats: FloatLayer,
     exponent: Exponent,
     x: NDArray[np.bool_],
@@ -251,8 +251,8 @@ def _threshold(floats: FloatLayer, scale: NDArray[np.float64]) -> int | NDArray[
     if floats.readout:
         return None
     real = np.asarray(floats.threshold, np.float64) * scale
-    least = np.ceil(real) if floats.compare == "ge" else np.floor(real) + 1
-    integers = _int32("threshold", np.maximum(least, 1))
+    lowest = np.ceil(real) if floats.compare == "ge" else np.floor(real) + 1
+    integers = _int32("threshold", np.maximum(lowest, 1))
     return int(integers) if integers.ndim == 0 else integers
 
 

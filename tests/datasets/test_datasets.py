@@ -188,8 +188,8 @@ def test_another_file_is_never_kept(tmp_path: Path, mirror: tuple[str, Path], co
     with pytest.raises(DataMissing) as caught:
         fetch(pin("a", b"right"), [url], tmp_path / "cache")
     assert str(caught.value) == (
-        f"a is not in {tmp_path}/cache and could not be downloaded ({url}/a: another file than the pinned one, thrown "
-        "away): get it elsewhere and give the path of the data"
+        f"a is not in {tmp_path}/cache and could not be downloaded ({url}/a: another file than the pinned one, "
+        "discarded): get it elsewhere and give the path of the data"
     )
     assert not (tmp_path / "cache" / "a").exists()
 

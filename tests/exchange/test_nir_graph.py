@@ -90,7 +90,7 @@ REFUSED = [
 def test_what_is_no_chain_is_refused_in_one_sentence(kinds: dict[str, str], edges: list[str], sentence: str) -> None:
     with pytest.raises(ValueError) as refusal:
         chain.ordered_nodes(graph(kinds, *edges))
-    assert str(refusal.value) == sentence.format(", ".join(chain.KNOWN))
+    assert str(refusal.value) == sentence.format(", ".join(chain.SUPPORTED))
 
 
 def test_the_fields_are_those_that_nir_reads() -> None:

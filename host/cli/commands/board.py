@@ -25,8 +25,8 @@ from spikeveil.host.virtual.build import MIN_DIVISOR, BoardSpec
 from spikeveil.host.virtual.process import Figures, VirtualBoard
 from spikeveil.pysim.model import checks
 
-ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-HANDLED = ENDING | {signal.SIGUSR1, signal.SIGUSR2}
+END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+HANDLED = END_SIGNALS | {signal.SIGUSR1, signal.SIGUSR2}
 TICK = 0.5  # seconds between two updates of the figures
 DEFAULT_CLOCK = 12_000_000
 
@@ -111,20 +111,20 @@ def _serve(device: VirtualBoard, next_signal: Callable[[], int | None], as_json:
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         last = device.figures()
-        while (number := next_signal()) not in ENDING:
+        while (number := next_signal()) not in END_SIGNALS:
             if number == signal.SIGUSR1:
                 device.power_cycle()
             elif number is not None:
                 click.echo(json.dumps({"terminal": device.replug()}) if as_json else f"port {device.replug()}")
                 sys.stdout.flush()
-            now = device.figures()
+            current = device.figures()
             if console.is_terminal:
-                live.update(figures_text(now, _rate(last, now)), refresh=True)
-            last = now
+                live.update(figures_text(current, _rate(last, current)), refresh=True)
+            last = current
         return device.figures()
 
 
-def _rate(before: Figures, now: Figures) -> float:
+def _rate(previous: Figures, current: Figures) -> float:
     """Cycles a second between two readings; 0 where the simulation slept."""
-    seconds = now.seconds - before.seconds
-    return (now.cycles - before.cycles) / seconds if seconds > 0 else 0.0
+    seconds = current.seconds - previous.seconds
+    return (current.cycles - previous.cycles) / seconds if seconds > 0 else 0.0

@@ -193,13 +193,13 @@ def history(ledger: str, data_set: str | None, last: int | None, as_json: bool) 
 @json_option
 def verify(file: str, head: str | None, as_json: bool) -> None:
     """Check FILE (a ledger, or an export): every hash, sum and lease number, and that nothing was rolled back."""
-    known = read_head(head)
+    known_head = read_head(head)
     with usage_errors():
         if is_export(file):
-            checked = verify_export(file, known)
+            checked = verify_export(file, known_head)
         else:
             with _ledger(file) as opened:
-                checked = opened.verify(known)
+                checked = opened.verify(known_head)
     screen.print_verified(file, checked, as_json)
 
 

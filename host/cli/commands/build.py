@@ -54,7 +54,7 @@ def build(network: str, **options: Any) -> None:
     workload = Workload(options["steps"], options["activity"])
     with BuildProgress(Console(stderr=True, highlight=False)) as progress:
         synthesised = _synthesise(spec, board, options, progress)
-        reports = _place(synthesised, options, workload, progress)
+        reports = _place_and_route(synthesised, options, workload, progress)
     best = max(reports, key=lambda report: min(clock["fmax_mhz"] for clock in report["clocks"]))
     if options["output"]:
         _copy(synthesised, best, Path(options["output"]))
@@ -75,7 +75,7 @@ def _synthesise(spec: NetworkSpec, board: Board, options: dict[str, Any], progre
     return result
 
 
-def _place(
+def _place_and_route(
     synthesised: Build, options: dict[str, Any], workload: Workload, progress: BuildProgress
 ) -> list[dict[str, Any]]:
     """The reports of every seed asked for."""

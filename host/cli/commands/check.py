@@ -28,7 +28,7 @@ from spikeveil.host.networks import catalogue
 from spikeveil.pysim import NetworkSpec
 
 LEVELS = ("synthesised", "routed", "bitstream")
-SHOWN = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_compared", "different", "cycles")
+PRINTED_KEYS = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_compared", "different", "cycles")
 
 
 @click.command(epilog="Example: spikeveil check digits --board ulx3s-12f --lanes 8 --data digits --records 20")
@@ -105,7 +105,9 @@ def _record(design: Build, level: str, seed: int, records: Records, result: Veri
 
 
 def _print(record: dict[str, Any]) -> None:
-    values = {name: f"{record[name]:,}" if isinstance(record[name], int) else str(record[name]) for name in SHOWN}
+    values = {
+        name: f"{record[name]:,}" if isinstance(record[name], int) else str(record[name]) for name in PRINTED_KEYS
+    }
     console = Console(highlight=False)
     console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
     verdict = "every released spike equals the golden model's" if not record["different"] else "NOT the same spikes"

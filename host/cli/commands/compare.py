@@ -107,8 +107,8 @@ def _compare_spikes(names: tuple[str, str], sides: list[Side], options: dict[str
     data = read_data(options["data"], options["layout"]) if options["data"] else recorded
     if data is None:
         raise ValueError(f"--data must be given to compare the spikes of {names[0]} and {names[1]}")
-    shown = names if names[0] != names[1] else ("A", "B")
-    recordings = [_record(name, side, data) for name, side in zip(shown, sides, strict=True)]
+    labels = names if names[0] != names[1] else ("A", "B")
+    recordings = [_record(name, side, data) for name, side in zip(labels, sides, strict=True)]
     first = comparison.first_difference(*recordings)
     compared = sum(spikes.size for spikes in min((recording.spikes for recording in recordings), key=len))
     flipped = any(getattr(side, "flipped", ()) for side in sides)

@@ -28,7 +28,7 @@ from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import mechanism_text, up
 
-SHOWN = 3  # records in the raster plot
+PLOTTED_RECORDS = 3  # records in the raster plot
 RASTER, WAVE = "raster.png", "digits.vcd"
 
 
@@ -116,10 +116,10 @@ def _accuracies(
 def _draw(
     path: Path, comparison: Comparison, spikes: NDArray[np.bool_], labels: NDArray[np.int64], caption: str
 ) -> None:
-    shown = slice(0, SHOWN)
-    released = comparison.result.released[shown]
-    raw, guesses = comparison.model.raw[-1][shown], classify(released, CLASSES)
-    demo_plots.raster(path, spikes[shown], raw, released, labels[shown], guesses, CLASSES, caption)
+    plotted = slice(0, PLOTTED_RECORDS)
+    released = comparison.result.released[plotted]
+    raw, guesses = comparison.model.raw[-1][plotted], classify(released, CLASSES)
+    demo_plots.raster(path, spikes[plotted], raw, released, labels[plotted], guesses, CLASSES, caption)
 
 
 def _simulate(console: Console, cores: tuple[DemoCore, ...], spikes: Any, models: Any) -> list[Comparison]:

@@ -30,10 +30,11 @@ def devices(ports: tuple[str, ...], probe: bool, baud: int, as_json: bool) -> No
     Without --probe nothing is written to a port: other instruments may be attached. Exit code 3 where a port that was
     named and probed does not answer.
     """
-    known = {port.device: str(port.description) for port in list_ports.comports()}
-    names = ports or tuple(sorted(known))
+    descriptions = {port.device: str(port.description) for port in list_ports.comports()}
+    names = ports or tuple(sorted(descriptions))
     records = [
-        {"port": name, "description": known.get(name, "")} | (_probe(name, baud) if probe else {}) for name in names
+        {"port": name, "description": descriptions.get(name, "")} | (_probe(name, baud) if probe else {})
+        for name in names
     ]
     if as_json:
         print_json(records)

@@ -22,14 +22,14 @@ def dpsnn(as_json: bool, no_sound: bool) -> None:
     does not round to the printed digits.
     """
     try:
-        found = list(rows(sound=not no_sound))
+        table_rows = list(rows(sound=not no_sound))
     except AccountingMissing as missing:
         raise click.ClickException(f"{missing}; or use --no-sound") from None
     if as_json:
-        print_json([_record(row) for row in found])
+        print_json([_record(row) for row in table_rows])
     else:
-        print_rows(found)
-    if not all(row.agrees for row in found):
+        print_rows(table_rows)
+    if not all(row.agrees for row in table_rows):
         raise click.ClickException("a computed figure does not round to the paper's printed digits")
 
 

@@ -51,14 +51,14 @@ def epsilon(**options: Any) -> None:
     with usage_errors():
         raster = Raster(*(options[name] for name in RASTER))
         costs = unit_costs(mechanism, raster, options["releases"], delta)
-        chosen = next(cost for cost in costs if cost.unit.value == options["unit"])
-        bounds = comparison([Event(mechanism, chosen.bits)], delta)
+        unit_cost = next(cost for cost in costs if cost.unit.value == options["unit"])
+        bounds = comparison([Event(mechanism, unit_cost.bits)], delta)
     record = _record(mechanism, raster, costs, bounds, options, delta)
     if options["as_json"]:
         print_json(record)
     else:
         print_epsilon(mechanism, raster, costs, bounds, record)
-    _plot(mechanism, raster, chosen, options, delta)
+    _plot(mechanism, raster, unit_cost, options, delta)
 
 
 def _record(
@@ -101,15 +101,17 @@ def _record(
 
 
 def _plot(
-    mechanism: RandomizedResponse, raster: Raster, chosen: UnitCost, options: dict[str, Any], delta: float
+    mechanism: RandomizedResponse, raster: Raster, unit_cost: UnitCost, options: dict[str, Any], delta: float
 ) -> None:
     """Draw the plots that the options ask for."""
     label = {} if options["source"] in ("trivium", "os") else {"note": "NOMINAL: the noise is predictable"}
     try:
         if options["plot_delta"]:
-            epsilon_plots.delta_curve(options["plot_delta"], mechanism, chosen.unit, chosen.bits, **label)
+            epsilon_plots.delta_curve(options["plot_delta"], mechanism, unit_cost.unit, unit_cost.bits, **label)
         if options["plot_releases"]:
-            most = max(options["releases"], 10)
-            epsilon_plots.release_curve(options["plot_releases"], mechanism, raster, chosen.unit, most, delta, **label)
+            max_releases = max(options["releases"], 10)
+            epsilon_plots.release_curve(
+                options["plot_releases"], mechanism, raster, unit_cost.unit, max_releases, delta, **label
+            )
     except (OSError, ValueError) as error:
         raise click.ClickException(f"the plot could not be written: {error}") from error

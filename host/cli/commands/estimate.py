@@ -52,7 +52,7 @@ def estimate(network: str, **options: Any) -> None:
 
 
 def _record(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
-    found = estimate_resources(plan, board)
+    estimated = estimate_resources(plan, board)
     return {
         "board": board.name,
         "chip": board.chip.name,
@@ -60,10 +60,10 @@ def _record(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
         "lanes": plan.lanes,
         "source": plan.source,
         "schedule": plan.schedule,
-        "builds": found.builds,
+        "builds": estimated.builds,
         "resources": {
             name: {"estimate": figure.value, "error": figure.error, "available": board.chip.available(name)}
-            for name, figure in found.resources.items()
+            for name, figure in estimated.resources.items()
         },
         "clock_hz": board.clock_hz,
         "timing": timing(plan, board.clock_hz, workload),

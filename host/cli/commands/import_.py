@@ -95,11 +95,11 @@ def _compare_recorded(graph: FloatGraph, data: RecordedData | None) -> dict[str,
     different = _count_different(graph, graph.choices, inputs, spikes)
     names = ["reset", "reset_timing", "compare", *(["gain"] if graph.choices.decay == "exp" else [])]
     candidates = product(*(WORDS[name] for name in names)) if different else ()
-    tried = (dict(zip(names, values, strict=True)) for values in candidates)
+    alternatives = (dict(zip(names, values, strict=True)) for values in candidates)
     return {
         "compared": int(spikes.size),
         "different": different,
-        "choices_that_match": [change for change in tried if _reproduces(graph, change, inputs, spikes)],
+        "choices_that_match": [change for change in alternatives if _reproduces(graph, change, inputs, spikes)],
     }
 
 

@@ -43,34 +43,34 @@ def plan(**options: Any) -> None:
         raster = Raster(*(options[name] for name in RASTER))
         releases = options["releases_per_day"] * options["days"]
         target, delta = amount("target epsilon", options["epsilon"]), probability("delta", options["delta"])
-        chosen = make_privacy_plan(target, delta, options["unit"], raster, releases, options["bits"])
-        record = _record(chosen, options)
+        privacy_plan = make_privacy_plan(target, delta, options["unit"], raster, releases, options["bits"])
+        record = _record(privacy_plan, options)
     if options["as_json"]:
         print_json(record)
     else:
-        print_plan(chosen, record)
+        print_plan(privacy_plan, record)
 
 
-def _record(chosen: PrivacyPlan, options: dict[str, Any]) -> dict[str, Any]:
+def _record(privacy_plan: PrivacyPlan, options: dict[str, Any]) -> dict[str, Any]:
     classes = options["classes"]
     return {
-        "unit": chosen.unit.value,
-        "neighbours_differ_in": chosen.unit.relation,
-        "released": chosen.raster.released,
+        "unit": privacy_plan.unit.value,
+        "neighbours_differ_in": privacy_plan.unit.relation,
+        "released": privacy_plan.raster.released,
         "against": AGAINST["trivium"],
-        "releases": chosen.releases,
+        "releases": privacy_plan.releases,
         "target_epsilon": options["epsilon"],
-        "delta": float(chosen.delta),
-        "threshold": chosen.mechanism.threshold,
-        "bits": chosen.mechanism.bits,
-        "flip_probability": str(chosen.mechanism.flip_probability),
-        "epsilon_per_spike": chosen.mechanism.epsilon,
-        "composed_bits": chosen.bits,
-        "epsilon": chosen.epsilon,
-        "epsilon_one_release": chosen.epsilon_one,
-        "record_epsilon": chosen.record_epsilon,
-        "record_epsilon_one_release": chosen.record_epsilon_one,
+        "delta": float(privacy_plan.delta),
+        "threshold": privacy_plan.mechanism.threshold,
+        "bits": privacy_plan.mechanism.bits,
+        "flip_probability": str(privacy_plan.mechanism.flip_probability),
+        "epsilon_per_spike": privacy_plan.mechanism.epsilon,
+        "composed_bits": privacy_plan.bits,
+        "epsilon": privacy_plan.epsilon,
+        "epsilon_one_release": privacy_plan.epsilon_one,
+        "record_epsilon": privacy_plan.record_epsilon,
+        "record_epsilon_one_release": privacy_plan.record_epsilon_one,
         "classes": classes,
-        "accuracy_ceiling": chosen.ceiling(classes, chosen.releases),
-        "accuracy_ceiling_one_release": chosen.ceiling(classes, 1),
+        "accuracy_ceiling": privacy_plan.ceiling(classes, privacy_plan.releases),
+        "accuracy_ceiling_one_release": privacy_plan.ceiling(classes, 1),
     }

@@ -32,13 +32,13 @@ INSTALL = {
 def program(bitstream: str, board: str, flash: bool, dry_run: bool, as_json: bool) -> None:
     """Load a bitstream into a board with the board's own loader."""
     with usage_errors():
-        chosen = find(board)
-    suffix = TOOL_FLOWS[chosen.chip.family].packed
+        target = find(board)
+    suffix = TOOL_FLOWS[target.chip.family].packed
     if Path(bitstream).suffix != f".{suffix}":
-        raise click.UsageError(f"board {chosen.name} takes a .{suffix} file, not {Path(bitstream).name}")
-    words = chosen.flasher if flash else chosen.loader
+        raise click.UsageError(f"board {target.name} takes a .{suffix} file, not {Path(bitstream).name}")
+    words = target.flasher if flash else target.loader
     if not words:
-        raise BuildError(f"board {chosen.name} names no {'flasher' if flash else 'loader'}")
+        raise BuildError(f"board {target.name} names no {'flasher' if flash else 'loader'}")
     command = [bitstream if word == "{}" else word for word in words]
     if dry_run:
         click.echo(json.dumps({"command": command}) if as_json else shlex.join(command))

@@ -78,10 +78,10 @@ def quantise(network: Path, **options: Any) -> None:
             "the scales of a network trained under DP-SGD must come from its weights: choosing them by its training "
             "records would spend privacy that no account holds"
         )
-    chosen = options["scales"] or ("train" if source.claim is None else "weights")
-    quantised = _quantise(source, data, chosen, options)
+    scale_source = options["scales"] or ("train" if source.claim is None else "weights")
+    quantised = _quantise(source, data, scale_source, options)
     spec = _with_flipper(quantised.spec, options)
-    record = _record(source, data, quantised, spec, chosen, options)
+    record = _record(source, data, quantised, spec, scale_source, options)
     if options["output"]:
         spec.save(options["output"], _origin(network, record))
     if options["as_json"]:
@@ -107,14 +107,14 @@ def _load_trained(path: Path, options: dict[str, Any]) -> Source:
     from spikeveil.host.training.lowering import float_network  # needs torch, which a FloatNetwork does not
     from spikeveil.host.training.weights import load_network
 
-    network, about = load_network(path)
+    network, metadata = load_network(path)
     steps, direct = network.architecture.steps, network.architecture.coding == "direct"
     if options["steps"] not in (None, steps):
         raise click.UsageError(f"the network was trained over {steps} steps, not {options['steps']}")
     if options["planes"] is not None and not direct:
         raise click.UsageError("--planes is for a network fed with intensities; this one takes spikes")
     planes = (options["planes"] or 4) if direct else None
-    claim = (about.get("result") or {}).get("claim")
+    claim = (metadata.get("result") or {}).get("claim")
     return Source(float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim)
 
 
@@ -124,16 +124,16 @@ def _encoded(source: Source, data: Dataset, images: NDArray[Any]) -> NDArray[Any
     return encoder(source.encoder, source.steps, data.maximum)(images)
 
 
-def _quantise(source: Source, data: Dataset, chosen: str, options: dict[str, Any]) -> Quantised:
+def _quantise(source: Source, data: Dataset, scale_source: str, options: dict[str, Any]) -> Quantised:
     """Scales by training records, or by weights alone and then measured on test records."""
-    images = (data.train_images if chosen == "train" else data.test_images)[: options["records"]]
+    images = (data.train_images if scale_source == "train" else data.test_images)[: options["records"]]
     return quantise_network(
         source.network,
         _encoded(source, data, images),
         weight_bits=options["weight_bits"],
         state_bits=options["state_bits"],
         per_neuron=options["per_neuron"],
-        exponents=None if chosen == "train" else _by_weights(source.network, options),
+        exponents=None if scale_source == "train" else _by_weights(source.network, options),
     )
 
 
@@ -155,7 +155,7 @@ def _with_flipper(spec: NetworkSpec, options: dict[str, Any]) -> NetworkSpec:
 
 
 def _record(
-    source: Source, data: Dataset, quantised: Quantised, spec: NetworkSpec, chosen: str, options: dict[str, Any]
+    source: Source, data: Dataset, quantised: Quantised, spec: NetworkSpec, scale_source: str, options: dict[str, Any]
 ) -> dict[str, Any]:
     floats, integers = _accuracies(source, data, quantised.spec)
     flip = spec.layers[-1].flip
@@ -167,7 +167,7 @@ def _record(
         "steps": source.steps,
         "weight_bits": options["weight_bits"],
         "state_bits": options["state_bits"],
-        "scales_from": "training records" if chosen == "train" else "weights",
+        "scales_from": "training records" if scale_source == "train" else "weights",
         "layers": [_layer(layer, report) for layer, report in zip(spec.layers, quantised.reports, strict=True)],
         "test_records": len(data.test_labels),
         "float_accuracy": floats,
@@ -217,5 +217,5 @@ def _accuracies(source: Source, data: Dataset, spec: NetworkSpec) -> tuple[float
 def _origin(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     names = ("data", "data_sha256", "encoder", "planes", "steps", "scales_from", "training_claim")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    kept = {name: record[name] for name in names}
-    return {"made_by": "spikeveil quantise", "source": path.name, "source_sha256": digest} | kept
+    copied = {name: record[name] for name in names}
+    return {"made_by": "spikeveil quantise", "source": path.name, "source_sha256": digest} | copied

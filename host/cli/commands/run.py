@@ -157,9 +157,9 @@ def _reported(results: Results) -> Iterator[None]:
         yield
     except (BudgetExceeded, DeviceError, LedgerError) as error:
         count, total = int(results.received.sum()), len(results.received)
-        kept = f"; {count} of {total} records are kept in {results.path}" if count else ""
+        note = f"; {count} of {total} records are kept in {results.path}" if count else ""
         exit_code = getattr(error, "exit_code", LEDGER_REFUSED)
-        raise command_error(f"{sentence_of(error)}{kept}", exit_code) from error
+        raise command_error(f"{sentence_of(error)}{note}", exit_code) from error
     finally:
         if not results.sent.any():
             results.discard()  # nothing was spent: there is nothing to resume

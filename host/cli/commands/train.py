@@ -65,15 +65,15 @@ def train(
     if (ledger is None) != (data_set is None):
         raise click.UsageError("--ledger and --data-set go together")
     with usage_errors():
-        chosen = _with_changes(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
-        chosen = chosen.as_ann() if ann else chosen
-    if ledger is not None and chosen.privacy is None:
+        run_config = _with_changes(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
+        run_config = run_config.as_ann() if ann else run_config
+    if ledger is not None and run_config.privacy is None:
         raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
     with usage_errors():
-        records = load_dataset(chosen.data.name, data)
+        records = load_dataset(run_config.data.name, data)
     out.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stop:
-        training_run.run(chosen, records, out, resume, stop, ledger, data_set, threads=threads, as_json=as_json)
+        training_run.run(run_config, records, out, resume, stop, ledger, data_set, threads=threads, as_json=as_json)
 
 
 def _with_changes(
@@ -98,15 +98,15 @@ def _with_changes(
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM request a stop after the current step; a second one ends the process at once."""
-    asked: list[int] = []
+    requests: list[int] = []
 
     def ask(number: int, frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
-        asked.append(number)
+        requests.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -109,12 +109,12 @@ def _session_text(session: dict[str, Any]) -> str:
 def _charges(content: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "unit": one["unit"],
-            "composed_bits": one["bits"],
-            "epsilon": shown_up(from_text(one["epsilon"])),
-            "delta": shown_up(from_text(one["delta"])),
+            "unit": charge["unit"],
+            "composed_bits": charge["bits"],
+            "epsilon": shown_up(from_text(charge["epsilon"])),
+            "delta": shown_up(from_text(charge["delta"])),
         }
-        for one in content["charges"]
+        for charge in content["charges"]
     ]
 
 
@@ -139,8 +139,8 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
     title = f"lease {content['lease']}" if "lease" in content else "spend"
     title = f"Charged: {title}, entry {entry.sequence}, data set {content['data_set']}"
     table = _table(title, "unit", ">composed bits", ">epsilon", ">delta")
-    for one in record["charges"]:
-        table.add_row(one["unit"], str(one["composed_bits"] or "stated"), one["epsilon"], one["delta"])
+    for charge in record["charges"]:
+        table.add_row(charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"])
     console = _console()
     console.print(table)
     console.print(f"mechanism: {record['mechanism']}\nagainst: {record['against']}")
@@ -186,11 +186,13 @@ def print_history(entries: Sequence[Entry], as_json: bool) -> None:
     table = _table(title, ">entry", "time (UTC)", "what", "data set", "unit", ">bits", ">epsilon", ">delta")
     for entry in entries:
         content = entry.content
-        what = f"lease {content['lease']}" if "lease" in content else entry.kind
+        label = f"lease {content['lease']}" if "lease" in content else entry.kind
         worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
-        row = [str(entry.sequence), entry.time[5:16].replace("T", " "), what + worth, content.get("data_set", "")]
-        for one in _charges(content) if "charges" in content else []:
-            table.add_row(*row, one["unit"], str(one["composed_bits"] or "stated"), one["epsilon"], one["delta"])
+        row = [str(entry.sequence), entry.time[5:16].replace("T", " "), label + worth, content.get("data_set", "")]
+        for charge in _charges(content) if "charges" in content else []:
+            table.add_row(
+                *row, charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"]
+            )
             row = [""] * 4
         if "charges" not in content:
             table.add_row(*row)

@@ -33,8 +33,8 @@ class BuildProgress:
 
     def end(self, stage: Stage) -> None:
         """The stage has ended."""
-        took = f"found in the cache, {stage.seconds:.1f} s saved" if stage.cached else f"{stage.seconds:.1f} s"
-        self._console.print(f"{self._number}/{self._total} {self._text}: {took}")
+        duration = f"found in the cache, {stage.seconds:.1f} s saved" if stage.cached else f"{stage.seconds:.1f} s"
+        self._console.print(f"{self._number}/{self._total} {self._text}: {duration}")
 
     def say(self, text: str) -> None:
         """Print a line."""

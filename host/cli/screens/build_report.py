@@ -56,10 +56,10 @@ def print_path(console: Console, path: dict[str, Any]) -> None:
     """The critical path: the signals that it runs through, and their source lines."""
     console.print(f"critical path, {path['nanoseconds']:.2f} ns:")
     for signal, elements in groupby(path["elements"], key=lambda element: signal_of(element["cell"])):
-        found = list(elements)
-        cells = len({element["cell"] for element in found})
-        sources = ", ".join(dict.fromkeys(source for element in found for source in element["sources"]))
-        nanoseconds = sum(element["nanoseconds"] for element in found)
+        group = list(elements)
+        cells = len({element["cell"] for element in group})
+        sources = ", ".join(dict.fromkeys(source for element in group for source in element["sources"]))
+        nanoseconds = sum(element["nanoseconds"] for element in group)
         console.print(f"  {nanoseconds:6.2f} ns, {cells} cell{'s'[: cells > 1]}, {signal}  {sources}", soft_wrap=True)
 
 

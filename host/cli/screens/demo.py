@@ -92,5 +92,5 @@ def closing(
     compared = sum(comparison.compared for comparison in comparisons)
     if all(comparison.difference is None for comparison in comparisons):
         console.print(f"[bold green]All {compared:,} released spikes equal the golden model's[/], {seconds:.0f} s.")
-    for path, what in files:
-        console.print(f"{path}: {what}", soft_wrap=True)
+    for path, description in files:
+        console.print(f"{path}: {description}", soft_wrap=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Okabe and Ito's colours: distinct to any colour vision, and by lightness in print
-KEPT, ADDED, REMOVED = "#000000", "#E69F00", "#56B4E9"
+UNCHANGED, ADDED, REMOVED = "#000000", "#E69F00", "#56B4E9"
 
 
 def raster(
@@ -28,13 +28,13 @@ def raster(
 
     figure = Figure(figsize=(11, 2.3 * len(raw) + 1.5), layout="constrained")
     axes = figure.subplots(len(raw), 3, squeeze=False, width_ratios=(1, 3, 3))
-    for row, (picture, before, after) in enumerate(zip(images, raw, released, strict=True)):
+    for row, (picture, raw_spikes, released_spikes) in enumerate(zip(images, raw, released, strict=True)):
         side = int(np.sqrt(picture.shape[1]))
         axes[row][0].imshow(picture.mean(axis=0)[: side * side].reshape(side, side), cmap="gray_r")
         axes[row][0].set(xticks=[], yticks=[])
         axes[row][0].set_ylabel(f"digit {labels[row]}", fontsize=11, fontweight="bold")
-        _spikes(axes[row][1], before, np.zeros_like(before), classes)
-        _spikes(axes[row][2], after, before ^ after, classes)
+        _spikes(axes[row][1], raw_spikes, np.zeros_like(raw_spikes), classes)
+        _spikes(axes[row][2], released_spikes, raw_spikes ^ released_spikes, classes)
         axes[row][2].set_ylabel(f"read as {guesses[row]}", fontsize=11, fontweight="bold", rotation=270, labelpad=16)
         axes[row][2].yaxis.set_label_position("right")
         axes[row][1].set_ylabel("class of the neuron", fontsize=9)
@@ -58,7 +58,7 @@ def _spikes(axis: Any, spikes: NDArray[np.bool_], flipped: NDArray[np.bool_], cl
     for band in range(0, classes, 2):
         axis.axhspan(band * group - 0.5, (band + 1) * group - 0.5, color="#f0f0f0", zorder=0)
     style = {"marker": "s", "linewidths": 0, "s": 13}
-    axis.scatter(*np.nonzero(spikes & ~flipped), color=KEPT, **style)
+    axis.scatter(*np.nonzero(spikes & ~flipped), color=UNCHANGED, **style)
     axis.scatter(*np.nonzero(spikes & flipped), color=ADDED, **style)
     axis.scatter(*np.nonzero(~spikes & flipped), color="none", **{**style, "linewidths": 0.9}, edgecolors=REMOVED)
     axis.set(xlim=(-0.7, steps - 0.3), ylim=(neurons - 0.5, -0.5))
@@ -67,7 +67,7 @@ def _spikes(axis: Any, spikes: NDArray[np.bool_], flipped: NDArray[np.bool_], cl
 
 def _legend(figure: Any, axis: Any) -> None:
     for label, colours in (
-        ("spike", {"color": KEPT}),
+        ("spike", {"color": UNCHANGED}),
         ("spike made by the flipper", {"color": ADDED}),
         ("spike taken away by the flipper", {"color": "none", "edgecolors": REMOVED}),
     ):

@@ -22,8 +22,8 @@ def print_epsilon(
     console, delta = Console(), up(record["delta"])
     nominal = "" if record["private"] else "nominal "
     console.print(mechanism_text(mechanism), highlight=False)
-    one = f"{nominal}epsilon of ONE spike: {up(mechanism.epsilon)} (spike level, delta 0, 1 bit)"
-    console.print(one, highlight=False)
+    sentence = f"{nominal}epsilon of ONE spike: {up(mechanism.epsilon)} (spike level, delta 0, 1 bit)"
+    console.print(sentence, highlight=False)
     console.print(f"released: {raster.released}", highlight=False)
     console.print(f"against: {record['against']}", highlight=False)
     console.print(_unit_table(costs, f"{nominal}epsilon at delta {delta}, exact composition, rounded up", record))

@@ -25,10 +25,16 @@ def delta_curve(path: str, mechanism: RandomizedResponse, unit: Unit, bits: int,
 
 
 def release_curve(
-    path: str, mechanism: RandomizedResponse, raster: Raster, unit: Unit, most: int, delta: float, note: str = ""
+    path: str,
+    mechanism: RandomizedResponse,
+    raster: Raster,
+    unit: Unit,
+    max_releases: int,
+    delta: float,
+    note: str = "",
 ) -> None:
     """Write the epsilon of 1 to `most` releases of the same data at `delta` to `path` (.png or .svg)."""
-    counts = np.unique(np.geomspace(1, most, 60).astype(np.int64))
+    counts = np.unique(np.geomspace(1, max_releases, 60).astype(np.int64))
     epsilons = [mechanism.epsilon_composed(int(count) * raster.bits(unit), delta) for count in counts]
     sums = [int(count) * raster.bits(unit) * mechanism.epsilon for count in counts]
     title = f"{raster.bits(unit)} bits a release at {unit.value} level, delta {delta:g}"

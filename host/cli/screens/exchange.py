@@ -13,8 +13,8 @@ def print_import(file: str, record: dict[str, Any]) -> None:
     if record["exact"]:
         console.print(f"{file}: exported by spikeveil, unchanged since: the network is restored exactly")
     else:
-        chosen = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in record["choices"].items())
-        console.print(f"{file}: read with {chosen}")
+        choices = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in record["choices"].items())
+        console.print(f"{file}: read with {choices}")
         if record["choices"].get("decay") == "exp" and record["choices"]["gain"] == "dt-over-tau":
             console.print("note: the gain is r dt/tau; with exp, Sinabs and Rockpool mean another (--gain)")
         _print_layers(record["layers"])
@@ -32,8 +32,8 @@ def _print_recorded(console: Console, recorded: dict[str, Any] | None) -> None:
         console.print(f"float network: all {recorded['compared']:,} recorded output spikes reproduced")
         return
     console.print(f"float network: {recorded['different']:,} of {recorded['compared']:,} recorded output spikes differ")
-    for tried in recorded["choices_that_match"]:
-        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in tried.items())
+    for choices in recorded["choices_that_match"]:
+        options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in choices.items())
         console.print(f"  all are reproduced with {options}")
 
 

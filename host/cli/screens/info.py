@@ -24,7 +24,7 @@ def _cells(layer: dict[str, Any]) -> list[str]:
         layer["leak"],
         "readout" if layer["readout"] else layer["reset"],
         "none" if flip is None else f"{flip['threshold']}/{1 << flip['bits']}",
-        ", ".join(f"{what} {limit}" for what, limit in limits.items() if limit is not None) or "none",
+        ", ".join(f"{scope} {limit}" for scope, limit in limits.items() if limit is not None) or "none",
         str(layer["lanes"]),
     ]
 
@@ -34,8 +34,8 @@ def _print_origin(console: Console, note: dict[str, Any]) -> None:
     console.print("origin, a note that the fingerprint does not cover:")
     for name, value in note.items():
         text = json.dumps(value)[1:-1] if isinstance(value, str) else json.dumps(value)
-        shown = text if len(text) <= LONGEST_NOTE else f"{text[:LONGEST_NOTE]}... ({len(text)} characters)"
-        console.print(f"  {json.dumps(name)[1:-1]}: {shown}", markup=False, soft_wrap=True)
+        text_shown = text if len(text) <= LONGEST_NOTE else f"{text[:LONGEST_NOTE]}... ({len(text)} characters)"
+        console.print(f"  {json.dumps(name)[1:-1]}: {text_shown}", markup=False, soft_wrap=True)
 
 
 def print_info(name: str, record: dict[str, Any], claim: Claim) -> None:

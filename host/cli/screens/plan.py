@@ -13,7 +13,7 @@ def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
     """Print the threshold and what it gives: epsilon of a spike and of the releases, accuracy ceiling."""
     unit, delta = plan.unit.value, up(float(plan.delta))
     one_bits = plan.raster.bits(plan.unit)
-    one, every = (record[f"accuracy_ceiling{part}"] for part in ("_one_release", ""))
+    ceiling_one, ceiling_all = (record[f"accuracy_ceiling{part}"] for part in ("_one_release", ""))
     table = Table(title=f"Plan: epsilon {record['target_epsilon']} at {unit} level for all releases", show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -31,8 +31,8 @@ def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
         ("composition", "exact binomial of a session declared beforehand, rounded up"),
         (
             f"accuracy ceiling, {record['classes']} classes",
-            f"one release: {up(100 * one, 4)} % (record level epsilon {up(plan.record_epsilon_one)}); "
-            f"all: {up(100 * every, 4)} % ({up(plan.record_epsilon)})",
+            f"one release: {up(100 * ceiling_one, 4)} % (record level epsilon {up(plan.record_epsilon_one)}); "
+            f"all: {up(100 * ceiling_all, 4)} % ({up(plan.record_epsilon)})",
         ),
     ):
         table.add_row(name, value)

@@ -31,9 +31,9 @@ def print_quantised(path: Path, record: dict[str, Any]) -> None:
     console.print(f"scales from the {record['scales_from']}")
     if record["flip"] is not None:
         flip = record["flip"]
-        where = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
+        flipper = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
         price = f"epsilon {flip['epsilon_of_one_spike']:.6g} for ONE spike"
-        console.print(f"{where}: {price}; `spikeveil info` shows the epsilon of a whole record")
+        console.print(f"{flipper}: {price}; `spikeveil info` shows the epsilon of a whole record")
     if record["training_claim"] is not None:
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {record['fingerprint']}")

@@ -12,8 +12,8 @@ from spikeveil.host.privacy.claim import Claim
 def print_simulation(record: dict[str, Any], claim: Claim, classes: int) -> None:
     """Print the figures and the claim."""
     console = Console(highlight=False)
-    shown = {name: value for name, value in record.items() if value is not None and name != "claim"}
-    console.print(facts_table((name.replace("_", " "), _text(name, value)) for name, value in shown.items()))
+    figures = {name: value for name, value in record.items() if value is not None and name != "claim"}
+    console.print(facts_table((name.replace("_", " "), _text(name, value)) for name, value in figures.items()))
     print_claim(console, claim, "Claim for one of these records", classes)
 
 

@@ -29,19 +29,19 @@ def header(console: Console, config: Config, plan: TrainingPlan, progress: Train
     if plan.meter is None:
         console.print("[bold]NOT private[/]: ordinary training; the weights may give any training example away.")
     else:
-        whole = plan.meter.spent(plan.steps)
+        total = plan.meter.spent(plan.steps)
         console.print(
             f"DP-SGD, noise multiplier {plan.meter.mechanism.noise_multiplier:g}, batches of "
-            f"{config.batch_size} expected (Poisson): {plan.steps} steps will cost epsilon {whole.pld:.4f} (PLD, "
-            f"bound), {whole.rdp:.4f} (RDP, bound), ~{whole.clt:.4f} (CLT, approximate; mu {whole.mu:.4f}) at delta "
-            f"{whole.delta:g}."
+            f"{config.batch_size} expected (Poisson): {plan.steps} steps will cost epsilon {total.pld:.4f} (PLD, "
+            f"bound), {total.rdp:.4f} (RDP, bound), ~{total.clt:.4f} (CLT, approximate; mu {total.mu:.4f}) at delta "
+            f"{total.delta:g}."
         )
         if plan.steps < plan.configured_steps:
             console.print(f"The limit of epsilon allows {plan.steps} of the {plan.configured_steps} steps asked for.")
     if progress.spent:
         wasted = progress.spent - progress.updates
-        lost = f"; {wasted} of them were lost in a crash and stay spent" if wasted else ""
-        console.print(f"Resumed: {progress.spent} of {plan.steps} steps are spent{lost}.")
+        note = f"; {wasted} of them were lost in a crash and stay spent" if wasted else ""
+        console.print(f"Resumed: {progress.spent} of {plan.steps} steps are spent{note}.")
 
 
 def train_with_bar(console: Console, training: TrainingRun, stop: Callable[[], bool]) -> TrainingResult:
@@ -54,10 +54,10 @@ def train_with_bar(console: Console, training: TrainingRun, stop: Callable[[], b
 
         def on_step(progress: Any) -> None:
             bar.update(task, completed=progress.spent)
-            started = time.monotonic()
-            if meter is not None and started >= next_update[0]:
+            start = time.monotonic()
+            if meter is not None and start >= next_update[0]:
                 bar.update(task, cost=f"epsilon {meter.epsilon(progress.spent):.3f} ({meter.method})")
-                next_update[0] = started + max(1.0, 50 * (time.monotonic() - started))
+                next_update[0] = start + max(1.0, 50 * (time.monotonic() - start))
 
         def on_evaluation(record: dict[str, Any]) -> None:
             bar.console.print(_evaluation_text(record))
@@ -89,5 +89,5 @@ def closing(console: Console, config: Config, result: TrainingResult, record: di
         facts = {name: claim[name] for name in ("unit", "epsilon, delta", "randomness", "spent", "protects")}
         facts["does not cover"] = claim["does_not_cover"]
         console.print(facts_table(facts.items(), "Claim for the weights"))
-    for name, what in FILES.items():
-        console.print(f"{out / name}: {what}", soft_wrap=True)
+    for name, description in FILES.items():
+        console.print(f"{out / name}: {description}", soft_wrap=True)
