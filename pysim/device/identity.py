@@ -142,8 +142,16 @@ def identity(
     window: int = DEFAULT_BUFFER,
     outbox: int = DEFAULT_BUFFER,
 ) -> Identity:
-    """The identity of a device that is built from `plan`, with buffers of `window` and `outbox` bytes."""
+    """The identity of a device that is built from `plan`, with buffers of `window` and `outbox` bytes.
+
+    Raises ValueError for a network with a decision, which no device has yet.
+    """
     spec = plan.spec
+    if spec.decision is not None:
+        raise ValueError(
+            "network decision must be None for a device: its guard counts steps, and version 1 of its protocol names no "
+            "decision; a network with one runs in the model and as a bare network in simulation"
+        )
     last = spec.layers[-1]
     private = plan.schedule == "private"
     return Identity(

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from support.backends import SIMULATORS, Stalls, amaranth_sim, golden, observe, verilator
 from support.strategies import EVERY_OTHER, Case, decision_cases
 
+from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Leak, NetworkSpec, OneHotDecision
+from spikeveil.pysim.device.top import DeviceModel
 
 LEASE = LeasePorts(number=5, record=7, key=0x0123456789ABCDEF0123, seeds=(3**70, 5**50))
 KARY = Decision(10, 25, 8)
@@ -116,3 +118,11 @@ def test_the_rows_of_the_last_layer_are_of_one_class_each() -> None:
         for schedule in ("private", "fast"):
             plan = Plan(SPECS["kary"], lanes=lanes, schedule=schedule, unsafe=True)  # type: ignore[arg-type]
             assert 2 % plan.layer_lanes[-1].scan == 0
+
+
+def test_a_device_refuses_a_decision_until_its_guard_counts_records() -> None:
+    """Steps would be counted where records have to be, so nothing is built at all."""
+    with pytest.raises(ValueError, match="network decision must be None for a device"):
+        Top(Plan(SPECS["kary"], lanes=8), clock_hz=12_000_000)
+    with pytest.raises(ValueError, match="network decision must be None for a device"):
+        DeviceModel(SPECS["kary"])
