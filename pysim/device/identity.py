@@ -149,7 +149,7 @@ def identity(
     spec = plan.spec
     if spec.decision is not None:
         raise ValueError(
-            "network decision must be None for a device: its guard counts steps, and version 1 of its protocol names no "
+            "network decision must be None for a device: its guard counts steps, and its protocol names no "
             "decision; a network with one runs in the model and as a bare network in simulation"
         )
     last = spec.layers[-1]
