@@ -21,7 +21,7 @@ from spikeveil.boards.design import BoardDesign
 from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
 
 pytest.importorskip("amaranth_boards")
-OWN = """
+BOARD_FILE = """
 from amaranth.build import Attrs, Clock, Pins, Resource, Subsignal
 from amaranth.vendor import LatticeICE40Platform
 
@@ -108,24 +108,24 @@ def test_refusals(make: Any, sentence: str) -> None:
 
 
 def test_a_board_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "mine.py").write_text(BOARD_FILE)
     board = find(f"{tmp_path / 'mine.py'}:BOARD")
     assert (board.name, board.chip.lut, board.chip.options) == ("mine", 7680, ("--hx8k", "--package", "ct256"))
     assert "set_io uart_0__rx__io B10" in files(board)["top.pcf"]
     with pytest.raises(ValueError, match=re.escape("must hold a Board named 'OTHER', not None")):
         find(f"{tmp_path / 'mine.py'}:OTHER")
     page = (DOCS / "boards.md").read_text()
-    assert OWN.strip() in page  # the page shows the board that is tested here
+    assert BOARD_FILE.strip() in page  # the page shows the board that is tested here
 
 
 def test_program_shows_the_loaders_command(tmp_path: Path) -> None:
     bitstream = tmp_path / "core.bit"
     bitstream.write_bytes(b"bits")
     arguments = "program", bitstream, "--board", "ulx3s-85f", "--dry-run"
-    shown = invoke(*arguments)
-    assert shown.output == f"openFPGALoader -b ulx3s {bitstream}\n"
+    result = invoke(*arguments)
+    assert result.output == f"openFPGALoader -b ulx3s {bitstream}\n"
     as_json = invoke(*arguments, "--json")
-    assert shlex.join(json.loads(as_json.stdout)["command"]) == shown.stdout.strip()
+    assert shlex.join(json.loads(as_json.stdout)["command"]) == result.stdout.strip()
     flashed = invoke(*arguments, "--flash")
     assert flashed.output == f"openFPGALoader -b ulx3s --write-flash {bitstream}\n"
     refused = invoke("program", bitstream, "--board", "icebreaker", code=2)
@@ -133,5 +133,5 @@ def test_program_shows_the_loaders_command(tmp_path: Path) -> None:
 
 
 def test_boards_lists_all() -> None:
-    shown = invoke("boards").stdout
-    assert all(name in shown for name in BOARDS)
+    result = invoke("boards").stdout
+    assert all(name in result for name in BOARDS)

@@ -1,4 +1,4 @@
-"""Nets that enable some flip-flops and reset others: parted where nextpnr may promote them, and no others."""
+"""Nets that enable some flip-flops and reset others are split where nextpnr may promote them, and no others."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ def test_the_smaller_role_gets_a_buffer(enables: int, resets: int) -> None:
     assert split_mixed_nets(design) == 1
     at_enables, at_resets = roles(design)
     assert len(at_enables) == len(at_resets) == 1 and at_enables != at_resets
-    kept = at_enables if enables >= resets else at_resets
-    assert kept == {2}
+    unbuffered = at_enables if enables >= resets else at_resets
+    assert unbuffered == {2}
     (buffer,) = [cell for cell in design["cells"].values() if cell["type"] == "SB_LUT4"]
     assert buffer["connections"]["I0"] == [2]
     assert buffer["connections"]["O"] == list((at_enables | at_resets) - {2})
     table = buffer["parameters"]["LUT_INIT"]
-    assert all(table[15 - at] == str(at & 1) for at in range(16))  # what comes in at I0 goes out
+    assert all(table[15 - row] == str(row & 1) for row in range(16))  # the output is I0
     assert split_mixed_nets(design) == 0
 
 

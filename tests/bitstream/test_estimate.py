@@ -24,12 +24,12 @@ BOARDS = {"ice40": "hx8k", "ecp5": "ulx3s-85f"}
 def plan(shape: list[Any]) -> Plan:
     """A network of a calibration build's shape."""
     inputs, hidden, outputs, weight_bits, state_bits, flipped, lanes, source = shape
-    most = (1 << weight_bits - 1) - 1
+    max_weight = (1 << weight_bits - 1) - 1
     rng = np.random.default_rng(1)
     flips = [FlipSpec.for_epsilon(1.0) if 2 - index <= flipped else None for index in range(2)]
     layers = [
         LayerSpec(
-            rng.integers(-most, most + 1, size),
+            rng.integers(-max_weight, max_weight + 1, size),
             threshold=1 << state_bits - 3,
             weight_bits=weight_bits,
             state_bits=state_bits,
@@ -41,7 +41,7 @@ def plan(shape: list[Any]) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("words", "bits", "family", "wanted"),
+    ("words", "bits", "family", "expected"),
     [
         (256, 16, "ice40", 1),
         (257, 16, "ice40", 2),
@@ -55,23 +55,23 @@ def plan(shape: list[Any]) -> Plan:
         (3, 1, "gowin", 1),
     ],
 )
-def test_block_rams(words: int, bits: int, family: Any, wanted: int) -> None:
-    assert block_rams(words, bits, family) == wanted
+def test_block_rams(words: int, bits: int, family: Any, expected: int) -> None:
+    assert block_rams(words, bits, family) == expected
 
 
 @pytest.mark.parametrize("family", BUILDS)
 def test_estimates_are_near_the_builds_they_come_from(family: str) -> None:
     for build in BUILDS[family]:
-        found = estimate_resources(plan(build["shape"]), find(BOARDS[family]))
-        assert found.builds == len(BUILDS[family])
-        for name, figure in found.resources.items():
+        estimated = estimate_resources(plan(build["shape"]), find(BOARDS[family]))
+        assert estimated.builds == len(BUILDS[family])
+        for name, figure in estimated.resources.items():
             assert abs(figure.value - build[name]) <= max(2, figure.error * build[name]), (build, name)
 
 
 def test_more_lanes_take_more() -> None:
     family = "ice40"
-    few, many = (features(plan([16, 24, 10, 4, 10, 1, lanes, "trivium"]), family) for lanes in (2, 8))
-    assert np.dot(FITS[family]["lut"]["weights"], few["lut"]) < np.dot(FITS[family]["lut"]["weights"], many["lut"])
+    narrow, wide = (features(plan([16, 24, 10, 4, 10, 1, lanes, "trivium"]), family) for lanes in (2, 8))
+    assert np.dot(FITS[family]["lut"]["weights"], narrow["lut"]) < np.dot(FITS[family]["lut"]["weights"], wide["lut"])
 
 
 def test_command_runs_no_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

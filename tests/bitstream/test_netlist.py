@@ -40,7 +40,7 @@ def test_routed_pads_become_ports_and_the_pll_a_wire() -> None:
     )
     prepare_for_simulation(design, ICE40, "clk")
     assert ports_of(design) == {"clk": ("input", 1), "rx": ("input", 2), "tx": ("output", 30)}
-    inputs = {name: found["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"] for name, found in design["cells"].items()}
+    inputs = {name: cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"] for name, cell in design["cells"].items()}
     assert inputs == {"buffer": [1], "use": [2], "lock": ["1"]}
 
 
@@ -135,9 +135,9 @@ def test_an_ecp5_flip_flop_takes_the_input_that_is_used() -> None:
     pins: dict[str, list[Any]] = {"CLK": [1], "DI": [], "M": [2], "LSR": [], "CE": []}
     design = module(ff=cell("TRELLIS_FF", pins, {"Q": [4]}, SD="0 ", LSRMUX="LSR", CEMUX="1 "))
     prepare_for_simulation(design, ECP5, "clk")
-    found = design["cells"]["ff"]
-    assert found["connections"] == {"CLK": [1], "DI": [2], "M": ["0"], "LSR": ["0"], "CE": ["1"], "Q": [4]}
-    assert found["parameters"] == {"LSRMUX": "LSR", "CEMUX": "1 "}  # the model knows nothing of SD
+    prepared = design["cells"]["ff"]
+    assert prepared["connections"] == {"CLK": [1], "DI": [2], "M": ["0"], "LSR": ["0"], "CE": ["1"], "Q": [4]}
+    assert prepared["parameters"] == {"LSRMUX": "LSR", "CEMUX": "1 "}  # the model knows nothing of SD
 
 
 def test_an_ecp5_place_that_joins_two_pairs_is_told_so() -> None:
@@ -146,8 +146,8 @@ def test_an_ecp5_place_that_joins_two_pairs_is_told_so() -> None:
     pairs = cell("TRELLIS_COMB", {"A": [1], "M": [2], "FXA": [5], "FXB": [6]}, {"F": [7], "OFX": [8]}, INITVAL="10")
     design = module(pair=pair, pairs=pairs)
     prepare_for_simulation(design, ECP5, "clk")
-    found = {name: design["cells"][name]["parameters"].get("IS_Z1") for name in ("pair", "pairs")}
-    assert found == {"pair": None, "pairs": "1"}
+    prepared = {name: design["cells"][name]["parameters"].get("IS_Z1") for name in ("pair", "pairs")}
+    assert prepared == {"pair": None, "pairs": "1"}
 
 
 def gowin_ram(kind: str, **parameters: str) -> dict[str, Any]:
@@ -185,10 +185,10 @@ def test_separate_gowin_ports_write_and_read() -> None:
     widths = {"BIT_WIDTH_0": f"{9:032b}", "BIT_WIDTH_1": f"{18:032b}", "READ_MODE": "1", "RESET_MODE": "SYNC"}
     design = with_constants(ram=cell("SDPX9B", pins, {"DO": [60]}, **widths))
     prepare_for_simulation(design, GOWIN, "clk")
-    found = design["cells"]["ram"]["connections"]
-    assert (found["WEA"], found["CEA"], found["ADA"][0], found["DIA"][0]) == (["1"], [21], 40, 50)
-    assert (found["WEB"], found["CEB"], found["ADB"][0], found["DOB"][0]) == (["0"], [22], 41, 60)
-    assert 60 not in found["DOA"]
+    prepared = design["cells"]["ram"]["connections"]
+    assert (prepared["WEA"], prepared["CEA"], prepared["ADA"][0], prepared["DIA"][0]) == (["1"], [21], 40, 50)
+    assert (prepared["WEB"], prepared["CEB"], prepared["ADB"][0], prepared["DOB"][0]) == (["0"], [22], 41, 60)
+    assert 60 not in prepared["DOA"]
     numbers = {name: int(value, 2) for name, value in design["cells"]["ram"]["parameters"].items() if name != "INIT"}
     assert (numbers["WIDTH_A"], numbers["WIDTH_B"], numbers["OUTREG_B"], numbers["BYTE"]) == (9, 18, 1, 9)
 

@@ -58,9 +58,9 @@ def test_a_port_of_36_bits_takes_the_registers_of_both_halves_or_none() -> None:
     parameters = design["cells"]["ram"]["parameters"]
     assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
     half = wide(high=register(11, 21, CLK=[2]))
-    before = copy.deepcopy(half)
+    original = copy.deepcopy(half)
     assert absorb_registers(half) == 0
-    assert half == before
+    assert half == original
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_a_port_of_36_bits_takes_the_registers_of_both_halves_or_none() -> None:
 )
 def test_a_register_that_does_more_stays(change: dict[str, Any]) -> None:
     design = module(**change)
-    before = copy.deepcopy(design)
+    original = copy.deepcopy(design)
     assert absorb_registers(design) == 0
-    assert design == before
+    assert design == original
 
 
 @pytest.mark.parametrize(("pin", "value"), [("OCEA", [7]), ("RSTA", [7]), ("DOA0", [21])])
 def test_a_port_that_does_more_keeps_its_registers(pin: str, value: list[Any]) -> None:
     design = module()
     design["cells"]["ram"]["connections"][pin] = value
-    before = copy.deepcopy(design)
+    original = copy.deepcopy(design)
     assert absorb_registers(design) == 0
-    assert design == before
+    assert design == original

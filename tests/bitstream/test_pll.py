@@ -8,7 +8,7 @@ from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
 
 
 @pytest.mark.parametrize(
-    ("pll", "wanted"),
+    ("pll", "expected"),
     [
         (Ice40Pll.solve(12_000_000, 60_000_000), (0, 79, 4, 1)),  # what icepll prints
         (Ice40Pll.solve(12_000_000, 24_000_000), (0, 63, 5, 1)),
@@ -18,8 +18,8 @@ from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
         (Ecp5Pll.solve(25_000_000, 120_000_000), (5, 24, 5)),
     ],
 )
-def test_pll_settings(pll: Any, wanted: tuple[int, ...]) -> None:
-    assert tuple(vars(pll).values()) == wanted
+def test_pll_settings(pll: Any, expected: tuple[int, ...]) -> None:
+    assert tuple(vars(pll).values()) == expected
 
 
 def test_pll_settings_stay_inside_the_data_sheet() -> None:
@@ -32,7 +32,7 @@ def test_pll_settings_stay_inside_the_data_sheet() -> None:
         assert 10e6 <= 12e6 / (pll.divr + 1) <= 133e6
     for output in range(10, 401):
         try:
-            found = Ecp5Pll.solve(25_000_000, output * 1_000_000)
+            pll = Ecp5Pll.solve(25_000_000, output * 1_000_000)
         except ValueError:
             continue
-        assert 400e6 <= found.output(25_000_000) * found.divider <= 800e6
+        assert 400e6 <= pll.output(25_000_000) * pll.divider <= 800e6

