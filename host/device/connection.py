@@ -81,7 +81,7 @@ class Connection:
         """Request the identity again. WrongDevice where it differs from `identity`."""
         answer = self._identify()
         if answer != self.identity:
-            raise WrongDevice(f"the device at {self.name} is another one than before")
+            raise WrongDevice(f"the device at {self.name} is not the one that was connected before")
         return answer
 
     def status(self) -> Status:

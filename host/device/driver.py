@@ -58,7 +58,7 @@ class Device(Connection):
         was received.
         """
         if self.spec is None:
-            raise ValueError("a device runs nothing before `load` has made sure of its network")
+            raise ValueError("call `load` before `run`: the device's network is not known")
         records = np.ascontiguousarray(checks.spikes(spikes, self.spec.inputs))
         steps = checks.integer("steps of a record", records.shape[1], 1, MAX_RECORD_STEPS)
         checks.integer("lease records", lease_records, 1, MAX_QUOTA)
@@ -94,5 +94,5 @@ class Device(Connection):
             )
         wall = Claim.of(spec, steps, source="trivium", delta=delta).wall
         if wall is None:
-            raise ValueError("a network without a flipper lets its input out: no budget can bear it")
+            raise ValueError("a network without a flipper releases its input unprotected: no budget covers it")
         return wall

@@ -163,18 +163,18 @@ class LeaseTransfer:
     def _check(self, status: Status) -> None:
         """Raise where the lease cannot produce the rest of its output, or makes no progress."""
         if status.result is ResultCode.CLOSED or status.nonce != self.nonce:
-            raise LeaseLost("the device does not hold the lease any more: it was without power, or another host came")
+            raise LeaseLost("the device does not hold the lease any more: it lost power, or another host used it")
         if status.result is not ResultCode.OK:
             raise DeviceRefused(f"the device answered a TAKE with {status.result.name}")
         if StatusFlag.LATE in status.flags:
-            raise DeviceStuck("a step missed its slot on the device, which lets nothing more out under this lease")
+            raise DeviceStuck("a step missed its slot on the device, which releases nothing more under this lease")
         producing = StatusFlag.OPEN in status.flags or self._output_pending(status)
         self._closed_answers = 0 if producing else self._closed_answers + 1
         if self._closed_answers > MAX_CLOSED_ANSWERS:
             raise LeaseLost("the lease was closed before all its steps had left")
         limit = self.link.timing.stall + 64 * self.identity.cadence / max(1, self.identity.clock)
         if self.link.port.now() - self._last_progress > limit:
-            raise DeviceStuck(f"the device answers, and nothing has moved for {limit:g} s")
+            raise DeviceStuck(f"the device answers, but nothing was transferred for {limit:g} s")
 
     def _output_pending(self, status: Status) -> bool:
         """Whether output that has left the guard was not received yet."""

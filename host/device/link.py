@@ -101,7 +101,7 @@ class Link:
             except PortLost:
                 if self.port.now() >= deadline:
                     limit = f"within {self.timing.reconnect:g} s"
-                    raise PortLost(f"port {self.port.name} vanished and did not come back for good {limit}") from None
+                    raise PortLost(f"port {self.port.name} vanished and did not come back {limit}") from None
             self.port.wait(pause)
             pause = min(2 * pause, 1.0)
 
@@ -176,10 +176,10 @@ class Link:
     def check_silence(self) -> None:
         """DeviceSilent where no valid frame arrived for `Timing.silence`."""
         if self.port.now() - self._last_frame > self.timing.silence:
-            received = "bytes and no whole frame" if self._noise else "nothing"
+            received = "no valid frame" if self._noise else "nothing"
             raise DeviceSilent(
-                f"port {self.port.name} gave {received} for {self.timing.silence:g} s: is it a spikeveil device, and "
-                "the baud rate the one that it was built for?"
+                f"port {self.port.name} sent {received} for {self.timing.silence:g} s: check that it is a spikeveil "
+                "device with this baud rate"
             )
 
     def _require_open(self) -> OpenPort:
@@ -196,7 +196,7 @@ class Link:
         version = int.from_bytes(body[2:4], "little")
         if body[0] == MessageKind.IDENTITY and version != VERSION:
             raise WrongDevice(
-                f"the device at {self.port.name} speaks version {version} of the protocol, and this spikeveil "
+                f"the device at {self.port.name} has version {version} of the protocol, and this spikeveil "
                 f"version {VERSION}"
             )
         try:

@@ -93,7 +93,7 @@ class RecordRun:
             empty_leases = 0 if received else empty_leases + 1
             if empty_leases == MAX_EMPTY_LEASES:
                 raise DeviceStuck(
-                    f"{MAX_EMPTY_LEASES} leases in a row were lost and no record received: the device is not steady"
+                    f"{MAX_EMPTY_LEASES} leases in a row were lost and no record received: the device is unstable"
                 )
         return RunResult(self.results.released, self.results.leases, self.results.lease_indices, self.claim())
 

@@ -87,7 +87,9 @@ class Results:
             with np.load(path, allow_pickle=False) as file:
                 content = {name: file[name] for name in (*ARRAYS.values(), *self._identity)}
         except (ValueError, KeyError, EOFError, OSError) as error:
-            raise ValueError(f"file {path} must be what a run left, and it is cut or foreign: remove it") from error
+            raise ValueError(
+                f"file {path} must hold the results of a run, and is damaged or another file: remove it"
+            ) from error
         for name, value in self._identity.items():
             if str(content[name]) != value:
                 source = "network" if name == "fingerprint" else "data"

@@ -11,12 +11,12 @@ from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.virtual.byte_port import BytePort
+from spikeveil.pysim.device.wire import MAX_CLOCK_HZ
 from spikeveil.pysim.model import checks
 
 MAIN = Path(__file__).with_name("board.cpp")
 BYTE_PORT = Path(__file__).with_name("byte_port.py")
 PROGRAM = "board"
-MAX_RATE = (1 << 32) - 1  # Hz, and bits a second
 BITS_A_BYTE = 10  # of a UART: start bit, eight data bits, stop bit
 MIN_DIVISOR = 4  # clock cycles a bit of the gateware's UART
 
@@ -48,9 +48,9 @@ class BoardSpec:
     pins: Pins = "uart"
 
     def __post_init__(self) -> None:
-        checks.integer("clock", self.clock, 1, MAX_RATE)
+        checks.integer("clock", self.clock, 1, MAX_CLOCK_HZ)
         checks.choice("pins", self.pins, ("uart", "bytes"))
-        checks.integer("baud", self.baud, 1, MAX_RATE if self.pins == "bytes" else self.clock // MIN_DIVISOR)
+        checks.integer("baud", self.baud, 1, MAX_CLOCK_HZ if self.pins == "bytes" else self.clock // MIN_DIVISOR)
 
     @property
     def idle_cycles(self) -> int:

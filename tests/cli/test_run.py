@@ -203,7 +203,7 @@ def test_line_failures(board: TwinBoard) -> None:
     held.endpoint.feed = lambda piece: b""  # type: ignore[method-assign]
     with held:
         call_again = f"{RUN} --budget 1e4 -o out.npz --silence 0.5".replace("port port", "port held")
-        fails(call_again, 3, "port held gave nothing for 0.5 s")
+        fails(call_again, 3, "port held sent nothing for 0.5 s")
 
 
 def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) -> None:
@@ -221,7 +221,7 @@ def test_a_port_that_vanishes_for_good_and_comes_back_later(board: TwinBoard) ->
         return b""
 
     board.endpoint.feed = until_it_is_pulled  # type: ignore[method-assign]
-    fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back for good within 0.5 s")
+    fails(f"{RUN} --budget 1e4 -o out.npz", 3, "vanished and did not come back within 0.5 s")
     board.endpoint.feed = taken  # type: ignore[method-assign]
     board.plug()
     call(f"{RUN} -o out.npz")

@@ -60,7 +60,7 @@ def test_another_version_of_the_protocol(board: Any) -> None:
     there = board()
     there.endpoint = Mute(there.endpoint.device)
     there.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
-    with pytest.raises(WrongDevice, match=r"speaks version 2 of the protocol, and this spikeveil version 1$"):
+    with pytest.raises(WrongDevice, match=r"has version 2 of the protocol, and this spikeveil version 1$"):
         Device.open(str(there.path), timing=QUICK)
 
 
@@ -78,5 +78,5 @@ def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
         there.endpoint = TwinEndpoint(DeviceModel(READOUT))
         there.plug()
 
-    with pytest.raises(WrongDevice, match=r"^the device at \S+ is another one than before$"):
+    with pytest.raises(WrongDevice, match=r"^the device at \S+ is not the one that was connected before$"):
         run(there, ledger, progress=at_steps(40, swap))

@@ -118,7 +118,7 @@ def test_the_published_key_is_a_demonstration(board: Any, ledger: Ledger) -> Non
 
 def test_a_network_without_a_flipper_has_no_price(board: Any, ledger: Ledger) -> None:
     plain = NetworkSpec([LayerSpec(HIDDEN.weights, 30)])
-    with pytest.raises(ValueError, match="no budget can bear it"):
+    with pytest.raises(ValueError, match="no budget covers it"):
         run(board(plain), ledger, plain)
 
 

@@ -38,7 +38,7 @@ def test_budgets_at_every_unit_pay(board: Any, tmp_path: Path) -> None:
 def test_no_budget_and_a_locked_ledger(board: Any, ledger: Ledger) -> None:
     there = board()
     with Device.open(str(there.path), timing=QUICK) as device:
-        with pytest.raises(ValueError, match="runs nothing before `load` has made sure of its network"):
+        with pytest.raises(ValueError, match=r"^call `load` before `run`: the device's network is not known$"):
             device.run(SPIKES, ledger=ledger, budget="data")
         device.load(SPEC)
         with pytest.raises(LedgerError, match="data set 'nobody' has no budget"):

@@ -18,11 +18,11 @@ from spikeveil.pysim.device.messages import MessageKind, pack
 from spikeveil.pysim.device.top import DeviceModel
 
 
-@pytest.mark.parametrize(("answer", "came"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "bytes and no whole frame")])
-def test_silence_or_another_baud_rate(answer: bytes, came: str) -> None:
+@pytest.mark.parametrize(("answer", "received"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "no valid frame")])
+def test_silence_or_another_baud_rate(answer: bytes, received: str) -> None:
     endpoint = Mute(DeviceModel(SPEC))
     endpoint.answer = answer
-    sentence = rf"^port direct gave {came} for 0.5 s: is it a spikeveil device, and the baud rate the one that"
+    sentence = rf"^port direct sent {received} for 0.5 s: check that it is a spikeveil device with this baud rate$"
     with pytest.raises(DeviceSilent, match=sentence):
         Device.open(DirectPort(endpoint), timing=IMPATIENT)
 

@@ -228,7 +228,7 @@ class CrashRun:
         with Ledger(self.path, create=False, state_directory=self.state) as ledger:
             self.counts["steps"] = self.audit.check(network(), self.identity, ledger)
         self.counts["leases"] = len(self.audit.leased())
-        self.counts["opened"] = len(self.audit.sessions)
+        self.counts["opened"] = len(self.audit.leases)
 
 
 def main() -> None:
