@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spikeveil.host.training.loop import TrainingRun as TrainingRun
     from spikeveil.host.training.network import SpikingNetwork as SpikingNetwork
     from spikeveil.host.training.neurons import Neuron as Neuron
+    from spikeveil.host.training.quantise_ann import quantised_ann as quantised_ann
     from spikeveil.host.training.recipe import Recipe as Recipe
     from spikeveil.host.training.recipe import fit as fit
     from spikeveil.host.training.weights import load_network as load_network
@@ -49,6 +50,7 @@ _HOMES = {
     "load_config": "config",
     "load_network": "weights",
     "quantised": "export",
+    "quantised_ann": "quantise_ann",
     "save_network": "weights",
     "specification": "export",
 }

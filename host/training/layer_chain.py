@@ -54,6 +54,8 @@ class ChainLayer:
 
 def layer_chain(network: SpikingNetwork) -> list[ChainLayer]:
     """The chain of a network, readout last. Raises ValueError where no such chain is exactly equivalent."""
+    if network.architecture.kind != "snn":
+        raise ValueError("network kind must be 'snn', not 'ann': a chip computes spikes")
     if network.architecture.coding != "spikes":
         raise ValueError("network coding must be 'spikes': a chip takes spikes, not intensities")
     found: list[ChainLayer] = []

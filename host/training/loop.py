@@ -167,7 +167,7 @@ class TrainingRun:
             "updates": self.progress.updates,
             "epochs": self.progress.spent / self.plan.steps_per_epoch,
             "seconds": self.progress.seconds,
-            **test_figures(self.config, self._result(), self.feed),
+            **evaluate(self.config, self._result(), self.feed),
         }
         if self.plan.meter is not None:
             record["privacy"] = self.plan.meter.spent(self.progress.spent).record()
@@ -183,7 +183,7 @@ class TrainingRun:
         return result
 
 
-def test_figures(config: Config, network: SpikingNetwork, feed: DataFeed) -> dict[str, Any]:
+def evaluate(config: Config, network: SpikingNetwork, feed: DataFeed) -> dict[str, Any]:
     """Accuracy and mean loss on the test records, and the spikes of each firing layer a neuron and step."""
     loss, right, total, count = example_loss(config), 0, 0.0, 0
     spikes: list[float] = []

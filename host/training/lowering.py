@@ -29,6 +29,8 @@ def float_network(network: SpikingNetwork, planes: int | None = None) -> FloatNe
     layer takes (`encoders.direct`); such a network must be given it, and no other.
     Raises ValueError for what no such chain can hold: dialects of other simulators, a layer of over 2^25 weights.
     """
+    if network.architecture.kind != "snn":
+        raise ValueError("network kind must be 'snn', not 'ann': a chip computes spikes")
     if (planes is not None) != (network.architecture.coding == "direct"):
         raise ValueError(
             "network coding must be 'spikes', as a chip takes spikes: for one of coding 'direct' say how many planes "

@@ -1,5 +1,6 @@
 """Quantisation: scales by hand and by law, and fake-quantised networks that spike as their integers do, bit for bit."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from spikeveil.host.networks.digits_example import encode, held_out, load_float,
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.networks.scales import closest_leak, fitting_exponent, integer_layer, quantise_network
 from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Pool, Readout
+from spikeveil.host.training.clipping import MARGIN, HooksClipper
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.flip_layer import FlipLayer
 from spikeveil.host.training.layer_chain import layer_chain
@@ -23,6 +25,7 @@ from spikeveil.host.training.lowering import float_network
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.quantise import Grid, QuantLinear, per_sample_gradients, register
+from spikeveil.host.training.quantise_ann import quantised_ann
 from spikeveil.host.training.quantised_neurons import QuantNeuron, decay_of
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec
 from spikeveil.pysim.model import layer
@@ -495,3 +498,64 @@ def test_float_files_keep_every_field(tmp_path: Any) -> None:
     (tmp_path / "other.npz").write_bytes(b"PK\3\4")
     with pytest.raises(ValueError, match=r"float network file .*other\.npz must hold one, as `save` wrote it"):
         FloatNetwork.load(tmp_path / "other.npz")
+
+
+# an ANN by the same quantisers ---------------------------------------------------------------------------------------
+
+
+def ann(*layers: Any) -> SpikingNetwork:
+    architecture = Architecture((1, 6, 6), 3, 1, layers, coding="direct", kind="ann")
+    return SpikingNetwork(architecture, seed=4, gain=2.0)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_an_ann_has_integer_weights_on_the_same_grids(bits: int) -> None:
+    network = ann(Conv(3, 3), Pool(2, 1, "max"), Flatten(), Dense(5))
+    twin = quantised_ann(network, weight_bits=bits)
+    x = torch.rand(7, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    integers = []
+    for module, height in ((twin.layers[0], 6), (twin.layers[3], 0), (twin.readout, 0)):
+        held = module.weights
+        weights, bias = held.rounded(height, height) if height else held.rounded()
+        scaled = weights.detach() * 2.0**held.grid.exponent
+        assert torch.equal(scaled, scaled.round())
+        assert -(1 << (bits - 1)) <= float(scaled.min()) <= float(scaled.max()) < 1 << (bits - 1)
+        integers.append((weights, bias))
+    (conv, one), (dense, two), (last, three) = integers
+    maps = torch.nn.functional.conv2d(x, conv) + one
+    hidden = torch.nn.functional.max_pool2d(torch.tanh(maps), 2, 1).flatten(1)
+    scores = torch.tanh(hidden @ dense.T + two) @ last.T + three
+    np.testing.assert_allclose(twin(x).detach(), scores.detach(), rtol=1e-5, atol=1e-6)
+    if bits == 8:
+        np.testing.assert_allclose(twin(x).detach(), network(x).detach(), atol=0.1)
+
+
+def test_a_dense_ann_of_integers_learns_under_dp_sgd() -> None:
+    """Opacus' hooks give a QuantLinear's per-sample gradients in an ANN as in an SNN: against a loop, in float64."""
+    register()
+    architecture = Architecture((6,), 3, 1, (Dense(5),), coding="direct", kind="ann")
+    twin = quantised_ann(SpikingNetwork(architecture, seed=4, gain=2.0).double(), weight_bits=4)
+    x, labels = torch.rand(8, 6, dtype=torch.float64), torch.arange(8) % 3
+
+    def loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(scores, labels, reduction="none")
+
+    wanted = [torch.zeros_like(one) for one in twin.parameters()]
+    for one, label in zip(x, labels, strict=True):
+        parts = torch.autograd.grad(loss(twin(one[None]), label[None]).sum(), tuple(twin.parameters()))
+        factor = min(1.0, 0.1 / math.sqrt(sum(float((part**2).sum()) for part in parts))) / (1 + MARGIN)
+        wanted = [total + factor * part for total, part in zip(wanted, parts, strict=True)]
+    found = HooksClipper(twin, 0.1).sums(x, labels, loss)
+    for total, truth in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(total.numpy(), truth.numpy(), rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_no_ann_or_no_snn_is_refused() -> None:
+    snn = SpikingNetwork(Architecture((6,), 2, 4, (Dense(3),)))
+    with pytest.raises(ValueError, match="network kind must be 'ann': an SNN is quantised by `quantised`"):
+        quantised_ann(snn)
+    with pytest.raises(ValueError, match="weight_bits must be 2, one for each layer with weights, not 3"):
+        quantised_ann(ann(Flatten(), Dense(3)), weight_bits=(8, 8, 8))
+    for refuse in (lambda: float_network(ann(Flatten(), Dense(3)), 4), lambda: layer_chain(ann(Flatten(), Dense(3)))):
+        with pytest.raises(ValueError, match="network kind must be 'snn', not 'ann': a chip computes spikes"):
+            refuse()
