@@ -22,7 +22,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Callable[..., TwinBoard]]:
+def make_board(tmp_path: Path) -> Iterator[Callable[..., TwinBoard]]:
     """Makes boards with a twin at the port `tmp_path / name`."""
     made: list[TwinBoard] = []
 

@@ -19,15 +19,15 @@ from spikeveil.pysim.device.top import DeviceModel
 from spikeveil.pysim.device.wire import VERSION
 
 
-def test_an_image_of_another_network_of_the_same_structure(board: Any, ledger: Ledger) -> None:
+def test_an_image_of_another_network_of_the_same_structure(make_board: Any, ledger: Ledger) -> None:
     other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
-    check(run(board(loadable=True), ledger, other), other)
+    check(run(make_board(loadable=True), ledger, other), other)
     with pytest.raises(WrongDevice, match=r"^the device must have the network's structure, \w{16}\.\.\., not \w{16}"):
-        run(board(loadable=True), ledger, READOUT)
+        run(make_board(loadable=True), ledger, READOUT)
 
 
-def test_an_image_is_loaded_over_a_dead_hosts_lease(board: Any, ledger: Ledger) -> None:
-    there = board(loadable=True, outbox=3)  # a step and a half
+def test_an_image_is_loaded_over_a_dead_hosts_lease(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(loadable=True, outbox=3)  # a step and a half
 
     class KilledError(Exception):
         pass
@@ -36,47 +36,47 @@ def test_an_image_is_loaded_over_a_dead_hosts_lease(board: Any, ledger: Ledger) 
         raise KilledError
 
     with pytest.raises(KilledError):
-        run(there, ledger, progress=at_steps(4, die))
-    assert there.endpoint.device.status().quota > 0
-    check(run(there, ledger))
+        run(board, ledger, progress=at_steps(4, die))
+    assert board.endpoint.device.status().quota > 0
+    check(run(board, ledger))
 
 
-def test_an_image_is_loaded_anew_where_another_may_be_there(board: Any, ledger: Ledger) -> None:
-    there = board(loadable=True)
+def test_an_image_is_loaded_anew_where_another_may_be_there(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(loadable=True)
     other = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
 
     def another_host() -> None:
-        there.unplug()
-        with Device.open(DirectPort(there.endpoint), timing=QUICK) as intruder:
+        board.unplug()
+        with Device.open(DirectPort(board.endpoint), timing=QUICK) as intruder:
             intruder.load(other)  # closes the lease that is open
-        there.plug()
+        board.plug()
 
-    result = run(there, ledger, progress=at_steps(20, another_host))
+    result = run(board, ledger, progress=at_steps(20, another_host))
     check(result)
     assert sum(leases(ledger)) >= RECORDS  # more where the lease was still open
 
 
-def test_another_version_of_the_protocol(board: Any) -> None:
-    there = board()
-    there.endpoint = Mute(there.endpoint.device)
-    there.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+def test_another_version_of_the_protocol(make_board: Any) -> None:
+    board = make_board()
+    board.endpoint = Mute(board.endpoint.device)
+    board.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
     with pytest.raises(WrongDevice, match=r"has version 2 of the protocol, and this spikeveil version 1$"):
-        Device.open(str(there.path), timing=QUICK)
+        Device.open(str(board.path), timing=QUICK)
 
 
-def test_another_fingerprint(board: Any, ledger: Ledger) -> None:
+def test_another_fingerprint(make_board: Any, ledger: Ledger) -> None:
     with pytest.raises(WrongDevice, match=r"^the device must have the network's fingerprint, \w{16}\.\.\., not \w{16}"):
-        run(board(READOUT), ledger)
+        run(make_board(READOUT), ledger)
     assert leases(ledger) == []
 
 
-def test_another_device_after_an_unplug(board: Any, ledger: Ledger) -> None:
-    there = board(outbox=16)
+def test_another_device_after_an_unplug(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(outbox=16)
 
     def swap() -> None:
-        there.unplug()
-        there.endpoint = TwinEndpoint(DeviceModel(READOUT))
-        there.plug()
+        board.unplug()
+        board.endpoint = TwinEndpoint(DeviceModel(READOUT))
+        board.plug()
 
     with pytest.raises(WrongDevice, match=r"^the device at \S+ is not the one that was connected before$"):
-        run(there, ledger, progress=at_steps(40, swap))
+        run(board, ledger, progress=at_steps(40, swap))

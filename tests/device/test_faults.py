@@ -32,7 +32,7 @@ pytestmark = pytest.mark.xdist_group("faults")  # its simulator is built once
 CRASHES = SUPPORT / "device_crashes.py"
 STEPS, RECORDS = 16, 20
 MEANS = (100, 200, 500, 1000)  # bytes between two faults; a long frame has 256
-MOST = 20  # times as many runs as asked for, until one has ended right: a third of them have a line that stays
+MAX_EXTENSION = 20  # times as many runs as asked for, until one has ended right: a third of them have a line that stays
 
 
 @dataclass
@@ -100,7 +100,7 @@ def campaign(run: Callable[[int], Tally], faults: int, runs: int) -> Tally:
     """So many faults, in so many runs at least, and one of them right: how many are is the line's luck."""
     total, seed = Tally(), 0
     while sum(total.faults.values()) < faults or total.runs < runs or not total.right:
-        assert total.runs < MOST * runs or total.right, f"no run in so many ended right: {total}"
+        assert total.runs < MAX_EXTENSION * runs or total.right, f"no run in so many ended right: {total}"
         total += run(seed)
         seed += 1
     return total

@@ -38,14 +38,14 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_fresh_keys_differ() -> None:
-    drawn = {Secrets.fresh(False, 1).next() for _ in range(20)}
-    assert len(drawn) == 20 and {len(one) for one in drawn} == {10}
+    secrets_drawn = {Secrets.fresh(False, 1).next() for _ in range(20)}
+    assert len(secrets_drawn) == 20 and {len(one) for one in secrets_drawn} == {10}
 
 
 def test_seeds_serve_one_lease() -> None:
     secrets = Secrets.fresh(True, 3)
-    drawn = {secrets.next() for _ in range(20)}
-    assert len(drawn) == 20 and {len(one) for one in drawn} == {48}
+    secrets_drawn = {secrets.next() for _ in range(20)}
+    assert len(secrets_drawn) == 20 and {len(one) for one in secrets_drawn} == {48}
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610, 0o666])

@@ -22,29 +22,29 @@ def test_no_port(tmp_path: Path) -> None:
         Device.open(str(tmp_path / "none"), timing=QUICK)
 
 
-def test_busy_port(board: Any) -> None:
-    there = board()
+def test_busy_port(make_board: Any) -> None:
+    board = make_board()
     with (
-        Device.open(str(there.path), timing=QUICK),
+        Device.open(str(board.path), timing=QUICK),
         pytest.raises(PortBusy, match=r"^port \S+ is held by another program$"),
     ):
-        Device.open(str(there.path), timing=QUICK)
+        Device.open(str(board.path), timing=QUICK)
 
 
-def test_a_port_that_does_not_come_back(board: Any, ledger: Ledger) -> None:
-    there = board(outbox=16)
+def test_a_port_that_does_not_come_back(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(outbox=16)
     results = Results(SPEC, SPIKES)
     with (
-        Device.open(str(there.path), timing=replace(QUICK, reconnect=0.3)) as device,
+        Device.open(str(board.path), timing=replace(QUICK, reconnect=0.3)) as device,
         pytest.raises(PortLost, match=r"^port \S+ vanished and did not come back within 0.3 s$"),
     ):
         device.load(SPEC)
-        show = at_steps(70, there.unplug)
+        show = at_steps(70, board.unplug)
         device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, progress=show, results=results)
     assert 70 // STEPS <= results.received.sum() < RECORDS
-    there.plug()
+    board.plug()
     received = results.received.copy()
-    result = run(there, ledger, results=results)
+    result = run(board, ledger, results=results)
     assert set(result.leases[received]).isdisjoint(result.leases[~received])
 
 

@@ -56,23 +56,23 @@ def test_a_lease_takes_two_questions_before_its_input(ledger: Ledger) -> None:
     assert sent[: sent.index(MessageKind.INPUT)] == [MessageKind.POLL, MessageKind.OPEN]
 
 
-def test_an_unplugged_device_goes_on_under_its_lease(board: Any, ledger: Ledger) -> None:
-    there = board(outbox=16)
+def test_an_unplugged_device_goes_on_under_its_lease(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(outbox=16)
 
     def unplug() -> None:
-        there.unplug()
-        threading.Timer(0.2, there.plug).start()
+        board.unplug()
+        threading.Timer(0.2, board.plug).start()
 
-    result = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, unplug))
+    result = run(board, ledger, lease_records=RECORDS, progress=at_steps(40, unplug))
     check(result)
     assert leases(ledger) == [RECORDS]
     assert result.claim.releases == 1
 
 
 @pytest.mark.parametrize("loadable", [False, True])
-def test_a_device_without_power_needs_a_new_lease(board: Any, ledger: Ledger, loadable: bool) -> None:
-    there = board(outbox=16, loadable=loadable)
-    result = run(there, ledger, lease_records=RECORDS, progress=at_steps(40, there.power_cycle))
+def test_a_device_without_power_needs_a_new_lease(make_board: Any, ledger: Ledger, loadable: bool) -> None:
+    board = make_board(outbox=16, loadable=loadable)
+    result = run(board, ledger, lease_records=RECORDS, progress=at_steps(40, board.power_cycle))
     check(result)
     first, second = leases(ledger)
     received = int((result.leases == 1).sum())
@@ -81,10 +81,10 @@ def test_a_device_without_power_needs_a_new_lease(board: Any, ledger: Ledger, lo
     assert result.claim.releases == 2  # the rest may have left twice
 
 
-def test_a_device_that_loses_everything_again_and_again_ends_in_one_sentence(board: Any, ledger: Ledger) -> None:
-    there = board(outbox=4)
+def test_a_device_that_loses_everything_again_and_again_ends_in_one_sentence(make_board: Any, ledger: Ledger) -> None:
+    board = make_board(outbox=4)
     with pytest.raises(DeviceStuck, match=r"^6 leases in a row were lost and no record received"):
-        run(there, ledger, progress=lambda progress: there.power_cycle())
+        run(board, ledger, progress=lambda progress: board.power_cycle())
     assert leases(ledger) == [10, 5, 2, 1, 1, 1]
 
 
@@ -117,24 +117,24 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
             device.run(SPIKES, ledger=ledger, budget="data")
 
 
-def test_a_device_that_has_seen_later_leases(board: Any, ledger: Ledger) -> None:
-    there = board()
+def test_a_device_that_has_seen_later_leases(make_board: Any, ledger: Ledger) -> None:
+    board = make_board()
     values = {"lease": 50, "nonce": 1, "quota": 9, "record_steps": 1, "format": 0}
-    there.endpoint.device.receive(pack(MessageKind.OPEN, 1, reverse_key(KEY), **values))
+    board.endpoint.device.receive(pack(MessageKind.OPEN, 1, reverse_key(KEY), **values))
     with pytest.raises(LedgerRolledBack, match="the device has seen lease 50 and ledger"):
-        run(there, ledger)
+        run(board, ledger)
     assert leases(ledger) == []
 
 
-def test_a_device_that_refuses_the_lease(board: Any, ledger: Ledger) -> None:
-    there = board()
+def test_a_device_that_refuses_the_lease(make_board: Any, ledger: Ledger) -> None:
+    board = make_board()
 
     class Short(Secrets):
         def encode(self, secret: bytes) -> bytes:
             return secret[1:]
 
     with pytest.raises(DeviceRefused, match=r"^the device refused lease 1: MALFORMED$"):
-        run(there, ledger, secrets=Short(KEY, False, 2, "a test"))
+        run(board, ledger, secrets=Short(KEY, False, 2, "a test"))
 
 
 PROGRAM = """
@@ -156,8 +156,8 @@ with Ledger(folder / "my.ledger", state_directory=folder / "state") as ledger:
 """
 
 
-def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger: Ledger, tmp_path: Path) -> None:
-    there = board(outbox=16)
+def test_a_killed_host_goes_on_with_the_records_that_it_lacks(make_board: Any, ledger: Ledger, tmp_path: Path) -> None:
+    board = make_board(outbox=16)
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     pipe = subprocess.PIPE
@@ -166,7 +166,7 @@ def test_a_killed_host_goes_on_with_the_records_that_it_lacks(board: Any, ledger
         host.send_signal(signal.SIGKILL)
     before = Results(SPEC, SPIKES, tmp_path / "partial")
     assert (int(before.received.sum()), leases(ledger)) == (6, [3, 3, 3])
-    result = run(there, ledger, results=before)
+    result = run(board, ledger, results=before)
     check(result)
     assert leases(ledger) == [3, 3, 3, 10, 8]
     assert result.claim.releases == 2  # the third lease's records may have left twice
