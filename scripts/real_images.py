@@ -24,8 +24,7 @@ from rich.table import Table
 from spikeveil.hdl.engine.plan import Plan, Schedule
 from spikeveil.host.cli.demo_comparison import operations
 from spikeveil.host.cli.screens.tables import figures_table
-from spikeveil.host.cosim import verilator_engine
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts, verilator_engine
 from spikeveil.host.data import encoder, load_mnist
 from spikeveil.host.networks.catalogue import load as load_network
 from spikeveil.pysim import Network, TriviumSource

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 class SpikeDifference:
     """The first difference of two released arrays, in the order of release.
 
-    ==========  ========================================================
-    field       meaning
-    ==========  ========================================================
-    `record`    record, step and neuron of the first difference
-    `step`
-    `neuron`
-    `model`     value of the golden model there
-    `gateware`  value of the gateware there
-    `count`     number of differences in all
-    ==========  ========================================================
+    | field | meaning |
+    |---|---|
+    | `record` | record, step and neuron of the first difference |
+    | `step` |  |
+    | `neuron` |  |
+    | `model` | value of the golden model there |
+    | `gateware` | value of the gateware there |
+    | `count` | number of differences in all |
     """
 
     record: int

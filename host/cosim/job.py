@@ -16,14 +16,12 @@ from spikeveil.pysim.model.lfsr import SEED_BITS
 class LeasePorts:
     """The values of the ports that open a lease; a network uses those of its source.
 
-    =========  =========================  =======================================
-    field      value                      meaning
-    =========  =========================  =======================================
-    `number`   0 to 2^40 - 1              lease number
-    `record`   0 to 2^32 - 1              number of the first record
-    `key`      0 to 2^80 - 1              key of source `trivium`, as `port_value`
-    `seeds`    1 to 2^127 - 1, a flipper  seeds of source `lfsr`
-    =========  =========================  =======================================
+    | field | value | meaning |
+    |---|---|---|
+    | `number` | 0 to 2^40 - 1 | lease number |
+    | `record` | 0 to 2^32 - 1 | number of the first record |
+    | `key` | 0 to 2^80 - 1 | key of source `trivium`, as `port_value` |
+    | `seeds` | 1 to 2^127 - 1, a flipper | seeds of source `lfsr` |
     """
 
     number: int = 0
@@ -41,14 +39,12 @@ class LeasePorts:
 class SimulationResult:
     """The result of a simulation.
 
-    ==========  ===============  ==================================================================
-    field       type             meaning
-    ==========  ===============  ==================================================================
-    `released`  bool or int64    (records, steps, neurons): released spikes, or a readout's potentials
-    `stamps`    int64            (records,): the clock cycle in which the last row of a record left
-    `cycles`    int              clock cycles simulated
-    `seconds`   float            wall time of the simulation
-    ==========  ===============  ==================================================================
+    | field | type | meaning |
+    |---|---|---|
+    | `released` | bool or int64 | (records, steps, neurons): released spikes, or a readout's potentials |
+    | `stamps` | int64 | (records,): the clock cycle in which the last row of a record left |
+    | `cycles` | int | clock cycles simulated |
+    | `seconds` | float | wall time of the simulation |
     """
 
     released: NDArray[Any]

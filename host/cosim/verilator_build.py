@@ -39,18 +39,16 @@ BUILD_VERSION = "2"  # part of the cache's key: raise it when the build procedur
 class Program:
     """A program to build.
 
-    ============  ==========================================================================================
-    field         meaning
-    ============  ==========================================================================================
-    `kind`        name of the executable; programs of one kind share a compiled run-time library
-    `design`      everything that the Verilog depends on, besides the generators and the tools
-    `sources`     generates the Verilog: file name to text
-    `top`         the top module
-    `main`        the C++ file with main()
-    `options`     options of Verilator
-    `keep_main`   main() is the same for every design: compile it with the run-time library
-    `waves`       the program can write a trace
-    ============  ==========================================================================================
+    | field | meaning |
+    |---|---|
+    | `kind` | name of the executable; programs of one kind share a compiled run-time library |
+    | `design` | everything that the Verilog depends on, besides the generators and the tools |
+    | `sources` | generates the Verilog: file name to text |
+    | `top` | the top module |
+    | `main` | the C++ file with main() |
+    | `options` | options of Verilator |
+    | `keep_main` | main() is the same for every design: compile it with the run-time library |
+    | `waves` | the program can write a trace |
     """
 
     kind: str

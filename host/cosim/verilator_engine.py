@@ -46,18 +46,16 @@ def run(
 ) -> SimulationResult:
     """Run records of spikes under one lease.
 
-    ============  =========================  ===================================================================
-    argument      type                       meaning
-    ============  =========================  ===================================================================
-    `spikes`      (records, steps, inputs)   input spikes, bool
-    `lease`       `LeasePorts`               what the network is opened with
-    `stall_i`     64 bits                    cycles, in turn, in which no input row is offered
-    `stall_o`     64 bits                    cycles, in turn, in which no output row is taken
-    `waves`       path or None               the trace (VCD) to write
-    `traced`      bool                       use the build that can write a trace, without writing one
-    `folder`      path or None               where simulators are built, where it is not the cache
-    `progress`    function                   called with the number of records that are done
-    ============  =========================  ===================================================================
+    | argument | type | meaning |
+    |---|---|---|
+    | `spikes` | (records, steps, inputs) | input spikes, bool |
+    | `lease` | `LeasePorts` | what the network is opened with |
+    | `stall_i` | 64 bits | cycles, in turn, in which no input row is offered |
+    | `stall_o` | 64 bits | cycles, in turn, in which no output row is taken |
+    | `waves` | path or None | the trace (VCD) to write |
+    | `traced` | bool | use the build that can write a trace, without writing one |
+    | `folder` | path or None | where simulators are built, where it is not the cache |
+    | `progress` | function | called with the number of records that are done |
 
     SimulatorError where the build or the run fails.
     """

@@ -71,14 +71,12 @@ class Decision(RandomisedDecision):
     For one word W < 2^w: W < (classes - 1) q releases the other class number floor(W / q), the others in ascending
     order; any other W releases the winner. Each other class has probability q / 2^w exactly.
 
-    ===========  ==================================  ================================
-    field        bound                               meaning
-    ===========  ==================================  ================================
-    `classes`    2 to 64                             c
-    `q`          1 to floor(2^bits / classes)        words for each of the others
-    `bits`       1 to 32                             w
-    `by`         `final` or `sum`                    of a readout: the potentials compared
-    ===========  ==================================  ================================
+    | field | bound | meaning |
+    |---|---|---|
+    | `classes` | 2 to 64 | c |
+    | `q` | 1 to floor(2^bits / classes) | words for each of the others |
+    | `bits` | 1 to 32 | w |
+    | `by` | `final` or `sum` | of a readout: the potentials compared |
 
     epsilon = ln((2^w - (c - 1) q) / q) of one record, delta 0. Anything out of bounds raises ValueError.
     """
@@ -145,15 +143,13 @@ class OneHotDecision(RandomisedDecision):
 
     Word i decides bit i: a 1 stays 1 where the word is below `k1`, a 0 becomes 1 where it is below `k0`.
 
-    ===========  ==================================  =====================================
-    field        bound                               meaning
-    ===========  ==================================  =====================================
-    `classes`    2 to 64                             c
-    `k1`         k0 + 1 to 2^bits - 1                words that keep the winner's bit
-    `k0`         1 to k1 - 1                         words that set another bit
-    `bits`       1 to 32                             w
-    `by`         `final` or `sum`                    of a readout: the potentials compared
-    ===========  ==================================  =====================================
+    | field | bound | meaning |
+    |---|---|---|
+    | `classes` | 2 to 64 | c |
+    | `k1` | k0 + 1 to 2^bits - 1 | words that keep the winner's bit |
+    | `k0` | 1 to k1 - 1 | words that set another bit |
+    | `bits` | 1 to 32 | w |
+    | `by` | `final` or `sum` | of a readout: the potentials compared |
 
     epsilon = ln(k1 (2^w - k0) / ((2^w - k1) k0)) of one record, delta 0: two one-hot words differ in two bits.
     Anything out of bounds raises ValueError.

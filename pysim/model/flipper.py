@@ -16,12 +16,10 @@ MAX_BITS = 16
 class FlipSpec:
     """The randomised response of a layer: released = spike XOR (word < threshold), with a fresh word for each spike.
 
-    ===========  =================  ======================================
-    field        value              meaning
-    ===========  =================  ======================================
-    `threshold`  1 to 2^(bits-1)    the flip threshold k
-    `bits`       1 to 16            width w of a word
-    ===========  =================  ======================================
+    | field | value | meaning |
+    |---|---|---|
+    | `threshold` | 1 to 2^(bits-1) | the flip threshold k |
+    | `bits` | 1 to 16 | width w of a word |
 
     The flip probability is p = k / 2^w exactly, and one spike's epsilon is ln((1 - p) / p) (Warner 1965). Anything out
     of bounds raises ValueError.

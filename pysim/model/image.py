@@ -22,15 +22,13 @@ from spikeveil.pysim.model.spec import NetworkSpec
 class Section:
     """The part of an image that fills one memory.
 
-    =========  ==================================================
-    field      meaning
-    =========  ==================================================
-    `layer`    index of the layer
-    `name`     `weights`, `bias` or `threshold`, as in `LayerSpec`
-    `words`    words of the memory
-    `fields`   numbers in a word, the first one lowest
-    `bits`     two's complement width of a number
-    =========  ==================================================
+    | field | meaning |
+    |---|---|
+    | `layer` | index of the layer |
+    | `name` | `weights`, `bias` or `threshold`, as in `LayerSpec` |
+    | `words` | words of the memory |
+    | `fields` | numbers in a word, the first one lowest |
+    | `bits` | two's complement width of a number |
     """
 
     layer: int

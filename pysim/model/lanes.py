@@ -12,12 +12,10 @@ MAX_LANES = 64
 class LayerLanes:
     """The parallelism of one layer. ValueError for anything out of bounds.
 
-    =======  =============================  ===============================
-    field    value                          meaning
-    =======  =============================  ===============================
-    `lanes`  1 to 64                        neurons summed in parallel
-    `scan`   1 to `lanes`, a divisor of it  neurons updated in parallel
-    =======  =============================  ===============================
+    | field | value | meaning |
+    |---|---|---|
+    | `lanes` | 1 to 64 | neurons summed in parallel |
+    | `scan` | 1 to `lanes`, a divisor of it | neurons updated in parallel |
     """
 
     lanes: int

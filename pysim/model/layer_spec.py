@@ -25,22 +25,20 @@ class LayerSpec:
         s  = (u >= threshold)
         v' = saturate(reset(u) if s else u)            to state_bits
 
-    ====================  =============================  ============================================================
-    field                 value                          meaning
-    ====================  =============================  ============================================================
-    `weights`             (N, M) integers                W; two's complement in `weight_bits`
-    `threshold`           1 to 2^31 - 1, or (N,) of it   one for the layer, or one a neuron; None for a readout
-    `leak`                `Leak`                         decay of the potential before the sum
-    `reset`               `zero` or `subtract`           potential after a spike: 0, or u - threshold
-    `bias`                None or (N,) integers          added in every step
-    `state_bits`          2 to 32                        two's complement width of a potential
-    `weight_bits`         2 to 8                         two's complement width of a weight
-    `flip`                None or `FlipSpec`             randomised response on the outgoing spikes, after the reset
-    `spike_limit`         None or 1 to 2^31 - 1          most spikes of the layer in one record that reach the flipper
-    `step_spike_limit`    None or 1 to N                 the same for one step
-    `input_cap`           None or 1 to M                 most input spikes of one step that count, lowest index first
-    `readout`             bool                           the layer never fires; its potentials are the result
-    ====================  =============================  ============================================================
+    | field | value | meaning |
+    |---|---|---|
+    | `weights` | (N, M) integers | W; two's complement in `weight_bits` |
+    | `threshold` | 1 to 2^31 - 1, or (N,) of it | one for the layer, or one a neuron; None for a readout |
+    | `leak` | `Leak` | decay of the potential before the sum |
+    | `reset` | `zero` or `subtract` | potential after a spike: 0, or u - threshold |
+    | `bias` | None or (N,) integers | added in every step |
+    | `state_bits` | 2 to 32 | two's complement width of a potential |
+    | `weight_bits` | 2 to 8 | two's complement width of a weight |
+    | `flip` | None or `FlipSpec` | randomised response on the outgoing spikes, after the reset |
+    | `spike_limit` | None or 1 to 2^31 - 1 | most spikes of the layer in one record that reach the flipper |
+    | `step_spike_limit` | None or 1 to N | the same for one step |
+    | `input_cap` | None or 1 to M | most input spikes of one step that count, lowest index first |
+    | `readout` | bool | the layer never fires; its potentials are the result |
 
     Both spike limits bound the layer's contribution: within a step the lowest neuron indices pass, and a suppressed
     spike still resets its neuron. `input_cap` bounds the work of a step, and so the cadence of a private core.

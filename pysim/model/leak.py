@@ -10,13 +10,11 @@ from spikeveil.pysim.model import checks
 class Leak:
     """The decay of a potential v in one step, in integers; `none`, `shift` and `scale` make one.
 
-    ========  ======================  =====================================
-    kind      leak(v)                 bounds
-    ========  ======================  =====================================
-    `none`    v                       integrate-and-fire
-    `shift`   v - (v >> shift_by)     1 <= shift_by <= 31
-    `scale`   (v*factor) >> shift_by  1 <= shift_by <= 16, 0 <= factor <= 2^shift_by
-    ========  ======================  =====================================
+    | kind | leak(v) | bounds |
+    |---|---|---|
+    | `none` | v | integrate-and-fire |
+    | `shift` | v - (v >> shift_by) | 1 <= shift_by <= 31 |
+    | `scale` | (v*factor) >> shift_by | 1 <= shift_by <= 16, 0 <= factor <= 2^shift_by |
 
     >> is the arithmetic shift, so every kind rounds towards minus infinity.
     """

@@ -18,19 +18,16 @@ from spikeveil.pysim.model.spec import NetworkSpec
 class Result:
     """The result of one run. Every array is (records, steps, neurons).
 
-    ============  ====================  =====================================================================
-    field         type                  meaning
-    ============  ====================  =====================================================================
-    `released`    bool array or None    spikes of the last layer after its flipper; None where it is a readout
-    `readout`     integers or None      potentials of the last layer after each step; None where it fires
-    `raw`         a bool array a layer  raw spikes
-    `limited`     a bool array a layer  raw spikes within the spike limits
-    `sent`        a bool array a layer  spikes after the flipper: the inputs of the next layer
-    `potentials`  integers a layer      potentials after reset and saturation
-    `decisions`   array or None         under a decision, what leaves: class numbers (records,), int64, or one-hot
-                                        words (records, classes), bool; `released` and `readout` are then None
-    `winners`     integers or None      under a decision, the winning class of each record (records,)
-    ============  ====================  =====================================================================
+    | field | type | meaning |
+    |---|---|---|
+    | `released` | bool array or None | spikes of the last layer after its flipper; None where it is a readout |
+    | `readout` | integers or None | potentials of the last layer after each step; None where it fires |
+    | `raw` | a bool array a layer | raw spikes |
+    | `limited` | a bool array a layer | raw spikes within the spike limits |
+    | `sent` | a bool array a layer | spikes after the flipper: the inputs of the next layer |
+    | `potentials` | integers a layer | potentials after reset and saturation |
+    | `decisions` | array or None | class numbers (records,), int64, or one-hot words (records, classes), bool |
+    | `winners` | integers or None | under a decision, the winning class of each record (records,) |
 
     `raw`, `limited`, `sent`, `potentials` and `winners` are for debugging: a private chip never releases them.
     """

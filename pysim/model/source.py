@@ -59,17 +59,15 @@ class WordSource(ABC):
     ) -> NDArray[np.unsignedinteger[Any]]:
         """The words of draws 0 to count - 1 of each record: (records, count), the smallest unsigned dtype.
 
-        ==============  =============  =============================================
-        argument        range          meaning
-        ==============  =============  =============================================
-        `bits`          1 to 64        width of a word
-        `flipper`       from 0         index among the network's flippers
-        `layer`         0 to 2^8 - 1   index among its layers
-        `lease`         0 to 2^40 - 1  lease number
-        `first_record`  0 to 2^32 - 1  number of the first record; so too the last
-        `records`       0 or more      records
-        `count`         0 or more      draws of a whole record: steps * neurons
-        ==============  =============  =============================================
+        | argument | range | meaning |
+        |---|---|---|
+        | `bits` | 1 to 64 | width of a word |
+        | `flipper` | from 0 | index among the network's flippers |
+        | `layer` | 0 to 2^8 - 1 | index among its layers |
+        | `lease` | 0 to 2^40 - 1 | lease number |
+        | `first_record` | 0 to 2^32 - 1 | number of the first record; so too the last |
+        | `records` | 0 or more | records |
+        | `count` | 0 or more | draws of a whole record: steps * neurons |
 
         Anything out of range raises ValueError.
         """

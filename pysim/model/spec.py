@@ -21,16 +21,12 @@ MAX_STEPS = (1 << 16) - 1  # of a record whose length is specified, as in the de
 class NetworkSpec:
     """A chain of layers: the spikes that a layer releases are the inputs of the next one.
 
-    ===========  =======================  ============================================================
-    field        type                     meaning
-    ===========  =======================  ============================================================
-    `layers`     1 to 256 `LayerSpec`     only the last may be a readout; sizes must fit one another
-    `cadence`    None or 1 to 2^31 - 1    clock cycles between two released steps of a private core;
-                                          None: the build takes the worst case of its own schedule
-    `decision`   None, `Decision` or      what leaves: the last layer's released spikes (or its potentials), or
-                 `OneHotDecision`         one randomised decision at the end of a record
-    `steps`      None or 1 to 65535       the steps of a record; given with a decision, and only then
-    ===========  =======================  ============================================================
+    | field | type | meaning |
+    |---|---|---|
+    | `layers` | 1 to 256 `LayerSpec` | only the last may be a readout; sizes must fit one another |
+    | `cadence` | None or 1 to 2^31 - 1 | clock cycles between two released steps; None: the build's worst case |
+    | `decision` | None, `Decision` or `OneHotDecision` | one randomised decision a record; None: every step leaves |
+    | `steps` | None or 1 to 65535 | the steps of a record; given with a decision, and only then |
 
     Under a decision the last layer has no flipper and no limit of its own. Its neurons form `decision.classes` equal
     groups, neuron n in group n // (neurons / classes); a readout has one neuron a class.

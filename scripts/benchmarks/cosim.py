@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks import Row
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim import amaranth_engine, verilator_engine
-from spikeveil.host.cosim.job import LeasePorts, SimulationResult
+from spikeveil.host.cosim import LeasePorts, SimulationResult, amaranth_engine, verilator_engine
 from spikeveil.host.networks.digits_example import held_out, load_network
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.layer import cap_inputs

@@ -15,7 +15,7 @@ from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream import verification
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.verification import Secret, VerificationResult
-from spikeveil.host.cosim.compare import SpikeDifference
+from spikeveil.host.cosim import SpikeDifference
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import Figures

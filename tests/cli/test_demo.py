@@ -12,7 +12,7 @@ from click.testing import Result
 from support.commands import invoke
 
 from spikeveil.host.cli import demo_comparison
-from spikeveil.host.cosim.compare import first_difference
+from spikeveil.host.cosim import first_difference
 from spikeveil.pysim import Network, NetworkSpec
 
 IMAGES, STEPS, NEURONS = 3, 16, 40

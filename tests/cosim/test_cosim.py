@@ -12,8 +12,7 @@ from support.backends import Backend, amaranth_sim, golden, traced, verilator
 from support.strategies import Case, cases
 
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim import verilator_engine
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts, verilator_engine
 from spikeveil.pysim.model import neuron
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec

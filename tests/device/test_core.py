@@ -11,7 +11,7 @@ from support.component import run
 
 from spikeveil.hdl.device.core import Core
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim.device.guard import Offer
 from spikeveil.pysim.device.wire import SEED_BYTES
 from spikeveil.pysim.model.flipper import FlipSpec

@@ -10,7 +10,7 @@ from support.strategies import EVERY_OTHER, Case, decision_cases
 
 from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Leak, NetworkSpec, OneHotDecision
 from spikeveil.pysim.device.top import DeviceModel
 

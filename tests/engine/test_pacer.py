@@ -12,7 +12,7 @@ from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine.pacer import Pacer
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
 

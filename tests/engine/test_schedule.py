@@ -10,7 +10,7 @@ from support.strategies import EVERY_OTHER
 
 from spikeveil.hdl.engine import neuron
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 

@@ -12,8 +12,7 @@ from support.jobs import NO_STALLS, STALL_BITS, Stalls
 
 from spikeveil.hdl.engine.network import Network
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
-from spikeveil.host.cosim import amaranth_engine, verilator_engine
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts, amaranth_engine, verilator_engine
 from spikeveil.pysim import LfsrSource, TriviumSource
 from spikeveil.pysim.model import network as model
 from spikeveil.pysim.model.source import WordSource

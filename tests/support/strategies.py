@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from support.jobs import NO_STALLS, STALL_BITS, Stalls
 
 from spikeveil.hdl.engine.plan import SCHEDULES, SOURCES, Plan
-from spikeveil.host.cosim.job import LeasePorts
+from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
