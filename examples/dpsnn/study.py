@@ -23,7 +23,7 @@ import torch
 from rows import StudyRow, rows
 from tables import tables
 
-from spikeveil.host.cli.train_run import line, versions
+from spikeveil.host.cli.training_run import versions
 from spikeveil.host.data.catalogue import load_dataset
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.loop import TrainingResult, TrainingRun
@@ -43,6 +43,12 @@ def add_row(path: Path, name: str, record: dict[str, Any]) -> None:
         study = {**load_study(path), name: record}
         text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(study.items()))
         path.write_text("{\n" + text + "\n}\n")
+
+
+def evaluation_line(record: dict[str, Any]) -> str:
+    """One evaluation in a line."""
+    accuracy, cost = 100 * record["test_accuracy"], record["privacy"]["epsilon_pld"]
+    return f"epoch {record['epochs']:5.1f}  {record['seconds']:5.0f} s  test {accuracy:.2f} %  epsilon {cost:.3f} (PLD)"
 
 
 def record_of(row: StudyRow, result: TrainingResult, data: Dataset, ran: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def train(row: StudyRow, data: Dataset, folder: Path, path: Path, stop: list[int
     """Train one row to its end and add it; False where it was stopped before. Its folder may be half a run."""
     folder.mkdir(parents=True, exist_ok=True)
     run = TrainingRun(row.config, data, folder, resume=True)
-    result = run.train(on_evaluation=lambda record: print(f"{row.name}  {line(record)}", flush=True),
+    result = run.train(on_evaluation=lambda record: print(f"{row.name}  {evaluation_line(record)}", flush=True),
                        stop=lambda: bool(stop))  # fmt: skip
     if result.finished:
         echo = folder / "config.toml"  # of `spikeveil train`, where that made the run
@@ -117,7 +123,7 @@ def train_all(chosen: list[StudyRow], paths: dict[str, Path | None], runs: Path)
 
     @lru_cache(maxsize=2)
     def data_of(name: str) -> Dataset:
-        return load_dataset(name, paths[name])
+        return load_dataset(name, paths.get(name))
 
     for row in chosen:
         with claimed(runs / row.name) as free:
