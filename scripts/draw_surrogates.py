@@ -18,8 +18,8 @@ def main() -> None:
     """One small panel a surrogate, with the parameters that it has when none are given."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
     x = torch.linspace(-2, 2, 801)
-    figure = Figure(figsize=(8.4, 5.2), layout="constrained")
-    axes = list(figure.subplots(3, 4, sharex=True).flat)
+    figure = Figure(figsize=(9.8, 5.2), layout="constrained")
+    axes = list(figure.subplots(3, 5, sharex=True).flat)
     for axis, (name, kind) in zip(axes, SURROGATES.items(), strict=False):
         axis.plot(x, kind().derivative(x), color="black", linewidth=1.2)
         axis.axvline(0, color="#E69F00", linewidth=0.8)

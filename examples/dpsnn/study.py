@@ -99,22 +99,25 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="MNIST: a Keras .npz file or a folder of IDX files")
     parser.add_argument("--fashion", type=Path, help="Fashion-MNIST, likewise")
     parser.add_argument("--runs", type=Path, default=Path("runs/dpsnn"), help="folder of the runs' folders")
+    parser.add_argument(
+        "--study", type=Path, default=STUDY, help="file of the finished rows (default: study.json here)"
+    )
     parser.add_argument("--only", nargs="+", default=["*"], help="patterns of row names, such as 'net1-*'")
     parser.add_argument("--list", action="store_true", help="list the rows and which are finished")
     parser.add_argument("--tables", action="store_true", help="print the tables of what is finished")
     options = parser.parse_args()
     chosen = [row for row in rows() if any(fnmatch(row.name, pattern) for pattern in options.only)]
     if options.tables:
-        print(tables(load_study()))
+        print(tables(load_study(options.study)))
     elif options.list:
-        study = load_study()
+        study = load_study(options.study)
         for row in chosen:
             print(f"{row.name:32} {row.table:10} {'finished' if row.name in study else ''}")
     else:
-        train_all(chosen, {"mnist": options.mnist, "fashion-mnist": options.fashion}, options.runs)
+        train_all(chosen, {"mnist": options.mnist, "fashion-mnist": options.fashion}, options.runs, options.study)
 
 
-def train_all(chosen: list[StudyRow], paths: dict[str, Path | None], runs: Path) -> None:
+def train_all(chosen: list[StudyRow], paths: dict[str, Path | None], runs: Path, study: Path) -> None:
     """Train each row that is neither finished nor another process's, until SIGINT or SIGTERM."""
     torch.set_num_threads(1)
     stop: list[int] = []
@@ -127,8 +130,8 @@ def train_all(chosen: list[StudyRow], paths: dict[str, Path | None], runs: Path)
 
     for row in chosen:
         with claimed(runs / row.name) as free:
-            if free and row.name not in load_study() and not stop:
-                train(row, data_of(row.config.data.name), runs / row.name, STUDY, stop)
+            if free and row.name not in load_study(study) and not stop:
+                train(row, data_of(row.config.data.name), runs / row.name, study, stop)
 
 
 if __name__ == "__main__":
