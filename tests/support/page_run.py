@@ -83,6 +83,30 @@ def clean_checkout(folder: Path) -> Path:
     return checkout
 
 
+def _end_group(leader: int) -> None:
+    """End a program in a session of its own, and everything that it started there."""
+    for signal_number, wait in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 0.0)):
+        end = time.monotonic() + wait
+        try:
+            os.killpg(leader, signal_number)
+            while time.monotonic() < end and _alive(leader):
+                time.sleep(0.02)
+        except ProcessLookupError:
+            return
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of the group is more than a zombie."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, own = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if own == str(group) and state != "Z":
+            return True
+    return False
+
+
 class PageRun:
     """The blocks of one page, run in order in `folder`. Leaving the context ends what runs in the background."""
 
@@ -113,7 +137,8 @@ class PageRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for program in self._background:
-            self._end(program)
+            _end_group(program.pid)
+            program.communicate()
         if self._python is not None:
             self._python.kill()
             self._python.communicate()
@@ -136,19 +161,27 @@ class PageRun:
         return PageError(f"{self.page.relative_to(ROOT)}:{block.line}: {sentence}\n{block.text}")
 
     def _shell(self, block: Block) -> str:
-        done = subprocess.run(
-            ["bash", "-e", "-o", "pipefail", "-c", block.text],
-            cwd=self.checkout,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SOAK_TIMEOUT if block.soak else TIMEOUT,
-            check=False,
-        )
-        if done.returncode != block.status:
-            raise self._fail(block, f"exit code {done.returncode}, not {block.status}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        limit = SOAK_TIMEOUT if block.soak else TIMEOUT
+        with (self.home / "stdout").open("w+") as stdout, (self.home / "stderr").open("w+") as stderr:
+            shell = subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", block.text],
+                cwd=self.checkout,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            try:
+                status = shell.wait(limit)
+            except subprocess.TimeoutExpired:
+                raise self._fail(block, f"not done after {limit} s") from None
+            finally:
+                _end_group(shell.pid)
+            printed, errors = (file.seek(0) or file.read() for file in (stdout, stderr))
+        if status != block.status:
+            raise self._fail(block, f"exit code {status}, not {block.status}\n{printed}{errors}")
+        return str(printed)
 
     def _execute(self, block: Block) -> str:
         if self._python is None:
@@ -188,18 +221,6 @@ class PageRun:
             if program.poll() is not None or time.monotonic() > end:
                 raise self._fail(block, f"{ready} did not appear\n{log.read_text()}")
             time.sleep(0.05)
-
-    def _end(self, program: subprocess.Popen[bytes]) -> None:
-        """End a program and what it started."""
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGTERM)
-            try:
-                program.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(program.pid, signal.SIGKILL)
-        if program.stdin is not None:
-            program.stdin.close()
-        program.wait()
 
     def _compare(self, block: Block, printed: str) -> None:
         if block.output is None:

@@ -30,8 +30,9 @@ MASKS = {
     "hash": r"\b[0-9a-f]{12,64}\b",
     "key": r"\b[0-9a-f]{20}\b",
     "rate": r"(?<=[\s])\d{1,3}(?:,\d{3})+(?=\s*$)",
-    "accuracy": r"\b\d{1,3}\.\d %",
-    "spikes": r"\b\d+\.\d{1,2}$",
+    "released accuracy": r"released[ ,A-Za-z]*\b\d{1,3}\.\d %",
+    "released spikes": r"released spikes a record +[\d.]+",
+    "lines": r"\b\d[\d,]* lines\b",
     "bytes": r"\b\d[\d,]* bytes\b",
 }
 
