@@ -93,7 +93,8 @@ def run_page(text: str, tmp_path: Path) -> None:
 def test_blocks_share_a_folder_and_python_its_names(tmp_path: Path) -> None:
     run_page(
         "```python\nx = 41\n```\n```sh\necho hello > note\n```\n"
-        "```python\nprint(x + 1, open('note').read())\n```\n<!-- output -->\n```text\n42 hello\n```\n",
+        "```python\nprint(x + 1, open('note').read())\n```\n<!-- output -->\n```text\n42 hello\n```\n"
+        "```sh\nseq 3\n```\n<!-- output: beginning -->\n```text\n1\n2\n```\n",
         tmp_path,
     )
 
@@ -104,6 +105,7 @@ def test_blocks_share_a_folder_and_python_its_names(tmp_path: Path) -> None:
         ("```sh\nfalse\n```\n", "README.md:1: exit code 1, not 0"),
         ("Text.\n\n```python\nspec.layers\n```\n", "NameError: name 'spec' is not defined"),
         ("```sh\necho two\n```\n<!-- output -->\n```text\none\n```\n", "the output differs in line 1"),
+        ("```sh\nseq 3\n```\n<!-- output: beginning -->\n```text\n1\n3\n```\n", "the output differs in line 2"),
         ("```sh\npip install '.[nothing]'\n```\n", ".[nothing]: nothing is called nothing"),
         ("```sh\npip install leftpad\n```\n", "leftpad: nothing is called leftpad"),
         ("<!-- run: background until port -->\n```sh\nexit 1\n```\n", "port did not appear"),
@@ -131,7 +133,7 @@ def test_a_program_in_the_background_ends_with_the_page(tmp_path: Path) -> None:
         ("hash", "sha256      f03c2cb0874edbf4", "sha256      0123456789ab"),
         ("rate", "cycles a second   1,312,639", "cycles a second     809,363"),
         ("released accuracy", "released, LFSR  98.6 %", "released, LFSR  100.0 %"),
-        ("released spikes", "released spikes a record   204.65", "released spikes a record   99.5"),
+        ("released spikes", "released spikes per record   204.65", "released spikes per record   99.5"),
         ("lines", "16,030 lines", "985 lines"),
         ("bytes", "13,003,356 bytes", "12 bytes"),
     ],

@@ -226,6 +226,7 @@ class PageRun:
         if block.output is None:
             return
         shown, actual = masked(block.output, block.masks), masked(printed, block.masks)
+        actual = actual[: len(shown)] if block.beginning else actual
         if shown != actual:
             differing = next((n for n, (a, b) in enumerate(zip(shown, actual, strict=False)) if a != b), len(actual))
             raise self._fail(

@@ -12,6 +12,7 @@ in every test run and must succeed:
 | `<!-- file: NAME -->` | the block is a file of this name, which later blocks use; it is not run by itself |
 | `<!-- given: NAME -->` | a file that the reader has: `GIVEN` makes a small one in its place |
 | `<!-- output -->` | before a ```text fence: what the block before it prints; `output: time` masks times in both |
+| `<!-- output: beginning -->` | the same, of which the page shows only the first lines |
 
 Several comments may stand before one fence; `soak` goes with the others: `run: soak, background until PATH`.
 """
@@ -31,7 +32,7 @@ MASKS = {
     "key": r"\b[0-9a-f]{20}\b",
     "rate": r"(?<=[\s])\d{1,3}(?:,\d{3})+(?=\s*$)",
     "released accuracy": r"released[ ,A-Za-z]*\b\d{1,3}\.\d %",
-    "released spikes": r"released spikes a record +[\d.]+",
+    "released spikes": r"released spikes per record +[\d.]+",
     "lines": r"\b\d[\d,]* lines\b",
     "bytes": r"\b\d[\d,]* bytes\b",
 }
@@ -55,6 +56,7 @@ class Block:
     file: str | None = None
     given: list[str] = field(default_factory=list)
     output: str | None = None  # what the page shows of its output
+    beginning: bool = False  # the page shows only the first lines
     masks: tuple[str, ...] = ()
 
 
@@ -113,11 +115,12 @@ def _set_mode(block: Block, word: str) -> None:
 
 def _show_output(blocks: list[Block], body: str, line: int, comments: list[tuple[str, str]]) -> None:
     ((kind, names),) = comments
-    masks = tuple(name for name in names.split(", ") if name)
+    words = [name for name in names.split(", ") if name]
+    masks = tuple(name for name in words if name != "beginning")
     unknown = set(masks) - set(MASKS)
     if kind != "output" or unknown or not blocks:
         raise PageError(f"line {line}: {kind} {names}: expected 'output' with names out of {', '.join(MASKS)}")
-    blocks[-1].output, blocks[-1].masks = body, masks
+    blocks[-1].output, blocks[-1].masks, blocks[-1].beginning = body, masks, "beginning" in words
 
 
 def unfenced_commands(text: str) -> list[str]:
@@ -132,4 +135,4 @@ def masked(text: str, masks: tuple[str, ...]) -> list[str]:
         text = re.sub(MASKS[name], f"<{name}>", text, flags=re.MULTILINE)
     if masks:  # the width of a column follows what stands in it
         text = re.sub(r"[ \t]+", " ", re.sub("[─━]+", "─", text))
-    return [line.rstrip() for line in text.strip("\n").splitlines()]
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
