@@ -131,7 +131,6 @@ def _record(
         "data": records.name,
         "records": count,
         "steps": steps,
-        "accuracy": _accuracy(records, model),
         "released_accuracy": _accuracy(records, model),
         "file": options["output"],
     }
