@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-from spikeveil.host.cli.training_run import versions
 from spikeveil.host.data.catalogue import load_dataset
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.architecture import Dense
@@ -26,6 +25,7 @@ from spikeveil.host.training.config import Config, load_config
 from spikeveil.host.training.data_feed import DataFeed
 from spikeveil.host.training.loop import TrainingResult, TrainingRun
 from spikeveil.host.training.neurons import Neuron
+from spikeveil.host.training.run_folder import versions
 from spikeveil.host.training.surrogates import surrogate_of
 
 DECAYS = {"IF": 1.0, "LIF 0.75": 0.75}

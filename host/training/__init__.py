@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from spikeveil.host.training.loop import TrainingPlan as TrainingPlan
     from spikeveil.host.training.loop import TrainingResult as TrainingResult
     from spikeveil.host.training.loop import TrainingRun as TrainingRun
+    from spikeveil.host.training.lowering import float_network as float_network
     from spikeveil.host.training.network import SpikingNetwork as SpikingNetwork
     from spikeveil.host.training.neurons import Neuron as Neuron
     from spikeveil.host.training.quantise_ann import quantised_ann as quantised_ann
     from spikeveil.host.training.recipe import Recipe as Recipe
     from spikeveil.host.training.recipe import fit as fit
+    from spikeveil.host.training.run_folder import RunFolder as RunFolder
     from spikeveil.host.training.weights import load_network as load_network
     from spikeveil.host.training.weights import save_network as save_network
 
@@ -42,11 +44,13 @@ _HOMES = {
     "Pool": "architecture",
     "Readout": "architecture",
     "Recipe": "recipe",
+    "RunFolder": "run_folder",
     "SpikingNetwork": "network",
     "TrainingPlan": "loop",
     "TrainingResult": "loop",
     "TrainingRun": "loop",
     "fit": "recipe",
+    "float_network": "lowering",
     "load_config": "config",
     "load_network": "weights",
     "quantised": "export",

@@ -9,6 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host import training
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.screens.quantise import print_quantised
@@ -104,10 +105,7 @@ def _source(path: Path, options: dict[str, Any]) -> Source:
 
 
 def _load_trained(path: Path, options: dict[str, Any]) -> Source:
-    from spikeveil.host.training.lowering import float_network  # needs torch, which a FloatNetwork does not
-    from spikeveil.host.training.weights import load_network
-
-    network, metadata = load_network(path)
+    network, metadata = training.load_network(path)  # imports torch, which a FloatNetwork does not need
     steps, direct = network.architecture.steps, network.architecture.coding == "direct"
     if options["steps"] not in (None, steps):
         raise click.UsageError(f"the network was trained over {steps} steps, not {options['steps']}")
@@ -115,7 +113,9 @@ def _load_trained(path: Path, options: dict[str, Any]) -> Source:
         raise click.UsageError("--planes is for a network fed with intensities; this one takes spikes")
     planes = (options["planes"] or 4) if direct else None
     claim = (metadata.get("result") or {}).get("claim")
-    return Source(float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim)
+    return Source(
+        training.float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim
+    )
 
 
 def _encoded(source: Source, data: Dataset, images: NDArray[Any]) -> NDArray[Any]:

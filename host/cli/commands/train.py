@@ -1,20 +1,23 @@
 """`spikeveil train`: a spiking network, private by DP-SGD or not, interrupted or not."""
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
+from spikeveil.host import training
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.cli.screens.training import TrainingBar, print_result, print_start
+from spikeveil.host.cli.screens.training_plots import draw
 from spikeveil.host.data.catalogue import load_dataset
-
-if TYPE_CHECKING:
-    from spikeveil.host.training.config import Config
 
 
 @click.command(epilog="Example: spikeveil train digits-dpsgd --out runs/digits")
@@ -59,13 +62,11 @@ def train(
     made and never passes a limit. An interrupted run continues with --resume: what it spent stays spent. Only the last
     step's weights are a result; no epoch is chosen by its test accuracy.
     """
-    from spikeveil.host.cli import training_run  # needs torch, which --help does not
-    from spikeveil.host.training.config import load_config
-
     if (ledger is None) != (data_set is None):
         raise click.UsageError("--ledger and --data-set go together")
     with usage_errors():
-        run_config = _with_changes(load_config(config), epochs, seed, noise_multiplier, epsilon_limit, non_private)
+        run_config = training.load_config(config)
+        run_config = _with_changes(run_config, epochs, seed, noise_multiplier, epsilon_limit, non_private)
         run_config = run_config.as_ann() if ann else run_config
     if ledger is not None and run_config.privacy is None:
         raise click.UsageError("--ledger needs a private run: without privacy there is nothing to state")
@@ -73,17 +74,40 @@ def train(
         records = load_dataset(run_config.data.name, data)
     out.mkdir(parents=True, exist_ok=True)
     with _interruptible() as stop:
-        training_run.run(run_config, records, out, resume, stop, ledger, data_set, threads=threads, as_json=as_json)
+        with usage_errors():
+            run = training.RunFolder(run_config, records, out, resume=resume, threads=threads)
+        if ledger is not None and data_set is not None:
+            run.charge(ledger, data_set)
+        _train(run, stop, as_json)
+
+
+def _train(run: "training.RunFolder", stop: Callable[[], bool], as_json: bool) -> None:
+    """Train and show it; with `as_json`, the result alone is on standard output, all else on the error stream."""
+    console = Console(highlight=False, stderr=as_json)
+    start = run.description()
+    print_start(console, start)
+    with TrainingBar(console, start["steps"], start["spent"], run.epsilon_text) as bar:
+        record = run.train(bar.on_step, bar.on_evaluation, stop)
+    log = json.loads((run.folder / "log.json").read_text())
+    if log:
+        draw(run.folder / "plots.png", log, record["name"])
+    if not record["finished"]:
+        raise click.ClickException(
+            f"stopped after {record['steps_spent']} of {record['steps_planned']} steps; go on with --resume"
+        )
+    print_result(console, record, run.folder)
+    if as_json:
+        print_json(record)
 
 
 def _with_changes(
-    config: "Config",
+    config: "training.Config",
     epochs: int | None,
     seed: int | None,
     noise_multiplier: float | None,
     epsilon_limit: float | None,
     non_private: bool,
-) -> "Config":
+) -> "training.Config":
     integers = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
     config = replace(config, **integers)  # type: ignore[arg-type]
     changes = {"noise_multiplier": noise_multiplier, "epsilon_limit": epsilon_limit}

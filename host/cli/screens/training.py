@@ -9,9 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from spikeveil.host.cli.screens.tables import facts_table
-from spikeveil.host.training.checkpoint import TrainingProgress
-from spikeveil.host.training.config import Config
-from spikeveil.host.training.loop import TrainingPlan, TrainingResult, TrainingRun
 
 FILES = {
     "network.npz": "the weights after the last step",
@@ -22,47 +19,60 @@ FILES = {
 }
 
 
-def header(console: Console, config: Config, plan: TrainingPlan, progress: TrainingProgress) -> None:
+def print_start(console: Console, run: dict[str, Any]) -> None:
     """Print what is about to run, and where it starts."""
-    shape = " -> ".join("x".join(map(str, shape)) for shape in config.network.shapes)
-    console.print(f"{config.name}: {shape} -> {config.network.classes} classes, {config.network.steps} time steps")
-    if plan.meter is None:
+    shape = " -> ".join("x".join(map(str, shape)) for shape in run["shapes"])
+    console.print(f"{run['name']}: {shape} -> {run['classes']} classes, {run['time_steps']} time steps")
+    total = run["dp_sgd"]
+    if total is None:
         console.print("[bold]NOT private[/]: ordinary training; the weights may give any training example away.")
     else:
-        total = plan.meter.spent(plan.steps)
         console.print(
-            f"DP-SGD, noise multiplier {plan.meter.mechanism.noise_multiplier:g}, batches of "
-            f"{config.batch_size} expected (Poisson): {plan.steps} steps will cost epsilon {total.pld:.4f} (PLD, "
-            f"bound), {total.rdp:.4f} (RDP, bound), ~{total.clt:.4f} (CLT, approximate; mu {total.mu:.4f}) at delta "
-            f"{total.delta:g}."
+            f"DP-SGD, noise multiplier {total['noise_multiplier']:g}, batches of {run['batch_size']} expected "
+            f"(Poisson): {run['steps']} steps will cost epsilon {total['pld']:.4f} (PLD, bound), {total['rdp']:.4f} "
+            f"(RDP, bound), ~{total['clt']:.4f} (CLT, approximate; mu {total['mu']:.4f}) at delta {total['delta']:g}."
         )
-        if plan.steps < plan.configured_steps:
-            console.print(f"The limit of epsilon allows {plan.steps} of the {plan.configured_steps} steps asked for.")
-    if progress.spent:
-        wasted = progress.spent - progress.updates
+        if run["steps"] < run["configured_steps"]:
+            console.print(
+                f"The limit of epsilon allows {run['steps']} of the {run['configured_steps']} steps asked for."
+            )
+    if run["spent"]:
+        wasted = run["spent"] - run["updates"]
         note = f"; {wasted} of them were lost in a crash and stay spent" if wasted else ""
-        console.print(f"Resumed: {progress.spent} of {plan.steps} steps are spent{note}.")
+        console.print(f"Resumed: {run['spent']} of {run['steps']} steps are spent{note}.")
 
 
-def train_with_bar(console: Console, training: TrainingRun, stop: Callable[[], bool]) -> TrainingResult:
-    """Train behind a progress bar: steps, epsilon so far (the bound that decides), the last test accuracy."""
-    meter, plan = training.plan.meter, training.plan
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[cost]}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=2) as bar:
-        task = bar.add_task("training", total=plan.steps, completed=training.progress.spent, cost="")
-        next_update = [0.0]  # of epsilon, whose computation may take a fiftieth of the time
+class TrainingBar:
+    """A progress bar: steps, epsilon so far, and a line for each evaluation.
 
-        def on_step(progress: Any) -> None:
-            bar.update(task, completed=progress.spent)
-            start = time.monotonic()
-            if meter is not None and start >= next_update[0]:
-                bar.update(task, cost=f"epsilon {meter.epsilon(progress.spent):.3f} ({meter.method})")
-                next_update[0] = start + max(1.0, 50 * (time.monotonic() - start))
+    `epsilon_text` computes the epsilon after a number of steps; it may take a fiftieth of the time.
+    """
 
-        def on_evaluation(record: dict[str, Any]) -> None:
-            bar.console.print(_evaluation_text(record))
+    def __init__(self, console: Console, total: int, spent: int, epsilon_text: Callable[[int], str]) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
+        times = (TextColumn("{task.fields[cost]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, *times, console=console, refresh_per_second=2)
+        self._task = self._bar.add_task("training", total=total, completed=spent, cost="")
+        self._epsilon_text, self._next_update = epsilon_text, 0.0
 
-        return training.train(on_step, on_evaluation, stop)
+    def __enter__(self) -> "TrainingBar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def on_step(self, progress: Any) -> None:
+        """Show the steps spent, and epsilon where it is due."""
+        self._bar.update(self._task, completed=progress.spent)
+        start = time.monotonic()
+        if start >= self._next_update:
+            self._bar.update(self._task, cost=self._epsilon_text(progress.spent))
+            self._next_update = start + max(1.0, 50 * (time.monotonic() - start))
+
+    def on_evaluation(self, record: dict[str, Any]) -> None:
+        """Print an evaluation above the bar."""
+        self._bar.console.print(_evaluation_text(record))
 
 
 def _evaluation_text(record: dict[str, Any]) -> str:
@@ -77,11 +87,11 @@ def _evaluation_text(record: dict[str, Any]) -> str:
     return text
 
 
-def closing(console: Console, config: Config, result: TrainingResult, record: dict[str, Any], out: Path) -> None:
+def print_result(console: Console, record: dict[str, Any], out: Path) -> None:
     """Print the result and its claim."""
-    last = record["last_evaluation"]
+    accuracy = record["last_evaluation"]["test_accuracy"]
     console.print(
-        f"[bold]{config.name}: {100 * last['test_accuracy']:.2f} % of the test records[/], weights of the last step, "
+        f"[bold]{record['name']}: {100 * accuracy:.2f} % of the test records[/], weights of the last step, "
         f"{record['seconds']:.0f} s of training ({record['seconds_per_epoch']:.1f} s an epoch)."
     )
     if "claim" in record:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeveil.host.training.config import Config
 
-
-def draw(path: Path, log: Sequence[dict[str, Any]], config: Config) -> None:
+def draw(path: Path, log: Sequence[dict[str, Any]], name: str) -> None:
     """One PNG with a panel for each of test loss, test accuracy and, under DP-SGD, epsilon."""
     from matplotlib.figure import Figure
 
@@ -21,12 +19,12 @@ def draw(path: Path, log: Sequence[dict[str, Any]], config: Config) -> None:
     axes[1].set(title="accuracy on the test records, %", xlabel="epoch")
     if private:
         curves = (("pld", "PLD, bound", "k-"), ("rdp", "Rényi, bound", "k--"))
-        for name, label, style in curves:
-            axes[2].plot(epochs, [record["privacy"][f"epsilon_{name}"] for record in log], style, label=label)
+        for method, label, style in curves:
+            axes[2].plot(epochs, [record["privacy"][f"epsilon_{method}"] for record in log], style, label=label)
         approximate = [record["privacy"]["epsilon_clt_approximation"] for record in log]
         axes[2].plot(epochs, approximate, color="#E69F00", linestyle=":", label="CLT, approximate: no bound")
         delta = log[-1]["privacy"]["delta"]
         axes[2].set(title=f"epsilon of all steps at delta {delta:g}", xlabel="epoch", ylim=(0, None))
         axes[2].legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{config.name}: weights of every epoch; the last one is the result", fontsize=10)
+    figure.suptitle(f"{name}: weights of every epoch; the last one is the result", fontsize=10)
     figure.savefig(path, dpi=110)
