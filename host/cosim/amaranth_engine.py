@@ -41,18 +41,18 @@ def run(
         ctx.set(player.open, 1)
         await ctx.tick()
         ctx.set(player.open, 0)
-        waiting, given, accepted = stimulus(spikes), 0, 0
+        pending, request, ack = stimulus(spikes), 0, 0
         idle = 0
         while len(values) < len(spikes):
-            if waiting and ctx.get(player.stimulus_ack) == given:
-                ctx.set(player.stimulus, waiting.pop(0))
-                given ^= 1
-                ctx.set(player.stimulus_request, given)
-            if ctx.get(player.response_request) != accepted:
+            if pending and ctx.get(player.stimulus_ack) == request:
+                ctx.set(player.stimulus, pending.pop(0))
+                request ^= 1
+                ctx.set(player.stimulus_request, request)
+            if ctx.get(player.response_request) != ack:
                 values.append(ctx.get(player.response))
                 stamps.append(ctx.get(player.response_cycle))
-                accepted ^= 1
-                ctx.set(player.response_ack, accepted)
+                ack ^= 1
+                ctx.set(player.response_ack, ack)
                 idle = 0
             idle += 1
             if idle > _TIMEOUT_CYCLES:

@@ -62,8 +62,10 @@ def program(design: tuple[str, ...], sources: Callable[[], dict[str, str]], *, w
     )
 
 
-def simulate(built: Path, work: Path, module: str, plusargs: Mapping[str, object], waves: Path | None = None) -> None:
-    """Run the cocotb tests of `module` once on the program in the folder `built`.
+def simulate(
+    program_folder: Path, work: Path, module: str, plusargs: Mapping[str, object], waves: Path | None = None
+) -> None:
+    """Run the cocotb tests of `module` once on the program in `program_folder`.
 
     `plusargs`: what the tests read from `cocotb.plusargs`. `work`: an empty folder for the log and the results.
     `waves`: the VCD file to write. SimulatorError, with the end of the log, where not every test passed.
@@ -76,7 +78,7 @@ def simulate(built: Path, work: Path, module: str, plusargs: Mapping[str, object
             test_module=module,
             hdl_toplevel="bench",
             hdl_toplevel_lang="verilog",
-            build_dir=built,
+            build_dir=program_folder,
             test_dir=work,
             results_xml=str(results),
             test_args=["--trace", "--trace-file", str(waves.absolute())] if waves else [],
@@ -85,9 +87,9 @@ def simulate(built: Path, work: Path, module: str, plusargs: Mapping[str, object
             log_file=str(log),
         )
         content = results.read_bytes() if results.exists() else b""
-        passed = b"<testcase" in content and b"<failure" not in content
+        success = b"<testcase" in content and b"<failure" not in content
     except (RuntimeError, SystemExit, subprocess.CalledProcessError):
-        passed = False
-    if not passed:
+        success = False
+    if not success:
         tail = "\n".join(log.read_text().strip().splitlines()[-_LOG_LINES:]) if log.exists() else "no log was written"
         raise SimulatorError(f"the simulation did not finish:\n{tail}")

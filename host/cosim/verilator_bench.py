@@ -35,12 +35,12 @@ async def play(dut: Any) -> None:
 
 async def feed(dut: Any, path: Path, records: int, size: int) -> None:
     """Hand over each record as soon as the player took the one before it."""
-    given = 0
+    request = 0
     with path.open("rb") as file:
         for _ in range(records):
             dut.stimulus.value = int.from_bytes(file.read(size), "little")
-            given ^= 1
-            dut.stimulus_request.value = given
+            request ^= 1
+            dut.stimulus_request.value = request
             await ValueChange(dut.stimulus_ack)
             await Timer(1, "ns")
 
@@ -48,12 +48,12 @@ async def feed(dut: Any, path: Path, records: int, size: int) -> None:
 async def collect(dut: Any, work: Path, records: int) -> None:
     """Write the response and the stamp of each record that the player returns."""
     width = -(-len(dut.response) // 8)
-    accepted = 0
+    ack = 0
     with (work / "responses").open("wb") as responses, (work / "stamps").open("w", buffering=1) as stamps:
         for _ in range(records):
             await with_timeout(ValueChange(dut.response_request), 2 * TIMEOUT_CYCLES, "ns")
             await Timer(1, "ns")
             responses.write(int(dut.response.value).to_bytes(width, "little"))
             stamps.write(f"{int(dut.response_cycle.value)}\n")
-            accepted ^= 1
-            dut.response_ack.value = accepted
+            ack ^= 1
+            dut.response_ack.value = ack

@@ -76,8 +76,8 @@ class Program:
 
 def description(plan: Plan) -> str:
     """Everything in a plan that its gateware depends on, as text."""
-    rest = [(field.name, getattr(plan, field.name)) for field in fields(plan) if field.name != "spec"]
-    return f"{plan.spec.fingerprint} {rest}"
+    settings = [(field.name, getattr(plan, field.name)) for field in fields(plan) if field.name != "spec"]
+    return f"{plan.spec.fingerprint} {settings}"
 
 
 def cache_folder() -> Path:
@@ -151,8 +151,8 @@ def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...
     _call(verilate, folder, environment)
     _join(folder)
     with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
-        for built in objects.glob("*.o"):
-            shutil.copy(built, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
+        for path in objects.glob("*.o"):
+            shutil.copy(path, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
         _call(make, folder, environment)
         if not objects.exists():
             _keep(folder, objects, program)
@@ -189,7 +189,7 @@ def _keep(folder: Path, objects: Path, program: Program) -> None:
     with tempfile.TemporaryDirectory(dir=objects.parent, prefix=".keeping-") as name:
         staging = Path(name) / "objects"
         staging.mkdir()
-        for built in folder.glob("*.o"):
-            if built.name == main or built.name.startswith("verilated"):
-                shutil.copy(built, staging)
+        for path in folder.glob("*.o"):
+            if path.name == main or path.name.startswith("verilated"):
+                shutil.copy(path, staging)
         _publish(staging, objects)

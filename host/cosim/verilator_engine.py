@@ -60,12 +60,12 @@ def run(
     SimulatorError where the build or the run fails.
     """
     records, steps, _ = spikes.shape
-    built = build(plan, steps, waves=traced or waves is not None, folder=folder)
+    program_folder = build(plan, steps, waves=traced or waves is not None, folder=folder)
     with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
         work = Path(name)
         _write_job(work, plan, spikes, lease, {"steps": steps, "stall_i": stall_i, "stall_o": stall_o})
         with _progress_of(work, progress):
-            cocotb_program.simulate(built, work, _BENCH, {"job": work, "records": records}, waves)
+            cocotb_program.simulate(program_folder, work, _BENCH, {"job": work, "records": records}, waves)
         if not (work / "summary").exists():
             raise SimulatorError("the simulation did not finish: it wrote no summary")
         progress(records)

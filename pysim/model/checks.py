@@ -47,8 +47,8 @@ def integers(field: str, value: ArrayLike, shape: tuple[int | str, ...], low: in
     array = np.asarray(value)
     expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     fits = array.ndim == len(shape) and all(
-        length >= 1 if isinstance(wanted, str) else length == wanted
-        for length, wanted in zip(array.shape, shape, strict=True)
+        length >= 1 if isinstance(required, str) else length == required
+        for length, required in zip(array.shape, shape, strict=True)
     )
     if not fits:
         raise ValueError(f"{field} must have shape {expected}, not {array.shape}")

@@ -106,8 +106,8 @@ def worst_case(spec: NetworkSpec) -> NetworkSpec:
 def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
     """Every number at the end of its range that is further from 0."""
     least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
-    most = min(layer.input_cap or layer.inputs, layer.inputs)
-    low = layer.state_range[0] + most * least_weight + (0 if layer.bias is None else least_number)
+    active_inputs = min(layer.input_cap or layer.inputs, layer.inputs)
+    low = layer.state_range[0] + active_inputs * least_weight + (0 if layer.bias is None else least_number)
     if signed_bits(low, 0) > MAX_POTENTIAL_BITS:
         raise ValueError(
             f"layer {index} potentials must fit {MAX_POTENTIAL_BITS} bits under any image, and need "
@@ -130,12 +130,12 @@ def replace_numbers(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> Network
 def _check(spec: NetworkSpec) -> None:
     """Raise ValueError where a bias or a threshold does not fit an image's numbers; weights always fit."""
     for index, layer in enumerate(spec.layers):
-        most = (1 << (number_bits(layer) - 1)) - 1
+        highest = (1 << (number_bits(layer) - 1)) - 1
         if layer.bias is not None:
-            checks.integers(f"layer {index} bias in an image", layer.bias, ("neurons",), -most - 1, most)
+            checks.integers(f"layer {index} bias in an image", layer.bias, ("neurons",), -highest - 1, highest)
         if layer.threshold is not None:
             thresholds = np.atleast_1d(np.asarray(layer.threshold))
-            checks.integers(f"layer {index} threshold in an image", thresholds, ("neurons",), 1, most)
+            checks.integers(f"layer {index} threshold in an image", thresholds, ("neurons",), 1, highest)
 
 
 def to_bytes(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> bytes:
@@ -175,11 +175,11 @@ def from_bytes(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes], content: by
 def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
     """As `replace_numbers`, with thresholds below 1 allowed; every other number of an image is in its range."""
     thresholds = [values.get("threshold", 1) for values in numbers]
-    allowed = [
+    valid_numbers = [
         values | ({"threshold": np.maximum(threshold, 1)} if "threshold" in values else {})
         for values, threshold in zip(numbers, thresholds, strict=True)
     ]
-    loaded = replace_numbers(spec, allowed)
+    loaded = replace_numbers(spec, valid_numbers)
     for layer, threshold in zip(loaded.layers, thresholds, strict=True):
         if np.min(threshold) < 1:
             object.__setattr__(layer, "threshold", threshold)  # the layer is new: nothing else refers to it

@@ -43,10 +43,10 @@ def uniform_lanes(spec: NetworkSpec, lanes: int, fold: int = 1) -> tuple[LayerLa
     """
     checks.integer("lanes", lanes, 1, MAX_LANES)
     checks.integer("fold", fold, 1, MAX_LANES)
-    chosen = [_folded(min(lanes, layer.neurons), fold) for layer in spec.layers]
+    layer_lanes = [_folded(min(lanes, layer.neurons), fold) for layer in spec.layers]
     if spec.decision is not None:
-        chosen[-1] = _within_a_class(chosen[-1], spec.class_neurons)
-    return tuple(chosen)
+        layer_lanes[-1] = _within_a_class(layer_lanes[-1], spec.class_neurons)
+    return tuple(layer_lanes)
 
 
 def _folded(lanes: int, fold: int) -> LayerLanes:

@@ -32,20 +32,22 @@ def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
 
 
 def bound_contribution(
-    spikes: NDArray[np.bool_], used: NDArray[np.int64], spec: LayerSpec
+    spikes: NDArray[np.bool_], record_spikes: NDArray[np.int64], spec: LayerSpec
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Suppress the spikes of one step that exceed the spike limits.
 
-    `spikes`: (records, neurons). `used`: (records,), the spikes of each record that passed in its earlier steps.
-    Returns the spikes that pass, and `used` with them added.
+    `spikes`: (records, neurons). `record_spikes`: (records,), the spikes of each record that passed in its earlier steps.
+    Returns the spikes that pass, and `record_spikes` with them added.
     """
     if spec.spike_limit is None and spec.step_spike_limit is None:
-        return spikes, used
-    allowance = np.full_like(used, spec.neurons) if spec.spike_limit is None else spec.spike_limit - used
+        return spikes, record_spikes
+    allowance = np.full_like(record_spikes, spec.neurons)
+    if spec.spike_limit is not None:
+        allowance = spec.spike_limit - record_spikes
     if spec.step_spike_limit is not None:
         allowance = np.minimum(allowance, spec.step_spike_limit)
     passed = spikes & (np.cumsum(spikes, axis=1) <= allowance[:, None])
-    return passed, used + passed.sum(axis=1)
+    return passed, record_spikes + passed.sum(axis=1)
 
 
 class LayerTrace:
@@ -85,10 +87,10 @@ def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> LayerTrace:
     records, steps, _ = spikes.shape
     trace = LayerTrace(spec, records, steps)
     v = np.zeros((records, spec.neurons), neuron.state_dtype(spec))
-    used = np.zeros(records, np.int64)
+    record_spikes = np.zeros(records, np.int64)
     for t, total in enumerate(_currents(spikes, spec)):
         raw, v = neuron.step(v, total, spec)
-        limited, used = bound_contribution(raw, used, spec)
+        limited, record_spikes = bound_contribution(raw, record_spikes, spec)
         trace.put(t, raw, limited, v)
     return trace
 

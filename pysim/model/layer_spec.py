@@ -123,8 +123,8 @@ class LayerSpec:
     def current_range(self) -> tuple[int, int]:
         """Bounds of every partial sum of W x, over all neurons, inputs under the cap, and orders of addition."""
         wide = np.sort(self.weights.astype(np.int64), axis=1)
-        most = min(self.input_cap or self.inputs, self.inputs)
-        low, high = np.minimum(wide[:, :most], 0), np.maximum(wide[:, self.inputs - most :], 0)
+        active_inputs = min(self.input_cap or self.inputs, self.inputs)
+        low, high = np.minimum(wide[:, :active_inputs], 0), np.maximum(wide[:, self.inputs - active_inputs :], 0)
         return int(low.sum(axis=1).min()), int(high.sum(axis=1).max())
 
     @property

@@ -66,13 +66,13 @@ class Network:
         x = checks.spikes(spikes, self.spec.inputs)
         if self.spec.steps is not None and x.shape[1] != self.spec.steps:
             raise ValueError(f"run steps must be the {self.spec.steps} of the network's records, not {x.shape[1]}")
-        gathered: dict[str, list[Any]] = {"raw": [], "limited": [], "sent": [], "potentials": []}
+        layer_arrays: dict[str, list[Any]] = {"raw": [], "limited": [], "sent": [], "potentials": []}
         for index, spec in enumerate(self.spec.layers):
             trace = layer.run(x, spec)
             x = trace.limited if spec.flip is None else self._flip(index, trace.limited, lease, first_record)
-            for name, array in zip(gathered, (trace.raw, trace.limited, x, trace.potentials), strict=True):
-                gathered[name].append(array)
-        arrays: dict[str, Any] = {name: tuple(layers) for name, layers in gathered.items()}
+            for name, array in zip(layer_arrays, (trace.raw, trace.limited, x, trace.potentials), strict=True):
+                layer_arrays[name].append(array)
+        arrays: dict[str, Any] = {name: tuple(layers) for name, layers in layer_arrays.items()}
         if self.spec.decision is not None:
             winners = self._winners(self.spec.decision, arrays["raw"][-1], arrays["potentials"][-1])
             decisions = self._decide(self.spec.decision, winners, lease, first_record)
