@@ -36,7 +36,7 @@ def bound_contribution(
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Suppress the spikes of one step that exceed the spike limits.
 
-    `spikes`: (records, neurons). `record_spikes`: (records,), the spikes of each record that passed in its earlier steps.
+    `spikes`: (records, neurons). `record_spikes`: (records,), those of each record that passed in earlier steps.
     Returns the spikes that pass, and `record_spikes` with them added.
     """
     if spec.spike_limit is None and spec.step_spike_limit is None:
