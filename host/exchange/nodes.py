@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-MAX_NUMBERS = 1 << 28  # in one file: compressed zeros can claim to be more than any memory holds
+MAX_BYTES = 1 << 29  # of a file and of all that it declares: compressed zeros can claim more than any memory holds
+MAX_NUMBERS = 1 << 28  # values of one node, as its shapes declare them
+MAX_DEPTH = 32  # groups in groups
 NOTE = "spikeveil"  # key of the note that spikeveil writes into the graph's metadata
 
 
@@ -51,51 +53,136 @@ class NirFile:
     note: str | None = None
 
 
-def read_nir(path: Path) -> NirFile:
-    """Read a NIR file. ValueError, one sentence, where it is none; OSError where it cannot be opened."""
+def read_nir(path: Path, max_bytes: int = MAX_BYTES) -> NirFile:
+    """Read a NIR file. ValueError, one sentence, where it is none; OSError where it cannot be opened.
+
+    Everything must lie in the file itself, once: links other than hard links, storage in other files and virtual data
+    sets would copy what else is readable on this machine into the network, and are refused. `max_bytes` bounds the
+    file and all that it declares, before any of it is read.
+    """
     import h5py
 
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ValueError(f"NIR file {path} must have at most {max_bytes:,} bytes, not {size:,}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         with h5py.File(path, "r") as file:
-            return _graph(file, digest, str(path))
-    except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError) as error:
+            return _Reader(str(path), max_bytes).graph(file, digest)
+    except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError, OverflowError) as error:
         raise ValueError(
             f"NIR file {path} must be a whole NIR graph in HDF5, and it is cut or foreign: {error}"
         ) from error
 
 
-def _graph(file: Any, digest: str, path: str) -> NirFile:
-    if "node" not in file or "nodes" not in file["node"] or "edges" not in file["node"]:
-        raise ValueError(f"NIR file {path} must hold a graph with nodes and edges, not {', '.join(file) or 'nothing'}")
-    budget = [MAX_NUMBERS]
-    nodes = {name: Node(name, kind, fields) for name, kind, fields in _nodes(file["node"]["nodes"], "", budget)}
-    edges = tuple((_text(a), _text(b)) for a, b in file["node"]["edges"][()])
-    note = file["node"].get(f"metadata/{NOTE}")
-    version = _text(file["version"][()]) if "version" in file else "unknown"
-    return NirFile(nodes, edges, digest, version, None if note is None else _text(note[()]))
+class _Reader:
+    """Walks a file and reads its values, each object once, within a budget of bytes."""
+
+    def __init__(self, path: str, max_bytes: int) -> None:
+        self._path, self._max_bytes = path, max_bytes
+        self._remaining = max_bytes
+        self._visited: set[int] = set()
+
+    def graph(self, file: Any, digest: str) -> NirFile:
+        """The graph of the opened file."""
+        root = self._child(file, "node")
+        group = None if root is None else self._child(root, "nodes")
+        edges = None if root is None else self._child(root, "edges")
+        if group is None or edges is None:
+            found = ", ".join(file) or "nothing"
+            raise ValueError(f"NIR file {self._path} must hold a graph with nodes and edges, not {found}")
+        nodes = {name: Node(name, kind, fields) for name, kind, fields in self._nodes(group, "", 0)}
+        pairs = self._value(edges)
+        if np.ndim(pairs) != 2 or np.shape(pairs)[1] != 2:
+            raise ValueError(f"NIR file {self._path} edges must be pairs of names, not of shape {np.shape(pairs)}")
+        metadata, version = self._child(root, "metadata"), self._child(file, "version")
+        note = None if metadata is None else self._child(metadata, NOTE)
+        return NirFile(
+            nodes,
+            tuple((_text(a), _text(b)) for a, b in pairs),
+            digest,
+            "unknown" if version is None else _text(self._value(version)),
+            None if note is None else _text(self._value(note)),
+        )
+
+    def _nodes(self, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Every node; a name with a slash in it lies as a group in a group."""
+        import h5py
+
+        if depth > MAX_DEPTH:
+            raise ValueError(f"NIR file {self._path} must nest groups at most {MAX_DEPTH} deep")
+        for name in group:
+            item = self._child(group, name)
+            if not isinstance(item, h5py.Group):
+                raise ValueError(f"node {prefix + name!r} must be a group of fields, not a lone number")
+            if "type" in item and isinstance(self._link(item, "type"), h5py.HardLink):
+                children = {key: self._child(item, key) for key in item}
+                fields = {key: self._value(entry) for key, entry in children.items() if isinstance(entry, h5py.Dataset)}
+                if "type" in fields:
+                    yield prefix + name, str(fields.pop("type")), fields
+                    continue
+            yield from self._nodes(item, f"{prefix}{name}/", depth + 1)
+
+    def _link(self, group: Any, name: str) -> Any:
+        return group.get(name, getlink=True)
+
+    def _child(self, group: Any, name: str) -> Any:
+        """An object of a group, which lies in the file itself and was not visited before; None where there is none."""
+        import h5py
+
+        link = self._link(group, name) if name in group or _has_link(group, name) else None
+        if link is None:
+            return None
+        where = f"{group.name.rstrip('/')}/{name}"
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"NIR file {self._path} must hold its own data, and {where} is a link to elsewhere")
+        child = group[name]
+        address = h5py.h5o.get_info(child.id).addr
+        if address in self._visited:
+            raise ValueError(f"NIR file {self._path} must hold every object once, and {where} is another's second name")
+        self._visited.add(address)
+        return child
+
+    def _value(self, dataset: Any) -> Any:
+        """What a data set holds. ValueError for one that is stored elsewhere, or is larger than what remains."""
+        import h5py
+
+        if not isinstance(dataset, h5py.Dataset):
+            raise ValueError(f"NIR file {self._path} {dataset.name} must be numbers or text, not a group")
+        if dataset.external or dataset.is_virtual:
+            raise ValueError(f"NIR file {self._path} must hold its own data, and {dataset.name} is stored elsewhere")
+        if h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O":
+            return self._strings(dataset)
+        if dataset.dtype.kind not in "fiubSU":
+            raise ValueError(f"NIR file {self._path} {dataset.name} must be numbers or text, not {dataset.dtype}")
+        self._spend(dataset.name, int(dataset.size or 0) * dataset.dtype.itemsize)
+        value = dataset[()]
+        return _text(value) if isinstance(value, bytes | str) else value
+
+    def _strings(self, dataset: Any) -> Any:
+        """Text of any length: each is read alone, since many may name the same long one."""
+        if dataset.shape == ():
+            value = dataset[()]
+            self._spend(dataset.name, len(value))
+            return _text(value)
+        self._spend(dataset.name, 8 * int(dataset.size or 0))
+        texts = np.empty(dataset.shape, object)
+        for index in np.ndindex(dataset.shape):
+            texts[index] = dataset[index]
+            self._spend(dataset.name, len(texts[index]))
+        return texts
+
+    def _spend(self, name: str, size: int) -> None:
+        self._remaining -= size
+        if self._remaining < 0:
+            raise ValueError(
+                f"NIR file {self._path} must declare at most {self._max_bytes:,} bytes, and {name} goes past them"
+            )
 
 
-def _nodes(group: Any, prefix: str, budget: list[int]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every node; a name with a slash in it lies as a group in a group."""
-    import h5py
-
-    for name, item in group.items():
-        if not isinstance(item, h5py.Group):
-            raise ValueError(f"node {prefix + name!r} must be a group of fields, not a lone number")
-        if isinstance(item.get("type"), h5py.Dataset):
-            fields = {key: _value(entry, budget) for key, entry in item.items() if isinstance(entry, h5py.Dataset)}
-            yield prefix + name, str(fields.pop("type")), fields
-        else:
-            yield from _nodes(item, f"{prefix}{name}/", budget)
-
-
-def _value(dataset: Any, budget: list[int]) -> Any:
-    budget[0] -= int(dataset.size or 0)
-    if budget[0] < 0:
-        raise ValueError(f"NIR file must hold at most {MAX_NUMBERS} numbers, and it claims more")
-    value = dataset[()]
-    return _text(value) if isinstance(value, bytes | str) else value
+def _has_link(group: Any, name: str) -> bool:
+    """Whether a name is in the group, though what it links to may not exist."""
+    return name in set(group.keys())
 
 
 def _text(value: Any) -> str:
