@@ -117,7 +117,7 @@ def test_text_counts_as_much_as_numbers(crafted: Callable[..., Path]) -> None:
         node.create_dataset("zeros", (1 << 20,), np.uint8, compression="gzip")
         node.create_dataset("text", (40,), h5py.string_dtype(), data=["x" * (1 << 16)] * 40)
 
-    with pytest.raises(ValueError, match="must declare at most 3,000,000 bytes, and .*(zeros|text) goes past them"):
+    with pytest.raises(ValueError, match=r"must declare at most 3,000,000 bytes, and .*(zeros|text) goes past them"):
         read_nir(crafted(change), max_bytes=3_000_000)
 
 
