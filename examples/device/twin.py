@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeveil.host.data import accuracy, classify
 from spikeveil.host.device import Device, Secrets
+from spikeveil.host.device.keys import create_key
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.networks.digits_example import CLASSES, held_out, load_network
 from spikeveil.host.privacy import Ledger
@@ -22,13 +23,14 @@ def main() -> None:
     spec, (images, labels) = load_network(), held_out()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        secrets = Secrets.file(folder / "key", False, len(spec.flipped), make=True)
+        secrets = Secrets(create_key(folder / "key", 10), False, len(spec.flipped), "drawn for this example")
         with (
             Ledger(folder / "my.ledger", state_directory=folder) as ledger,
             TwinBoard(DeviceModel(spec), folder / "port") as board,
             Device.open(str(board.path)) as device,
         ):
-            ledger.create_budget("digits", "record", epsilon=150_000, delta="1e-3")
+            data = ledger.identify(images, create=True)
+            ledger.create_budget("digits", "record", epsilon=400, delta="1e-3", data=data)
             device.load(spec)
             result = device.run(images, ledger=ledger, budget="digits", lease_records=90, secrets=secrets)
         network = Network(spec, TriviumSource(secrets.next()))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from spikeveil.host.device.connection import Connection
 from spikeveil.host.device.errors import WrongDevice
@@ -13,7 +13,7 @@ from spikeveil.host.device.lease_account import LeaseAccount
 from spikeveil.host.device.record_run import RecordRun, RunProgress, RunResult
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim, Wall
-from spikeveil.host.privacy.ledger import Ledger, probability
+from spikeveil.host.privacy.ledger import DataIdentity, Ledger, probability
 from spikeveil.pysim.device.wire import MAX_QUOTA, MAX_RECORD_STEPS
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -37,6 +37,8 @@ class Device(Connection):
         secrets: Secrets | None = None,
         results: Results | None = None,
         progress: Callable[[RunProgress], None] = lambda state: None,
+        data: ArrayLike | None = None,
+        first_record: int = 0,
     ) -> RunResult:
         """Run records through the network that `load` was called with; every lease is paid for before it is opened.
 
@@ -47,9 +49,10 @@ class Device(Connection):
         | `delta` | of each lease |
         | `lease_records` | records of a lease: the most that a crash loses; larger leases cost less epsilon a record |
         | `demonstration` | allow a device that protects nothing (LFSR, fast schedule); charge nominal figures |
-        | `secrets` | the key; by default a fresh one that is not stored |
+        | `secrets` | the key; by default a fresh one for each lease, which is not stored |
         | `results` | results of an interrupted run, whose records are not run again; updated after every lease |
         | `progress` | called with the state of the run whenever bytes were transferred |
+        | `data`, `first_record` | the file that `spikes` are from, and the number of the first; by default all of it |
 
         When the port vanishes and comes back, or the device loses power, the run continues: under the same lease where
         the device still holds it, otherwise under a new one.
@@ -63,16 +66,18 @@ class Device(Connection):
         steps = checks.integer("steps of a record", records.shape[1], 1, MAX_RECORD_STEPS)
         checks.integer("lease records", lease_records, 1, MAX_QUOTA)
         exact = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
-        if secrets is not None and secrets.public and not demonstration:
-            raise ValueError("the key is published and protects nothing: it serves only an insecure demonstration")
+        self.require_private(demonstration, secrets)
+        identity = self._identity(ledger, budget, records, data, first_record)
         account = LeaseAccount(
             ledger=ledger,
             data_set=budget,
-            wall=self._wall(self.spec, steps, exact, demonstration),
+            wall=self._wall(self.spec, steps, exact),
             source="lfsr" if self.lfsr else "trivium",
             specification=self.spec.fingerprint,
             delta=exact,
             demonstration=demonstration,
+            data=identity,
+            first_record=first_record,
         )
         return RecordRun(
             device=self,
@@ -84,14 +89,33 @@ class Device(Connection):
             show=progress,
         ).run()
 
-    def _wall(self, spec: NetworkSpec, steps: int, delta: Fraction, demonstration: bool) -> Wall:
-        """The flipped layer that a lease pays for. WrongDevice where the device protects nothing."""
+    @staticmethod
+    def _identity(
+        ledger: Ledger, budget: str, records: NDArray[np.bool_], data: ArrayLike | None, first_record: int
+    ) -> DataIdentity | None:
+        """The file that the records are from, where the budget is bound to data; None where it is not."""
+        if not ledger.binding(budget).parts:
+            return None
+        whole = records if data is None else np.asarray(data, dtype=bool)
+        if not np.array_equal(whole[first_record : first_record + len(records)], records):
+            raise ValueError(f"records must be those of their data from number {first_record} on")
+        return ledger.identify(whole)
+
+    def require_private(self, demonstration: bool, secrets: Secrets | None = None) -> None:
+        """WrongDevice where the device, ValueError where the key protects nothing, and no demonstration is meant."""
+        if secrets is not None and secrets.public and not demonstration:
+            raise ValueError(
+                "the key is published or a pattern, which protects nothing: only an insecure demonstration may use it"
+            )
         reason = "its flips come from an LFSR" if self.lfsr else "it is on the fast schedule"
         if not demonstration and (self.lfsr or not self.private_schedule):
             raise WrongDevice(
                 f"the device at {self.name} protects nothing, because {reason}: it runs only as an insecure "
                 "demonstration"
             )
+
+    def _wall(self, spec: NetworkSpec, steps: int, delta: Fraction) -> Wall:
+        """The flipped layer that a lease pays for. ValueError where there is none."""
         wall = Claim.of(spec, steps, source="trivium", delta=delta).wall
         if wall is None:
             raise ValueError("a network without a flipper releases its input unprotected: no budget covers it")

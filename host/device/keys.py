@@ -1,11 +1,9 @@
 """Keys and seeds: drawn from the operating system's generator, stored in files of mode 600, never printed."""
 
-import os
-import secrets
-import stat
 from pathlib import Path
 
-from spikeveil.host.networks.digits_example import DEMO_KEY
+from spikeveil.host.known_keys import draw_secret, weakness
+from spikeveil.host.secret_files import create_secret, read_secret
 from spikeveil.pysim.device.messages import reverse_key
 from spikeveil.pysim.device.wire import SEED_BYTES
 from spikeveil.pysim.model.lfsr import SEED_BITS
@@ -14,40 +12,14 @@ from spikeveil.pysim.model.trivium import KEY_BYTES
 MAX_SEED = (1 << SEED_BITS) - 1  # an LFSR takes the lower 127 bits of its 16 bytes
 
 
-def read_key(path: str | Path, *, private: bool = True) -> bytes:
-    """The bytes that a file holds in hexadecimal. ValueError, without them, where it holds anything else.
-
-    private: refuse a file that others than its owner can read or write.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            content = stream.read(1 << 16)
-    except OSError as error:
-        raise ValueError(f"key file {path} could not be read: {error.strerror}") from None
-    if private and os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ValueError(
-            f"key file {path} must be for its owner alone, not of mode {stat.S_IMODE(mode):03o}: chmod 600"
-        )
-    try:
-        return bytes.fromhex(content.decode("ascii").strip())
-    except ValueError:
-        raise ValueError(f"key file {path} does not hold hexadecimal digits") from None
+def read_key(path: str | Path) -> bytes:
+    """The bytes that a key file of mode 600 holds in hexadecimal. ValueError, without them, for anything else."""
+    return read_secret(path, "key")
 
 
 def create_key(path: str | Path, size: int) -> bytes:
-    """Draw `size` bytes from the operating system's generator and write them to a new file of mode 600.
-
-    OSError where the file exists or cannot be made.
-    """
-    key = secrets.token_bytes(size)
-    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(key.hex() + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    return key
+    """Draw a secret of `size` bytes and write it to a new file of mode 600. OSError where it cannot be made."""
+    return create_secret(path, size, draw_secret)
 
 
 class Secrets:
@@ -67,35 +39,26 @@ class Secrets:
 
     @property
     def public(self) -> bool:
-        """Whether the key is the published one of the examples."""
-        return not self._lfsr and self._key == DEMO_KEY
+        """Whether anybody can know the key: a published one, or a pattern."""
+        return self._key is not None and weakness(self._key) is not None
 
     def __repr__(self) -> str:
         return f"Secrets({self._size} bytes hidden)"
 
     @classmethod
     def fresh(cls, lfsr: bool, flippers: int) -> "Secrets":
-        """Secrets that are not stored: under Trivium one key for the run, under an LFSR new seeds for each lease."""
-        key = None if lfsr else secrets.token_bytes(KEY_BYTES)
-        return cls(key, lfsr, flippers, "fresh from the operating system's generator, kept nowhere")
+        """New secrets for each lease, which are not stored: after the run nobody can take the flips off again."""
+        return cls(None, lfsr, flippers, "fresh from the operating system's generator for each lease, kept nowhere")
 
     @classmethod
-    def file(cls, path: str | Path, lfsr: bool, flippers: int, *, make: bool = False) -> "Secrets":
-        """The key in a file of mode 600; with `make`, a new key where there is no file."""
-        if make and not Path(path).exists():
-            try:
-                key = create_key(path, secret_bytes(lfsr, flippers))
-                return cls(key, lfsr, flippers, f"fresh from the operating system's generator, kept in {path}")
-            except FileExistsError:  # another process was faster
-                pass
-            except OSError as error:
-                raise ValueError(f"key file {path} could not be made: {error.strerror}") from None
+    def file(cls, path: str | Path, lfsr: bool, flippers: int) -> "Secrets":
+        """The key in a file of mode 600, for every lease of the run."""
         return cls(read_key(path), lfsr, flippers, f"from the file {path}")
 
     def next(self) -> bytes:
         """The secret of the next lease: the ledger's argument `key`."""
         while True:
-            secret = self._key or secrets.token_bytes(self._size)
+            secret = self._key or draw_secret(self._size)
             if self._usable(secret):
                 return secret
 

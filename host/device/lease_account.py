@@ -5,8 +5,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikeveil.host.privacy.claim import Wall
-from spikeveil.host.privacy.ledger import Balance, Evidence, Lease, Ledger, Session, SessionCost, shown_down, shown_up
+from spikeveil.host.privacy.ledger import (
+    Balance,
+    DataIdentity,
+    Evidence,
+    Lease,
+    Ledger,
+    Session,
+    axis_name,
+    ranges_of,
+    shown_down,
+    shown_up,
+)
 from spikeveil.host.privacy.ledger.amounts import probability
 
 
@@ -22,6 +36,7 @@ class LeaseAccount:
     | `specification` | fingerprint of the network |
     | `delta` | of each lease |
     | `demonstration` | charge nominal figures, and mark the budget as insecure for good |
+    | `data`, `first_record` | the file of the records, and the number of the first; None: every record is charged |
     """
 
     ledger: Ledger
@@ -31,21 +46,24 @@ class LeaseAccount:
     specification: str
     delta: Fraction
     demonstration: bool = False
+    data: DataIdentity | None = None
+    first_record: int = 0
 
     def __post_init__(self) -> None:
         probability("delta", self.delta)
 
-    def lease(self, releases: int, secret: bytes, device: str) -> Lease:
-        """A new lease for `releases` records, on disk when this returns. LedgerError, BudgetRefused."""
+    def lease(self, records: NDArray[np.int64], secret: bytes, device: str) -> Lease:
+        """A new lease for the run's records of those numbers, on disk when this returns. LedgerError, BudgetRefused."""
         raster, versions = self.wall.raster, f"spikeveil {metadata.version('spikeveil')}"
         session = Session(
             self.wall.mechanism,
             raster.steps,
             raster.neurons,
-            releases,
+            len(records),
             self.delta,
             raster.spike_limit,
             raster.step_spike_limit,
+            self.wall.layer,
         )
         return self.ledger.lease(
             self.data_set,
@@ -56,26 +74,37 @@ class LeaseAccount:
             device=device,
             evidence=Evidence(versions=versions),
             demonstration=self.demonstration,
+            records=None if self.data is None else ranges_of(records + self.first_record),
+            data=self.data,
         )
 
     def booked(self, leases: Sequence[Lease]) -> str:
         """One sentence with the charges of the leases and what remains of the budgets."""
-        balances = self.ledger.budgets(self.data_set)[self.data_set]
+        ((name, balances),) = self.ledger.budgets(self.data_set).items()
+        balances = tuple(balance for balance in balances if balance.relation == "substitution")
         numbers = sorted(lease.number for lease in leases)
         names = f"{len(leases)} leases, {numbers[0]} to {numbers[-1]}," if len(leases) > 1 else f"lease {numbers[0]}"
-        charged = zip(*(lease.charges for lease in leases), strict=True)
-        sums = [_sum(charges, balance) for charges, balance in zip(charged, balances, strict=True)]
+        files = len(self.ledger.binding(self.data_set).parts)
+        stated = f"; {files} files joined as disjoint, which their owner states" if files > 1 else ""
         nominal = ", nominal: an insecure demonstration" if self.demonstration else ""
-        return f"{names} of data set {self.data_set!r} in ledger {self.ledger.path}{nominal}: {'; '.join(sums)}"
+        shown = "; ".join(self._spent(leases, place, balance) for place, balance in enumerate(balances))
+        return f"{names} of data set {name!r} in ledger {self.ledger.path}{nominal}: {shown}{stated}"
 
-
-def _sum(charges: Sequence[SessionCost], balance: Balance) -> str:
-    epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
-    delta = sum((charge.delta for charge in charges), Fraction(0))
-    epsilon_remaining = balance.epsilon_limit - balance.epsilon_spent
-    delta_remaining = balance.delta_limit - balance.delta_spent
-    return (
-        f"epsilon {shown_up(epsilon)}, delta {shown_up(delta)} charged at {balance.unit.value} level, "
-        f"{shown_down(epsilon_remaining)} and {shown_down(delta_remaining)} left of "
-        f"{shown_down(balance.epsilon_limit)} and {shown_down(balance.delta_limit)}"
-    )
+    def _spent(self, leases: Sequence[Lease], place: int, balance: Balance) -> str:
+        """What the leases charged to one budget: in all, where they name no record; else to each record once."""
+        charges = [lease.charges[place] for lease in leases]
+        epsilon_left = balance.epsilon_limit - balance.epsilon_spent
+        delta_left = balance.delta_limit - balance.delta_spent
+        if self.data is None:
+            epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
+            delta = sum((charge.delta for charge in charges), Fraction(0))
+            what = f"epsilon {shown_up(epsilon)}, delta {shown_up(delta)} charged"
+        else:
+            most = max(charges, key=lambda charge: charge.epsilon)
+            what = f"epsilon {shown_up(most.epsilon)}, delta {shown_up(most.delta)} charged to each record"
+            worst = f"{shown_up(balance.epsilon_spent)} and {shown_up(balance.delta_spent)}"
+            what += f", the worst {axis_name(balance.unit)} has spent {worst}"
+        return (
+            f"{what} at {balance.unit.value} level, {shown_down(epsilon_left)} and {shown_down(delta_left)} left of "
+            f"{shown_down(balance.epsilon_limit)} and {shown_down(balance.delta_limit)}"
+        )

@@ -118,7 +118,7 @@ class RecordRun:
         self.account.ledger.check_device(self._status_when_loaded().lease)
         secret = self.secrets.next()
         note = f"{device.identity.lanes} lanes, {device.name}"[:MAX_DEVICE_NAME]
-        lease = self.account.lease(len(pending), secret, note)
+        lease = self.account.lease(pending, secret, note)
         self.granted.append(lease)
         self.results.sending(pending)
         input_format, data = encode_input(

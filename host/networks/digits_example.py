@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from spikeveil.host.data.encoders import rate
 from spikeveil.host.data.scikit import load_digits
+from spikeveil.host.known_keys import DEMO_KEY
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.pysim import NetworkSpec
 
@@ -28,9 +29,6 @@ FLOAT = ASSETS / "digits_float.npz"
 STEPS = 16
 CLASSES = 10
 MAXIMUM = 16  # of a pixel's intensity
-
-#: A PUBLISHED key, so that the figures of the example can be reproduced. It protects nothing.
-DEMO_KEY = b"spikeveil!"
 
 
 def load_network() -> NetworkSpec:

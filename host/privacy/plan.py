@@ -8,7 +8,7 @@ from fractions import Fraction
 from spikeveil.host.privacy.binomial import check_count
 from spikeveil.host.privacy.budget import exact_amount
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
-from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.units import RECORD_UNITS, Unit
 from spikeveil.host.privacy.wording import Raster
 from spikeveil.pysim.model.flipper import MAX_BITS
 
@@ -103,7 +103,7 @@ def unit_costs(
 ) -> tuple[UnitCost, ...]:
     """The cost of `releases` pre-declared releases at every unit, exact composition at `delta`, rounded up."""
     costs = []
-    for unit in Unit:
+    for unit in RECORD_UNITS:
         one = raster.bits(unit)
         count = check_count(one * releases)
         epsilons = [_epsilon(mechanism, bits, Fraction(delta)) for bits in (one, count)]

@@ -10,7 +10,8 @@ class Unit(Enum):
     - `SPIKE`: in one bit (one neuron in one step);
     - `NEURON`: in one neuron's whole train (T bits);
     - `STEP`: in every neuron of one step (N bits);
-    - `RECORD`: in anything (T*N bits).
+    - `RECORD`: in anything (T*N bits);
+    - `SUBJECT`: in every record of one subject (T*N bits of each of them).
 
     A change of the network's input can change every later raw spike: it is a `RECORD` change.
     """
@@ -19,10 +20,11 @@ class Unit(Enum):
     NEURON = "neuron"
     STEP = "step"
     RECORD = "record"
+    SUBJECT = "subject"
 
     @classmethod
     def _missing_(cls, value: object) -> "Unit":
-        raise ValueError(f"unit must be spike, neuron, step or record, not {value!r}")
+        raise ValueError(f"unit must be spike, neuron, step, record or subject, not {value!r}")
 
     @property
     def relation(self) -> str:
@@ -68,7 +70,7 @@ class Unit(Enum):
             step_spike_limit = None
         if spike_limit is not None and spike_limit >= steps * (step_spike_limit or neurons):
             spike_limit = None
-        raw = {Unit.SPIKE: 1, Unit.NEURON: steps, Unit.STEP: neurons, Unit.RECORD: steps * neurons}[self]
+        raw = {Unit.SPIKE: 1, Unit.NEURON: steps, Unit.STEP: neurons}.get(self, steps * neurons)
         if spike_limit is None and step_spike_limit is None:
             return raw
         touched_steps = 1 if self in (Unit.SPIKE, Unit.STEP) else steps
@@ -87,7 +89,13 @@ _RELATIONS = {
     Unit.NEURON: "one neuron's raw spike train over the whole record",
     Unit.STEP: "the raw spikes of every neuron in one time step",
     Unit.RECORD: "the whole record of raw spikes",
+    Unit.SUBJECT: "every record of one subject, grouped beforehand by a public column",
 }
+
+#: the units within one record, the smallest first
+RECORD_UNITS = (Unit.SPIKE, Unit.NEURON, Unit.STEP, Unit.RECORD)
+#: units that mean something only for one layer of one network
+SMALL_UNITS = frozenset({Unit.SPIKE, Unit.NEURON, Unit.STEP})
 
 
 def _check_positive(name: str, value: int) -> None:

@@ -20,7 +20,9 @@ from support.exchanges import started
 from support.paths import DOCS
 
 from spikeveil.host.device.errors import DeviceError
+from spikeveil.host.device.keys import create_key
 from spikeveil.host.device.twin_board import TwinBoard
+from spikeveil.host.privacy import RandomizedResponse
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.device.identity import ModelPlan, identity
@@ -33,8 +35,9 @@ OTHER = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 31, flip=FlipSpe
 SPIKES = DICE.random((9, 4, 12)) < 0.4
 RUN = (
     "run small.snn --port port --data x.npy --ledger my.ledger -d people "
-    "--lease-records 4 --silence 600 --reconnect 0.5"
+    "--lease-records 4 --silence 600 --reconnect 0.5 --key-file key"
 )
+KEYLESS = RUN.replace(" --key-file key", "")
 
 
 @pytest.fixture
@@ -44,6 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     SPEC.save("small.snn")
     np.save("x.npy", SPIKES)
+    create_key("key", 10)
     return tmp_path
 
 
@@ -64,7 +68,7 @@ def fails(arguments: str, code: int, sentence: str) -> None:
     assert "Traceback" not in result.output
 
 
-def check(name: str = "out.npz", key: str = "my.ledger.key") -> Any:
+def check(name: str = "out.npz", key: str = "key") -> Any:
     """The file's spikes are the golden model's; its leases."""
     network = Network(SPEC, TriviumSource(bytes.fromhex(Path(key).read_text())))
     with np.load(name) as file:
@@ -82,7 +86,7 @@ def test_a_run_from_nothing(board: TwinBoard) -> None:
     assert set(found["claim"]) == {"unit", "epsilon_delta", "randomness", "spent"}
     assert "3 leases, 1 to 3, of data set 'people'" in found["claim"]["spent"]
     assert check() == [1] * 4 + [2] * 4 + [3]
-    key = Path("my.ledger.key")
+    key = Path("key")
     assert key.stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in Path().iterdir() if path.name.startswith("out")) == ["out.npz"]
     with closing(sqlite3.connect("my.ledger")) as ledger:
@@ -157,18 +161,60 @@ def test_the_key_of_another_ledger(board: TwinBoard) -> None:
     call(f"{RUN} --budget 1e4 -o out.npz")
     board.power_cycle()
     other = f"{RUN} --budget 1e4 -o more.npz".replace("my.ledger", "other.ledger")
-    fails(f"{other} --key-file my.ledger.key", 5, "the key serves another ledger")
-    call(other)
-    check("more.npz", "other.ledger.key")
+    fails(other, 5, "the key serves another ledger")
+    create_key("fresh", 10)
+    call(other.replace("--key-file key", "--key-file fresh"))
+    check("more.npz", "fresh")
 
 
 def test_a_key_of_the_users_own(board: TwinBoard) -> None:
-    Path("key").write_text("00112233445566778899\n")
-    fails(f"{RUN} --budget 1e4 --key-file key -o out.npz", 1, "must be for its owner alone, not of mode")
+    Path("key").chmod(0o644)
+    fails(f"{RUN} --budget 1e4 -o out.npz", 1, "must be for its owner alone, not of mode")
+    for known in (b"spikeveil!".hex(), "00112233445566778899", "80" + 18 * "0", b"password12".hex()):
+        Path("known").write_text(known + "\n")
+        Path("known").chmod(0o600)
+        fails(f"{KEYLESS} --key-file known --budget 1e4 -o out.npz", 1, "the key is published or a pattern")
+    assert not Path("my.ledger").exists()
     Path("key").chmod(0o600)
-    call(f"{RUN} --budget 1e4 --key-file key -o out.npz")
-    check(key="key")
-    assert not Path("my.ledger.key").exists()
+    call(f"{RUN} --budget 1e4 -o out.npz")
+    check()
+
+
+def test_without_a_key_file_every_lease_has_a_key_that_is_kept_nowhere(board: TwinBoard, folder: Path) -> None:
+    opened: list[bytes] = []
+    receive = board.endpoint.device.receive
+    board.endpoint.device.receive = lambda message: opened.append(bytes(message)) or receive(message)  # type: ignore[method-assign, func-returns-value]
+    call(f"{KEYLESS} --budget 1e4 -o out.npz")
+    keys = {message[2:12] for message in opened if message[0] == MessageKind.OPEN}
+    assert len(keys) == 3
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        assert not any(key in content or key.hex().encode() in content or key[::-1] in content for key in keys)
+
+
+def test_a_run_charges_its_records_and_says_which_is_the_worst(board: TwinBoard) -> None:
+    """Nine distinct records: each pays once, whatever the leases; one of them again reaches the limit."""
+    cost = RandomizedResponse(1, 2).epsilon_composed(24, 1e-6)
+    call(f"{RUN} --budget {cost * 1.5} -o out.npz")
+    with Ledger("my.ledger") as ledger:
+        (balance,) = ledger.budgets("people")["people"]
+        assert float(balance.epsilon_spent) == pytest.approx(cost)
+    fails(f"{RUN} --skip 4 --records 2 -o more.npz", 5, "exceeded at record level by record 4: limit")
+    np.save("other.npy", ~SPIKES)
+    other = f"{RUN} -o more.npz".replace("x.npy", "other.npy")
+    fails(other, 5, "data set 'people' is bound to other data")
+    invoke("budget", *["extend", "my.ledger", "-d", "people", "--data", "other.npy", "--disjoint"])
+    claim = json.loads(call(f"{other} --json").stdout)["claim"]
+    assert "2 files joined as disjoint, which their owner states" in claim["spent"]
+
+
+def test_a_refused_run_leaves_nothing(board: TwinBoard, folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    fails(f"{RUN} --budget 1e4 -o out.npz".replace("--port port", "--port /dev/nope"), 3, "there is no port")
+    fails(f"{RUN} --budget 1e4 -o out.npz --delta 2", 2, "delta must be")
+    fails(f"{RUN} --budget 1e4 -o out.npz --key-file none", 1, "could not be read")
+    fails(f"{RUN} --budget 1e4 -o /dev/null", 2, "is there already")
+    assert [path for path in sorted(folder.iterdir()) if path not in before] == []
 
 
 def test_usage(board: TwinBoard) -> None:
@@ -244,7 +290,7 @@ def test_other_devices(folder: Path) -> None:
 
 def test_an_insecure_demonstration(folder: Path) -> None:
     with TwinBoard(DeviceModel(SPEC, identity(ModelPlan(SPEC, source="lfsr"))), folder / "port"):
-        result = call(f"{RUN} --budget 1e4 --insecure-demonstration -o out.npz --json")
+        result = call(f"{KEYLESS} --budget 1e4 --insecure-demonstration -o out.npz --json")
     claim = json.loads(result.stdout)["claim"]
     assert claim["epsilon_delta"]["record_epsilon"] == "inf"
     assert "nominal: an insecure demonstration" in claim["spent"]

@@ -24,22 +24,21 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "key"
     old = os.umask(0)
     try:
-        made = Secrets.file(path, False, 1, make=True)
+        made = keys.create_key(path, 10)
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert bytes.fromhex(path.read_text()) == made.next() == made.next()
-    assert made.origin == f"fresh from the operating system's generator, kept in {path}"
-    again = Secrets.file(path, False, 1, make=True)
-    assert again.next() == made.next()
+    again = Secrets.file(path, False, 1)
+    assert bytes.fromhex(path.read_text()) == made == again.next() == again.next()
     assert again.origin == f"from the file {path}"
     with pytest.raises(FileExistsError):
         keys.create_key(path, 10)
 
 
 def test_fresh_keys_differ() -> None:
-    secrets_drawn = {Secrets.fresh(False, 1).next() for _ in range(20)}
-    assert len(secrets_drawn) == 20 and {len(one) for one in secrets_drawn} == {10}
+    secrets = Secrets.fresh(False, 1)  # a key for each lease
+    drawn = {secrets.next() for _ in range(20)}
+    assert len(drawn) == 20 and {len(one) for one in drawn} == {10}
 
 
 def test_seeds_serve_one_lease() -> None:
@@ -56,7 +55,8 @@ def test_a_file_for_others_is_refused(tmp_path: Path, mode: int) -> None:
     sentence = f"key file {path} must be for its owner alone, not of mode {mode:03o}: chmod 600"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Secrets.file(path, False, 1)
-    assert keys.read_key(path, private=False) == KEY
+    path.chmod(0o600)
+    assert keys.read_key(path) == KEY
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_what_a_file_holds(tmp_path: Path, content: str, lfsr: bool, sentence: s
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^key file \S+ could not be read: No such file or directory$"):
         Secrets.file(tmp_path / "none", False, 1)
-    with pytest.raises(ValueError, match=r"^key file \S+ could not be made: No such file or directory$"):
-        Secrets.file(tmp_path / "none" / "key", False, 1, make=True)
+    with pytest.raises(FileNotFoundError):
+        keys.create_key(tmp_path / "none" / "key", 10)
 
 
 def test_nothing_shows_a_key() -> None:

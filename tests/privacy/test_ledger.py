@@ -46,7 +46,8 @@ from spikeveil.host.privacy.ledger import (
 KEY = bytes.fromhex("8f3a0b5c7d219e4466f0")
 SPECIFICATION = "5a" * 32
 QUARTER = RandomizedResponse(1, 2)
-SMALL = Session(QUARTER, steps=2, neurons=2, releases=1, delta=Fraction(0))
+SMALL = Session(QUARTER, steps=2, neurons=2, releases=1, delta=Fraction(0), layer=0)
+NETWORK = Evidence(specification=SPECIFICATION)
 
 Open = Callable[..., Ledger]
 
@@ -131,23 +132,28 @@ def test_a_charge_falls_on_every_budget_of_its_data_set_at_that_budgets_unit(ope
     ledger = opened()
     for unit, limit in (("spike", 100), ("neuron", 10), ("step", 100), ("record", "inf")):
         ledger.create_budget("digits", unit, limit, 0)
-    session = Session(QUARTER, steps=4, neurons=3, releases=2, delta=Fraction(0))
-    ledger.spend("digits", session, source="os")
+    session = Session(QUARTER, steps=4, neurons=3, releases=2, delta=Fraction(0), layer=1)
+    ledger.spend("digits", session, source="os", evidence=NETWORK)
     bits = [charge["bits"] for charge in ledger.history()[-1].content["charges"]]
     assert bits == [2, 8, 6, 24]
     before = exported(ledger)
     with pytest.raises(BudgetRefused, match="at neuron level"):
-        ledger.spend("digits", session, source="os")
+        ledger.spend("digits", session, source="os", evidence=NETWORK)
     assert exported(ledger) == before
-    limited = Session(QUARTER, steps=4, neurons=3, releases=1, delta=Fraction(0), spike_limit=2)
-    assert [preview.cost.bits for preview in ledger.preview("digits", limited)] == [2, 4, 4, 4]
+    limited = Session(QUARTER, steps=4, neurons=3, releases=1, delta=Fraction(0), spike_limit=2, layer=1)
+    assert [preview.cost.bits for preview in ledger.preview("digits", limited, specification=SPECIFICATION)] == [
+        2,
+        4,
+        4,
+        4,
+    ]
 
 
 def test_a_stated_cost_holds_for_smaller_units_only(opened: Open) -> None:
     ledger = opened()
     ledger.create_budget("digits", "neuron", 10, 0)
     ledger.spend("digits", Stated("label", Unit.RECORD, 1, 0), source="os")
-    with pytest.raises(BudgetRefused, match="asked inf"):
+    with pytest.raises(LedgerError, match="needs the specification and the layer of every charge"):
         ledger.spend("digits", Stated("one step's winner", Unit.STEP, 1, 0), source="os")
 
 
@@ -200,7 +206,10 @@ def test_budgets_are_made_once_and_before_the_first_charge(ledger: Ledger) -> No
     ("call", "sentence"),
     [
         (lambda one: one.create_budget("", "record", 1, 0), "data set must be 1 to 200 printable characters, not ''"),
-        (lambda one: one.create_budget("x", "pixel", 1, 0), "unit must be spike, neuron, step or record, not 'pixel'"),
+        (
+            lambda one: one.create_budget("x", "pixel", 1, 0),
+            "unit must be spike, neuron, step, record or subject, not 'pixel'",
+        ),
         (lambda one: one.create_budget("x", "record", -1, 0), "budget epsilon must be 0 or more, not -1"),
         (lambda one: one.create_budget("x", "record", "x", 0), "budget epsilon must be a number, 0 or more, not 'x'"),
         (lambda one: one.create_budget("x", "record", math.nan, 0), "budget epsilon must be finite, not nan"),
@@ -222,7 +231,7 @@ def test_budgets_are_made_once_and_before_the_first_charge(ledger: Ledger) -> No
         (lambda one: lease(one, Stated("x", Unit.RECORD, 1, 0)), "lease session must be a Session, not Stated("),
         (lambda one: one.check_device(-1), "highest lease seen must be an integer of 0 or more, not -1"),
         (lambda one: Ledger(":memory:"), "ledger path must name a file, not ':memory:': a ledger outlives its process"),
-        (lambda one: Ledger("x", after_lease=MAX_LEASE), "after_lease must be 0 to 2^40 - 2, not 1099511627775"),
+        (lambda one: Ledger("x", after_lease=MAX_LEASE), "after_lease must be 0 to 2^39 - 2, not 549755813887"),
     ],
 )
 def test_bad_arguments_are_one_sentence(ledger: Ledger, call: Callable[[Ledger], object], sentence: str) -> None:
@@ -263,12 +272,12 @@ def test_the_ledger_needs_no_training_and_no_hardware_library() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_last_lease_number_is_2_to_the_40_minus_1(opened: Open) -> None:
+def test_the_last_lease_number_is_2_to_the_39_minus_1(opened: Open) -> None:
     ledger = opened(after_lease=MAX_LEASE - 1)
     ledger.create_budget("digits", "record", 1000, 0)
-    assert lease(ledger) == (1 << 40) - 1
+    assert lease(ledger) == (1 << 39) - 1
     before = exported(ledger)
-    with pytest.raises(LeasesExhausted, match=r"^all 2\^40 - 1 lease numbers are used: start a new ledger, with fresh"):
+    with pytest.raises(LeasesExhausted, match=r"^all 2\^39 - 1 lease numbers are used: start a new ledger, with fresh"):
         lease(ledger)
     assert exported(ledger) == before
     ledger.verify()
@@ -428,9 +437,9 @@ def test_every_unusable_file_has_its_sentence(opened: Open, tmp_path: Path) -> N
 
 def test_a_newer_schema_is_refused(ledger: Ledger, opened: Open) -> None:
     with closing(sqlite3.connect(ledger.path)) as raw:
-        raw.execute("PRAGMA user_version = 2")
+        raw.execute("PRAGMA user_version = 3")
     with pytest.raises(
-        LedgerNewer, match=r"^ledger .* has schema 2 and this spikeveil reads 1: use a newer spikeveil$"
+        LedgerNewer, match=r"^ledger .* has schema 3 and this spikeveil reads 2: use a newer spikeveil$"
     ):
         opened()
 

@@ -101,7 +101,7 @@ def test_the_ceiling_at_the_ends() -> None:
         (lambda: make_privacy_plan(1, 1, "record", Raster(1, 1), 1), "delta must be under 1, not 1"),
         (
             lambda: make_privacy_plan(1, 0, "pixel", Raster(1, 1), 1),
-            "unit must be spike, neuron, step or record, not 'pixel'",
+            "unit must be spike, neuron, step, record or subject, not 'pixel'",
         ),
         (lambda: make_privacy_plan(1, 0, "record", Raster(1, 1), 0), "releases must be an integer of 1 or more, not 0"),
         (lambda: make_privacy_plan(1, 0, "record", Raster(1, 1), 1, 17), "flip bits must be 1 to 16, not 17"),

@@ -15,7 +15,7 @@ from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
 
 DICE = np.random.default_rng(3)
-KEY = bytes(range(100, 110))
+KEY = bytes.fromhex("d7098d7a5b8f27cdfb58")
 STEPS = 6
 RECORDS = 24
 HIDDEN = LayerSpec(DICE.integers(-9, 20, (9, 40)), 30, flip=FlipSpec(60, 8), input_cap=3)

@@ -10,7 +10,8 @@ import click
 
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option, stack
-from spikeveil.host.cli.options.ledger import is_export, read_head, read_or_create_key
+from spikeveil.host.cli.options.ledger import create_new_key, is_export, read_head, read_key_option
+from spikeveil.host.cli.options.network import load_data
 from spikeveil.host.cli.options.privacy import (
     SOURCES,
     UNITS,
@@ -19,11 +20,27 @@ from spikeveil.host.cli.options.privacy import (
     read_mechanism,
 )
 from spikeveil.host.cli.screens import budget as screen
-from spikeveil.host.privacy.ledger import Evidence, Ledger, Session, Stated, amount, probability, verify_export
+from spikeveil.host.privacy.ledger import (
+    RELATIONS,
+    Evidence,
+    Ledger,
+    Session,
+    Signer,
+    Stated,
+    Subjects,
+    amount,
+    check_budget,
+    countersign,
+    normal_name,
+    probability,
+    verify_export,
+)
 from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim.model.files import write_atomically
 
 PATH = click.Path(dir_okay=False)
+BUDGET_UNITS = (*UNITS, "subject")
+PREVIEWED = ("source", "unsafe", "demonstration", "specification", "records", "data")
 HEAD = "A head noted down earlier, NUMBER:HASH, that must be in the chain."
 
 
@@ -45,17 +62,77 @@ def _ledger(path: str, create: bool = False) -> Ledger:
     return Ledger(path, create=create)
 
 
-@budget.command(epilog="Example: spikeveil budget create my.ledger -d digits --unit record --epsilon 10 --delta 1e-5")
+@budget.command(
+    epilog="Example: spikeveil budget create my.ledger -d digits --unit record --epsilon 10 --delta 1e-5 --data digits"
+)
 @click.argument("ledger", type=PATH)
 @_data_set()
-@click.option("--unit", type=click.Choice(UNITS), required=True, help="What the budget protects.")
+@click.option("--unit", type=click.Choice(BUDGET_UNITS), required=True, help="What the budget protects.")
 @click.option("--epsilon", required=True, help="Limit of epsilon, read exactly (0.1, 1/3, inf).")
 @click.option("--delta", required=True, help="Limit of delta, read exactly.")
+@click.option(
+    "--relation",
+    type=click.Choice(RELATIONS),
+    default="substitution",
+    show_default=True,
+    help="Releases are charged to substitution budgets, DP-SGD to add/remove budgets.",
+)
+@click.option("--data", help="Bind the budget to this file of records: then different records do not add up.")
+@click.option("--subjects", metavar="COLUMN", help="Array of the file with one subject's id a record.")
+@click.option("--specification", help="SHA-256 of the network that a spike, neuron or step budget is for.")
+@click.option("--layer", type=click.IntRange(0), help="Flipped layer that such a budget is for.")
 @json_option
-def create(ledger: str, data_set: str, unit: str, epsilon: str, delta: str, as_json: bool) -> None:
+def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
     """Give a data set a budget; makes the LEDGER if there is none."""
-    with usage_errors(), _ledger(ledger, create=True) as opened:
-        opened.create_budget(data_set, unit, epsilon, delta)
+    with usage_errors():
+        normal_name(data_set)
+        limits = amount("budget epsilon", options["epsilon"]), probability("budget delta", options["delta"])
+        network: dict[str, Any] = {name: options[name] for name in ("specification", "layer")}
+        check_budget(options["unit"], *limits, relation=options["relation"], **network)
+        spikes, column = _read_data(options["data"], options["subjects"])
+        if options["unit"] == "subject" and column is None:
+            raise ValueError("a budget at subject level needs --data and --subjects")
+        with _ledger(ledger, create=True) as opened:
+            data = None if spikes is None else opened.identify(spikes, create=True)
+            subjects = None if column is None else Subjects.of(options["subjects"], column)
+            opened.create_budget(
+                data_set,
+                options["unit"],
+                *limits,
+                relation=options["relation"],
+                data=data,
+                subjects=subjects,
+                **network,
+            )
+    _show(ledger, data_set, as_json)
+
+
+def _read_data(data: str | None, column: str | None) -> tuple[Any, Any]:
+    if data is None:
+        if column is not None:
+            raise ValueError("--subjects needs --data")
+        return None, None
+    return load_data(data, column)
+
+
+@budget.command(epilog="Example: spikeveil budget extend my.ledger -d digits --data more.npz --disjoint")
+@click.argument("ledger", type=PATH)
+@_data_set()
+@click.option("--data", required=True, help="The file to join.")
+@click.option("--subjects", metavar="COLUMN", help="Its array of subjects, where the data set has subjects.")
+@click.option("--disjoint", is_flag=True, required=True, help="State that nobody is in both: claims print it.")
+@json_option
+def extend(ledger: str, data_set: str, data: str, subjects: str | None, disjoint: bool, as_json: bool) -> None:
+    """Join a further file to the data of a data set. Its records keep sums of their own."""
+    if not disjoint:
+        raise click.UsageError("only files without a record in common can be joined: state it by --disjoint")
+    with usage_errors():
+        spikes, column = _read_data(data, subjects)
+        with _ledger(ledger) as opened:
+            before = opened.binding(data_set).subjects
+            start = before.count if before else 0
+            grouped = None if column is None or subjects is None else Subjects.of(subjects, column, start)
+            opened.extend(data_set, opened.identify(spikes), grouped)
     _show(ledger, data_set, as_json)
 
 
@@ -64,17 +141,18 @@ def create(ledger: str, data_set: str, unit: str, epsilon: str, delta: str, as_j
 @_data_set(required=False)
 @json_option
 def show(ledger: str, data_set: str | None, as_json: bool) -> None:
-    """Show the limits, what is spent and what remains."""
+    """Show the limits, what the worst record has spent, and how many releases are left."""
     _show(ledger, data_set, as_json)
 
 
 def _show(path: str, data_set: str | None, as_json: bool) -> None:
     with usage_errors(), _ledger(path) as opened:
         budgets = opened.budgets(data_set)
+        standing = {name: opened.standing(name) for name in budgets}
         head, last_lease, witness = opened.head, opened.last_lease, opened.witness_error
     if data_set is not None and not budgets:
         raise click.ClickException(f"data set {data_set!r} has no budget in ledger {path}")
-    record = screen.state(budgets, head, last_lease, None if witness is None else str(witness))
+    record = screen.state(budgets, standing, head, last_lease, None if witness is None else str(witness))
     screen.print_state(path, record, as_json)
 
 
@@ -84,6 +162,9 @@ _charge_options = stack(
     mechanism_options,
     click.option("--releases", type=click.IntRange(1), default=1, show_default=True, help="Records released."),
     click.option("--delta", required=True, help="Delta of the session."),
+    click.option("--layer", type=click.IntRange(0), help="Index of the flipped layer."),
+    click.option("--data", help="The file whose records are released, where the data set is bound to it."),
+    click.option("--records", "ranges", metavar="FIRST:END", multiple=True, help="The records that are released."),
     click.option("--unsafe", is_flag=True, help="The specification has a path around the flipper: infinite."),
     click.option("--insecure-demonstration", "demonstration", is_flag=True, help="Charge nominal figures, marked."),
     click.option("--device", default="", help="Which device releases."),
@@ -100,7 +181,20 @@ def _read_session(options: dict[str, Any]) -> Session:
     shape = (options["steps"], options["neurons"], options["releases"], options["delta"])
     if None in shape:
         raise click.UsageError("a session needs -T/--steps and -N/--neurons")
-    return Session(mechanism, *shape, options["spike_limit"], options["step_spike_limit"])
+    return Session(mechanism, *shape, options["spike_limit"], options["step_spike_limit"], options["layer"])
+
+
+def _read_ranges(opened: Ledger, options: dict[str, Any]) -> dict[str, Any]:
+    """The file and the records that are charged; every record where none is named."""
+    if options["data"] is None:
+        if options["ranges"]:
+            raise click.UsageError("--records needs the --data that it counts")
+        return {}
+    spikes, _ = load_data(options["data"])
+    pairs = sorted(tuple(map(int, text.split(":"))) for text in options["ranges"])
+    if any(len(pair) != 2 for pair in pairs):
+        raise click.UsageError("--records must be FIRST:END, the first record and the one after the last")
+    return {"data": opened.identify(spikes), "records": tuple(pairs) or None}
 
 
 def _read_stated(stated: list[Any], delta: str) -> Stated:
@@ -114,8 +208,8 @@ def _read_evidence(options: dict[str, Any]) -> Evidence:
 
 def _preview(opened: Ledger, cost: Session | Stated, options: dict[str, Any]) -> None:
     """Print what `cost` would charge. Exit code 1 where a budget cannot bear it."""
-    flags = {name: options[name] for name in ("source", "unsafe", "demonstration")}
-    previews = opened.preview(options["data_set"], cost, **flags)
+    flags = {name: options[name] for name in ("source", "unsafe", "demonstration", "specification")}
+    previews = opened.preview(options["data_set"], cost, **flags, **_read_ranges(opened, options))
     screen.print_previews(options["data_set"], previews, options["source"], options["as_json"])
     if not all(preview.allowed for preview in previews):
         raise click.ClickException("a budget cannot bear this charge; nothing was charged")
@@ -142,6 +236,7 @@ def spend(**options: Any) -> None:
             if options["dry_run"]:
                 return _preview(opened, cost, options)
             flags = {name: options[name] for name in ("source", "device", "unsafe", "demonstration")}
+            flags |= _read_ranges(opened, options)
             entry = opened.spend(options["data_set"], cost, evidence=_read_evidence(options), **flags)
     screen.print_charge(entry, options["as_json"])
 
@@ -160,12 +255,14 @@ def spend(**options: Any) -> None:
 def lease(**options: Any) -> None:
     """Charge a session and grant a device the next lease number for it. The key is never in the ledger."""
     with usage_errors():
-        session = _read_session(options)
+        session, key = _read_session(options), read_key_option(options)
         with _ledger(options["ledger"]) as opened:
             if options["dry_run"]:
                 return _preview(opened, session, options)
             flags = {name: options[name] for name in ("source", "device", "unsafe", "demonstration", "specification")}
-            key = read_or_create_key(options)
+            flags |= _read_ranges(opened, options)
+            opened.preview(options["data_set"], session, **{name: flags[name] for name in PREVIEWED if name in flags})
+            key = create_new_key(options) if options["new_key"] else key
             try:
                 granted = opened.lease(options["data_set"], session, key=key, evidence=_read_evidence(options), **flags)
             except BaseException:
@@ -183,41 +280,66 @@ def lease(**options: Any) -> None:
 def history(ledger: str, data_set: str | None, last: int | None, as_json: bool) -> None:
     """List the entries: what was charged, when, for which device, at which cost."""
     with usage_errors(), _ledger(ledger) as opened:
+        if data_set is not None:
+            opened.standing(data_set)  # LedgerError where there is no such data set
         entries = opened.history(data_set)
     screen.print_history(entries[-last:] if last else entries, as_json)
 
 
-@budget.command(epilog="Example: spikeveil budget verify my.ledger --head 12:9f0c...")
+@budget.command(epilog="Example: spikeveil budget verify my.jsonl --signer 5f0c...")
 @click.argument("file", type=PATH)
 @click.option("--head", help=HEAD)
+@click.option("--signer", metavar="KEY", help="Public key that must have signed the export.")
+@click.option("--accept-stated", is_flag=True, help="Accept charges that nobody can recompute.")
+@click.option("--countersign", "with_key", metavar="KEYFILE", type=PATH, help="Add the signature of a second key.")
 @json_option
-def verify(file: str, head: str | None, as_json: bool) -> None:
-    """Check FILE (a ledger, or an export): every hash, sum and lease number, and that nothing was rolled back."""
-    known_head = read_head(head)
+def verify(
+    file: str, head: str | None, signer: str | None, accept_stated: bool, with_key: str | None, as_json: bool
+) -> None:
+    """Check a ledger or an export: hashes, sums, charges, leases, signatures, rollback.
+
+    Every charge is computed again from the session beside it. A charge that somebody stated cannot be: it is listed,
+    and the exit code is 1 unless --accept-stated is given. A signature says who vouches for the head, not that it is
+    the latest.
+    """
+    known = read_head(head)
     with usage_errors():
         if is_export(file):
-            checked = verify_export(file, known_head)
+            checked = verify_export(file, known, signer)
+        elif signer or with_key:
+            raise click.UsageError("a signature is on an export: --signer and --countersign need one")
         else:
             with _ledger(file) as opened:
-                checked = opened.verify(known_head)
+                checked = opened.verify(known)
+        if with_key:
+            write_atomically(Path(file), countersign(file, Signer(with_key)).encode("ascii"))
     screen.print_verified(file, checked, as_json)
+    if checked.stated and not accept_stated:
+        raise click.ClickException(
+            f"{len(checked.stated)} stated charges were not recomputed: accept them by --accept-stated, or do not"
+        )
 
 
 @budget.command(epilog="Example: spikeveil budget export my.ledger -o my.jsonl")
 @click.argument("ledger", type=PATH)
 @click.option("-o", "--output", type=PATH, help="The file to write; without it, the screen.")
-def export(ledger: str, output: str | None) -> None:
-    """Write the entries as JSON lines, which `verify` can check without SQLite."""
+@click.option("--key", type=PATH, help="File with the signing key; by default the user's own, made on first use.")
+@click.option("--unsigned", is_flag=True, help="Without a signature.")
+def export(ledger: str, output: str | None, key: str | None, unsigned: bool) -> None:
+    """Write the entries as JSON lines, signed, which `verify` can check without SQLite."""
     with usage_errors(), _ledger(ledger) as opened:
+        signer = None if unsigned else Signer(key)
         if output is None:
-            opened.export(sys.stdout)
+            opened.export(sys.stdout, signer)
         else:
-            _write_export(opened, Path(output))
+            _write_export(opened, Path(output), signer)
+    if signer is not None:
+        click.echo(f"signed by {signer.public}", err=True)
 
 
-def _write_export(opened: Ledger, path: Path) -> None:
+def _write_export(opened: Ledger, path: Path, signer: Signer | None) -> None:
     text = io.StringIO()
-    opened.export(text)
+    opened.export(text, signer)
     try:
         write_atomically(path, text.getvalue().encode("ascii"))
     except OSError as error:

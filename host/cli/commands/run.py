@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,24 @@ from spikeveil.host.device.results import Results, npz
 from spikeveil.host.locks import exclusive
 from spikeveil.host.networks import catalogue
 from spikeveil.host.privacy.budget import BudgetExceeded
-from spikeveil.host.privacy.ledger import Ledger, LedgerError, amount, probability
+from spikeveil.host.privacy.ledger import (
+    Amount,
+    Ledger,
+    LedgerError,
+    LedgerRolledBack,
+    amount,
+    normal_name,
+    probability,
+)
 from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.model.files import write_atomically
 
 EXAMPLE = (
-    "Example: spikeveil run digits --port /dev/ttyUSB0 --data digits --ledger my.ledger -d digits --budget 2e5 "
+    "Example: spikeveil run digits --port /dev/ttyUSB0 --data digits --ledger my.ledger -d digits --budget 1000 "
     "-o released.npz"
 )
 FILE = click.Path(dir_okay=False)
+Limits = tuple[Amount, Fraction]
 LEDGER_REFUSED = 5  # exit code: the ledger refused the charge
 
 ledger_options = stack(
@@ -47,7 +57,9 @@ ledger_options = stack(
         help="Records of a lease: what a crash loses at the most.",
     ),
     click.option(
-        "--key-file", type=FILE, help="The key in hexadecimal, of mode 600; without it LEDGER.key, made once."
+        "--key-file",
+        type=FILE,
+        help="The key in hexadecimal, of mode 600; without it a fresh one a lease, kept nowhere.",
     ),
     click.option(
         "--insecure-demonstration",
@@ -99,52 +111,73 @@ def _lock(output: Path) -> Iterator[None]:
 
 
 def _run_and_write(output: Path, spec: NetworkSpec, records: Records, options: dict[str, Any]) -> RunResult:
+    """Check the options, the port and the device first: a refusal leaves no ledger, no budget and no partial output."""
+    limits = _read_limits(options)
     results = Results(spec, records.spikes, output.with_name(output.name + ".partial"))
-    with _reported(results), _open_ledger(options) as ledger:
-        result = _run(ledger, records, results, options)
+    with (
+        _reported(results),
+        Device.open(options["port"], baud=options["baud"], timing=read_timing(options)) as device,
+    ):
+        device.load(spec)
+        device.require_private(options["demonstration"])
+        secrets = _secrets(device, options)
+        device.require_private(options["demonstration"], secrets)
+        with _open_ledger(device, limits, records, options) as ledger:
+            result = _run(device, ledger, records, secrets, results, options)
     _write(output, result, results)
     return result
 
 
-def _run(ledger: Ledger, records: Records, results: Results, options: dict[str, Any]) -> RunResult:
-    with Device.open(options["port"], baud=options["baud"], timing=read_timing(options)) as device:
-        device.load(results.spec)
-        with progress_bar(len(records.spikes)) as show:
-            return device.run(
-                records.spikes,
-                ledger=ledger,
-                budget=options["data_set"],
-                delta=options["delta"],
-                lease_records=options["lease_records"],
-                demonstration=options["demonstration"],
-                secrets=_secrets(device, options),
-                results=results,
-                progress=show,
-            )
+def _run(
+    device: Device, ledger: Ledger, records: Records, secrets: Secrets, results: Results, options: dict[str, Any]
+) -> RunResult:
+    with progress_bar(len(records.spikes)) as show:
+        return device.run(
+            records.spikes,
+            ledger=ledger,
+            budget=options["data_set"],
+            delta=options["delta"],
+            lease_records=options["lease_records"],
+            demonstration=options["demonstration"],
+            secrets=secrets,
+            results=results,
+            progress=show,
+            data=records.whole,
+            first_record=records.first,
+        )
 
 
 def _secrets(device: Device, options: dict[str, Any]) -> Secrets:
-    """The key that was given, or the ledger's own; the seeds of an LFSR serve one lease and are not stored."""
-    flippers = device.identity.flippers
+    """The key that was given; without one, a fresh one for each lease, which is not stored."""
     if options["key_file"]:
-        return Secrets.file(options["key_file"], device.lfsr, flippers)
-    if device.lfsr:
-        return Secrets.fresh(True, flippers)
-    return Secrets.file(options["ledger"] + ".key", False, flippers, make=True)
+        return Secrets.file(options["key_file"], device.lfsr, device.identity.flippers)
+    return Secrets.fresh(device.lfsr, device.identity.flippers)
+
+
+def _read_limits(options: dict[str, Any]) -> Limits | None:
+    """The limits that --budget names."""
+    with usage_errors():
+        probability("delta", options["delta"])
+        normal_name(options["data_set"])
+        if options["budget"] is None:
+            return None
+        return amount("budget", options["budget"]), probability("budget delta", options["budget_delta"])
 
 
 @contextmanager
-def _open_ledger(options: dict[str, Any]) -> Iterator[Ledger]:
-    """The ledger; with --budget it is made where it is missing, and so is the budget."""
-    text, data_set = options["budget"], options["data_set"]
-    with usage_errors():
-        probability("delta", options["delta"])
-        limits = text and (amount("budget", text), probability("budget delta", options["budget_delta"]))
-    with Ledger(options["ledger"], create=bool(text)) as ledger:
-        balances = ledger.budgets(data_set).get(data_set, ())
+def _open_ledger(device: Device, limits: Limits | None, records: Records, options: dict[str, Any]) -> Iterator[Ledger]:
+    """The ledger; with --budget it is made where it is missing, and so is the budget, which is bound to the data."""
+    path, data_set = Path(options["ledger"]), options["data_set"]
+    if limits and not path.exists() and (lease := device.status().lease):
+        raise LedgerRolledBack(
+            f"the device has seen lease {lease} and ledger {path} ends at lease 0: it served another ledger"
+        )
+    with Ledger(path, create=limits is not None) as ledger:
+        balances = [one for known in ledger.budgets(data_set).values() for one in known]
         existing = {(balance.unit.value, balance.epsilon_limit) for balance in balances}
         if limits and not existing:
-            ledger.create_budget(data_set, "record", *limits)
+            whole = records.spikes if records.whole is None else records.whole
+            ledger.create_budget(data_set, "record", *limits, data=ledger.identify(whole, create=True))
         elif limits and ("record", limits[0]) not in existing:
             raise LedgerError(f"data set {data_set!r} has another budget already, and a budget never changes")
         yield ledger

@@ -66,7 +66,7 @@ def from_file(path: str, source: str, flippers: int, number: int = 0, record: in
     """
     size = secret_bytes(source == "lfsr", flippers)
     try:
-        content = read_key(path, private=False)
+        content = read_key(path)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     if len(content) != size:

@@ -9,21 +9,21 @@ from spikeveil.host.device import keys
 from spikeveil.host.privacy.ledger import Mark
 
 
-def read_or_create_key(options: dict[str, Any]) -> bytes | None:
-    """The key that the options name; a new one is written to its file, for its owner alone, before the lease."""
+def read_key_option(options: dict[str, Any]) -> bytes | None:
+    """The key in the file that --key-file names."""
     if options["new_key"] and options["key_file"]:
         raise click.UsageError("give either --key-file or --new-key")
-    if options["new_key"]:
-        return _create_key(options["new_key"], keys.secret_bytes(options["source"] == "lfsr", options["flippers"]))
     if options["key_file"]:
         try:
-            return keys.read_key(options["key_file"], private=False)
+            return keys.read_key(options["key_file"])
         except ValueError as error:
             raise click.ClickException(str(error)) from None
     return None
 
 
-def _create_key(path: str, size: int) -> bytes:
+def create_new_key(options: dict[str, Any]) -> bytes:
+    """A new key in the file that --new-key names, for its owner alone."""
+    path, size = options["new_key"], keys.secret_bytes(options["source"] == "lfsr", options["flippers"])
     try:
         return keys.create_key(path, size)
     except OSError as error:

@@ -70,12 +70,17 @@ plan_options = stack(lanes_option, schedule_option, fold_option, source_option, 
 
 @dataclass(frozen=True)
 class Records:
-    """Input spikes (records, steps, inputs) bool; `labels` (records,) and `classes` where the data have them."""
+    """Input spikes (records, steps, inputs) bool; `labels` (records,) and `classes` where the data have them.
+
+    whole, first: all records of the file, and the number of the first of `spikes` in them.
+    """
 
     name: str
     spikes: NDArray[np.bool_]
     labels: NDArray[np.int64] | None = None
     classes: int = 0
+    whole: NDArray[np.bool_] | None = None
+    first: int = 0
 
 
 def load_records(data: str, inputs: int, skip: int, records: int | None) -> Records:
@@ -86,7 +91,28 @@ def load_records(data: str, inputs: int, skip: int, records: int | None) -> Reco
         raise ValueError(f"skip must be under the {len(spikes)} records of the data, not {skip}")
     part = slice(skip, None if records is None else skip + records)
     labels = None if loaded.labels is None else loaded.labels[part]
-    return Records(loaded.name, spikes[part], labels, loaded.classes)
+    return Records(loaded.name, spikes[part], labels, loaded.classes, spikes, skip)
+
+
+def load_data(data: str, column: str | None = None) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
+    """All records of a data file, and its array `column` of subjects. ValueError."""
+    if data == DIGITS:
+        spikes, column_values = held_out()[0], None
+    else:
+        spikes, column_values = _load_file(Path(data)).spikes, _load_column(Path(data), column)
+    if column is not None and (column_values is None or len(column_values) != len(spikes)):
+        raise ValueError(f"data {data} must have an array {column!r} with one subject a record")
+    return checks.spikes(spikes, np.asarray(spikes).shape[-1]), column_values
+
+
+def _load_column(path: Path, column: str | None) -> NDArray[Any] | None:
+    if column is None:
+        return None
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return None
+    with loaded:
+        return np.asarray(loaded[column]) if column in loaded.files else None
 
 
 def _load_file(path: Path) -> Records:

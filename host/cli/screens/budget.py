@@ -1,5 +1,6 @@
 """What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and against whom it holds."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,8 +10,18 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeveil.host.cli.screens.tables import print_json
-from spikeveil.host.privacy.ledger import Balance, Entry, Mark, Preview, Verified, shown_down, shown_up
-from spikeveil.host.privacy.ledger.amounts import Amount, from_text
+from spikeveil.host.privacy.ledger import (
+    Balance,
+    Entry,
+    Mark,
+    Preview,
+    Standing,
+    Verified,
+    axis_name,
+    shown_down,
+    shown_up,
+)
+from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import AGAINST
 
@@ -42,6 +53,9 @@ def _balance(balance: Balance) -> dict[str, Any]:
     return {
         "unit": balance.unit.value,
         "neighbours_differ_in": balance.unit.relation,
+        "relation": balance.relation,
+        "specification": balance.specification,
+        "layer": balance.layer,
         "epsilon_limit": shown_down(balance.epsilon_limit),
         "epsilon_spent": shown_up(balance.epsilon_spent),
         "epsilon_remaining": shown_down(_remaining(balance.epsilon_limit, balance.epsilon_spent)),
@@ -52,12 +66,61 @@ def _balance(balance: Balance) -> dict[str, Any]:
     }
 
 
+def _standing(balance: Balance, standing: Standing) -> dict[str, Any]:
+    """Who has spent most, and how many releases are left; None where nothing says so."""
+    named = balance.unit in standing.worst
+    left: Any = standing.left.get(balance.unit, "unknown")
+    return {
+        "worst": standing.worst[balance.unit] if named else None,
+        "worst_of": axis_name(balance.unit),
+        "releases_left": "without end" if left is None else left,
+    }
+
+
+def _data(standing: Standing) -> dict[str, Any]:
+    binding = standing.binding
+    return {
+        "files": len(binding.parts),
+        "records": binding.records or None,
+        "subjects": binding.subjects and binding.subjects.count,
+        "subject_column": binding.subjects and binding.subjects.column,
+    }
+
+
+def _data_text(name: str, data: Mapping[str, Any]) -> str:
+    """What a data set is bound to, in one sentence."""
+    if not data["files"]:
+        return f"{name}: bound to no data, so every charge counts for every record"
+    files = "one file" if data["files"] == 1 else f"{data['files']} files, DISJOINT by their owner's statement,"
+    subjects = f", {data['subjects']:,} subjects by {data['subject_column']!r}" if data["subjects"] else ""
+    return f"{name}: bound to {files} of {data['records']:,} records{subjects}"
+
+
+def _standing_text(name: str, balance: Mapping[str, Any]) -> str:
+    """Whose sum a budget's figure is, and what is left of it."""
+    who = balance["worst_of"]
+    spent = (
+        f"{who} {balance['worst']:,} has spent most" if balance["worst"] is not None else f"every {who} has spent this"
+    )
+    left = balance["releases_left"]
+    more = "" if left == "unknown" else f"; {left} more releases of it at the setting of the last charge"
+    return f"{name}, {balance['unit']} level: {spent}{more}"
+
+
 def state(
-    budgets: Mapping[str, Sequence[Balance]], head: Mark, last_lease: int, witness_error: str | None
+    budgets: Mapping[str, Sequence[Balance]],
+    standing: Mapping[str, Standing],
+    head: Mark,
+    last_lease: int,
+    witness_error: str | None,
 ) -> dict[str, Any]:
     """The ledger's state, ready for JSON."""
     return {
-        "data_sets": {name: [_balance(balance) for balance in balances] for name, balances in budgets.items()},
+        "data_sets": {
+            name: [_balance(balance) | _standing(balance, standing[name]) for balance in balances]
+            for name, balances in budgets.items()
+        },
+        "data": {name: _data(one) for name, one in standing.items()},
         "entries": head.entries,
         "head": head.head,
         "last_lease": last_lease,
@@ -85,6 +148,15 @@ def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
     for unit in Unit:
         if any(balance["unit"] == unit.value for balances in record["data_sets"].values() for balance in balances):
             console.print(f"{unit.value} level: neighbours differ in {unit.relation}")
+    for name, balances in record["data_sets"].items():
+        console.print(_data_text(name, record["data"][name]))
+        for balance in balances:
+            console.print(_standing_text(name, balance))
+            if balance["relation"] != "substitution":
+                console.print(f"{name}, {balance['unit']} level: relation {balance['relation']}, for training alone")
+            if balance["specification"]:
+                network = f"layer {balance['layer']} of network {balance['specification'][:16]}"
+                console.print(f"{name}, {balance['unit']} level: for {network} alone")
     console.print(FILTER)
     if marked:
         console.print(NOMINAL, style="bold red")
@@ -97,6 +169,12 @@ def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
 def _session_text(session: dict[str, Any]) -> str:
     if session["kind"] == "stated":
         return f"{session['mechanism']} (stated at {session['unit']} level)"
+    if session["kind"] == "dp-sgd":
+        noise = float(fraction_from_text(session["noise_multiplier"]))
+        return (
+            f"DP-SGD, all {session['steps']} steps of the run, noise {noise:g}, Poisson {session['batch_size']}/"
+            f"{session['dataset_size']}, {session['method']} bound, one example added or removed"
+        )
     limits = "".join(
         f", {name.replace('_', ' ')} {session[name]}" for name in ("spike_limit", "step_limit") if session[name]
     )
@@ -177,35 +255,81 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
 
 
 def print_history(entries: Sequence[Entry], as_json: bool) -> None:
-    """Print entries; as JSON, their exact content."""
+    """Print entries, in at most 80 columns; as JSON, their exact content."""
     if as_json:
-        lines = [{"hash": entry.hash, **entry.content} for entry in entries]
-        print_json(lines)
+        print_json([{"hash": entry.hash, **entry.content} for entry in entries])
         return
-    title = "History (charges rounded up; --json shows the exact fractions)"
-    table = _table(title, ">entry", "time (UTC)", "what", "data set", "unit", ">bits", ">epsilon", ">delta")
+    click.echo("History: amounts rounded up, exact fractions with --json")
     for entry in entries:
-        content = entry.content
-        label = f"lease {content['lease']}" if "lease" in content else entry.kind
-        worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
-        row = [str(entry.sequence), entry.time[5:16].replace("T", " "), label + worth, content.get("data_set", "")]
-        for charge in _charges(content) if "charges" in content else []:
-            table.add_row(
-                *row, charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"]
-            )
-            row = [""] * 4
-        if "charges" not in content:
-            table.add_row(*row)
-    _console().print(table)
+        for index, line in enumerate(_history_lines(entry)):
+            indent = "      " if index else ""
+            click.echo(textwrap.fill(line, 80, initial_indent=indent, subsequent_indent="        "))
+
+
+def _history_lines(entry: Entry) -> list[str]:
+    content = entry.content
+    what = f"lease {content['lease']}" if "lease" in content else entry.kind
+    worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
+    of = f"  data set {content['data_set']}" if "data_set" in content else ""
+    lines = [f"{entry.sequence:>4}  {entry.time[:19].replace('T', ' ')} UTC  {what}{worth}{of}"]
+    if "charges" not in content:
+        return [*lines, *_budget_lines(content)]
+    named = content.get("records")
+    records = (
+        "every record" if named is None else "records " + ", ".join(f"{first} to {end - 1}" for first, end in named)
+    )
+    lines.append(f"{_session_text(content['session'])}; source {content['source']}; charged to {records}")
+    if content["device"]:
+        lines.append(f"device: {content['device']}")
+    if content["evidence"]:
+        shown = (f"{name} {value[:16] if len(value) == 64 else value}" for name, value in content["evidence"].items())
+        lines.append(f"evidence: {', '.join(shown)}")
+    for one in _charges(content):
+        bits = f"{one['composed_bits']} bits" if one["composed_bits"] else "stated"
+        lines.append(f"{one['unit']} level: {bits}, epsilon {one['epsilon']}, delta {one['delta']}")
+    return lines
+
+
+def _budget_lines(content: Mapping[str, Any]) -> list[str]:
+    if "balances" not in content:
+        return [f"schema {content['schema']}, {content['software']}"]
+    limits = (
+        f"{one['unit']} level: epsilon {shown_up(from_text(one['epsilon_limit']))}, "
+        f"delta {shown_up(from_text(one['delta_limit']))}"
+        for one in content["balances"]
+    )
+    files = content.get("data") or []
+    return [
+        "limits: " + "; ".join(limits),
+        *[f"data of {one['records']} records, {one['digest'][:16]}" for one in files],
+    ]
 
 
 def print_verified(path: str, checked: Verified, as_json: bool) -> None:
-    """Print that a file was checked and is intact."""
+    """Print that a file was checked and is intact, and what could not be checked."""
     if as_json:
         print_json(asdict(checked))
         return
-    witnessed = "the witness of this machine agrees" if checked.witnessed else "no witness was asked"
     click.echo(
         f"{path} holds: {checked.entries} entries, {checked.leases} leases, the last number {checked.last_lease}"
     )
-    click.echo(f"{witnessed}; head {checked.entries}:{checked.head}")
+    click.echo(f"{_witness_text(checked)}; head {checked.entries}:{checked.head}")
+    click.echo(f"{checked.recomputed} charges recomputed, {len(checked.stated)} not recomputed")
+    for line in checked.stated:
+        click.echo(f"not recomputed: {line}")
+    for line in checked.above:
+        click.echo(f"charged more than it costs: {line}")
+    for number in checked.reversals:
+        click.echo(f"entry {number} of the old schema is older than the one before it")
+    for names in checked.names:
+        click.echo(f"data sets that differ only in spelling: {', '.join(map(repr, names))}")
+    for key in checked.signers:
+        click.echo(f"signed by {key}")
+
+
+def _witness_text(checked: Verified) -> str:
+    if not checked.witnessed:
+        return "no witness was asked"
+    if checked.witness_new:
+        return "the witness of this machine is new: it had seen nothing of this ledger before"
+    return "the witness of this machine agrees"

@@ -1,7 +1,9 @@
 """The ledger of privacy budgets: durable, hash-chained, charged before anything is released (docs/ledger.md)."""
 
-from spikeveil.host.privacy.ledger.amounts import amount, probability, shown_down, shown_up
+from spikeveil.host.privacy.ledger.amounts import Amount, amount, probability, shown_down, shown_up
+from spikeveil.host.privacy.ledger.binding import Binding, DataIdentity, Subjects, ranges_of
 from spikeveil.host.privacy.ledger.chain import MAX_LEASE, Balance
+from spikeveil.host.privacy.ledger.charging import axis_name
 from spikeveil.host.privacy.ledger.errors import (
     BudgetRefused,
     KeyReused,
@@ -17,16 +19,30 @@ from spikeveil.host.privacy.ledger.errors import (
     LedgerRolledBack,
     LedgerUnavailable,
 )
-from spikeveil.host.privacy.ledger.exports import verify_export
-from spikeveil.host.privacy.ledger.ledger import Ledger
-from spikeveil.host.privacy.ledger.session import SOURCES, Evidence, Session, SessionCost, Stated
+from spikeveil.host.privacy.ledger.exports import countersign, verify_export
+from spikeveil.host.privacy.ledger.ledger import Ledger, Standing, check_budget
+from spikeveil.host.privacy.ledger.names import normal_name
+from spikeveil.host.privacy.ledger.session import (
+    RELATIONS,
+    SOURCES,
+    Evidence,
+    Session,
+    SessionCost,
+    Stated,
+    TrainingSession,
+)
+from spikeveil.host.privacy.ledger.signing import Signer
 from spikeveil.host.privacy.ledger.views import Entry, Lease, Mark, Preview, Verified
 
 __all__ = [
     "MAX_LEASE",
+    "RELATIONS",
     "SOURCES",
+    "Amount",
     "Balance",
+    "Binding",
     "BudgetRefused",
+    "DataIdentity",
     "Entry",
     "Evidence",
     "KeyReused",
@@ -47,10 +63,19 @@ __all__ = [
     "Preview",
     "Session",
     "SessionCost",
+    "Signer",
+    "Standing",
     "Stated",
+    "Subjects",
+    "TrainingSession",
     "Verified",
     "amount",
+    "axis_name",
+    "check_budget",
+    "countersign",
+    "normal_name",
     "probability",
+    "ranges_of",
     "shown_down",
     "shown_up",
     "verify_export",

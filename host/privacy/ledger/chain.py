@@ -1,4 +1,4 @@
-"""The hash chain: what an entry is, how entries hang together, and the replay that checks every rule of the ledger.
+"""The hash chain: what an entry is, how entries hang together, and the balances that they carry.
 
 An entry is a JSON object in one canonical form (sorted keys, no spaces, ASCII; numbers are integers, amounts are
 "n/d" text). Its hash is SHA-256(previous hash, 32 bytes || canonical text); the first entry follows 32 zero bytes.
@@ -7,20 +7,23 @@ Every entry about a data set carries the balances of ALL its budgets after it, s
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text, to_text
-from spikeveil.host.privacy.ledger.session import SessionCost
-from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.ledger.session import Relation, SessionCost, check_hash, check_layer, check_relation
+from spikeveil.host.privacy.units import SMALL_UNITS, Unit
 
-SCHEMA = 1
+SCHEMA = 2
 GENESIS_HASH = "0" * 64
-MAX_LEASE = (1 << 40) - 1
+#: leases from 2^39 up belong to simulations, so that no simulation repeats a mask of a device
+MAX_LEASE = (1 << 39) - 1
 
 Content = dict[str, Any]
+Network = tuple[str, int]
 
 
 class ChainBroken(ValueError):  # noqa: N818, it says what happened to the chain
@@ -49,7 +52,13 @@ def link(previous: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class Balance:
-    """One budget's limits and what is spent of them, in exact amounts. `nominal`: something of it is no guarantee."""
+    """One budget's limits and what is spent of them, in exact amounts.
+
+    epsilon_spent, delta_spent: by the record (or the subject) that has spent most. epsilon_every, delta_every: the
+    part of it that was charged to every record, because the charge did not name any. relation: what neighbours differ
+    by. specification, layer: the network and the layer that a unit below the record is bound to, None until the first
+    charge. nominal: something of it is no guarantee.
+    """
 
     unit: Unit
     epsilon_limit: Amount
@@ -57,13 +66,34 @@ class Balance:
     epsilon_spent: Amount = Fraction(0)
     delta_spent: Fraction = Fraction(0)
     nominal: bool = False
+    relation: Relation = "substitution"
+    epsilon_every: Amount = Fraction(0)
+    delta_every: Fraction = Fraction(0)
+    specification: str | None = None
+    layer: int | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether the unit is part of a record, and so means something for one layer of one network only."""
+        return self.unit in SMALL_UNITS
 
     def charged(self, cost: SessionCost, nominal: bool) -> "Balance":
-        """The balance after `cost`, whether or not it is within the limits (`within` says)."""
+        """The balance after every record was charged `cost`, whether or not it is within the limits."""
         return replace(
             self,
             epsilon_spent=self.epsilon_spent + cost.epsilon,
             delta_spent=self.delta_spent + cost.delta,
+            epsilon_every=self.epsilon_every + cost.epsilon,
+            delta_every=self.delta_every + cost.delta,
+            nominal=self.nominal or nominal,
+        )
+
+    def raised(self, epsilon: Amount, delta: Fraction, nominal: bool) -> "Balance":
+        """The balance after some record reached `epsilon` and some `delta`, besides what every record was charged."""
+        return replace(
+            self,
+            epsilon_spent=max(self.epsilon_spent, self.epsilon_every + epsilon),
+            delta_spent=max(self.delta_spent, self.delta_every + delta),
             nominal=self.nominal or nominal,
         )
 
@@ -72,122 +102,91 @@ class Balance:
         """Whether no more is spent than the limits permit."""
         return self.epsilon_spent <= self.epsilon_limit and self.delta_spent <= self.delta_limit
 
+    @property
+    def epsilon_remaining(self) -> Amount:
+        """What the worst record (or subject) may still spend; infinite where the limit is."""
+        return self.epsilon_limit if self.epsilon_limit == math.inf else self.epsilon_limit - self.epsilon_spent
+
+    def same_budget(self, other: "Balance") -> bool:
+        """Whether both are the budget of one unit and relation."""
+        return (self.unit, self.relation) == (other.unit, other.relation)
+
     def record(self) -> Content:
         """The balance as it stands in an entry."""
-        return {
+        found: Content = {
             "unit": self.unit.value,
+            "relation": self.relation,
             "epsilon_limit": to_text(self.epsilon_limit),
             "delta_limit": to_text(self.delta_limit),
             "epsilon_spent": to_text(self.epsilon_spent),
             "delta_spent": to_text(self.delta_spent),
+            "epsilon_every": to_text(self.epsilon_every),
+            "delta_every": to_text(self.delta_every),
             "nominal": self.nominal,
         }
+        if self.small:
+            found |= {"specification": self.specification, "layer": self.layer}
+        return found
+
+
+_BALANCE_1 = frozenset({"unit", "epsilon_limit", "delta_limit", "epsilon_spent", "delta_spent", "nominal"})
 
 
 def balances_of(content: Content) -> tuple[Balance, ...]:
-    """The balances that an entry carries."""
-    return tuple(
-        Balance(
-            Unit(one["unit"]),
-            from_text(one["epsilon_limit"]),
-            fraction_from_text(one["delta_limit"]),
-            from_text(one["epsilon_spent"]),
-            fraction_from_text(one["delta_spent"]),
-            one["nominal"] is True,
-        )
-        for one in content["balances"]
+    """The balances that an entry carries. In schema 1 every charge counts for every record. ValueError, KeyError."""
+    return tuple(_balance(one) for one in content["balances"])
+
+
+def _balance(one: Content) -> Balance:
+    old = one.keys() == _BALANCE_1
+    epsilon, delta = from_text(one["epsilon_spent"]), fraction_from_text(one["delta_spent"])
+    found = Balance(
+        Unit(one["unit"]),
+        from_text(one["epsilon_limit"]),
+        fraction_from_text(one["delta_limit"]),
+        epsilon,
+        delta,
+        one["nominal"] is True,
+        "substitution" if old else one["relation"],
+        epsilon if old else from_text(one["epsilon_every"]),
+        delta if old else fraction_from_text(one["delta_every"]),
+        one.get("specification"),
+        one.get("layer"),
     )
+    check_relation(found.relation)
+    check_hash("specification", found.specification)
+    check_layer(found.layer)
+    if not old and found.record() != one:
+        raise ValueError("a balance is not in canonical form")
+    return found
 
 
 def charge_record(cost: SessionCost) -> Content:
     """One budget's charge as it stands in an entry."""
-    return {
+    found: Content = {
         "unit": cost.unit.value,
         "bits": cost.bits,
         "epsilon": to_text(cost.epsilon),
         "delta": to_text(cost.delta),
     }
+    if cost.counts:
+        found["counts"] = [[count, to_text(epsilon), to_text(delta)] for count, epsilon, delta in cost.counts]
+    return found
 
 
 def charges_of(content: Content) -> tuple[SessionCost, ...]:
-    """The charges that an entry made, one for each balance."""
-    return tuple(
-        SessionCost(Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]))
-        for one in content["charges"]
+    """The charges that an entry made, one for each budget of its relation."""
+    return tuple(_charge(one) for one in content["charges"])
+
+
+def _charge(one: Content) -> SessionCost:
+    counts = tuple((n, from_text(epsilon), fraction_from_text(delta)) for n, epsilon, delta in one.get("counts", ()))
+    cost = SessionCost(
+        Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]), counts
     )
-
-
-class Replay:
-    """The ledger's state, rebuilt entry by entry; `take` raises ChainBroken at the first that cannot follow."""
-
-    def __init__(self) -> None:
-        self.entries = 0
-        self.leases = 0
-        self.last_lease = 0
-        self.head = GENESIS_HASH
-        self.identity = ""
-        self._balances: dict[str, tuple[Balance, ...]] = {}
-        self._charged: set[str] = set()
-
-    def take(self, text: str, digest: str) -> Content:
-        """Check the next entry (its canonical text and its hash) and add it to the state; returns its content."""
-        number = self.entries + 1
-        try:
-            if link(self.head, text) != digest:
-                raise ChainBroken(f"entry {number} or the one before it was changed: its hash does not fit")
-            content = json.loads(text)
-            if canonical(content) != text or content["sequence"] != number or not isinstance(content["time"], str):
-                raise ChainBroken(f"entry {number} is not in canonical form")
-            self._apply(number, content)
-            if content["last_lease"] != self.last_lease:
-                raise ChainBroken(f"entry {number} has last lease {content['last_lease']}, not {self.last_lease}")
-        except ChainBroken:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
-            raise ChainBroken(f"entry {number} cannot be read") from None
-        self.entries, self.head = number, digest
-        return dict(content)
-
-    def _apply(self, number: int, content: Content) -> None:
-        kind = content["kind"]
-        if (kind == "genesis") != (number == 1):
-            raise ChainBroken(f"entry {number} is a {kind} where none can be")
-        if kind == "genesis":
-            self.identity, self.last_lease = content["ledger"], content["last_lease"]
-        elif kind == "budget":
-            self._budget(number, content)
-        elif kind in ("spend", "lease"):
-            self._charge(number, content)
-        else:
-            raise ChainBroken(f"entry {number} is of the unknown kind {kind!r}")
-
-    def _budget(self, number: int, content: Content) -> None:
-        data_set, after = content["data_set"], balances_of(content)
-        before = self._balances.get(data_set, ())
-        fresh = after[-1]
-        if (
-            data_set in self._charged
-            or after[:-1] != before
-            or any(fresh.unit is other.unit for other in before)
-            or replace(fresh, epsilon_spent=Fraction(0), delta_spent=Fraction(0), nominal=False) != fresh
-        ):
-            raise ChainBroken(f"entry {number} makes a budget that cannot follow")
-        self._balances[data_set] = after
-
-    def _charge(self, number: int, content: Content) -> None:
-        data_set = content["data_set"]
-        before, costs, nominal = self._balances[data_set], charges_of(content), content["worth"] == "nominal"
-        if [cost.unit for cost in costs] != [balance.unit for balance in before]:
-            raise ChainBroken(f"entry {number} does not charge every budget of its data set")
-        after = tuple(balance.charged(cost, nominal) for balance, cost in zip(before, costs, strict=True))
-        if after != balances_of(content) or not all(balance.within for balance in after):
-            raise ChainBroken(f"entry {number} has balances that do not add up")
-        if content["kind"] == "lease":
-            if content["lease"] != self.last_lease + 1 or content["lease"] > MAX_LEASE:
-                raise ChainBroken(f"entry {number} has lease {content['lease']} where {self.last_lease + 1} is due")
-            self.last_lease, self.leases = content["lease"], self.leases + 1
-        self._balances[data_set] = after
-        self._charged.add(data_set)
+    if charge_record(cost) != one:
+        raise ValueError("a charge is not in canonical form")
+    return cost
 
 
 def check_columns(number: int, content: Content, columns: Sequence[object]) -> None:

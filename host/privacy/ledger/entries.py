@@ -6,30 +6,28 @@ from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 
-from spikeveil.host.privacy.ledger.amounts import Amount
 from spikeveil.host.privacy.ledger.chain import (
     GENESIS_HASH,
     MAX_LEASE,
     SCHEMA,
-    Balance,
     ChainBroken,
     Content,
-    Replay,
     canonical,
     check_columns,
     link,
 )
 from spikeveil.host.privacy.ledger.errors import LeasesExhausted
-from spikeveil.host.privacy.ledger.session import SessionCost
-from spikeveil.host.privacy.ledger.views import Entry, Preview
+from spikeveil.host.privacy.ledger.replay import Replay
+from spikeveil.host.privacy.ledger.spread import row_of
+from spikeveil.host.privacy.ledger.views import Entry
 
 #: "SPVL", in the SQLite header's application id
 APPLICATION_ID = 0x5350564C
 
 _NEVER = "BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END"
 
-#: (type, name, table, text) of everything in the file's schema, as SQLite keeps it
-TABLES = (
+#: (type, name, table, text) of everything in a file of schema 1, as SQLite keeps it
+TABLES_1 = (
     (
         "table",
         "entries",
@@ -49,6 +47,25 @@ TABLES = (
     ("trigger", "no_delete", "entries", f"CREATE TRIGGER no_delete BEFORE DELETE ON entries {_NEVER}"),
 )
 
+#: what schema 2 adds: the records (axis 0) and subjects (axis 1) that have spent something, and the files of data
+ADDED_2 = (
+    (
+        "table",
+        "spent",
+        "spent",
+        'CREATE TABLE spent (data_set TEXT NOT NULL, axis INTEGER NOT NULL, first INTEGER NOT NULL, "end" INTEGER NOT '
+        "NULL, amounts TEXT NOT NULL, PRIMARY KEY (data_set, axis, first)) WITHOUT ROWID",
+    ),
+    (
+        "table",
+        "bindings",
+        "bindings",
+        "CREATE TABLE bindings (digest TEXT PRIMARY KEY, data_set TEXT NOT NULL, first INTEGER NOT NULL, records "
+        "INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+)
+TABLES = {1: TABLES_1, 2: (*TABLES_1, *ADDED_2)}
+
 _ROW = "SELECT sequence, data_set, lease, key, content, hash FROM entries"
 
 
@@ -56,10 +73,23 @@ def fill(connection: sqlite3.Connection, genesis: Content) -> None:
     """Write the tables and the first entry into an empty file."""
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA}")
-    for _, _, _, statement in TABLES:
+    for _, _, _, statement in TABLES[SCHEMA]:
         connection.execute(statement)
     connection.execute("INSERT INTO head VALUES (1, 0, ?)", (GENESIS_HASH,))
     append(connection, genesis)
+
+
+def schema_of(connection: sqlite3.Connection) -> int:
+    """The schema number of the file."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Add the tables of schema 2 to a file of schema 1, whose charges all count for every record."""
+    for _, _, _, statement in ADDED_2:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def append(connection: sqlite3.Connection, content: Content) -> Entry:
@@ -122,9 +152,11 @@ def rows(connection: sqlite3.Connection, data_set: str | None = None) -> sqlite3
     return connection.execute(f"{_ROW} WHERE data_set = ? ORDER BY sequence", (data_set,))
 
 
-def replay(connection: sqlite3.Connection, wanted: Container[int] = ()) -> tuple[Replay, dict[int, str]]:
+def replay(
+    connection: sqlite3.Connection, wanted: Container[int] = (), recompute: bool = True
+) -> tuple[Replay, dict[int, str]]:
     """Replay every entry and compare with the head: the state, and the `wanted` entries' hashes. Raises ChainBroken."""
-    state, hashes = Replay(), {}
+    state, hashes = Replay(recompute), {}
     for row in rows(connection):
         if not isinstance(row[4], str) or not isinstance(row[5], str):
             raise ChainBroken(f"entry {state.entries + 1} cannot be read")
@@ -134,50 +166,54 @@ def replay(connection: sqlite3.Connection, wanted: Container[int] = ()) -> tuple
             hashes[state.entries] = state.head
     if connection.execute("SELECT entries, hash FROM head").fetchall() != [(state.entries, state.head)]:
         raise ChainBroken(f"its last entries were cut off: entry {state.entries} is not the head it names")
+    check_tables(connection, state)
     return state, hashes
+
+
+def check_tables(connection: sqlite3.Connection, state: Replay) -> None:
+    """Raises ChainBroken where what the records have spent, or the bound files, are not what the entries say."""
+    if schema_of(connection) < 2:
+        return
+    wanted = [
+        (name, axis, *row_of(span))
+        for name in sorted(state.data_sets)
+        for axis, spread in sorted(state.data_sets[name].spreads.items())
+        for span in spread.spans
+    ]
+    found = connection.execute('SELECT data_set, axis, first, "end", amounts FROM spent ORDER BY data_set, axis, first')
+    if sorted(map(tuple, found)) != sorted(wanted):
+        raise ChainBroken("what its records have spent was changed")
+    bound = connection.execute("SELECT digest, data_set, first, records FROM bindings").fetchall()
+    if sorted(bound) != sorted((digest, *place) for digest, place in state.bindings.items()):
+        raise ChainBroken("the files that it is bound to were changed")
 
 
 def check_schema(connection: sqlite3.Connection) -> None:
     """Raises ChainBroken where the tables, indexes and triggers are not exactly the ones that `fill` made."""
     found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    if sorted(repr(row) for row in found) != sorted(repr(row) for row in TABLES):
+    if sorted(repr(row) for row in found) != sorted(repr(row) for row in TABLES[schema_of(connection)]):
         raise ChainBroken("its tables, indexes or triggers were changed")
 
 
-def first_excess(balance: Balance, cost: SessionCost) -> tuple[str, Amount, Amount, Amount] | None:
-    """The first limit that `cost` would break: (quantity, limit, spent, asked); None where it fits."""
-    for quantity, limit, spent, asked in (
-        ("epsilon", balance.epsilon_limit, balance.epsilon_spent, cost.epsilon),
-        ("delta", balance.delta_limit, balance.delta_spent, cost.delta),
-    ):
-        if spent + asked > limit:
-            return quantity, limit, spent, asked
-    return None
-
-
-def preview(balance: Balance, cost: SessionCost) -> Preview:
-    """What `cost` would do to `balance`."""
-    return Preview(balance, cost, first_excess(balance, cost) is None)
-
-
 class Draft:
-    """The entry that a transaction is about to append."""
+    """What a transaction appends: after the entry `last`, with lease numbers up to `last_lease` taken."""
 
-    def __init__(self, connection: sqlite3.Connection, sequence: int, last_lease: int) -> None:
-        self.connection, self._sequence, self._last_lease = connection, sequence, last_lease
-        self.entry: Entry
+    def __init__(self, connection: sqlite3.Connection, last: Entry, last_lease: int) -> None:
+        self.connection, self.last, self._last_lease = connection, last, last_lease
 
     def next_lease(self) -> int:
         """Take the next lease number."""
         if self._last_lease >= MAX_LEASE:
-            raise LeasesExhausted("all 2^40 - 1 lease numbers are used: start a new ledger, with fresh keys")
+            raise LeasesExhausted("all 2^39 - 1 lease numbers are used: start a new ledger, with fresh keys")
         self._last_lease += 1
         return self._last_lease
 
     def append(self, kind: str, content: Content) -> Entry:
-        """Add the entry."""
-        self.entry = append(self.connection, new_content(self._sequence, kind, self._last_lease, content))
-        return self.entry
+        """Add the entry. Its time is not before the last entry's, whatever the clock says."""
+        complete = new_content(self.last.sequence + 1, kind, self._last_lease, content)
+        complete["time"] = max(complete["time"], self.last.time)
+        self.last = append(self.connection, complete)
+        return self.last
 
 
 def new_content(sequence: int, kind: str, last_lease: int, content: Content) -> Content:

@@ -112,14 +112,19 @@ def file_error(path: Path, error: OSError, what: str = "ledger") -> LedgerError:
 class BudgetRefused(BudgetExceeded):
     """A charge was refused by the budget of a data set; nothing was charged, on this budget or another.
 
-    Has the fields of `BudgetExceeded`, of which `asked` and `limit` may be infinite, and `data_set`.
+    Has the fields of `BudgetExceeded`, of which `asked` and `limit` may be infinite, `data_set`, and `who`: the record
+    or subject that would break the limit, "" where all would.
     """
 
-    def __init__(self, data_set: str, limit: Amount, spent: Amount, asked: Amount, unit: Unit, quantity: str) -> None:
+    def __init__(
+        self, data_set: str, limit: Amount, spent: Amount, asked: Amount, unit: Unit, quantity: str, who: str = ""
+    ) -> None:
         super().__init__(limit, spent, asked, unit, quantity)  # type: ignore[arg-type]
-        self.data_set = data_set
+        self.data_set, self.who = data_set, who
+        by = f" by {who}" if who else ""
         remaining = max(limit - spent, Fraction(0)) if spent != math.inf else Fraction(0)
         self.args = (
-            f"{quantity} budget of data set {data_set!r} exceeded at {unit.value} level: limit {shown_down(limit)}, "
+            f"{quantity} budget of data set {data_set!r} exceeded at {unit.value} level{by}: "
+            f"limit {shown_down(limit)}, "
             f"spent {shown_up(spent)}, remaining {shown_down(remaining)}, asked {shown_up(asked)}; nothing was charged",
         )

@@ -7,8 +7,12 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import Self, TextIO
 
+from numpy.typing import ArrayLike
+
 from spikeveil.host.privacy.ledger import entries, exports
-from spikeveil.host.privacy.ledger.chain import SCHEMA, Balance, ChainBroken, balances_of
+from spikeveil.host.privacy.ledger.binding import Binding, DataIdentity, DataKey, binding_of
+from spikeveil.host.privacy.ledger.chain import SCHEMA, Balance, ChainBroken, Content, balances_of
+from spikeveil.host.privacy.ledger.charging import AXES, axis_of
 from spikeveil.host.privacy.ledger.database import Database
 from spikeveil.host.privacy.ledger.errors import (
     LedgerCorrupt,
@@ -18,8 +22,13 @@ from spikeveil.host.privacy.ledger.errors import (
     LedgerNewer,
     LedgerRolledBack,
 )
+from spikeveil.host.privacy.ledger.names import normal_name
+from spikeveil.host.privacy.ledger.replay import verified
+from spikeveil.host.privacy.ledger.signing import Signer
+from spikeveil.host.privacy.ledger.spread import TableSpread
 from spikeveil.host.privacy.ledger.views import Entry, Mark, Verified
 from spikeveil.host.privacy.ledger.witness import Witness, default_directory
+from spikeveil.host.privacy.units import Unit
 
 
 class LedgerFile:
@@ -32,6 +41,7 @@ class LedgerFile:
         self.path = path
         if not path.is_file():
             raise LedgerMissing(f"there is no ledger at {path}")
+        self._bindings: dict[int, Binding] = {}
         self._database = Database(path, "ledger", timeout)
         self._witness: Witness | None = None
         self.witness_error: LedgerError | None = None
@@ -56,7 +66,7 @@ class LedgerFile:
                 raise LedgerNewer(
                     f"ledger {self.path} has schema {version} and this spikeveil reads {SCHEMA}: use a newer spikeveil"
                 )
-            if version != SCHEMA:
+            if version not in entries.TABLES:
                 raise ChainBroken(f"its schema number is {version}")
             entries.check_schema(connection)
             return str(entries.entry_at(connection, 1).content["ledger"])
@@ -78,25 +88,27 @@ class LedgerFile:
         with self._reading() as connection:
             wanted = "SELECT max(sequence) FROM entries WHERE data_set IS NOT NULL GROUP BY data_set"
             found = [entries.entry_at(connection, number) for (number,) in connection.execute(wanted).fetchall()]
+            wanted_name = None if data_set is None else self._name(connection, data_set)
         states = {entry.content["data_set"]: balances_of(entry.content) for entry in found}
-        return {name: states[name] for name in sorted(states) if data_set in (None, name)}
+        return {name: states[name] for name in sorted(states) if wanted_name in (None, name)}
 
     def history(self, data_set: str | None = None) -> list[Entry]:
         """Every entry, or those about one data set, in order."""
         with self._reading() as connection:
-            return [entries.entry_of(row) for row in entries.rows(connection, data_set)]
+            name = None if data_set is None else self._name(connection, data_set)
+            return [entries.entry_of(row) for row in entries.rows(connection, name)]
 
     @property
     def head(self) -> Mark:
         """The number and the hash of the last entry: whoever notes them down can later prove a cut (`verify`)."""
         with self._reading() as connection:
-            return self._tip(connection)[0]
+            return self._mark(self._tip(connection))
 
     @property
     def last_lease(self) -> int:
         """The highest lease number used."""
         with self._reading() as connection:
-            return self._tip(connection)[1]
+            return int(self._tip(connection).content["last_lease"])
 
     def verify(self, known_head: Mark | None = None) -> Verified:
         """Check the file, every hash, every sum and every lease number, the witness, and a head noted down earlier.
@@ -116,7 +128,7 @@ class LedgerFile:
                 raise self._rolled_back(seen, state.entries)
         self._remember(Mark(state.entries, state.head))
         witnessed = None if self._witness is None else True
-        return Verified(state.identity, state.entries, state.leases, state.last_lease, state.head, witnessed)
+        return verified(state, witnessed=witnessed, witness_new=bool(witnessed) and mark is None)
 
     def check_device(self, highest_lease_seen: int, lease_hash: str | None = None) -> None:
         """Raise LedgerRolledBack where a device has seen a lease that this file does not have.
@@ -127,7 +139,7 @@ class LedgerFile:
         if isinstance(highest_lease_seen, bool) or not isinstance(highest_lease_seen, int) or highest_lease_seen < 0:
             raise ValueError(f"highest lease seen must be an integer of 0 or more, not {highest_lease_seen!r}")
         with self._reading() as connection:
-            last = self._tip(connection)[1]
+            last = int(self._tip(connection).content["last_lease"])
             row = connection.execute("SELECT hash FROM entries WHERE lease = ?", (highest_lease_seen,)).fetchone()
         if highest_lease_seen > last:
             raise LedgerRolledBack(
@@ -140,21 +152,70 @@ class LedgerFile:
                 "two copies of the file went on separately, or the device served another ledger"
             )
 
-    def export(self, stream: TextIO) -> Verified:
-        """Write every entry to `stream` as JSON lines (see `exports`); returns what was written.
+    def export(self, stream: TextIO, signer: Signer | None = None) -> Verified:
+        """Write every entry to `stream` as JSON lines (see `exports`), signed by `signer`; returns what was written.
 
         The chain is checked first, and nothing of a broken one is written. The witness is not asked: what is left of
         a file that was rolled back can still be read.
         """
         with self._reading() as connection:
-            state, _ = entries.replay(connection)
-            exports.write(stream, (row[4:6] for row in entries.rows(connection)))
-        return Verified(state.identity, state.entries, state.leases, state.last_lease, state.head)
+            state, _ = entries.replay(connection, recompute=False)
+            exports.write(stream, self.identity, (row[4:6] for row in entries.rows(connection)), signer)
+        return verified(state)
+
+    def identify(self, records: ArrayLike, *, create: bool = False) -> DataIdentity:
+        """The identity of 0/1 records (records, steps, inputs) under this ledger's data key; see `DataKey`.
+
+        create: make the key where there is none. LedgerError where it cannot be used.
+        """
+        return DataKey(self.path).identify(records, create)
+
+    def binding(self, data_set: str) -> Binding:
+        """The files and subjects that the budgets of `data_set` are bound to; none for a budget without data."""
+        with self._reading() as connection:
+            latest = entries.latest(connection, self._name(connection, data_set))
+            return Binding() if latest is None else self._binding(connection, latest.content)
+
+    def worst(self, data_set: str) -> dict[Unit, int]:
+        """The record, or the subject, that has spent most of each substitution budget, where only some were charged."""
+        with self._reading() as connection:
+            name = self._name(connection, data_set)
+            latest = entries.latest(connection, name)
+            if latest is None or entries.schema_of(connection) < 2:
+                return {}
+            units = [one.unit for one in balances_of(latest.content) if one.relation == "substitution"]
+            found: dict[Unit, int] = {}
+            for axis in AXES:
+                spans = TableSpread(connection, name, axis).spans()
+                members = [unit for unit in units if axis_of(unit) == axis]
+                for place, unit in enumerate(members if spans else ()):
+                    found[unit] = max(spans, key=lambda span: span.amounts[place][0]).first
+            return found
 
     # Inside a transaction
 
-    def _tip(self, connection: Connection) -> tuple[Mark, int]:
-        """The head and the last lease number; ChainBroken where the last entry is not the head."""
+    def _name(self, connection: Connection, data_set: str) -> str:
+        """The name that `data_set` has in the file: its normal form, or a spelling that schema 1 kept."""
+        found = connection.execute("SELECT 1 FROM entries WHERE data_set = ? LIMIT 1", (data_set,)).fetchone()
+        return data_set if found else normal_name(data_set)
+
+    def _binding(self, connection: Connection, content: Content) -> Binding:
+        """The binding that an entry of a data set names."""
+        if content["kind"] in ("budget", "extend"):
+            return binding_of(content)
+        number = content.get("bound", 0)
+        if not number:
+            return Binding()
+        if number not in self._bindings:
+            self._bindings[number] = binding_of(entries.entry_at(connection, number).content)
+        return self._bindings[number]
+
+    @staticmethod
+    def _mark(entry: Entry) -> Mark:
+        return Mark(entry.sequence, entry.hash)
+
+    def _tip(self, connection: Connection) -> Entry:
+        """The last entry; ChainBroken where it is not the head."""
         (number, digest) = connection.execute("SELECT entries, hash FROM head").fetchone()
         (last,) = connection.execute("SELECT max(sequence) FROM entries").fetchone()
         if last != number:
@@ -162,7 +223,7 @@ class LedgerFile:
         entry = entries.entry_at(connection, number)
         if entry.hash != digest:
             raise ChainBroken(f"entry {number} is not the head it names")
-        return Mark(number, digest), int(entry.content["last_lease"])
+        return entry
 
     def _rolled_back(self, seen: Mark, entries_now: int) -> LedgerRolledBack:
         if seen.entries > entries_now:
