@@ -171,6 +171,7 @@ class Accountant:
             return cost
 
     def _cost(self, asked: object, count: int, delta: Fraction) -> tuple[Fraction, Fraction]:
+        _check_composition(asked)
         if isinstance(asked, Composition) and count != 1:
             raise ValueError(f"count is for a mechanism or a number: a Composition has its own, not {count}")
         if self.order is not None:
@@ -198,6 +199,12 @@ class Accountant:
         with precise():
             loss = Decimal(epsilon.numerator) / epsilon.denominator * (1 + Decimal("1e-50"))
         return count * Fraction(pure_rdp(loss, order))
+
+
+def _check_composition(asked: object) -> None:
+    """Raise UnsupportedEvent for a subclass of Composition, whose figures may be anybody's."""
+    if isinstance(asked, Composition) and type(asked) is not Composition:
+        raise UnsupportedEvent(f"accountant takes a Composition itself, not {type(asked).__name__}")
 
 
 def _renyi_capacity(limit: Amount, order: float) -> Fraction:

@@ -31,6 +31,7 @@ import numpy as np
 
 from spikeveil.host.privacy.binomial import (
     Terms,
+    check_count,
     delta_of_epsilon,
     epsilon_of_delta,
     float_up,
@@ -54,10 +55,19 @@ class Composition:
     """Randomised responses released together, in any order: `groups` holds (flip probability, count).
 
     Valid when the groups are fixed before the first release; inputs may depend on earlier outputs (adaptive composition
-    with fixed parameters). Mechanisms chosen as one goes belong to `Accountant`.
+    with fixed parameters). Mechanisms chosen as one goes belong to `Accountant`. ValueError for a probability outside
+    (0, 1/2] or a count that is no integer of 0 or more.
     """
 
     groups: tuple[tuple[Fraction, int], ...]
+
+    def __post_init__(self) -> None:
+        checked = []
+        for p, count in self.groups:
+            if isinstance(p, bool) or not isinstance(p, float | Fraction) or not 0 < p <= Fraction(1, 2):
+                raise ValueError(f"flip probability must be above 0 and at most 1/2, not {p!r}")
+            checked.append((Fraction(p), check_count(count)))
+        object.__setattr__(self, "groups", tuple(checked))
 
     @property
     def pure_epsilon(self) -> float:

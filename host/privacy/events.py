@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from spikeveil.host.privacy.binomial import check_count
+from spikeveil.host.privacy.mechanisms import KaryRandomizedResponse, RandomizedResponse
+
+#: the mechanisms whose guarantee is proved here; a class that merely looks like one proves nothing
+MECHANISMS = (RandomizedResponse, KaryRandomizedResponse)
 
 
 class UnsupportedEvent(ValueError):  # noqa: N818, named for what it is
@@ -17,7 +21,6 @@ class NotPrivate(ValueError):  # noqa: N818, named for what it is
     """A mechanism without differential privacy (epsilon = infinity) was offered for composition."""
 
 
-@runtime_checkable
 class PureMechanism(Protocol):
     """A mechanism with pure epsilon-differential privacy.
 
@@ -47,12 +50,12 @@ class Event:
 
 
 def pure(mechanism: object) -> PureMechanism:
-    """`mechanism`, if it is purely private. Raises `NotPrivate` at epsilon = inf, `UnsupportedEvent` otherwise."""
+    """`mechanism`, if it is one of `MECHANISMS`. Raises `NotPrivate` at epsilon = inf, `UnsupportedEvent` otherwise."""
     if getattr(mechanism, "epsilon", None) == float("inf"):
         raise NotPrivate(f"{type(mechanism).__name__} is not differentially private: its epsilon is infinite")
-    if not isinstance(mechanism, PureMechanism):
+    if type(mechanism) not in MECHANISMS:
         raise UnsupportedEvent(f"composition covers mechanisms with pure epsilon, not {type(mechanism).__name__}")
-    return mechanism
+    return cast(PureMechanism, mechanism)
 
 
 def grouped(events: Iterable[Event]) -> tuple[tuple[Fraction, int], ...]:

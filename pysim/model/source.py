@@ -23,6 +23,8 @@ LEASE_BITS = 40
 RECORD_BITS = 32
 MAX_LAYER = (1 << LAYER_BITS) - 1
 MAX_LEASE = (1 << LEASE_BITS) - 1
+#: leases from here up are for simulations; ledgers and devices grant those below, so that no mask is used by both
+FIRST_SIMULATED_LEASE = 1 << (LEASE_BITS - 1)
 MAX_RECORD = (1 << RECORD_BITS) - 1
 _GROUP = 512  # records computed in parallel, so that they stay in the cache
 

@@ -30,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("x.npy", SPIKES)
     np.savez("x.npz", spikes=SPIKES, other=np.zeros(2))
     Path("key").write_text(SECRET + "\n")
+    Path("key").chmod(0o600)
     return tmp_path
 
 
@@ -45,7 +46,7 @@ def words(result: Result) -> str:
     return " ".join(result.stdout.split())
 
 
-def released(key: str, lease: int = 0, first_record: int = 0) -> Any:
+def released(key: str, lease: int = 1 << 39, first_record: int = 0) -> Any:
     model = Network(NetworkSpec.load("small.snn"), TriviumSource(bytes.fromhex(key)))
     return model.run(SPIKES, lease=lease, first_record=first_record).released
 
@@ -70,14 +71,32 @@ def test_info(folder: Path) -> None:
 
 
 def test_simulate_in_the_model_from_a_key_file(folder: Path) -> None:
-    found = loaded("simulate small.snn --data x.npy --key-file key --lease 3 --first-record 9 -o out.npz")
-    expected = released(SECRET, lease=3, first_record=9)
+    found = loaded("simulate small.snn --data x.npy --key-file key --lease 549755813891 --first-record 9 -o out.npz")
+    expected = released(SECRET, lease=549755813891, first_record=9)
     with np.load("out.npz") as file:
         np.testing.assert_array_equal(file["released"], expected)
         assert str(file["fingerprint"]) == NetworkSpec.load("small.snn").fingerprint
     assert (found["records"], found["steps"]) == (5, 4)
     assert found["released_spikes_per_record"] == expected.sum() / 5
     assert set(found["claim"]) == {"unit", "epsilon_delta", "randomness", "spent"}
+
+
+def test_a_simulation_never_repeats_a_mask_of_a_device(folder: Path) -> None:
+    """A lease of a ledger is refused; by default a lease is random, printed, and can be given back."""
+    refused = "simulate small.snn --data x.npy --key-file key -o out.npz --lease "
+    for lease in ("2", "0", str((1 << 39) - 1), str(1 << 40), "-1"):
+        assert "lease of a simulation must be 2^39 to 2^40 - 1" in run(refused + lease, 1).stderr
+    assert not Path("out.npz").exists()
+    found = [loaded("simulate small.snn --data x.npy --key-file key -o a.npz") for _ in range(3)]
+    leases = {one["lease"] for one in found}
+    assert len(leases) == 3 and min(leases) >= 1 << 39
+    again = loaded(f"simulate small.snn --data x.npy --key-file key --lease {found[-1]['lease']} -o b.npz")
+    assert again["lease"] == found[-1]["lease"]
+    with np.load("a.npz") as one, np.load("b.npz") as other:
+        np.testing.assert_array_equal(one["released"], other["released"])
+        np.testing.assert_array_equal(one["released"], released(SECRET, lease=again["lease"]))
+    Path("key").chmod(0o644)
+    assert "must be for its owner alone" in run("simulate small.snn --data x.npy --key-file key", 1).stderr
 
 
 def test_part_of_the_data(folder: Path) -> None:
@@ -110,6 +129,7 @@ def test_the_lfsr_is_labelled(folder: Path) -> None:
 
 def test_seeds_from_a_file_are_the_low_bits_of_sixteen_bytes(folder: Path) -> None:
     Path("seed").write_text("80" + "00" * 14 + "05")
+    Path("seed").chmod(0o600)
     assert keys.from_file("seed", "lfsr", 1).seeds == (5,)
 
 
@@ -178,7 +198,11 @@ UNSAFE = (
         ("simulate small.snn --data key", 1, "data file key must be a .npy or .npz file of plain numbers"),
         ("simulate small.snn --data digits", 1, "spikes must have shape (records, steps, 3), not (360, 16, 64)"),
         ("simulate small.snn --data x.npy --skip 5", 1, "skip must be under the 5 records of the data, not 5"),
-        ("simulate small.snn --data x.npy --key-file x.npy", 1, "key file x.npy does not hold hexadecimal digits"),
+        (
+            "simulate small.snn --data x.npy --key-file x.npy",
+            1,
+            "key file x.npy must be for its owner alone, not of",
+        ),
         (
             "simulate small.snn --data x.npy --source lfsr --key-file key",
             1,

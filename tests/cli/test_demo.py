@@ -72,7 +72,7 @@ def test_a_tampered_network_is_found_out(tmp_path: Path, monkeypatch: pytest.Mon
         weights = output.weights.copy()
         weights[7] = 127
         spec = NetworkSpec([hidden, replace(output, weights=weights)])
-        return Network(spec, core.opening.words()).run(spikes, lease=0)
+        return Network(spec, core.opening.words()).run(spikes, lease=core.opening.number)
 
     monkeypatch.setattr(demo_comparison, "run_model", tampered)
     result = invoke("demo", "--images", 2, "-o", tmp_path, code=1)

@@ -23,6 +23,7 @@ from spikeveil.host.privacy import (
     compose,
 )
 from spikeveil.host.privacy.budget import exact_amount
+from spikeveil.host.privacy.composition import Composition
 from spikeveil.host.privacy.dpsgd import DpSgd
 
 QUARTER = RandomizedResponse(1, 2)
@@ -88,7 +89,7 @@ def test_bad_spends_are_refused_and_change_nothing(arguments, sentence):
     ("arguments", "sentence"),
     [
         ({"epsilon": 1.0}, "unit is missing: an epsilon means nothing without spike, neuron, step or record"),
-        ({"epsilon": 1.0, "unit": "day"}, "unit must be spike, neuron, step or record, not 'day'"),
+        ({"epsilon": 1.0, "unit": "day"}, "unit must be spike, neuron, step, record or subject, not 'day'"),
         ({"epsilon": -1, "unit": "step"}, "epsilon limit must be 0 or more, not -1"),
         ({"epsilon": math.inf, "unit": "step"}, "epsilon limit must be finite, not inf"),
         ({"epsilon": 1, "delta": 1.0, "unit": "step"}, "delta limit must be under 1, not 1.0"),
@@ -258,3 +259,51 @@ def test_the_accountant_needs_neither_torch_nor_amaranth():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---- nothing raises what remains
+
+
+class Refund:
+    """Looks like a mechanism and gives epsilon back."""
+
+    epsilon = -5.0
+    flip_probability = Fraction(1, 4)
+
+
+class Cheap(Composition):
+    """A composition whose figures are its own."""
+
+    def epsilon(self, delta: float | Fraction) -> float:
+        return -3.0
+
+
+class Generous(RandomizedResponse):
+    """A randomised response that states an epsilon of its own."""
+
+    epsilon = -1.0  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("rule", ["sum", "renyi"])
+@pytest.mark.parametrize("make", [Refund, lambda: Cheap(((Fraction(1, 4), 1),)), lambda: Generous(1, 2)])
+def test_what_merely_looks_like_a_mechanism_is_refused(make, rule):
+    accountant = Accountant(10, Fraction(1, 10**5), unit="record", rule=rule)
+    before = accountant.remaining
+    with pytest.raises(UnsupportedEvent):
+        accountant.spend(make())
+    assert accountant.remaining == before
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        (((1 / 4, 5), (1 / 8, -40)), "count must be"),
+        (((Fraction(1, 4), 1.5),), "count must be"),
+        (((Fraction(3, 4), 1),), "flip probability must be above 0 and at most 1/2"),
+        (((Fraction(0), 1),), "flip probability must be above 0 and at most 1/2"),
+        (((True, 1),), "flip probability must be above 0 and at most 1/2"),
+    ],
+)
+def test_a_composition_is_checked_where_it_is_made(groups, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Composition(groups)

@@ -82,7 +82,7 @@ def test_a_unit_is_found_by_its_name_and_has_a_relation():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: Unit("pixel"), "unit must be spike, neuron, step or record, not 'pixel'"),
+        (lambda: Unit("pixel"), "unit must be spike, neuron, step, record or subject, not 'pixel'"),
         (lambda: Unit.RECORD.bits(0, 5), "steps must be an integer of 1 or more, not 0"),
         (lambda: Unit.RECORD.bits(5, 2.0), "neurons must be an integer of 1 or more, not 2.0"),
         (lambda: Unit.RECORD.bits(5, 2, spike_limit=0), "spike limit must be an integer of 1 or more, not 0"),

@@ -50,8 +50,8 @@ def check(network: str, **options: Any) -> None:
 
     The design is what the tools made of the device, cell by cell, pins and serial line included; records enter and
     spikes leave through its link. Steps of the build that are missing are made first. Exit code 1 where a spike
-    differs. The lease is opened with the published demonstration key: nothing is charged and nothing is private, so
-    this is for public data. `spikeveil build` reports whether the clock is met.
+    differs. The lease is opened on the device's own guard with a fresh key. Nothing is charged, so this is for public
+    data. `spikeveil build` reports whether the clock is met.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
@@ -59,7 +59,7 @@ def check(network: str, **options: Any) -> None:
     level: Level = options["level"] or default_level(board.chip.family)
     require_level(level, board.chip.family)
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-    key = keys.demonstration(options["source"], len(spec.randomised))
+    key = keys.fresh(options["source"], len(spec.randomised))
     with BuildProgress(Console(stderr=True, highlight=False)) as progress:
         design = _build(spec, board, options, progress)
         secret = Secret(key.key, key.seeds)
@@ -93,7 +93,7 @@ def _record(design: Build, level: str, seed: int, records: Records, result: Veri
         "loadable": plan.loadable,
         "build": design.folder.name,
         "seed": seed,
-        "key": keys.PUBLIC,
+        "key": keys.FRESH,
         "data": records.name,
         "records": len(records.spikes),
         "steps": records.spikes.shape[1],
@@ -111,4 +111,4 @@ def _print(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
     verdict = "every released spike equals the golden model's" if not record["different"] else "NOT the same spikes"
-    console.print(f"{verdict}; opened with {record['key']}", soft_wrap=True)
+    console.print(f"{verdict}; key: {record['key']}", soft_wrap=True)

@@ -67,6 +67,7 @@ def simulate(network: str, **options: Any) -> None:
     spec.require_private(unsafe=options["unsafe"])
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
     key = read_opening(spec, options)
+    options |= {"lease": key.number}
     model = Network(spec, key.words()).run(records.spikes, lease=key.number, first_record=key.record)
     result = None if options["engine"] == "model" else _gateware(spec, records, key, options)
     difference = None if result is None else first_difference(_expected(model), result.released, key.record)
@@ -131,6 +132,7 @@ def _record(
         "data": records.name,
         "records": count,
         "steps": steps,
+        "lease": options["lease"],
         "released_accuracy": _accuracy(records, model),
         "file": options["output"],
     }

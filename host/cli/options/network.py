@@ -60,7 +60,7 @@ data_options = stack(
 key_options = stack(
     click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="File with the key in hexadecimal."),
     click.option("--demonstration-key", is_flag=True, help="The published key, to reproduce a run."),
-    click.option("--lease", type=click.IntRange(0), default=0, show_default=True, help="Lease number."),
+    click.option("--lease", type=int, help="Lease number, 2^39 or more; by default random and printed."),
     click.option(
         "--first-record", type=click.IntRange(0), default=0, show_default=True, help="Number of its first record."
     ),

@@ -16,11 +16,12 @@ from typing import Any
 from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text, to_text
 from spikeveil.host.privacy.ledger.session import Relation, SessionCost, check_hash, check_layer, check_relation
 from spikeveil.host.privacy.units import SMALL_UNITS, Unit
+from spikeveil.pysim.model.source import FIRST_SIMULATED_LEASE
 
 SCHEMA = 2
 GENESIS_HASH = "0" * 64
-#: leases from 2^39 up belong to simulations, so that no simulation repeats a mask of a device
-MAX_LEASE = (1 << 39) - 1
+#: the last lease of a ledger, 2^39 - 1: those above belong to simulations, so that none repeats a mask of a device
+MAX_LEASE = FIRST_SIMULATED_LEASE - 1
 
 Content = dict[str, Any]
 Network = tuple[str, int]
