@@ -37,7 +37,7 @@ class Case:
     layer: int = 0
     lease: int = 0
     record: int = 0
-    at_once: bool = False
+    parallel_load: bool = False
 
 
 # eSTREAM set 6, vector 3: IV 28 8FF65DC42B 92F960C7; the second line computed clock by clock from the equations
@@ -51,7 +51,7 @@ ZERO_IV = {"key": "80000000000000000000"}
 
 CASES: dict[str, Case] = {
     "trivium, bytes": Case(8, 1, FULL_IV_BYTES, **FULL_IV),
-    "trivium, bytes, loaded at once": Case(8, 1, FULL_IV_BYTES, **FULL_IV, at_once=True),
+    "trivium, bytes, loaded at once": Case(8, 1, FULL_IV_BYTES, **FULL_IV, parallel_load=True),
     "trivium, 16 bits, three a beat": Case(16, 3, [[0xEB38, 0xFF86, 0x0D73, 0x9C7A, 0x8DAF, 0x3AF1]], **ZERO_IV),
     "trivium, 5 bits, the lowest first": Case(5, 1, [[24, 25, 26, 13, 24, 31, 15, 14]], **ZERO_IV),
     # b[127] = b[63] ^ b[0], b[191] = b[127] ^ b[64], b[254] = b[190] ^ b[127], b[255] = b[191] ^ b[128]
@@ -82,7 +82,9 @@ def run_of(case: Case) -> Run:
         return LfsrStream(width), Job(cycles, sinks=("o",), pins=pins | {"seed": [case.seed] * cycles})
     lease = {"key": int(case.key, 16), "lease": case.lease, "record": case.record}
     pins |= {name: [value] * cycles for name, value in lease.items()}
-    return TriviumStream(width, layer=case.layer, at_once=case.at_once), Job(cycles, sinks=("o",), pins=pins)
+    return TriviumStream(width, layer=case.layer, parallel_load=case.parallel_load), Job(
+        cycles, sinks=("o",), pins=pins
+    )
 
 
 def result_of(case: Case, response: Response) -> list[list[int]]:
