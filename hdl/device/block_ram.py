@@ -1,4 +1,4 @@
-"""One block RAM with a port to write and a port to read, and no logic around it."""
+"""One block RAM with a write port and a read port, and no logic around it."""
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import wiring
@@ -6,15 +6,24 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
-from spikeveil.hdl.engine.spikes import memory_depth
+from spikeveil.hdl.engine.spikes import index_bits, memory_depth
 
 
-class Store(wiring.Component):
-    """`depth` words of `width` bits, not reset. `read_data` is the word at `read_address` of two cycles before: a block
-    RAM takes most of a fast cycle to show a word, so that a register stands behind it (an ECP5's has its own).
+class BlockRam(wiring.Component):
+    """Memory of `depth` words of `width` bits in block RAM.
 
-    Never look at a word that is read in the cycle in which it is written: that is not defined in the netlist. With that
-    promise (`no_rw_check`) synthesis leaves out the comparator, multiplexer and registers that would define it.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `write` | 1 | in | write enable |
+    | `write_address` | address | in | word that is written |
+    | `write_data` | width | in | its new content |
+    | `read_address` | address | in | word that is read |
+    | `read_data` | width | out | the word at `read_address` two cycles before |
+
+    Timing: the output register behind the memory hides its access time, which is most of a fast clock cycle; on an ECP5
+    it is the block RAM's own. The word that is written in the cycle in which it is read is undefined: users must not
+    depend on it. With this promise (`no_rw_check`) synthesis leaves out the comparator, multiplexer and registers that
+    would define it. Reset clears nothing.
     """
 
     write: Signal
@@ -24,14 +33,15 @@ class Store(wiring.Component):
     read_data: Signal
 
     def __init__(self, *, width: int, depth: int) -> None:
-        self.width, self.depth = width, depth
-        address = max(1, (depth - 1).bit_length())
+        self.width = width
+        self.depth = depth
+        address_bits = index_bits(depth)
         super().__init__(
             {
                 "write": In(1),
-                "write_address": In(address),
+                "write_address": In(address_bits),
                 "write_data": In(width),
-                "read_address": In(address),
+                "read_address": In(address_bits),
                 "read_data": Out(width),
             }
         )
@@ -47,7 +57,7 @@ class Store(wiring.Component):
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
         ]
-        shown = Signal(self.width, reset_less=True)
-        m.d.sync += shown.eq(unchecked_read(m, memory, self.read_address))
-        m.d.comb += self.read_data.eq(shown)
+        output_register = Signal(self.width, reset_less=True)
+        m.d.sync += output_register.eq(unchecked_read(m, memory, self.read_address))
+        m.d.comb += self.read_data.eq(output_register)
         return m

@@ -1,47 +1,80 @@
-"""Numbers of 32 bits that are told, heard and added to a byte at a time, as the line has them."""
+"""A 32-bit counter that is read, compared and added to one byte at a time, in the byte order of the wire."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-BYTES = 4
+from spikeveil.pysim.device.wire import POSITION_BITS
+
+COUNTER_BYTES = POSITION_BITS // 8
 
 
-class Turning(wiring.Component):
-    """Shows one byte of a number, the lowest first, and turns to the next with `turn`; after four it stands as before.
+class ByteReadout(wiring.Signature):
+    """Reads a counter byte by byte, least significant byte first; directions as its reader sees them.
 
-    `byte` is that of the number plus one that `add` shows in the same way, modulo 2^32; the sum stays where `keep` is
-    high in all four turns. `own` is that of the number itself, and `place`, 0 to 3, which one it is. `clear` (one
-    cycle) makes the number 0 and shows its lowest byte; reset does too, but the number is `init`.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `byte` | 8 | in | the current byte |
+    | `shift` | 1 | out | one cycle: go to the next byte; after four it is the first again |
     """
 
-    add: Signal
-    keep: Signal
-    turn: Signal
+    def __init__(self) -> None:
+        super().__init__({"byte": In(8), "shift": Out(1)})
+
+
+class ByteCounter(wiring.Component):
+    """Serialises a 32-bit counter one byte per cycle, least significant byte first, and adds to it on the way.
+
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `addend` | 8 | in | byte of the number that is added, in step with `byte` |
+    | `store` | 1 | in | replaces the byte by that of the sum when `shift` is high |
+    | `shift` | 1 | in | one cycle: go to the next byte; after four the first is current again |
+    | `clear` | 1 | in | one cycle: the counter is 0 and its first byte is current |
+    | `byte` | 8 | out | current byte of the counter |
+    | `sum_byte` | 8 | out | current byte of counter + addend, modulo 2^32 |
+    | `byte_index` | 2 | out | index of the current byte |
+
+    `store` must be the same in all four shifts of a sum. Reset is `clear`, but the counter is `init`.
+    """
+
+    addend: Signal
+    store: Signal
+    shift: Signal
     clear: Signal
     byte: Signal
-    own: Signal
-    place: Signal
+    sum_byte: Signal
+    byte_index: Signal
 
     def __init__(self, init: int = 0) -> None:
         self.init = init
         super().__init__(
             {
-                "add": In(8),
-                **dict.fromkeys(("keep", "turn", "clear"), In(1)),
+                "addend": In(8),
+                "store": In(1),
+                "shift": In(1),
+                "clear": In(1),
                 "byte": Out(8),
-                "own": Out(8),
-                "place": Out(range(BYTES)),
+                "sum_byte": Out(8),
+                "byte_index": Out(range(COUNTER_BYTES)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        number, carry, over = Signal(8 * BYTES, init=self.init), Signal(), Signal()
-        m.d.comb += [self.own.eq(number), Cat(self.byte, over).eq(self.own + self.add + carry)]
-        with m.If(self.turn):
-            m.d.sync += number.eq(Cat(number[8:], Mux(self.keep, self.byte, self.own)))
-            m.d.sync += [self.place.eq(self.place + 1), carry.eq(over & (self.place != BYTES - 1))]
+        count = Signal(POSITION_BITS, init=self.init)
+        carry_in = Signal()
+        carry_out = Signal()
+        m.d.comb += [
+            self.byte.eq(count),
+            Cat(self.sum_byte, carry_out).eq(self.byte + self.addend + carry_in),
+        ]
+        with m.If(self.shift):
+            m.d.sync += [
+                count.eq(Cat(count[8:], Mux(self.store, self.sum_byte, self.byte))),
+                self.byte_index.eq(self.byte_index + 1),
+                carry_in.eq(carry_out & (self.byte_index != COUNTER_BYTES - 1)),
+            ]
         with m.If(self.clear):
-            m.d.sync += [number.eq(0), self.place.eq(0), carry.eq(0)]
+            m.d.sync += [count.eq(0), self.byte_index.eq(0), carry_in.eq(0)]
         return m

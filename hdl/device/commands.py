@@ -1,340 +1,353 @@
-"""What the host says: each message judged and carried out (docs/protocol.md). Twin of pysim/device/top.py."""
+"""Decodes requests and executes them (docs/protocol.md).
+
+Twin of pysim/device/top.py for what is executed, and of pysim/device/messages.py for what is decoded.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.device.byte_counter import BYTES, Turning
-from spikeveil.hdl.device.guard import Offer
-from spikeveil.hdl.device.replies import Answer
+from spikeveil.hdl.device.byte_counter import COUNTER_BYTES, ByteReadout
+from spikeveil.hdl.device.field_register import FieldRegister
+from spikeveil.hdl.device.guard import LeaseControl, Offer
+from spikeveil.hdl.device.input_position import InputPosition
+from spikeveil.hdl.device.loader import LoadControl
+from spikeveil.hdl.device.outbox import Confirmation
+from spikeveil.hdl.device.reply_fields import Answer
 from spikeveil.pysim.device.messages import MessageKind, ResultCode, header_bytes
+from spikeveil.pysim.device.wire import CRC_BITS, FORMAT_BITS, MIN_BODY, POSITION_BITS
 
-CODE_BITS = 4
-COMMANDS = [kind for kind in MessageKind if kind < 1 << CODE_BITS]
-Objection: TypeAlias = tuple[Value, ResultCode]  # where the first is not 0, the second is the result
+KIND_BITS = 4
+REQUESTS = [kind for kind in MessageKind if kind < 1 << KIND_BITS]
+FIELD_BYTES = {kind: header_bytes(kind) - MIN_BODY for kind in REQUESTS}
+MAX_FIELD_BYTES = max(FIELD_BYTES.values())
 
-ENVELOPE = 2  # bytes: kind and tag
-FIELD_BYTES = {kind: header_bytes(kind) - ENVELOPE for kind in COMMANDS}
-MOST_FIELD_BYTES = max(FIELD_BYTES.values())
+Refusal: TypeAlias = tuple[Value, ResultCode]  # a condition, and the result where it holds
 
 
-class Phase(enum.Enum):
-    """The parts of a message in their order, and what follows them."""
+class _Phase(enum.Enum):
+    """The parts of a request in their order, and what follows them."""
 
     LENGTH = 0
     KIND = 1
     TAG = 2
-    FORM = 3  # is the length right for the kind?
+    CHECK_LENGTH = 3
     FIELDS = 4
-    JUDGE = 5
-    SEAL = 6  # the loader judges
-    COUNT = 7  # the piece's length to the input position
-    BYTES = 8  # into the inbox or the loader
-    SECRET = 9  # into the guard, once to look at and once to keep
-    ASKED = 10  # the guard judges
+    CHECK = 5
+    SEAL = 6  # the loader checks the image
+    ADVANCE = 7  # add the piece's length to the input position
+    DATA = 8  # into the inbox or the loader
+    SECRET = 9  # into the guard, twice: to be checked, to be stored
+    GUARD = 10  # the guard executes its command
     VERDICT = 11
-    REST = 12  # of a message that is refused
+    SKIP = 12  # the rest of a refused request
     ANSWER = 13
 
 
-class Body:
-    """The registers of the body in hand; `fields` shift in from the top: each is in the top bits when it is whole."""
+class _Request:
+    """Registers of the current request."""
 
     def __init__(self) -> None:
-        self.phase, self.kind, self.result = Signal(Phase), Signal(CODE_BITS), Signal(ResultCode)
-        self.left, self.some = Signal(8), Signal()  # bytes not taken yet; whether there are any
-        self.came, self.shifts = Signal(), Signal()  # one is taken in this cycle; and shifted into the fields
-        self.fields = Signal(8 * MOST_FIELD_BYTES)
-        self.shifted, self.wanted = (Signal(range(MOST_FIELD_BYTES + 1)) for _ in range(2))
-        self.fresh, self.short = Signal(), Signal()  # a byte was shifted in in the cycle before; more are wanted
-
-    def whole(self, position: int) -> Value:
-        """In one cycle: the field that ends `position` bytes after the tag stands in the top bits."""
-        return self.fresh & (self.shifted == position)
+        self.phase: Any = Signal(_Phase)
+        self.kind = Signal(KIND_BITS)
+        self.result = Signal(ResultCode)
+        self.remaining = Signal(8)  # bytes that were not accepted yet
+        self.nonempty = Signal()  # there are any
+        self.accepted = Signal()  # one is accepted in this cycle
 
 
 class Commands(wiring.Component):
-    """Takes bodies, each its length and then its bytes, from `i` (`mark` and `rewind` as in `FrameReceiver`), carries
-    each out and gives its `answer`, with `given` high for one cycle. While `busy` is high it begins no body. Between
-    two bodies `free` is high in every other cycle, and one is begun only in those between: what begins with `free` has
-    until the next cycle to show as `busy`.
+    """Decodes and executes requests, one at a time.
 
-    A body of n bytes takes 2 n + 16 cycles at most, an OPEN twice its secret more: nothing in it waits for anything but
-    the bytes of `i`. So commands never block, whatever stands in the buffers.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream, 8 | in | requests, each its length and then its bytes |
+    | `mark`, `rewind` | 1 | out | as in `FrameReceiver` |
+    | `answer` | `Answer` | out | answer to the request |
+    | `answer_valid` | 1 | out | one cycle: `answer` is valid |
+    | `busy` | 1 | in | no request may begin |
+    | `idle` | 1 | out | between two requests, high in every other cycle |
+    | `guard` | `LeaseControl` | out | to the guard; out of registers |
+    | `locked` | 1 | in | the network is not in reset: nothing may be loaded |
+    | `loader` | `LoadControl` | out | to the loader |
+    | `input` | stream, 8 | out | input bytes, to the inbox |
+    | `input_room` | window + 1 values | in | bytes that the inbox has room for |
+    | `input_position` | `ByteReadout` | in | reads the position in the input stream |
+    | `tagged` | 1 | out | the lease's input format is 1 |
+    | `confirmation` | `Confirmation` | out | to the outbox |
 
-    - Guard: `offer`, `ask`, `begin`, `close`, `forget` (its `rewind`), `secret`, `verdict` (its `result`), `open`,
-      `session`, `start` as there. Nothing else is told to it, and all of it out of registers.
-    - Loader: `image`, `clear`, `seal`, `length`, `crc`, `loaded`, `image_position` as there. `image_bytes` is 0 where
-      nothing can be loaded.
-    - Inbox: `input` and `room`. Of the input formats the first `formats` are taken. `input_byte` and `turn_input` tell
-      the position, the bytes taken since `start`, as `Turning` does. `tagged`: the lease's format is 1.
-    - Outbox: `turn`, `claim`, `confirm` and `again` as there.
+    A request begins only in the cycles in which `idle` is low. So what begins in a cycle with `idle` has one cycle to
+    raise `busy`. Of the input formats the first `formats` are accepted. `image_bytes` is 0 where nothing can be loaded.
 
-    Reset drops the body in hand.
+    Timing: a request of n bytes takes at most 2 n + 16 cycles, an OPEN twice its secret more. Nothing is awaited except
+    the bytes of `i`, so a request never blocks, however full the buffers are. Reset drops the current request.
     """
 
     i: stream.Interface
     mark: Signal
     rewind: Signal
     answer: Any
-    given: Signal
+    answer_valid: Signal
     busy: Signal
-    free: Signal
-    offer: Any
-    ask: Signal
-    begin: Signal
-    close: Signal
-    forget: Signal
-    secret: stream.Interface
-    verdict: Any
-    open: Signal
+    idle: Signal
+    guard: Any
     locked: Signal
-    nonce: Signal
-    start: Signal
-    image: stream.Interface
-    clear: Signal
-    seal: Signal
-    length: Signal
-    crc: Signal
-    loaded: Signal
-    image_position: Signal
+    loader: Any
     input: stream.Interface
-    room: Signal
-    input_byte: Signal
-    turn_input: Signal
+    input_room: Signal
+    input_position: Any
     tagged: Signal
-    turn: Signal
-    claim: Signal
-    confirm: Signal
-    again: Signal
+    confirmation: Any
 
     def __init__(self, *, secret_bytes: int, image_bytes: int, window: int, formats: int = 2) -> None:
-        self.secret_bytes, self.image_bytes, self.formats = secret_bytes, image_bytes, formats
-        byte = stream.Signature(8)
-        guard = {
-            "offer": Out(Offer()),
-            **dict.fromkeys(("ask", "begin", "close", "forget"), Out(1)),
-            "secret": Out(byte),
-            "verdict": In(ResultCode),
-            **dict.fromkeys(("open", "locked", "start"), In(1)),
-            "nonce": In(32),
-        }
-        loader = {
-            "image": Out(byte),
-            **dict.fromkeys(("clear", "seal"), Out(1)),
-            **dict.fromkeys(("length", "crc"), Out(32)),
-            "loaded": In(1),
-            "image_position": In(32),
-        }
-        buffers = {
-            "input": Out(byte),
-            "room": In(range(window + 1)),
-            **dict.fromkeys(("input_byte", "claim"), Out(8)),
-            "turn_input": In(1),
-            **dict.fromkeys(("tagged", "turn", "confirm", "again"), Out(1)),
-        }
-        ends = {
-            "i": In(byte),
-            **dict.fromkeys(("mark", "rewind", "given", "free"), Out(1)),
-            "answer": Out(Answer()),
-            "busy": In(1),
-        }
-        super().__init__({**ends, **guard, **loader, **buffers})
+        self.secret_bytes = secret_bytes
+        self.image_bytes = image_bytes
+        self.formats = formats
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "mark": Out(1),
+                "rewind": Out(1),
+                "answer": Out(Answer()),
+                "answer_valid": Out(1),
+                "busy": In(1),
+                "idle": Out(1),
+                "guard": Out(LeaseControl()),
+                "locked": In(1),
+                "loader": Out(LoadControl()),
+                "input": Out(stream.Signature(8)),
+                "input_room": In(range(window + 1)),
+                "input_position": In(ByteReadout()),
+                "tagged": Out(1),
+                "confirmation": Out(Confirmation()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        body = Body()
-        phase, left, result = body.phase, body.left, body.result
-        even = Signal()
-        m.d.sync += even.eq(~even)
-        takes = {
-            Phase.LENGTH: ~self.busy & ~even,
-            Phase.KIND: Const(1),
-            Phase.TAG: Const(1),
-            Phase.FIELDS: body.shifts,
-            **dict.fromkeys((Phase.BYTES, Phase.SECRET, Phase.REST), body.some),
-        }
+        request = _Request()
+        phase = request.phase
+        m.submodules.fields = fields = FieldRegister(MAX_FIELD_BYTES)
+        idle_cycle = Signal()
+        m.d.sync += idle_cycle.eq(~idle_cycle)
         m.d.comb += [
-            body.came.eq(self.i.valid & self.i.ready),
-            body.shifts.eq(self.i.valid & body.short & ~body.fresh & (phase == Phase.FIELDS)),
-            self.mark.eq(body.came & (phase != Phase.SECRET)),
-            self.free.eq((phase == Phase.LENGTH) & even),
-            self.given.eq(phase == Phase.ANSWER),
-            self.answer.result.eq(result),
-            self.answer.identify.eq((body.kind == MessageKind.IDENTIFY) & (result == ResultCode.OK)),
-            self.answer.soft.eq((body.kind == MessageKind.INPUT) & (result == ResultCode.OK)),
+            request.accepted.eq(self.i.valid & self.i.ready),
+            fields.i.payload.eq(self.i.payload),
+            fields.i.valid.eq(self.i.valid),
+            fields.enable.eq(phase == _Phase.FIELDS),
+            self.mark.eq(request.accepted & (phase != _Phase.SECRET)),
+            self.idle.eq((phase == _Phase.LENGTH) & idle_cycle),
+            self.answer_valid.eq(phase == _Phase.ANSWER),
+            self.answer.result.eq(request.result),
+            self.answer.identify.eq((request.kind == MessageKind.IDENTIFY) & (request.result == ResultCode.OK)),
+            self.answer.optional.eq((request.kind == MessageKind.INPUT) & (request.result == ResultCode.OK)),
+            self.guard.loaded.eq(self.loader.loaded),
         ]
-        with m.If(body.came):
-            m.d.sync += [left.eq(left - 1), body.some.eq(left != 1)]
-        self._envelope(m, body)
-        self._fields(m, body)
-        self._judge(m, body)
-        self._secret(m, body)
+        with m.If(request.accepted):
+            m.d.sync += [request.remaining.eq(request.remaining - 1), request.nonempty.eq(request.remaining != 1)]
+        self._envelope(m, request, fields)
+        self._check(m, request, fields)
+        self._secret(m, request, fields)
         with m.Switch(phase):
-            for each, condition in takes.items():
-                with m.Case(each):
-                    m.d.comb += self.i.ready.eq(condition)
+            with m.Case(_Phase.LENGTH):
+                m.d.comb += self.i.ready.eq(~self.busy & ~idle_cycle)
+            with m.Case(_Phase.KIND, _Phase.TAG):
+                m.d.comb += self.i.ready.eq(1)
+            with m.Case(_Phase.FIELDS):
+                m.d.comb += self.i.ready.eq(fields.i.ready)
+                with m.If(fields.complete):
+                    m.d.sync += phase.eq(_Phase.CHECK)
+            with m.Case(_Phase.DATA, _Phase.SECRET, _Phase.SKIP):
+                m.d.comb += self.i.ready.eq(request.nonempty)
         with m.Switch(phase):
-            with m.Case(Phase.SEAL):
-                m.d.sync += [phase.eq(Phase.ANSWER), result.eq(Mux(self.loaded, ResultCode.OK, ResultCode.MISMATCH))]
-            with m.Case(Phase.BYTES, Phase.REST), m.If(~body.some):
-                m.d.sync += phase.eq(Phase.ANSWER)
-            with m.Case(Phase.ANSWER):
-                m.d.sync += phase.eq(Phase.LENGTH)
-        self._bytes(m, body)
+            with m.Case(_Phase.SEAL):
+                sealed = Mux(self.loader.loaded, ResultCode.OK, ResultCode.MISMATCH)
+                m.d.sync += [phase.eq(_Phase.ANSWER), request.result.eq(sealed)]
+            with m.Case(_Phase.DATA, _Phase.SKIP), m.If(~request.nonempty):
+                m.d.sync += phase.eq(_Phase.ANSWER)
+            with m.Case(_Phase.ANSWER):
+                m.d.sync += phase.eq(_Phase.LENGTH)
+        self._data(m, request)
         return m
 
-    def _envelope(self, m: Module, body: Body) -> None:
-        """Length, kind and tag, and whether they fit."""
-        byte, form, wanted = self.i.payload, Signal(ResultCode), Signal.like(body.wanted)
-        with m.If(body.came), m.Switch(body.phase):
-            with m.Case(Phase.LENGTH):
-                m.d.sync += [body.phase.eq(Phase.KIND), body.left.eq(byte), body.some.eq(byte != 0)]
-            with m.Case(Phase.KIND):
-                m.d.sync += [body.phase.eq(Phase.TAG), body.kind.eq(Mux(byte[CODE_BITS:].any(), 0, byte))]
-            with m.Case(Phase.TAG):
-                m.d.sync += [body.phase.eq(Phase.FORM), self.answer.tag.eq(byte), body.shifted.eq(0)]
-        with m.Switch(body.kind):
-            for kind in COMMANDS:
+    def _envelope(self, m: Module, request: _Request, fields: FieldRegister) -> None:
+        """Read length, kind and tag; check the length against the kind."""
+        byte = self.i.payload
+        phase = request.phase
+        length_result = Signal(ResultCode)
+        with m.If(request.accepted), m.Switch(phase):
+            with m.Case(_Phase.LENGTH):
+                m.d.sync += [phase.eq(_Phase.KIND), request.remaining.eq(byte), request.nonempty.eq(byte != 0)]
+            with m.Case(_Phase.KIND):
+                m.d.sync += [phase.eq(_Phase.TAG), request.kind.eq(Mux(byte[KIND_BITS:].any(), 0, byte))]
+            with m.Case(_Phase.TAG):
+                m.d.sync += [phase.eq(_Phase.CHECK_LENGTH), self.answer.tag.eq(byte)]
+                m.d.comb += fields.clear.eq(1)
+        with m.Switch(request.kind):
+            for kind in REQUESTS:
                 size = FIELD_BYTES[kind] + (self.secret_bytes if kind is MessageKind.OPEN else 0)
-                fits = body.left >= size if kind in (MessageKind.LOAD, MessageKind.INPUT) else body.left == size
+                open_ended = kind in (MessageKind.LOAD, MessageKind.INPUT)
+                fits = request.remaining >= size if open_ended else request.remaining == size
                 with m.Case(kind):
-                    m.d.comb += [wanted.eq(FIELD_BYTES[kind]), form.eq(Mux(fits, ResultCode.OK, ResultCode.MALFORMED))]
-                    if not self.image_bytes and kind in (MessageKind.LOAD, MessageKind.SEAL):
-                        m.d.comb += form.eq(ResultCode.UNKNOWN)
+                    m.d.comb += fields.size.eq(FIELD_BYTES[kind])
+                    m.d.comb += length_result.eq(Mux(fits, ResultCode.OK, ResultCode.MALFORMED))
+                    if not self._executable(kind):
+                        m.d.comb += length_result.eq(ResultCode.UNKNOWN)
             with m.Default():
-                m.d.comb += form.eq(ResultCode.UNKNOWN)
-        with m.If(body.phase == Phase.FORM):
-            m.d.sync += [body.result.eq(form), body.phase.eq(Mux(form == ResultCode.OK, Phase.FIELDS, Phase.REST))]
-            m.d.sync += [body.wanted.eq(wanted), body.short.eq(wanted != 0)]
+                m.d.comb += length_result.eq(ResultCode.UNKNOWN)
+        m.d.comb += fields.start.eq(phase == _Phase.CHECK_LENGTH)
+        with m.If(phase == _Phase.CHECK_LENGTH):
+            m.d.sync += [
+                request.result.eq(length_result),
+                phase.eq(Mux(length_result == ResultCode.OK, _Phase.FIELDS, _Phase.SKIP)),
+            ]
 
-    def _fields(self, m: Module, body: Body) -> None:
-        m.d.sync += body.fresh.eq(0)
-        with m.If(body.phase == Phase.FIELDS):
-            with m.If(body.shifts):
-                m.d.sync += [body.fields.eq(Cat(body.fields, self.i.payload)[8:]), body.fresh.eq(1)]
-                m.d.sync += body.shifted.eq(body.shifted + 1)
-            with m.If(body.fresh):
-                m.d.sync += body.short.eq(body.shifted != body.wanted)
-            with m.Elif(~body.short):
-                m.d.sync += body.phase.eq(Phase.JUDGE)
+    def _executable(self, kind: MessageKind) -> bool:
+        """Whether this device knows requests of `kind`."""
+        return bool(self.image_bytes) or kind not in (MessageKind.LOAD, MessageKind.SEAL)
 
-    def _judge(self, m: Module, body: Body) -> None:
-        """Each field is looked at when it is whole; then the body is refused with an objection, or carried out."""
-        top, kind, left = body.fields[-32:], body.kind, body.left
-        leased, ours, at_image, at_start = (Signal() for _ in range(4))
-        at_input = self._positions(m, body)
-        image_room = Signal(range(max(2, self.image_bytes + 1)))  # out of a register, as it is long the same
-        with m.If(self.start):
-            m.d.sync += leased.eq(1)
-        with m.If(body.whole(4)):
-            m.d.sync += [ours.eq((top == self.nonce) & leased), at_start.eq(top == 0)]
-            m.d.sync += at_image.eq(top == self.image_position)
-        confirms = ((kind == MessageKind.TAKE) & body.whole(8)) | ((kind == MessageKind.INPUT) & body.whole(12))
-        m.d.comb += self.confirm.eq(confirms & ours)
-        m.d.sync += image_room.eq(self.image_bytes - self.image_position)
-        image_full, input_full = Signal(), Signal()  # nothing moves any more when they are looked at
-        over = ~image_room[len(left) :].any() & (image_room[: len(left)] < left)
-        m.d.sync += image_full.eq(Mux(at_start, left > self.image_bytes, over))
-        m.d.sync += input_full.eq(self.room < left)
-        locked, closed = (self.locked, ResultCode.LOCKED), (~(ours & self.open), ResultCode.CLOSED)
-        load = [locked, (~(at_start | at_image), ResultCode.GAP), (image_full, ResultCode.FULL)]
-        self._case(m, body, MessageKind.IDENTIFY, Phase.ANSWER, [])
-        self._case(m, body, MessageKind.POLL, Phase.ANSWER, [])
-        self._case(m, body, MessageKind.LOAD, Phase.BYTES, load, self.clear.eq(at_start))
-        self._case(m, body, MessageKind.SEAL, Phase.SEAL, [locked], self.seal.eq(1))
-        form = [(body.fields[-8:] >= self.formats, ResultCode.MALFORMED)]
-        m.d.sync += [self.forget.eq(0), self.close.eq(0)]
-        self._case(m, body, MessageKind.OPEN, Phase.SECRET, form, registered=[self.forget.eq(1)])
-        held = [closed, (~at_input, ResultCode.GAP), (input_full, ResultCode.FULL)]
-        self._case(m, body, MessageKind.INPUT, Phase.COUNT, held)
-        self._case(
-            m, body, MessageKind.TAKE, Phase.ANSWER, [(~ours, ResultCode.CLOSED)], self.again.eq(body.fields[-8])
-        )
-        self._case(m, body, MessageKind.CLOSE, Phase.ANSWER, [closed], registered=[self.close.eq(1)])
-        m.d.comb += [self.length.eq(body.fields[-64:-32]), self.crc.eq(top)]
-
-    def _positions(self, m: Module, body: Body) -> Signal:
-        """The input position, and whether the one heard is it; the claim goes on to the outbox."""
-        m.submodules.position = position = Turning()
-        same, heard, claims = Signal(), Signal(), Signal()
-        words = body.shifted[2:]
-        hears, counts = body.shifts, body.phase == Phase.COUNT
-        of_input = body.kind == MessageKind.INPUT
+    def _check(self, m: Module, request: _Request, fields: FieldRegister) -> None:
+        """Check each field when it is complete; then refuse the request or execute it."""
+        last_field = fields.fields[-POSITION_BITS:]
+        nonce_matches = Signal()
+        at_image_position = Signal()
+        at_image_start = Signal()
+        had_lease = Signal()  # since power-on
+        first_field = fields.fresh & (fields.count == COUNTER_BYTES)
+        with m.If(self.guard.start):
+            m.d.sync += had_lease.eq(1)
+        with m.If(first_field):
+            m.d.sync += [
+                nonce_matches.eq((last_field == self.guard.nonce) & had_lease),
+                at_image_start.eq(last_field == 0),
+                at_image_position.eq(last_field == self.loader.position),
+            ]
+        at_input_position = self._positions(m, request, fields, nonce_matches)
+        image_full, input_full = self._capacity(m, request, at_image_start)
+        closed = (~(nonce_matches & self.guard.open), ResultCode.CLOSED)
+        locked = (self.locked, ResultCode.LOCKED)
+        load = [locked, (~(at_image_start | at_image_position), ResultCode.GAP), (image_full, ResultCode.FULL)]
+        piece = [closed, (~at_input_position, ResultCode.GAP), (input_full, ResultCode.FULL)]
+        open_lease = [(fields.fields[-FORMAT_BITS:] >= self.formats, ResultCode.MALFORMED)]
+        take = [(~nonce_matches, ResultCode.CLOSED)]
+        resend = self.confirmation.resend.eq(fields.fields[-8])
+        m.d.sync += [self.guard.rewind.eq(0), self.guard.close.eq(0)]
         m.d.comb += [
-            heard.eq(hears & of_input & (words == 1)),
-            claims.eq(Mux(of_input, words == 2, (body.kind == MessageKind.TAKE) & (words == 1))),
-            self.turn.eq(hears & claims),
-            self.claim.eq(self.i.payload),
-            self.input_byte.eq(position.own),
-            position.clear.eq(self.start),
-            position.keep.eq(1),
-            position.add.eq(Mux(counts & (position.place == 0), body.left, 0)),
-            position.turn.eq(heard | counts | self.turn_input),
+            self.loader.length.eq(fields.fields[-CRC_BITS - POSITION_BITS : -CRC_BITS]),
+            self.loader.crc.eq(last_field),
         ]
-        with m.If(heard):
-            m.d.sync += same.eq((same | (position.place == 0)) & (self.i.payload == position.own))
-        with m.If(counts & (position.place == BYTES - 1)):
-            m.d.sync += body.phase.eq(Phase.BYTES)
-        return same
+        self._execute(m, request, MessageKind.IDENTIFY, _Phase.ANSWER, [])
+        self._execute(m, request, MessageKind.POLL, _Phase.ANSWER, [])
+        self._execute(m, request, MessageKind.LOAD, _Phase.DATA, load, self.loader.clear.eq(at_image_start))
+        self._execute(m, request, MessageKind.SEAL, _Phase.SEAL, [locked], self.loader.seal.eq(1))
+        self._execute(m, request, MessageKind.OPEN, _Phase.SECRET, open_lease, registered=[self.guard.rewind.eq(1)])
+        self._execute(m, request, MessageKind.INPUT, _Phase.ADVANCE, piece)
+        self._execute(m, request, MessageKind.TAKE, _Phase.ANSWER, take, resend)
+        self._execute(m, request, MessageKind.CLOSE, _Phase.ANSWER, [closed], registered=[self.guard.close.eq(1)])
 
-    def _case(
+    def _capacity(self, m: Module, request: _Request, at_image_start: Signal) -> tuple[Signal, Signal]:
+        """Whether a piece does not fit the image, the inbox. Neither changes any more when they are looked at."""
+        size = request.remaining
+        image_room = Signal(range(max(2, self.image_bytes + 1)))
+        image_full = Signal()
+        input_full = Signal()
+        exceeds = ~image_room[len(size) :].any() & (image_room[: len(size)] < size)
+        m.d.sync += [
+            image_room.eq(self.image_bytes - self.loader.position),
+            image_full.eq(Mux(at_image_start, size > self.image_bytes, exceeds)),
+            input_full.eq(self.input_room < size),
+        ]
+        return image_full, input_full
+
+    def _positions(self, m: Module, request: _Request, fields: FieldRegister, nonce_matches: Signal) -> Signal:
+        """Compare the position of an INPUT, forward the confirmed position; whether the former is the one reached."""
+        m.submodules.input_position = position = InputPosition()
+        wiring.connect(m, wiring.flipped(self.input_position), position.readout)
+        field_index = fields.count[2:]  # of fields of four bytes
+        is_input = request.kind == MessageKind.INPUT
+        is_take = request.kind == MessageKind.TAKE
+        is_confirmed_field = Mux(is_input, field_index == 2, is_take & (field_index == 1))
+        take_confirms = is_take & fields.fresh & (fields.count == 2 * COUNTER_BYTES)
+        input_confirms = is_input & fields.fresh & (fields.count == 3 * COUNTER_BYTES)
+        m.d.comb += [
+            position.byte.eq(self.i.payload),
+            position.compare.eq(fields.shift & is_input & (field_index == 1)),
+            position.length.eq(request.remaining),
+            position.add.eq(request.phase == _Phase.ADVANCE),
+            position.clear.eq(self.guard.start),
+            self.confirmation.byte.eq(self.i.payload),
+            self.confirmation.shift.eq(fields.shift & is_confirmed_field),
+            self.confirmation.confirm.eq((take_confirms | input_confirms) & nonce_matches),
+        ]
+        with m.If(position.added):
+            m.d.sync += request.phase.eq(_Phase.DATA)
+        return position.match
+
+    def _execute(
         self,
         m: Module,
-        body: Body,
+        request: _Request,
         kind: MessageKind,
-        following: Phase,
-        objections: Sequence[Objection],
-        *done: Any,
+        next_phase: _Phase,
+        refusals: Sequence[Refusal],
+        *actions: Any,
         registered: Sequence[Any] = (),
     ) -> None:
-        """A body of `kind` that is judged: refused with the first objection that holds, or `done`, and `following`;
-        what is `registered` happens a cycle later.
+        """Refuse a request of `kind` with the first refusal that applies; otherwise do the actions, the registered ones
+        a cycle later, and continue with `next_phase`.
         """
-        if kind in (MessageKind.LOAD, MessageKind.SEAL) and not self.image_bytes:
+        if not self._executable(kind):
             return
-        with m.If((body.phase == Phase.JUDGE) & (body.kind == kind)):
+        with m.If((request.phase == _Phase.CHECK) & (request.kind == kind)):
             verdict: Value = Value.cast(ResultCode.OK)
-            for holds, result in reversed(objections):
-                verdict = Mux(holds, result, verdict)
+            for condition, result in reversed(refusals):
+                verdict = Mux(condition, result, verdict)
             with m.If(verdict == ResultCode.OK):
-                m.d.comb += done
+                m.d.comb += actions
                 m.d.sync += registered
-            m.d.sync += [body.result.eq(verdict), body.phase.eq(Mux(verdict == ResultCode.OK, following, Phase.REST))]
+            m.d.sync += [
+                request.result.eq(verdict),
+                request.phase.eq(Mux(verdict == ResultCode.OK, next_phase, _Phase.SKIP)),
+            ]
 
-    def _bytes(self, m: Module, body: Body) -> None:
-        """Pieces of streams: there is room for all that come, as that was looked at before."""
-        piece = body.came & (body.phase == Phase.BYTES)
-        for kind, sink in ((MessageKind.INPUT, self.input), (MessageKind.LOAD, self.image)):
-            m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (body.kind == kind))]
+    def _data(self, m: Module, request: _Request) -> None:
+        """Forward the bytes of a piece; its size was checked, so there is room for all of them."""
+        piece = request.accepted & (request.phase == _Phase.DATA)
+        for kind, sink in ((MessageKind.INPUT, self.input), (MessageKind.LOAD, self.loader.image)):
+            m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (request.kind == kind))]
             m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
 
-    def _secret(self, m: Module, body: Body) -> None:
-        """The secret twice: the guard looks at it and at the offer, and keeps it when it has taken the offer."""
-        kept, last = Signal(), ~body.some
-        ends = (body.phase == Phase.SECRET) & last
-        m.d.comb += self.offer.eq(body.fields[: Offer().size])
+    def _secret(self, m: Module, request: _Request, fields: FieldRegister) -> None:
+        """Send the secret to the guard twice: it checks secret and offer, and stores the secret of a granted offer."""
+        phase = request.phase
+        guard = self.guard
+        second_pass = Signal()
+        pass_end = (phase == _Phase.SECRET) & ~request.nonempty
+        m.d.comb += guard.offer.eq(fields.fields[: Offer().size])
         m.d.sync += [
-            self.secret.payload.eq(self.i.payload),
-            self.secret.valid.eq(body.came & (body.phase == Phase.SECRET)),
-            self.ask.eq(ends & ~kept),
-            self.begin.eq(ends & kept),
+            guard.secret.payload.eq(self.i.payload),
+            guard.secret.valid.eq(request.accepted & (phase == _Phase.SECRET)),
+            guard.check.eq(pass_end & ~second_pass),
+            guard.begin.eq(pass_end & second_pass),
         ]
-        with m.Switch(body.phase):
-            with m.Case(Phase.FORM):
-                m.d.sync += kept.eq(0)
-            with m.Case(Phase.SECRET), m.If(last):
-                m.d.sync += body.phase.eq(Phase.ASKED)
-                with m.If(kept):
-                    m.d.sync += self.tagged.eq(body.fields[-8])
-            with m.Case(Phase.ASKED):
-                m.d.sync += body.phase.eq(Phase.VERDICT)
-            with m.Case(Phase.VERDICT):
-                m.d.sync += [body.result.eq(self.verdict), kept.eq(1), body.phase.eq(Phase.ANSWER)]
-                with m.If((self.verdict == ResultCode.OK) & ~kept):
+        with m.Switch(phase):
+            with m.Case(_Phase.CHECK_LENGTH):
+                m.d.sync += second_pass.eq(0)
+            with m.Case(_Phase.SECRET), m.If(~request.nonempty):
+                m.d.sync += phase.eq(_Phase.GUARD)
+                with m.If(second_pass):
+                    m.d.sync += self.tagged.eq(fields.fields[-8])
+            with m.Case(_Phase.GUARD):
+                m.d.sync += phase.eq(_Phase.VERDICT)
+            with m.Case(_Phase.VERDICT):
+                m.d.sync += [request.result.eq(guard.result), second_pass.eq(1), phase.eq(_Phase.ANSWER)]
+                with m.If((guard.result == ResultCode.OK) & ~second_pass):
                     m.d.comb += self.rewind.eq(1)
-                    m.d.sync += [body.left.eq(self.secret_bytes), body.some.eq(self.secret_bytes != 0)]
-                    m.d.sync += body.phase.eq(Phase.SECRET)
+                    m.d.sync += [
+                        request.remaining.eq(self.secret_bytes),
+                        request.nonempty.eq(self.secret_bytes != 0),
+                        phase.eq(_Phase.SECRET),
+                    ]

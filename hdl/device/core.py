@@ -1,4 +1,4 @@
-"""A network behind its guard, in one box: nothing else can reach the network."""
+"""A network behind its guard: nothing else is connected to the network. Twin of pysim/device/core.py."""
 
 from typing import Any
 
@@ -6,34 +6,31 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.device.guard import Guard, outer_ports
+from spikeveil.hdl.device.guard import Guard, LeaseControl
 from spikeveil.hdl.engine.network import Network
-from spikeveil.hdl.engine.plan import Plan
+from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
+from spikeveil.hdl.engine.spikes import SpikeRow
 
 
 class Core(wiring.Component):
-    """The ports are the guard's that look outwards, and some of the network's: `late`, and `load` where the plan is
-    loadable: the words of an image (`hdl.engine.memories.ImageWrite`), only while `busy` is low.
+    """A network and its guard.
 
-    `busy` is high while a lease is open, and until the last of its steps has left; while it is low the network is held
-    in reset. So each lease begins with record 0 and nothing of the one before it.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `control` | `LeaseControl` | in | opens and closes leases |
+    | `i` | stream, `SpikeRow` | in | input rows |
+    | `o` | stream, `plan.o_row` | out | released rows |
+    | `busy` | 1 | out | a lease is open, or its last step is leaving |
+    | `late` | 1 | out | a step missed its slot; nothing more leaves until the next lease |
+    | `load` | `plan.image_write` | in | words of an image, only while `busy` is low; only where the plan is loadable |
+
+    While `busy` is low the network is held in reset, so each lease begins with record 0 and keeps nothing of the lease
+    before. Reset as in `Guard`.
     """
 
+    control: Any
     i: stream.Interface
     o: stream.Interface
-    offer: Any
-    ask: Signal
-    begin: Signal
-    close: Signal
-    rewind: Signal
-    secret: stream.Interface
-    loaded: Signal
-    result: Any
-    open: Signal
-    lease: Signal
-    nonce: Signal
-    quota: Signal
-    start: Signal
     busy: Signal
     late: Signal
     load: Any
@@ -41,23 +38,33 @@ class Core(wiring.Component):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         load = {"load": In(plan.image_write)} if plan.loadable else {}
-        super().__init__({**outer_ports(plan), "busy": Out(1), "late": Out(1), **load})
+        super().__init__(
+            {
+                "control": In(LeaseControl()),
+                "i": In(stream.Signature(SpikeRow(INPUT_LANES))),
+                "o": Out(stream.Signature(plan.o_row)),
+                "busy": Out(1),
+                "late": Out(1),
+                **load,
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.guard = guard = Guard(self.plan)
         network = Network(self.plan)
         m.submodules.network = ResetInserter(guard.reset)(network)
-        for name, member in outer_ports(self.plan).items():
-            port, own = getattr(guard, name), getattr(self, name)
-            if member.is_signature:
-                wiring.connect(m, wiring.flipped(own), port)
-            else:
-                m.d.comb += port.eq(own) if member.flow is In else own.eq(port)
-        wiring.connect(m, guard.inside_i, network.i)
-        wiring.connect(m, network.o, guard.inside_o)
-        m.d.comb += [network.open.eq(guard.start), self.late.eq(network.late), self.busy.eq(~guard.reset)]
+        wiring.connect(m, wiring.flipped(self.control), guard.control)
+        wiring.connect(m, wiring.flipped(self.i), guard.i)
+        wiring.connect(m, guard.network_i, network.i)
+        wiring.connect(m, network.o, guard.network_o)
+        wiring.connect(m, guard.o, wiring.flipped(self.o))
         m.d.comb += [getattr(network, name).eq(getattr(guard, name)) for name in self.plan.lease_ports]
+        m.d.comb += [
+            network.open.eq(guard.control.start),
+            self.busy.eq(~guard.reset),
+            self.late.eq(network.late),
+        ]
         if self.plan.loadable:
             m.d.comb += network.load.eq(self.load)
         return m

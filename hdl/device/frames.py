@@ -1,74 +1,32 @@
-"""Frames: COBS and CRC-32 around the bodies of the protocol (docs/protocol.md). Twin of host/device/frames.py."""
+"""Frames of docs/protocol.md: COBS and CRC-32 around a body. Twin of host/device/frames.py."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.device.block_ram import Store
-from spikeveil.hdl.device.cobs import CobsDecoder, CobsEncoder, Tail
-from spikeveil.pysim.device.wire import MAX_BODY
+from spikeveil.hdl.device.block_ram import BlockRam
+from spikeveil.hdl.device.checksum import Checksum
+from spikeveil.hdl.device.cobs import CobsDecoder, CobsEncoder, MessageByte
+from spikeveil.pysim.device.wire import CRC_BYTES, DAMAGED_BITS, MAX_BODY, MIN_BODY
 
-CRC_BYTES = 4
-LEAST_BODY = 2
 RING_BITS = 9  # 512 bytes: one block RAM of an iCE40
-DAMAGED_BITS = 16
-
-
-class Checksum(wiring.Component):
-    """The CRC-32 of bytes, `pace` bits a cycle (1, 2, 4 or 8): fewer are smaller.
-
-    A byte is taken in a cycle in which `take` and `ready` are high. `start` (one cycle, between bytes) begins anew.
-    While `ready`, `crc` is that of the bytes taken since, and `right` tells whether they end with their own CRC, low
-    byte first.
-    """
-
-    start: Signal
-    take: Signal
-    data: Signal
-    ready: Signal
-    crc: Signal
-    right: Signal
-
-    def __init__(self, pace: int) -> None:
-        self.pace = pace
-        super().__init__(
-            {
-                "start": In(1),
-                "take": In(1),
-                "data": In(8),
-                "ready": Out(1),
-                "crc": Out(8 * CRC_BYTES),
-                "right": Out(1),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=self.pace).create()
-        m.d.comb += [crc.start.eq(self.start), self.crc.eq(crc.crc), self.right.eq(crc.match_detected)]
-        if self.pace == 8:
-            m.d.comb += [crc.valid.eq(self.take), crc.data.eq(self.data), self.ready.eq(1)]
-            return m
-        rest, left, busy = Signal(8), Signal(range(8 // self.pace)), Signal()
-        m.d.comb += [crc.valid.eq(busy), crc.data.eq(rest), self.ready.eq(~busy)]
-        with m.If(self.take & self.ready):
-            m.d.sync += [rest.eq(self.data), left.eq(8 // self.pace - 1), busy.eq(1)]
-        with m.Elif(busy):
-            m.d.sync += [rest.eq(rest >> self.pace), left.eq(left - 1), busy.eq(left != 0)]
-        return m
 
 
 class FrameReceiver(wiring.Component):
-    """Bytes off the line to bodies that are whole and right.
+    """Decodes frames, drops damaged ones and buffers the bodies of the others.
 
-    `o`: of each body its length, then its bytes, one every third cycle at most; the length is valid six cycles after
-    the frame's zero was taken, and no byte is taken in the cycle after it. Hold `mark` high in the cycle in which a
-    length is taken: what was before is dropped, and `rewind` (one cycle, `o` not taken in it) goes back to the body's
-    first byte. Bodies wait in a ring of 512 bytes. What waits there is never pushed out: `i` waits, and a line that
-    cannot wait loses a byte, so that its frame is damaged. `damaged` counts frames that did not decode, or had another
-    length or CRC; it stays at 65535. `pace` as in `Checksum`: a byte of `i` takes 8 / `pace` cycles. Reset forgets
-    every frame and the count.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream, 8 | in | bytes from the line |
+    | `o` | stream, 8 | out | of each body its length, then its bytes |
+    | `mark` | 1 | in | high in the cycle in which a length is accepted: everything before it is dropped |
+    | `rewind` | 1 | in | one cycle in which `o` is not accepted: back to the first byte of the body |
+    | `damaged` | 16 | out | frames that did not decode, or whose length or CRC was wrong; saturates |
+
+    Timing: `o` gives a byte in at most three cycles. A length is valid six cycles after the frame's zero was accepted,
+    and no byte is accepted in the cycle after it. A byte of `i` takes 8 / `pace` cycles (`Checksum`). Bodies wait in a
+    ring of 512 bytes; when it is full, `i` is not ready. A line that cannot wait then loses a byte, so its frame is
+    damaged and no other. Reset clears the ring and the count.
     """
 
     i: stream.Interface
@@ -91,73 +49,91 @@ class FrameReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ring = ring = Store(width=8, depth=1 << RING_BITS)
-        committed = Signal(RING_BITS)
-        self._write(m, ring, committed, self._read(m, ring, committed))
+        m.submodules.ring = ring = BlockRam(width=8, depth=1 << RING_BITS)
+        committed = Signal(RING_BITS)  # index behind the last complete body
+        body_start = self._read(m, ring, committed)
+        self._write(m, ring, committed, body_start)
         return m
 
-    def _write(self, m: Module, ring: Store, committed: Signal, kept: Signal) -> None:
-        """A frame's bytes go behind a place for its length; that is written when it ends well, and the frame is
-        there."""
+    def _write(self, m: Module, ring: BlockRam, committed: Signal, body_start: Signal) -> None:
+        """Write a frame's bytes behind a byte for its length, which is written when the frame has ended well."""
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.checksum = checksum = Checksum(self.pace)
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
-        size, long, good = Signal(8), Signal(), Signal()
-        place, room = Signal(RING_BITS, init=1), Signal(init=1)  # of the next byte, and whether it may be written
-        came, judged, settled, right = (Signal() for _ in range(4))  # judged, then settled: a frame has ended
+        size = Signal(8)
+        oversize = Signal()
+        decoded = Signal()
+        write_index = Signal(RING_BITS, init=1)
+        writable = Signal(init=1)  # there is space for this byte and the next
+        accepted = Signal()
+        frame_end = Signal()
+        commit = Signal()  # the cycle after `frame_end`
+        valid = Signal()  # the frame that ended is whole
         payload = decoder.o.payload
-        most = MAX_BODY + CRC_BYTES
         m.d.comb += [
-            decoder.o.ready.eq(~judged & ~settled & checksum.ready & (payload.end | long | room)),
-            came.eq(decoder.o.valid & decoder.o.ready & ~payload.end),
+            decoder.o.ready.eq(~frame_end & ~commit & checksum.ready & (payload.end | oversize | writable)),
+            accepted.eq(decoder.o.valid & decoder.o.ready & ~payload.end),
             checksum.data.eq(payload.data),
-            checksum.take.eq(came),
-            checksum.start.eq(judged),
-            ring.write_address.eq(Mux(settled, committed, place)),
-            ring.write_data.eq(Mux(settled, size - CRC_BYTES, payload.data)),
-            ring.write.eq(room | settled),  # also before a byte is there: nobody looks at `place`
+            checksum.take.eq(accepted),
+            checksum.start.eq(frame_end),
+            ring.write_address.eq(Mux(commit, committed, write_index)),
+            ring.write_data.eq(Mux(commit, size - CRC_BYTES, payload.data)),
+            ring.write.eq(writable | commit),  # a write without a byte is harmless: nothing reads at `write_index`
         ]
         m.d.sync += [
-            judged.eq(decoder.o.valid & decoder.o.ready & payload.end),
-            good.eq(payload.good),
-            right.eq(good & checksum.right & ~long & (size >= LEAST_BODY + CRC_BYTES)),
-            settled.eq(judged),
-            room.eq((kept - place)[1:RING_BITS].any()),  # for two bytes, as this one is not counted yet
+            frame_end.eq(decoder.o.valid & decoder.o.ready & payload.end),
+            decoded.eq(payload.good),
+            valid.eq(decoded & checksum.right & ~oversize & (size >= MIN_BODY + CRC_BYTES)),
+            commit.eq(frame_end),
+            writable.eq((body_start - write_index)[1:RING_BITS].any()),  # two bytes, as this one is not counted yet
         ]
-        with m.If(settled):
-            m.d.sync += [size.eq(0), long.eq(0), place.eq(committed + 1)]
-            with m.If(right):
-                m.d.sync += [committed.eq(place - CRC_BYTES), place.eq(place - (CRC_BYTES - 1))]
+        with m.If(commit):
+            m.d.sync += [size.eq(0), oversize.eq(0), write_index.eq(committed + 1)]
+            with m.If(valid):
+                m.d.sync += [
+                    committed.eq(write_index - CRC_BYTES),
+                    write_index.eq(write_index - (CRC_BYTES - 1)),
+                ]
             with m.Elif(~self.damaged.all()):
                 m.d.sync += self.damaged.eq(self.damaged + 1)
-        with m.Elif(came & (size == most)):
-            m.d.sync += long.eq(1)
-        with m.Elif(came):
-            m.d.sync += [size.eq(size + 1), place.eq(place + 1)]
+        with m.Elif(accepted & (size == MAX_BODY + CRC_BYTES)):
+            m.d.sync += oversize.eq(1)
+        with m.Elif(accepted):
+            m.d.sync += [size.eq(size + 1), write_index.eq(write_index + 1)]
 
-    def _read(self, m: Module, ring: Store, committed: Signal) -> Signal:
-        """What was committed comes out at `o`; all from the mark on is kept."""
-        at, begin = Signal(RING_BITS), Signal(RING_BITS)
-        fetched, held, load = Signal(), Signal(), Signal()
-        m.d.comb += [ring.read_address.eq(at), load.eq(held & ~self.o.valid)]
-        m.d.sync += [fetched.eq((at != committed) & ~load & ~self.rewind), held.eq(fetched & ~load & ~self.rewind)]
+    def _read(self, m: Module, ring: BlockRam, committed: Signal) -> Signal:
+        """Send the committed bytes to `o`; the index from which on the ring must keep them."""
+        read_index = Signal(RING_BITS)
+        body_start = Signal(RING_BITS)
+        fetching = Signal()
+        fetched = Signal()  # the ring shows the byte at `read_index`
+        load = Signal()
+        m.d.comb += [ring.read_address.eq(read_index), load.eq(fetched & ~self.o.valid)]
+        m.d.sync += [
+            fetching.eq((read_index != committed) & ~load & ~self.rewind),
+            fetched.eq(fetching & ~load & ~self.rewind),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(load):
-            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1), at.eq(at + 1)]
+            m.d.sync += [self.o.payload.eq(ring.read_data), self.o.valid.eq(1), read_index.eq(read_index + 1)]
         with m.If(self.mark):
-            m.d.sync += begin.eq(at)
+            m.d.sync += body_start.eq(read_index)
         with m.If(self.rewind):
-            m.d.sync += [self.o.valid.eq(0), at.eq(begin)]
-        return begin
+            m.d.sync += [self.o.valid.eq(0), read_index.eq(body_start)]
+        return body_start
 
 
 class FrameSender(wiring.Component):
-    """Bodies of 1 to 250 bytes to frames.
+    """Encodes bodies of 1 to 250 bytes as frames.
 
-    A body is taken at up to a byte a cycle, 8 / `pace` cycles a byte where that is more, and encoded; its first byte
-    leaves within 48 cycles of its last one's coming. `i` waits until the frame has left. Reset drops the frame in
-    hand.
+    | port | payload | direction | meaning |
+    |---|---|---|---|
+    | `i` | `MessageByte` | in | bodies; not ready until the frame of the body before has left |
+    | `o` | 8 bits | out | frames |
+
+    Timing: a byte of `i` takes one cycle, or 8 / `pace` cycles where that is more (`Checksum`). The first byte of a
+    frame leaves within 48 cycles of the last byte of its body. Reset drops the current frame.
     """
 
     i: stream.Interface
@@ -165,34 +141,37 @@ class FrameSender(wiring.Component):
 
     def __init__(self, *, pace: int = 8) -> None:
         self.pace = pace
-        super().__init__({"i": In(stream.Signature(Tail())), "o": Out(stream.Signature(8))})
+        super().__init__({"i": In(stream.Signature(MessageByte())), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.checksum = checksum = Checksum(self.pace)
         m.submodules.encoder = encoder = CobsEncoder()
         wiring.connect(m, encoder.o, wiring.flipped(self.o))
-        ending, byte = Signal(), Signal(range(CRC_BYTES))
-        last, offers, closes = byte == CRC_BYTES - 1, Signal(), Signal()
-        into = encoder.i
+        append_crc = Signal()  # the body is complete: its CRC is sent
+        crc_byte = Signal(range(CRC_BYTES))
+        last_crc_byte = crc_byte == CRC_BYTES - 1
+        send = Signal()
+        body_end = Signal()
+        sink = encoder.i
         m.d.comb += [
-            closes.eq(into.valid & into.payload.last),
-            self.i.ready.eq(checksum.ready & into.ready & ~ending & ~closes),
-            offers.eq(Mux(ending, checksum.ready, self.i.valid & self.i.ready)),
+            body_end.eq(sink.valid & sink.payload.last),
+            self.i.ready.eq(checksum.ready & sink.ready & ~append_crc & ~body_end),
+            send.eq(Mux(append_crc, checksum.ready, self.i.valid & self.i.ready)),
             checksum.data.eq(self.i.payload.data),
             checksum.take.eq(self.i.valid & self.i.ready),
         ]
-        with m.If(into.ready):
+        with m.If(sink.ready):
             m.d.sync += [
-                into.valid.eq(offers),
-                into.payload.data.eq(Mux(ending, checksum.crc.word_select(byte, 8), self.i.payload.data)),
-                into.payload.last.eq(ending & last),
+                sink.valid.eq(send),
+                sink.payload.data.eq(Mux(append_crc, checksum.crc.word_select(crc_byte, 8), self.i.payload.data)),
+                sink.payload.last.eq(append_crc & last_crc_byte),
             ]
         with m.If(checksum.take & self.i.payload.last):
-            m.d.sync += ending.eq(1)
-        with m.If(ending & offers & into.ready):
-            m.d.sync += byte.eq(byte + 1)
-            with m.If(last):
-                m.d.sync += ending.eq(0)
+            m.d.sync += append_crc.eq(1)
+        with m.If(append_crc & send & sink.ready):
+            m.d.sync += crc_byte.eq(crc_byte + 1)
+            with m.If(last_crc_byte):
+                m.d.sync += append_crc.eq(0)
                 m.d.comb += checksum.start.eq(1)
         return m

@@ -1,4 +1,4 @@
-"""The guard: the only door out of the chip. Twin of pysim/device/guard.py."""
+"""The guard: opens leases, admits steps and releases steps within the quota. Twin of pysim/device/guard.py."""
 
 from typing import Any
 
@@ -6,113 +6,128 @@ from amaranth.hdl import Assert, Cat, Format, Module, Mux, Signal, Value, unsign
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeveil.hdl.device.secret import SecretRegister
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits
-from spikeveil.pysim.device.guard import secret_bytes
 from spikeveil.pysim.device.messages import ResultCode
-from spikeveil.pysim.device.wire import SEED_BYTES
-from spikeveil.pysim.model.lfsr import SEED_BITS
-from spikeveil.pysim.model.trivium import KEY_BITS
+from spikeveil.pysim.device.wire import NONCE_BITS, QUOTA_BITS, RECORD_STEPS_BITS
+from spikeveil.pysim.model.source import LEASE_BITS
 
 
 class Offer(data.StructLayout):
-    """A lease as the host offers it; the field names are those of the OPEN message."""
+    """A lease as the host offers it: the first four fields of OPEN, under the same names."""
 
     def __init__(self) -> None:
         super().__init__(
-            {"lease": unsigned(40), "nonce": unsigned(32), "quota": unsigned(32), "record_steps": unsigned(16)}
+            {
+                "lease": unsigned(LEASE_BITS),
+                "nonce": unsigned(NONCE_BITS),
+                "quota": unsigned(QUOTA_BITS),
+                "record_steps": unsigned(RECORD_STEPS_BITS),
+            }
         )
 
 
-def outer_ports(plan: Plan) -> dict[str, Any]:
-    """The side of the guard that looks away from the network."""
-    return {
-        "i": In(stream.Signature(SpikeRow(INPUT_LANES))),
-        "o": Out(stream.Signature(plan.o_row)),
-        "offer": In(Offer()),
-        "ask": In(1),
-        "begin": In(1),
-        "close": In(1),
-        "rewind": In(1),
-        "secret": In(stream.Signature(8)),
-        "loaded": In(1),
-        "result": Out(ResultCode),
-        "open": Out(1),
-        "lease": Out(40),
-        "nonce": Out(32),
-        "quota": Out(32),
-        "start": Out(1),
-    }
+class LeaseControl(wiring.Signature):
+    """Opens and closes leases; directions as the user of the guard sees them.
+
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `offer` | `Offer` | out | the offered lease; stable from one cycle before `check` until `begin` |
+    | `check` | 1 | out | command: check the offer and the secret received since `rewind` |
+    | `begin` | 1 | out | command: open the granted lease with the secret received since `check` |
+    | `close` | 1 | out | command: end the lease |
+    | `rewind` | 1 | out | command: discard the received secret and a granted offer |
+    | `secret` | stream, 8 | out | bytes of the secret; always ready; one in the cycle of a `rewind` is lost |
+    | `loaded` | 1 | out | the weights are loaded |
+    | `result` | `ResultCode` | in | result of `check` or `begin`, one cycle later |
+    | `open` | 1 | in | a lease is open and `quota` is not 0 |
+    | `lease`, `nonce` | 40, 32 | in | the highest lease number since power-on, and its nonce |
+    | `quota` | 32 | in | steps that may still leave; of a granted offer until its `begin`; otherwise 0 |
+    | `start` | 1 | in | first cycle of a lease, in which no row enters |
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "offer": Out(Offer()),
+                "check": Out(1),
+                "begin": Out(1),
+                "close": Out(1),
+                "rewind": Out(1),
+                "secret": Out(stream.Signature(8)),
+                "loaded": Out(1),
+                "result": In(ResultCode),
+                "open": In(1),
+                "lease": In(LEASE_BITS),
+                "nonce": In(NONCE_BITS),
+                "quota": In(QUOTA_BITS),
+                "start": In(1),
+            }
+        )
 
 
-def inside_bits(plan: Plan) -> int:
-    """Bits that count the steps inside the network, which are generously fewer than that."""
+def steps_inside_bits(plan: Plan) -> int:
+    """Bits of a count of the steps inside the network, of which there are always far fewer."""
     return (64 * (1 + len(plan.spec.layers))).bit_length()
 
 
 class Guard(wiring.Component):
-    """Holds the lease and counts what leaves. While no lease is open nothing passes and the network is held in reset.
+    """Gate around a network: lets steps in and out only under an open lease and within its quota.
 
-    **Rows.** `i` to `inside_i`: a step enters, `plan.i_rows` rows, while fewer are inside than may still leave; the
-    guard sets `step_end` and `record_end` itself and ignores what came. `inside_o` to `o`: a step counts when
-    its first of `plan.o_rows` rows leaves; the step that takes the quota to zero leaves whole, and nothing after it.
-    The payload of `o` is zero while it is not valid. No row is delayed. `o` withdraws its offer when a lease ends.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `control` | `LeaseControl` | in | opens and closes leases |
+    | `i` | stream, `SpikeRow` | in | rows from outside; their markers are ignored |
+    | `network_i` | stream, `SpikeRow` | out | rows to the network, `step_end` and `record_end` set |
+    | `network_o` | stream, `plan.o_row` | in | rows from the network |
+    | `o` | stream, `plan.o_row` | out | released rows; the payload is 0 while not valid |
+    | `reset` | 1 | out | holds the network in reset: no lease is open and no step is leaving |
+    | `key`, `lease`, `record` or `seeds` | `plan.lease_ports` | out | to the network, stable while `reset` is low |
 
-    **Commands**, one cycle each; of several in one cycle only the first in this order counts.
+    **Rows.** A step of `plan.i_rows` rows enters while fewer steps are inside than may still leave. A step counts
+    against the quota when the first of its `plan.o_rows` rows leaves; the last step of the quota is completed, and
+    nothing follows it. No row is delayed. `o` withdraws its offer when a lease ends.
 
-    - `close`: ends the lease; a step that has begun to leave leaves whole.
-    - `ask`: judges `offer`, which must have stood in the cycle before too, and the bytes that `secret` took since the
-      last `rewind`. `result` is, one cycle later, the first that holds of MALFORMED (quota or record steps are 0, not
-      exactly `secret_bytes` bytes, or an LFSR's seed is 0), UNLOADED (`loaded` is low), STALE (the number is not above
-      `lease`, or the cycle before was an `ask` that was taken), OK. Only OK changes anything: the lease before ends at
-      once, `lease` and `session` are the new ones, and `secret` rewinds.
-    - `begin`, after an `ask` that was taken and all bytes of the secret once more, now to be kept: opens the lease.
-      `result` is, one cycle later, OK; or MALFORMED, and no lease is open.
-    - `rewind`, before an offer: forgets the bytes that `secret` took, and an `ask` that was taken.
+    **Commands** take one cycle. Of several in one cycle only the first in this order counts.
 
-    `secret` takes a byte in every cycle; one that comes with a `rewind` is lost. `open`: a lease is open, and `quota`,
-    the steps that may still leave, is not zero. Else `quota` is zero, but between an `ask` that was taken and its
-    `begin`: then it is what was offered. `start` is high in the first cycle of a lease,
-    in which no row enters: it opens the network and clears every buffer outside. `reset` resets the network: it is
-    high in at least one cycle before each `start`. The lease ports of the network (`key`, `lease`, `record`,
-    `seeds`) stay as they are while `reset` is low; the secret is zero while it is high, but for an `ask` taken.
+    - `close` ends the lease; a step that has begun to leave is completed.
+    - `check` results in the first that applies of MALFORMED (quota or record steps are 0, the secret has a wrong
+      length, or an LFSR seed is 0), UNLOADED, STALE (the number is not above `lease`, or a `check` in the cycle before
+      was granted) and OK. Only OK changes anything: the lease before ends at once, `lease` and `nonce` are those of
+      the offer, and the secret rewinds.
+    - `begin`, after a granted `check` and the whole secret once more, opens the lease (OK). Otherwise it results in
+      MALFORMED, and no lease is opened.
+    - `rewind` precedes an offer.
 
-    No command reads the secret, raises `quota` while a lease is open, or lowers `lease`. Reset is for power-on only:
-    it forgets which numbers were seen.
+    `reset` is high in at least one cycle before each `start`. The stored secret is 0 while it is high, except after a
+    granted `check`. No command reads the secret, raises `quota` while a lease is open, or lowers `lease`. Reset is for
+    power-on only: it clears the highest lease number.
     """
 
+    control: Any
     i: stream.Interface
-    inside_i: stream.Interface
-    inside_o: stream.Interface
+    network_i: stream.Interface
+    network_o: stream.Interface
     o: stream.Interface
-    offer: Any
-    ask: Signal
-    begin: Signal
-    close: Signal
-    rewind: Signal
-    secret: stream.Interface
-    loaded: Signal
-    result: Any
-    open: Signal
-    lease: Signal
-    nonce: Signal
-    quota: Signal
-    start: Signal
     reset: Signal
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.secret_bytes = secret_bytes(plan.source, len(plan.spec.flipped))
-        self.granted, self.leaving = Signal(), Signal()  # an ask was taken and not begun; a step has begun to leave
-        self.number, self.above = Signal(40), Signal()  # offered in the cycle before, and whether above the highest
-        self.filled = Signal()  # neither the quota nor the record that was offered in the cycle before was 0
-        self.row = Signal(index_bits(plan.o_rows), name="o_row")  # of that step
-        self.final = Signal()  # quota is 1, while a lease is open
+        self.granted = Signal()  # a `check` was granted and has not begun
+        self.step_leaving = Signal()  # a step has begun to leave
+        self.offered_lease = Signal(LEASE_BITS)  # one cycle before
+        self.newer = Signal()  # it was above the highest number, one cycle before
+        self.nonzero = Signal()  # quota and record steps of the offer were not 0, one cycle before
+        self.o_row = Signal(index_bits(plan.o_rows))  # of the step that leaves
+        self.last_step = Signal()  # quota is 1, while a lease is open
         super().__init__(
             {
-                **outer_ports(plan),
-                "inside_i": Out(stream.Signature(SpikeRow(INPUT_LANES))),
-                "inside_o": In(stream.Signature(plan.o_row)),
+                "control": In(LeaseControl()),
+                "i": In(stream.Signature(SpikeRow(INPUT_LANES))),
+                "network_i": Out(stream.Signature(SpikeRow(INPUT_LANES))),
+                "network_o": In(stream.Signature(plan.o_row)),
+                "o": Out(stream.Signature(plan.o_row)),
                 "reset": Out(1),
                 **{name: Out(width) for name, width in plan.lease_ports.items()},
             }
@@ -120,139 +135,143 @@ class Guard(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        granted, leaving = self.granted, self.leaving
-        again, verdict = Signal(), Signal(ResultCode)
-        sound = self._secret(m, granted, again)
-        inside, record_steps = Signal(inside_bits(self.plan)), Signal(16)
-        entered, left = self._enter(m, inside, record_steps), self._leave(m, leaving)
-        with m.If(entered ^ left):
-            m.d.sync += inside.eq(inside + Cat(1, left.replicate(len(inside) - 1)))
+        control = self.control
+        m.submodules.secret = secret = SecretRegister(self.plan)
+        wiring.connect(m, wiring.flipped(control.secret), secret.i)
+        steps_inside = Signal(steps_inside_bits(self.plan))
+        record_steps = Signal(RECORD_STEPS_BITS)
+        step_entered = self._enter(m, steps_inside, record_steps)
+        step_left = self._leave(m)
+        with m.If(step_entered ^ step_left):
+            m.d.sync += steps_inside.eq(steps_inside + Cat(1, step_left.replicate(len(steps_inside) - 1)))
         with m.If(self.reset):
-            m.d.sync += inside.eq(0)
-        m.d.comb += [self.secret.ready.eq(1), self.reset.eq(~(self.open | leaving)), verdict.eq(self._judge(sound))]
-        m.d.sync += [self.start.eq(0), self.number.eq(self.offer.lease), self.above.eq(self.lease < self.offer.lease)]
-        m.d.sync += self.filled.eq((self.offer.quota != 0) & (self.offer.record_steps != 0))
-
-        grants, ends = Signal(), Signal()  # the quota is what was offered; it is nothing
-        with m.If(grants | left):
-            m.d.sync += self.quota.eq(Mux(grants, self.offer.quota, self.quota - 1))
-        with m.If(ends):
-            m.d.sync += self.quota.eq(0)
-        with m.If(self.close):
-            m.d.comb += ends.eq(1)
-            m.d.sync += [self.open.eq(0), granted.eq(0)]
-        with m.Elif(self.ask):
-            m.d.sync += self.result.eq(verdict)
-            with m.If(verdict == ResultCode.OK):
-                m.d.comb += [again.eq(1), grants.eq(1)]
-                m.d.sync += [self.open.eq(0), leaving.eq(0), granted.eq(1), self.lease.eq(self.number)]
-                m.d.sync += [self.nonce.eq(self.offer.nonce), record_steps.eq(self.offer.record_steps)]
-                m.d.sync += self.above.eq(0)
-        with m.Elif(self.begin):
-            m.d.sync += [granted.eq(0), self.result.eq(ResultCode.MALFORMED)]
-            with m.If(granted & sound & (self.quota != 0)):  # whatever stood in the cycle before
-                m.d.sync += [self.result.eq(ResultCode.OK), self.open.eq(1), self.start.eq(1)]
-            with m.Else():
-                m.d.comb += ends.eq(~self.open)
-        with m.Elif(self.rewind):
-            m.d.comb += again.eq(1)
-            m.d.comb += ends.eq(~self.open)
-            m.d.sync += granted.eq(0)
-        sane = (self.quota != 0) & ~granted
-        m.d.sync += Assert(~self.open | sane, Format("a lease is open with {} steps to leave", self.quota))
+            m.d.sync += steps_inside.eq(0)
+        m.d.comb += [
+            self.reset.eq(~(control.open | self.step_leaving)),
+            secret.store.eq(self.granted),
+            secret.clear.eq(self.reset & ~self.granted),
+        ]
+        m.d.sync += [
+            control.start.eq(0),
+            self.offered_lease.eq(control.offer.lease),
+            self.newer.eq(control.lease < control.offer.lease),
+            self.nonzero.eq((control.offer.quota != 0) & (control.offer.record_steps != 0)),
+        ]
+        self._execute(m, secret, record_steps, step_left)
+        self._open_network(m, secret)
+        consistent = (control.quota != 0) & ~self.granted
+        message = Format("a lease is open with {} steps to leave", control.quota)
+        m.d.sync += Assert(~control.open | consistent, message)
         return m
 
-    def _judge(self, sound: Value) -> Value:
-        fresh = Mux(self.above, ResultCode.OK, ResultCode.STALE)
-        return Mux(sound & self.filled, Mux(self.loaded, fresh, ResultCode.UNLOADED), ResultCode.MALFORMED)
+    def _execute(self, m: Module, secret: SecretRegister, record_steps: Signal, step_left: Signal) -> None:
+        """Execute the command of this cycle."""
+        control = self.control
+        verdict = Signal(ResultCode)
+        grant = Signal()  # the quota becomes that of the offer
+        end_lease = Signal()  # the quota becomes 0
+        m.d.comb += verdict.eq(self._judge(secret.valid))
+        with m.If(grant | step_left):
+            m.d.sync += control.quota.eq(Mux(grant, control.offer.quota, control.quota - 1))
+        with m.If(end_lease):
+            m.d.sync += control.quota.eq(0)
+        with m.If(control.close):
+            m.d.comb += end_lease.eq(1)
+            m.d.sync += [control.open.eq(0), self.granted.eq(0)]
+        with m.Elif(control.check):
+            m.d.sync += control.result.eq(verdict)
+            with m.If(verdict == ResultCode.OK):
+                m.d.comb += [secret.rewind.eq(1), grant.eq(1)]
+                m.d.sync += [
+                    control.open.eq(0),
+                    self.step_leaving.eq(0),
+                    self.granted.eq(1),
+                    control.lease.eq(self.offered_lease),
+                    control.nonce.eq(control.offer.nonce),
+                    record_steps.eq(control.offer.record_steps),
+                    self.newer.eq(0),
+                ]
+        with m.Elif(control.begin):
+            m.d.sync += [self.granted.eq(0), control.result.eq(ResultCode.MALFORMED)]
+            with m.If(self.granted & secret.valid & (control.quota != 0)):  # independent of the cycle before
+                m.d.sync += [control.result.eq(ResultCode.OK), control.open.eq(1), control.start.eq(1)]
+            with m.Else():
+                m.d.comb += end_lease.eq(~control.open)
+        with m.Elif(control.rewind):
+            m.d.comb += [secret.rewind.eq(1), end_lease.eq(~control.open)]
+            m.d.sync += self.granted.eq(0)
 
-    def _enter(self, m: Module, inside: Signal, record_steps: Signal) -> Signal:
-        """Rows in, in records of `record_steps` steps. Whether a step has entered whole."""
-        row, left = Signal(index_bits(self.plan.i_rows)), Signal(16)  # left: steps of the record that do not enter yet
-        enters, last, whole, final = Signal(), Signal(), Signal(), Signal()  # final: the record's last step enters
-        room = Signal()  # there was quota for one more step in the cycle before, and it is the same now
-        low, high = self.quota[: len(inside)], self.quota[len(inside) :].any()
-        after = [(inside + more)[: len(inside)] for more in (0, 1)]
-        now, then = ((high | (low != count)) & ~count.all() for count in after)
-        m.d.sync += room.eq(Mux(whole, then, now))
+    def _judge(self, secret_valid: Value) -> Value:
+        """The result of `check` in this cycle."""
+        control = self.control
+        newer = Mux(self.newer, ResultCode.OK, ResultCode.STALE)
+        loaded = Mux(control.loaded, newer, ResultCode.UNLOADED)
+        return Mux(secret_valid & self.nonzero, loaded, ResultCode.MALFORMED)
+
+    def _enter(self, m: Module, steps_inside: Signal, record_steps: Signal) -> Signal:
+        """Let rows in, in records of `record_steps` steps. Returns: a step has entered completely."""
+        control = self.control
+        row = Signal(index_bits(self.plan.i_rows))
+        remaining = Signal(RECORD_STEPS_BITS)  # steps of the record that have not entered
+        last_of_record = Signal()
+        last_row = Signal()
+        admit = Signal()
+        step_entered = Signal()
+        quota_left = Signal()  # there was quota for one more step in the cycle before, and it is the same now
+        quota_low = control.quota[: len(steps_inside)]
+        quota_high = control.quota[len(steps_inside) :].any()
+        counts = [(steps_inside + added)[: len(steps_inside)] for added in (0, 1)]
+        unchanged, with_step = ((quota_high | (quota_low != count)) & ~count.all() for count in counts)
+        m.d.sync += quota_left.eq(Mux(step_entered, with_step, unchanged))
         m.d.comb += [
-            enters.eq(self.open & ~self.start & room),
-            whole.eq(self.i.valid & self.i.ready & last),
-            last.eq(row == self.plan.i_rows - 1),
-            self.inside_i.valid.eq(self.i.valid & enters),
-            self.i.ready.eq(self.inside_i.ready & enters),
-            self.inside_i.payload.bits.eq(self.i.payload.bits),
-            self.inside_i.payload.step_end.eq(last),
-            self.inside_i.payload.record_end.eq(last & final),
+            admit.eq(control.open & ~control.start & quota_left),
+            step_entered.eq(self.i.valid & self.i.ready & last_row),
+            last_row.eq(row == self.plan.i_rows - 1),
+            self.network_i.valid.eq(self.i.valid & admit),
+            self.i.ready.eq(self.network_i.ready & admit),
+            self.network_i.payload.bits.eq(self.i.payload.bits),
+            self.network_i.payload.step_end.eq(last_row),
+            self.network_i.payload.record_end.eq(last_row & last_of_record),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += row.eq(row + 1)
-        with m.If(self.reset | whole):
+        with m.If(self.reset | step_entered):
             m.d.sync += row.eq(0)
-        with m.If(self.reset | (whole & final)):
-            m.d.sync += [left.eq(record_steps), final.eq(record_steps == 1)]
-        with m.Elif(whole):
-            m.d.sync += [left.eq(left - 1), final.eq(left == 2)]
-        return whole
+        with m.If(self.reset | (step_entered & last_of_record)):
+            m.d.sync += [remaining.eq(record_steps), last_of_record.eq(record_steps == 1)]
+        with m.Elif(step_entered):
+            m.d.sync += [remaining.eq(remaining - 1), last_of_record.eq(remaining == 2)]
+        return step_entered
 
-    def _leave(self, m: Module, leaving: Signal) -> Signal:
-        """Rows out: a step's first row only while a lease is open, its others always. Whether a first one has left."""
-        row, last, first = self.row, Signal(), Signal()
-        m.d.sync += self.final.eq(self.quota == Mux(first, 2, 1))
+    def _leave(self, m: Module) -> Signal:
+        """Let rows out: the first of a step only in an open lease, the others always. Returns: a first row has left."""
+        control = self.control
+        last_row = Signal()
+        step_left = Signal()
+        m.d.sync += self.last_step.eq(control.quota == Mux(step_left, 2, 1))
         m.d.comb += [
-            first.eq(self.o.valid & self.o.ready & ~leaving),
-            last.eq(row == self.plan.o_rows - 1),
-            self.o.valid.eq(self.inside_o.valid & ~self.reset),
-            self.inside_o.ready.eq(self.o.ready & ~self.reset),
+            step_left.eq(self.o.valid & self.o.ready & ~self.step_leaving),
+            last_row.eq(self.o_row == self.plan.o_rows - 1),
+            self.o.valid.eq(self.network_o.valid & ~self.reset),
+            self.network_o.ready.eq(self.o.ready & ~self.reset),
         ]
         with m.If(self.o.valid):
             m.d.comb += [
-                self.o.payload.bits.eq(self.inside_o.payload.bits),
-                self.o.payload.step_end.eq(last),
-                self.o.payload.record_end.eq(last & self.inside_o.payload.record_end),
+                self.o.payload.bits.eq(self.network_o.payload.bits),
+                self.o.payload.step_end.eq(last_row),
+                self.o.payload.record_end.eq(last_row & self.network_o.payload.record_end),
             ]
         with m.If(self.reset):
-            m.d.sync += row.eq(0)
+            m.d.sync += self.o_row.eq(0)
         with m.Elif(self.o.valid & self.o.ready):
-            m.d.sync += [row.eq(Mux(last, 0, row + 1)), leaving.eq(~last)]
-        with m.If(first):
-            m.d.sync += self.open.eq(~self.final)
-        return first
+            m.d.sync += [self.o_row.eq(Mux(last_row, 0, self.o_row + 1)), self.step_leaving.eq(~last_row)]
+        with m.If(step_left):
+            m.d.sync += control.open.eq(~self.last_step)
+        return step_left
 
-    def _secret(self, m: Module, granted: Signal, again: Signal) -> Value:
-        """Count the secret's bytes and look at them; keep them where an ask was taken. Whether they are all there."""
-        left = Signal(range(self.secret_bytes + 1), init=self.secret_bytes)
-        kept, byte = Signal(8 * self.secret_bytes), self.secret.payload
-        surplus, some, zero = Signal(), Signal(), Signal()  # some: a bit is set in the seed that is under way
-        with m.If(self.secret.valid):
-            with m.If(left == 0):
-                m.d.sync += surplus.eq(1)
-            with m.Else():
-                m.d.sync += left.eq(left - 1)
-                if self.secret_bytes:
-                    m.d.sync += kept.eq(Mux(granted, Cat(kept, byte)[8:], kept))
-        if self.plan.source == "lfsr":
-            ends, bits = Signal(), Signal()
-            m.d.comb += [ends.eq(left % SEED_BYTES == 1), bits.eq(some | Mux(ends, byte[:7], byte).any())]
-            with m.If(self.secret.valid):
-                m.d.sync += [some.eq(bits & ~ends), zero.eq(zero | (ends & ~bits))]
-        with m.If(self.reset & ~granted):
-            m.d.sync += kept.eq(0)
-        with m.If(again):
-            m.d.sync += [left.eq(self.secret_bytes), surplus.eq(0), some.eq(0), zero.eq(0)]
-        self._hand_over(m, kept)
-        return (left == 0) & ~surplus & ~zero
-
-    def _hand_over(self, m: Module, kept: Signal) -> None:
-        """The secret to the network, as its ports take it: the key as its bytes are printed, the seeds side by side."""
+    def _open_network(self, m: Module, secret: SecretRegister) -> None:
+        """Drive the lease ports of the network."""
         ports: Any = self
-        if "seeds" in self.plan.lease_ports:
-            seeds = [
-                kept.word_select(place, 8 * SEED_BYTES)[:SEED_BITS] for place in range(len(self.plan.spec.flipped))
-            ]
-            m.d.comb += ports.seeds.eq(Cat(seeds))
-        if "key" in self.plan.lease_ports:
-            m.d.comb += [
-                ports.key.eq(Cat(kept[8 * place : 8 * place + 8][::-1] for place in range(KEY_BITS // 8))),
-                ports.record.eq(0),
-            ]
+        m.d.comb += [getattr(ports, name).eq(getattr(secret, name)) for name in secret.ports]
+        if "lease" in self.plan.lease_ports:
+            m.d.comb += [ports.lease.eq(self.control.lease), ports.record.eq(0)]

@@ -1,4 +1,4 @@
-"""Loads an image (pysim/model/image.py): weights, biases and thresholds of a network built as loadable."""
+"""Loads the image of a network that is built as loadable. Twin of pysim/device/loader.py."""
 
 from typing import Any
 
@@ -6,94 +6,123 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.device.frames import Checksum
+from spikeveil.hdl.device.checksum import Checksum
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.hdl.engine.spikes import index_bits
+from spikeveil.pysim.device.wire import CRC_BITS, POSITION_BITS
+
+
+class LoadControl(wiring.Signature):
+    """Loads an image; directions as the user of the loader sees them.
+
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `image` | stream, 8 | out | bytes of the image, in order; always ready |
+    | `clear` | 1 | out | one cycle, dominant: a new image, `loaded` falls |
+    | `seal` | 1 | out | one cycle: check the image against `length` and `crc` |
+    | `length` | 32 | out | stated bytes of the image |
+    | `crc` | 32 | out | stated CRC-32 of the image |
+    | `loaded` | 1 | in | a complete image was sealed |
+    | `position` | 32 | in | image bytes accepted |
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "image": Out(stream.Signature(8)),
+                "clear": Out(1),
+                "seal": Out(1),
+                "length": Out(POSITION_BITS),
+                "crc": Out(CRC_BITS),
+                "loaded": In(1),
+                "position": In(POSITION_BITS),
+            }
+        )
 
 
 class Loader(wiring.Component):
-    """Takes the bytes of an image in order, writes the memories' words through `load`, and says whether all is there.
+    """Writes the bytes of an image (pysim/model/image.py) to the memories of a network.
 
-    - `i`: takes a byte in every cycle. Bytes that come while `locked` is high, or beyond the image's end, are dropped.
-    - `clear` (one cycle, not while `locked`, dominant): begin anew; `loaded` falls.
-    - `seal` (one cycle, not while `locked`): `loaded` is, from the next cycle on, whether all bytes came, as many as
-      `length` says, with the CRC-32 `crc` (that of `zlib`). The last byte must have come before.
-    - `position`: bytes taken.
-    - `load`: a word is written in the cycle after its last byte.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `control` | `LoadControl` | in | image, commands and state |
+    | `locked` | 1 | in | a lease is open: `clear`, `seal` and image bytes are ignored |
+    | `load` | `plan.image_write` | out | writes one word |
 
-    Once all bytes came, nothing is written until `clear`. Reset begins anew. Nothing reads the memories back.
+    Timing: a byte a cycle. A word is written in the cycle after its last byte. `loaded` is valid in the cycle after
+    `seal`, which must come after the last byte. Bytes beyond the end of the image are ignored. When the image is
+    complete nothing is written until `clear`, and nothing reads the memories back. Reset is `clear`.
     """
 
-    i: stream.Interface
+    control: Any
     locked: Signal
-    clear: Signal
-    seal: Signal
-    length: Signal
-    crc: Signal
-    position: Signal
-    loaded: Signal
     load: Any
 
     def __init__(self, plan: Plan) -> None:
-        self.sections, self.image_bytes = plan.sections, plan.image_bytes
+        self.sections = plan.sections
+        self.image_bytes = plan.image_bytes
         super().__init__(
             {
-                "i": In(stream.Signature(8)),
+                "control": In(LoadControl()),
                 "locked": In(1),
-                "clear": In(1),
-                "seal": In(1),
-                "length": In(32),
-                "crc": In(32),
-                "position": Out(32),
-                "loaded": Out(1),
                 "load": Out(plan.image_write),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        control = self.control
         m.submodules.checksum = checksum = Checksum(pace=8)
-        taken, word_ends, clear = Signal(), Signal(), Signal()
-        position, whole = Signal(range(self.image_bytes + 1)), Signal()
-        m.d.comb += [self.position.eq(position), whole.eq(position == self.image_bytes)]
+        accept = Signal()
+        word_end = Signal()
+        clear = Signal()
+        position = Signal(range(self.image_bytes + 1))
+        complete = Signal()
         m.d.comb += [
-            self.i.ready.eq(1),
-            taken.eq(self.i.valid & ~self.locked & ~whole),
-            clear.eq(self.clear & ~self.locked),
+            control.position.eq(position),
+            complete.eq(position == self.image_bytes),
+            control.image.ready.eq(1),
+            accept.eq(control.image.valid & ~self.locked & ~complete),
+            clear.eq(control.clear & ~self.locked),
             checksum.start.eq(clear),
-            checksum.take.eq(taken & ~clear),
-            checksum.data.eq(self.i.payload),
+            checksum.take.eq(accept & ~clear),
+            checksum.data.eq(control.image.payload),
         ]
-        section, place = self._follow(m, taken, clear, word_ends)
+        section, word_index = self._follow(m, accept, clear, word_end)
         m.d.sync += self.load.to.eq(0)
-        with m.If(taken):
+        with m.If(accept):
             m.d.sync += [
                 position.eq(position + 1),
-                self.load.data.eq(Cat(self.load.data, self.i.payload)[8:]),
+                self.load.data.eq(Cat(self.load.data, control.image.payload)[8:]),
+                self.load.address.eq(word_index),
+                self.load.to.eq(Mux(word_end, 1 << section, 0)),
             ]
-            m.d.sync += [self.load.address.eq(place), self.load.to.eq(Mux(word_ends, 1 << section, 0))]
-        with m.If(self.seal & ~self.locked):
-            m.d.sync += self.loaded.eq(whole & (self.length == self.image_bytes) & (checksum.crc == self.crc))
+        stated = (control.length == self.image_bytes) & (checksum.crc == control.crc)
+        with m.If(control.seal & ~self.locked):
+            m.d.sync += control.loaded.eq(complete & stated)
         with m.If(clear):
-            m.d.sync += [position.eq(0), self.loaded.eq(0), self.load.to.eq(0)]
+            m.d.sync += [position.eq(0), control.loaded.eq(0), self.load.to.eq(0)]
         return m
 
-    def _follow(self, m: Module, taken: Signal, clear: Signal, word_ends: Signal) -> tuple[Signal, Signal]:
-        """Where the next byte belongs: its section, and its word's place in that section."""
-        section = Signal(range(len(self.sections) + 1))
-        word = Signal(index_bits(max(each.words for each in self.sections)))
-        byte = Signal(index_bits(max(each.word_bytes for each in self.sections)))
-        last_byte, last_word = Signal.like(byte), Signal.like(word)
-        with m.Switch(section):
-            for index, each in enumerate(self.sections):
+    def _follow(self, m: Module, accept: Signal, clear: Signal, word_end: Signal) -> tuple[Signal, Signal]:
+        """Section of the next byte, and index of its word in that section."""
+        section_index = Signal(range(len(self.sections) + 1))
+        word_index = Signal(index_bits(max(section.words for section in self.sections)))
+        byte_index = Signal(index_bits(max(section.word_bytes for section in self.sections)))
+        last_byte = Signal.like(byte_index)
+        last_word = Signal.like(word_index)
+        with m.Switch(section_index):
+            for index, section in enumerate(self.sections):
                 with m.Case(index):
-                    m.d.comb += [last_byte.eq(each.word_bytes - 1), last_word.eq(each.words - 1)]
-        m.d.comb += word_ends.eq(byte == last_byte)
-        with m.If(taken):
-            m.d.sync += byte.eq(Mux(word_ends, 0, byte + 1))
-            with m.If(word_ends):
-                m.d.sync += word.eq(Mux(word == last_word, 0, word + 1))
-                m.d.sync += section.eq(section + (word == last_word))
+                    m.d.comb += [last_byte.eq(section.word_bytes - 1), last_word.eq(section.words - 1)]
+        m.d.comb += word_end.eq(byte_index == last_byte)
+        with m.If(accept):
+            m.d.sync += byte_index.eq(Mux(word_end, 0, byte_index + 1))
+            with m.If(word_end):
+                m.d.sync += [
+                    word_index.eq(Mux(word_index == last_word, 0, word_index + 1)),
+                    section_index.eq(section_index + (word_index == last_word)),
+                ]
         with m.If(clear):
-            m.d.sync += [section.eq(0), word.eq(0), byte.eq(0)]
-        return section, word
+            m.d.sync += [section_index.eq(0), word_index.eq(0), byte_index.eq(0)]
+        return section_index, word_index

@@ -1,4 +1,4 @@
-"""Output rows to bytes, for the host. Twin of pysim/device/pack.py."""
+"""Output rows to bytes. Twin of pysim/device/pack.py."""
 
 from typing import Any
 
@@ -10,11 +10,17 @@ from spikeveil.hdl.engine.plan import Plan
 
 
 class Packer(wiring.Component):
-    """Rows of `plan.o_row` to bytes: each step begins with a byte of its own, and zeros fill its last one.
+    """Serialises output rows to bytes. Each step begins with a new byte; unused bits of its last byte are zero.
 
-    A neuron has one bit, or `state_bits` in a readout; the first neuron's come first, lowest bit first. Bits move one
-    by one: a row of b bits takes b + 1 cycles, a step's end up to 7 more, while bytes are taken at `o`. `clear` (one
-    cycle, dominant) and reset drop what is inside.
+    | port | payload | direction | meaning |
+    |---|---|---|---|
+    | `i` | `plan.o_row` | in | rows of a step, in order |
+    | `o` | 8 bits | out | bytes of a step |
+    | `clear` | 1 bit, no stream | in | one cycle, dominant: drops the current step |
+
+    A neuron has one bit, or `state_bits` in a readout. The first neuron comes first, least significant bit first.
+    Timing: one bit a cycle while `o` is ready. A row of b bits takes b + 1 cycles, the end of a step up to 7 more.
+    Reset is `clear`.
     """
 
     i: stream.Interface
@@ -23,33 +29,43 @@ class Packer(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         last = plan.spec.layers[-1]
-        bits = last.state_bits if last.readout else 1
-        self.row_bits = bits * plan.o_lanes
-        self.last_bits = bits * (plan.spec.outputs - (plan.o_rows - 1) * plan.o_lanes)
+        neuron_bits = last.state_bits if last.readout else 1
+        self.row_bits = neuron_bits * plan.o_lanes
+        self.last_row_bits = neuron_bits * (plan.spec.outputs - (plan.o_rows - 1) * plan.o_lanes)
         super().__init__(
             {"i": In(stream.Signature(plan.o_row)), "o": Out(stream.Signature(8)), "clear": In(1)},
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, left = Signal(self.row_bits), Signal(range(max(3, self.row_bits + 1)))
-        ending = Signal()  # the row in hand is its step's last
-        filled, room = Signal(3), Signal()  # bits of the byte in hand
-        filling = Signal()  # there are bits to move: of a row, or zeros to the end of its step's last byte
+        row = Signal(self.row_bits)
+        remaining = Signal(range(max(3, self.row_bits + 1)))  # bits of the row
+        step_end = Signal()  # the row is its step's last
+        bit_index = Signal(3)  # in the current byte
+        writable = Signal()
+        shifting = Signal()  # there are bits of a row to shift, or zeros to the end of the step's last byte
         payload: Any = self.i.payload
         m.d.comb += [
-            room.eq(self.o.ready | ~self.o.valid),
-            self.i.ready.eq(~filling),
+            writable.eq(self.o.ready | ~self.o.valid),
+            self.i.ready.eq(~shifting),
         ]
-        with m.If(room):
-            m.d.sync += self.o.valid.eq(filling & (filled == 7))
-            with m.If(filling):
-                m.d.sync += [self.o.payload.eq(Cat(self.o.payload, row[0] & (left != 0))[1:]), filled.eq(filled + 1)]
-                m.d.sync += [row.eq(row >> 1), left.eq(left - (left != 0))]
-                m.d.sync += filling.eq((left > 1) | (ending & (filled != 7)))
+        with m.If(writable):
+            m.d.sync += self.o.valid.eq(shifting & (bit_index == 7))
+            with m.If(shifting):
+                m.d.sync += [
+                    self.o.payload.eq(Cat(self.o.payload, row[0] & (remaining != 0))[1:]),
+                    bit_index.eq(bit_index + 1),
+                    row.eq(row >> 1),
+                    remaining.eq(remaining - (remaining != 0)),
+                    shifting.eq((remaining > 1) | (step_end & (bit_index != 7))),
+                ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [row.eq(payload.bits), ending.eq(payload.step_end), filling.eq(1)]
-            m.d.sync += left.eq(Mux(payload.step_end, self.last_bits, self.row_bits))
+            m.d.sync += [
+                row.eq(payload.bits),
+                step_end.eq(payload.step_end),
+                shifting.eq(1),
+                remaining.eq(Mux(payload.step_end, self.last_row_bits, self.row_bits)),
+            ]
         with m.If(self.clear):
-            m.d.sync += [filling.eq(0), filled.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [shifting.eq(0), bit_index.eq(0), self.o.valid.eq(0)]
         return m

@@ -1,4 +1,4 @@
-"""UART, 8 data bits, no parity, one stop bit: a pin to bytes and bytes to a pin, at any clock and baud rate."""
+"""UART with 8 data bits, no parity and one stop bit, at any clock and baud rate."""
 
 from typing import Any
 
@@ -9,20 +9,22 @@ from amaranth.lib.wiring import In, Out
 
 from spikeveil.pysim.model import checks
 
-LEAST_CLOCKS = 4  # a bit
-TOLERANCE = 1 / 1000  # of a bit, that the rate made may differ from the rate asked for
-FRAME_BITS = 10
+MIN_CLOCKS = 4  # clock cycles of a bit
+TOLERANCE = 1 / 1000  # largest relative error of the bit rate
+FRAME_BITS = 10  # start bit, data, stop bit
+MAX_RATE_HZ = 10**9
 
 
 def rate(clock_hz: int, baud: int) -> tuple[int, int]:
     """(step, bits): an accumulator of `bits` bits that adds `step` every clock cycle overflows `baud` times a second.
 
-    The fewest bits that come within `TOLERANCE`. ValueError where a bit would take fewer than `LEAST_CLOCKS` cycles.
+    The fewest bits with which the rate is within `TOLERANCE`. ValueError where a bit would take fewer than `MIN_CLOCKS`
+    cycles.
     """
-    checks.integer("clock_hz", clock_hz, 1, 10**9)
-    checks.integer("baud", baud, 1, 10**9)
-    if clock_hz < LEAST_CLOCKS * baud:
-        raise ValueError(f"baud must be at most clock_hz / {LEAST_CLOCKS} = {clock_hz // LEAST_CLOCKS}, not {baud}")
+    checks.integer("clock_hz", clock_hz, 1, MAX_RATE_HZ)
+    checks.integer("baud", baud, 1, MAX_RATE_HZ)
+    if clock_hz < MIN_CLOCKS * baud:
+        raise ValueError(f"baud must be at most clock_hz / {MIN_CLOCKS} = {clock_hz // MIN_CLOCKS}, not {baud}")
     bits = 2
     while True:
         step = (baud * 2**bits + clock_hz // 2) // clock_hz
@@ -31,73 +33,102 @@ def rate(clock_hz: int, baud: int) -> tuple[int, int]:
         bits += 1
 
 
-def idle(flow: Any) -> Any:
-    """The port of a pin that is high while nothing is sent."""
+def idle_high(flow: Any) -> Any:
+    """A port of one bit that is high while nothing is sent."""
     return flow(1, init=1)
 
 
 class UartReceiver(wiring.Component):
-    """The bytes that come in at pin `rx`.
+    """Receives bytes at a pin.
 
-    Each bit is sampled once, within a clock cycle of its middle, counted from the falling edge of the start bit: at 4
-    clocks a bit the sender's clock may be 2 % off. A byte whose start or stop bit is wrong is dropped, and the next is
-    looked for when the line is high again. `o` is valid from the middle of the stop bit until it is taken; a
-    byte that is not taken before the next is there is lost. Reset forgets the byte in hand.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `rx` | 1 | in | the pin, asynchronous |
+    | `o` | stream, 8 | out | bytes; one that is not accepted before the next arrives is lost |
+
+    Timing: each bit is sampled once, within a clock cycle of its middle, counted from the start bit's falling edge.
+    At 4 clocks a bit the sender's clock may be 2 % off. `o` is valid from the middle of the stop bit on. A byte whose
+    start or stop bit is wrong is dropped, and the next start bit is awaited once the line is high again. Reset drops
+    the current byte.
     """
 
     rx: Signal
     o: stream.Interface
 
     def __init__(self, *, clock_hz: int, baud: int) -> None:
-        self.step, self.bits = rate(clock_hz, baud)
-        super().__init__({"rx": idle(In), "o": Out(stream.Signature(8))})
+        self.step, self.phase_bits = rate(clock_hz, baud)
+        super().__init__({"rx": idle_high(In), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        rx, busy, broken, tick = Signal(init=1), Signal(), Signal(), Signal()
+        rx = Signal(init=1)
+        busy = Signal()
+        line_break = Signal()  # the stop bit was low: wait until the line is high
+        tick = Signal()
         m.submodules.pin = FFSynchronizer(self.rx, rx, init=1)
-        phase, shift = Signal(self.bits), Signal(FRAME_BITS - 1)
+        phase = Signal(self.phase_bits)
+        shift_register = Signal(FRAME_BITS - 1)
         m.d.comb += tick.eq((phase + self.step)[-1])
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(busy):
             m.d.sync += phase.eq(phase + self.step)
         with m.Else():
-            # the edge came up to a cycle ago, and a tick comes up to a cycle late: together, on average, one cycle
-            m.d.sync += [phase.eq((1 << self.bits - 1) + self.step), shift.eq(~0)]
-            m.d.sync += [busy.eq(~rx & ~broken), broken.eq(broken & ~rx)]
+            m.d.sync += [
+                # the edge came up to a cycle ago, and a tick comes up to a cycle late: together, on average, one cycle
+                phase.eq((1 << self.phase_bits - 1) + self.step),
+                shift_register.eq(~0),
+                busy.eq(~rx & ~line_break),
+                line_break.eq(line_break & ~rx),
+            ]
         with m.If(busy & tick):
-            with m.If(shift[0]):
-                m.d.sync += [shift.eq(Cat(shift[1:], rx)), busy.eq(~(shift.all() & rx))]  # no start bit: a glitch
-            with m.Else():  # the start bit has come through, this is the stop bit
-                m.d.sync += [busy.eq(0), broken.eq(~rx)]
-                m.d.sync += [self.o.payload.eq(shift[1:]), self.o.valid.eq(rx)]
+            with m.If(shift_register[0]):
+                m.d.sync += [
+                    shift_register.eq(Cat(shift_register[1:], rx)),
+                    busy.eq(~(shift_register.all() & rx)),  # without a start bit the edge was a glitch
+                ]
+            with m.Else():  # the start bit has been shifted through: this is the stop bit
+                m.d.sync += [
+                    busy.eq(0),
+                    line_break.eq(~rx),
+                    self.o.payload.eq(shift_register[1:]),
+                    self.o.valid.eq(rx),
+                ]
         return m
 
 
 class UartTransmitter(wiring.Component):
-    """Sends the bytes of `i` at pin `tx`, back to back while there are any: exactly 10 bits a byte.
+    """Sends bytes at a pin, back to back: exactly 10 bits a byte.
 
-    Edges lie within a clock cycle of their place. A byte waits up to one bit for its start. Reset lets the line go
-    high at once.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream, 8 | in | bytes; the first waits up to one bit for its start |
+    | `tx` | 1 | out | the pin |
+
+    Timing: edges are within a clock cycle of their ideal time. Reset sets the line high at once.
     """
 
     i: stream.Interface
     tx: Signal
 
     def __init__(self, *, clock_hz: int, baud: int) -> None:
-        self.step, self.bits = rate(clock_hz, baud)
-        super().__init__({"i": In(stream.Signature(8)), "tx": idle(Out)})
+        self.step, self.phase_bits = rate(clock_hz, baud)
+        super().__init__({"i": In(stream.Signature(8)), "tx": idle_high(Out)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        phase, tick = Signal(self.bits), Signal()
+        phase = Signal(self.phase_bits)
+        tick = Signal()
         m.d.sync += Cat(phase, tick).eq(phase + self.step)
-        left, shift = Signal(range(FRAME_BITS)), Signal(8)
-        m.d.comb += self.i.ready.eq(tick & (left == 0))
+        remaining = Signal(range(FRAME_BITS))  # bits to send
+        shift_register = Signal(8)
+        m.d.comb += self.i.ready.eq(tick & (remaining == 0))
         with m.If(tick):
-            m.d.sync += [left.eq(Mux(left == 0, 0, left - 1)), shift.eq(Cat(shift[1:], Const(1, 1)))]
-            m.d.sync += self.tx.eq(Mux(left == 0, 1, shift[0]))
-            with m.If((left == 0) & self.i.valid):
-                m.d.sync += [left.eq(FRAME_BITS - 1), shift.eq(self.i.payload), self.tx.eq(0)]
+            m.d.sync += [
+                remaining.eq(Mux(remaining == 0, 0, remaining - 1)),
+                shift_register.eq(Cat(shift_register[1:], Const(1, 1))),
+                self.tx.eq(Mux(remaining == 0, 1, shift_register[0])),
+            ]
+            with m.If((remaining == 0) & self.i.valid):
+                m.d.sync += [remaining.eq(FRAME_BITS - 1), shift_register.eq(self.i.payload), self.tx.eq(0)]
         return m

@@ -1,4 +1,6 @@
-"""Input bytes to rows of spikes. Twin of pysim/device/unpack.py."""
+"""Input bytes to spike rows. Twin of pysim/device/unpack.py."""
+
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import enum, stream, wiring
@@ -8,38 +10,40 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits, memory_depth
-from spikeveil.pysim.device.unpack import bitmap_bytes, index_bytes
-from spikeveil.pysim.device.wire import BITMAP_COUNT
+from spikeveil.pysim.device.unpack import MAX_INPUTS, bitmap_bytes, index_bytes
+from spikeveil.pysim.device.wire import BITMAP_COUNT, INDEX_BITS
 from spikeveil.pysim.model import checks
 
-MOST_INPUTS = (1 << 16) - 1  # an index has two bytes, and that of all ones names none
 
-
-class Phase(enum.Enum):
-    """What the unpacker does; a step of indices is COUNT, WIPE a row at a time, INDEX, FIND, MARK each, FETCH, SHOW."""
+class _Phase(enum.Enum):
+    """States. Indices: COUNT; CLEAR for each row; INDEX, READ and MARK for each index; FETCH and SHOW for each row."""
 
     COUNT = 0
     BITMAP = 1
-    WIPE = 2
+    CLEAR = 2
     INDEX = 3
-    FIND = 4
+    READ = 4
     MARK = 5
     FETCH = 6
     SHOW = 7
 
 
 class Unpacker(wiring.Component):
-    """Steps as the bytes of docs/protocol.md, in format 1 where `tagged` is high and else in format 0, to spike rows.
+    """Decodes input steps in format 0 or 1 of docs/protocol.md.
 
-    While `i` offers and `o` is taken, a row of a bitmap is on `o` one cycle after its last byte, and a step takes as
-    many cycles as it has bytes, in format 0 one more; a step of n indices takes n * (index bytes + 2) +
-    3 * `plan.i_rows` + 1: a bitmap is wiped, filled, and shown when all indices are in. So the time of a step depends
-    on when its bytes came and on n, and not on which inputs spike. `step_end` is set on a step's last row,
-    `record_end` never.
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | stream, 8 | in | bytes of the steps |
+    | `o` | stream, `SpikeRow` | out | rows of the steps; `step_end` on the last of a step, `record_end` never |
+    | `tagged` | 1 | in | format 1; stable while steps are decoded, low where the plan is not `tagged` |
+    | `clear` | 1 | in | one cycle, dominant: drops the current step |
 
-    `clear` (one cycle, dominant) and reset drop what is inside; the next byte begins a step. `tagged` must stay as it
-    is from then on, and low where the plan is not `tagged`. ValueError where a step has more inputs than an index of
-    two bytes can name.
+    Timing, while `i` is valid and `o` is ready: a row of a bitmap follows one cycle after its last byte, so a step
+    takes one cycle a byte, in format 0 one more. A step of n indices takes
+    n * (index bytes + 2) + 3 * `plan.i_rows` + 1 cycles: the bitmap memory is cleared, filled, and sent when all indices are in. The time of a step depends on when
+    its bytes arrive and on n, and not on which inputs spike.
+
+    Reset is `clear`. ValueError where a step has more inputs than an index of two bytes can name.
     """
 
     i: stream.Interface
@@ -48,8 +52,8 @@ class Unpacker(wiring.Component):
     clear: Signal
 
     def __init__(self, plan: Plan) -> None:
-        self.inputs = checks.integer("inputs of a device", plan.spec.inputs, 1, MOST_INPUTS)
-        self.any_format = plan.tagged
+        self.inputs = checks.integer("inputs of a device", plan.spec.inputs, 1, MAX_INPUTS)
+        self.takes_indices = plan.tagged
         self.rows = plan.i_rows
         super().__init__(
             {
@@ -62,69 +66,86 @@ class Unpacker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        phase, place = Signal(Phase), Signal(index_bits(self.rows))
-        last, room, low, half = Signal(), Signal(), Signal(8), Signal()  # half: `low` holds the first byte of two
-        m.d.comb += [last.eq(place == self.rows - 1), room.eq(self.o.ready | ~self.o.valid)]
-        after = Mux(last, 0, place + 1)
-        with m.If(room):
+        phase: Any = Signal(_Phase)
+        row_index = Signal(index_bits(self.rows))
+        last_row = Signal()
+        writable = Signal()
+        low_byte = Signal(8)
+        half = Signal()  # `low_byte` holds the first of two bytes
+        m.d.comb += [last_row.eq(row_index == self.rows - 1), writable.eq(self.o.ready | ~self.o.valid)]
+        next_row = Mux(last_row, 0, row_index + 1)
+        with m.If(writable):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += low.eq(self.i.payload)
+            m.d.sync += low_byte.eq(self.i.payload)
         with m.Switch(phase):
-            with m.Case(Phase.COUNT):
+            with m.Case(_Phase.COUNT):
                 m.d.comb += self.i.ready.eq(self.tagged)
                 with m.If(~self.tagged | (self.i.valid & (self.i.payload == BITMAP_COUNT))):
-                    m.d.sync += phase.eq(Phase.BITMAP)
+                    m.d.sync += phase.eq(_Phase.BITMAP)
                 with m.Elif(self.i.valid):
-                    m.d.sync += phase.eq(Phase.WIPE)
-            with m.Case(Phase.BITMAP):
-                whole = half | (last & (bitmap_bytes(self.inputs) % 2 == 1))
-                m.d.comb += self.i.ready.eq(room)
-                with m.If(self.i.valid & room):
-                    m.d.sync += half.eq(~whole)
-                    with m.If(whole):
-                        self._show(m, Mux(half, Cat(low, self.i.payload), self.i.payload), last)
-                        m.d.sync += [place.eq(after), phase.eq(Mux(last, Phase.COUNT, Phase.BITMAP))]
-        if self.any_format:
-            self._indices(m, phase, place, after, low, half)
+                    m.d.sync += phase.eq(_Phase.CLEAR)
+            with m.Case(_Phase.BITMAP):
+                row_complete = half | (last_row & (bitmap_bytes(self.inputs) % 2 == 1))
+                m.d.comb += self.i.ready.eq(writable)
+                with m.If(self.i.valid & writable):
+                    m.d.sync += half.eq(~row_complete)
+                    with m.If(row_complete):
+                        self._show(m, Mux(half, Cat(low_byte, self.i.payload), self.i.payload), last_row)
+                        m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.COUNT, _Phase.BITMAP))]
+        if self.takes_indices:
+            self._indices(m, phase, row_index, next_row, low_byte, half)
         with m.If(self.clear):
-            m.d.sync += [phase.eq(Phase.COUNT), place.eq(0), half.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [phase.eq(_Phase.COUNT), row_index.eq(0), half.eq(0), self.o.valid.eq(0)]
         return m
 
-    def _show(self, m: Module, bits: Value, last: Value) -> None:
-        m.d.sync += [self.o.valid.eq(1), self.o.payload.bits.eq(bits), self.o.payload.step_end.eq(last)]
+    def _show(self, m: Module, bits: Value, step_end: Value) -> None:
+        m.d.sync += [self.o.valid.eq(1), self.o.payload.bits.eq(bits), self.o.payload.step_end.eq(step_end)]
 
-    def _indices(self, m: Module, phase: Signal, place: Signal, after: Value, low: Signal, half: Signal) -> None:
-        """A step of indices, by a bitmap in a memory."""
+    def _indices(
+        self, m: Module, phase: Any, row_index: Signal, next_row: Value, low_byte: Signal, half: Signal
+    ) -> None:
+        """Collect a step of indices as a bitmap in a memory, and send it."""
         memory: Memory = Memory(shape=unsigned(INPUT_LANES), depth=memory_depth(self.rows), init=[], attrs=NO_RW_CHECK)
         m.submodules.bitmap = memory
-        write, address = memory.write_port(), Signal.like(place)
-        word = unchecked_read(m, memory, address)
-        left, index, wide = Signal(8), Signal(16), index_bytes(self.inputs) == 2
-        last, named = place == self.rows - 1, index < self.inputs
-        m.d.comb += [address.eq(place), write.addr.eq(place)]
+        write = memory.write_port()
+        read_address = Signal.like(row_index)
+        word = unchecked_read(m, memory, read_address)
+        remaining = Signal(8)  # indices of the step
+        index = Signal(INDEX_BITS)
+        two_bytes = index_bytes(self.inputs) == 2
+        last_row = row_index == self.rows - 1
+        in_range = index < self.inputs
+        m.d.comb += [read_address.eq(row_index), write.addr.eq(row_index)]
         with m.Switch(phase):
-            with m.Case(Phase.COUNT):
-                m.d.sync += left.eq(self.i.payload)
-            with m.Case(Phase.WIPE):
+            with m.Case(_Phase.COUNT):
+                m.d.sync += remaining.eq(self.i.payload)
+            with m.Case(_Phase.CLEAR):
                 m.d.comb += write.en.eq(1)
-                m.d.sync += place.eq(after)
-                with m.If(last):
-                    m.d.sync += phase.eq(Mux(left == 0, Phase.FETCH, Phase.INDEX))
-            with m.Case(Phase.INDEX):
+                m.d.sync += row_index.eq(next_row)
+                with m.If(last_row):
+                    m.d.sync += phase.eq(Mux(remaining == 0, _Phase.FETCH, _Phase.INDEX))
+            with m.Case(_Phase.INDEX):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
-                    m.d.sync += [half.eq(~half & wide), index.eq(Cat(low, self.i.payload) if wide else self.i.payload)]
-                    with m.If(half | (not wide)):
-                        m.d.sync += [left.eq(left - 1), phase.eq(Phase.FIND)]
-            with m.Case(Phase.FIND):
-                m.d.comb += address.eq(index >> 4)
-                m.d.sync += phase.eq(Phase.MARK)
-            with m.Case(Phase.MARK):
-                m.d.comb += [write.addr.eq(index >> 4), write.data.eq(word | (1 << index[:4])), write.en.eq(named)]
-                m.d.sync += phase.eq(Mux(left == 0, Phase.FETCH, Phase.INDEX))
-            with m.Case(Phase.FETCH):
-                m.d.sync += phase.eq(Phase.SHOW)
-            with m.Case(Phase.SHOW), m.If(self.o.ready | ~self.o.valid):
-                self._show(m, word, last)
-                m.d.sync += [place.eq(after), phase.eq(Mux(last, Phase.COUNT, Phase.FETCH))]
+                    m.d.sync += [
+                        half.eq(~half & two_bytes),
+                        index.eq(Cat(low_byte, self.i.payload) if two_bytes else self.i.payload),
+                    ]
+                    with m.If(half | (not two_bytes)):
+                        m.d.sync += [remaining.eq(remaining - 1), phase.eq(_Phase.READ)]
+            with m.Case(_Phase.READ):
+                m.d.comb += read_address.eq(index >> 4)
+                m.d.sync += phase.eq(_Phase.MARK)
+            with m.Case(_Phase.MARK):
+                m.d.comb += [
+                    write.addr.eq(index >> 4),
+                    write.data.eq(word | (1 << index[:4])),
+                    write.en.eq(in_range),
+                ]
+                m.d.sync += phase.eq(Mux(remaining == 0, _Phase.FETCH, _Phase.INDEX))
+            with m.Case(_Phase.FETCH):
+                m.d.sync += phase.eq(_Phase.SHOW)
+            with m.Case(_Phase.SHOW), m.If(self.o.ready | ~self.o.valid):
+                self._show(m, word, last_row)
+                m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.COUNT, _Phase.FETCH))]

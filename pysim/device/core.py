@@ -48,7 +48,7 @@ class LeaseRun:
 
     def feed(self, steps: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The output of the next steps (steps, inputs): (steps, outputs) released spikes or potentials."""
-        known = len(self._partial)
+        partial_steps = len(self._partial)
         joined = np.concatenate([self._partial, steps])
         complete, remainder = divmod(len(joined), self._record_steps)
         records = np.zeros((complete + (remainder > 0), self._record_steps, joined.shape[1]), np.bool_)
@@ -57,4 +57,4 @@ class LeaseRun:
         rows = result.readout if result.released is None else result.released
         self._record += complete
         self._partial = joined[len(joined) - remainder :]
-        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[known : len(joined)]
+        return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[partial_steps : len(joined)]

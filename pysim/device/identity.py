@@ -173,11 +173,11 @@ def identity(
 
 
 def _traits(plan: DevicePlan) -> Trait:
-    present = {
+    traits = {
         Trait.LOADABLE: plan.loadable,
         Trait.PRIVATE: plan.schedule == "private",
         Trait.LFSR: plan.source == "lfsr",
         Trait.POTENTIALS: plan.spec.layers[-1].readout,
         Trait.BITMAPS: not plan.tagged,
     }
-    return Trait(sum(trait for trait, chosen in present.items() if chosen))
+    return Trait(sum(trait for trait, enabled in traits.items() if enabled))

@@ -63,8 +63,8 @@ class StatusFlag(IntFlag):
     LATE = 4
 
 
-_PIECE = (("nonce", wire.NONCE_BITS), ("position", wire.POSITION_BITS))
-_ROOM = (("input_position", wire.POSITION_BITS), ("input_room", wire.ROOM_BITS))
+_PIECE_HEADER = (("nonce", wire.NONCE_BITS), ("position", wire.POSITION_BITS))
+_INPUT_STATE = (("input_position", wire.POSITION_BITS), ("input_room", wire.ROOM_BITS))
 
 #: fields of each kind after kind and tag: name and width in bits
 FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
@@ -79,7 +79,7 @@ FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
         ("record_steps", wire.RECORD_STEPS_BITS),
         ("format", wire.FORMAT_BITS),
     ),
-    MessageKind.INPUT: (*_PIECE, ("confirmed", wire.POSITION_BITS)),
+    MessageKind.INPUT: (*_PIECE_HEADER, ("confirmed", wire.POSITION_BITS)),
     MessageKind.TAKE: (("nonce", wire.NONCE_BITS), ("confirmed", wire.POSITION_BITS), ("resend", wire.FLAGS_BITS)),
     MessageKind.CLOSE: (("nonce", wire.NONCE_BITS),),
     MessageKind.IDENTITY: (
@@ -104,13 +104,13 @@ FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
         ("lease", LEASE_BITS),
         ("nonce", wire.NONCE_BITS),
         ("quota", wire.QUOTA_BITS),
-        *_ROOM,
+        *_INPUT_STATE,
         ("output_position", wire.POSITION_BITS),
         ("confirmed", wire.POSITION_BITS),
         ("image_position", wire.POSITION_BITS),
         ("damaged", wire.DAMAGED_BITS),
     ),
-    MessageKind.OUTPUT: (*_PIECE, *_ROOM),
+    MessageKind.OUTPUT: (*_PIECE_HEADER, *_INPUT_STATE),
 }
 
 #: kinds whose fields are followed by data of any length

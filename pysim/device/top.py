@@ -163,20 +163,21 @@ class DeviceModel:
         if not self._guard.open or message["nonce"] != self._guard.nonce:
             return ResultCode.CLOSED
         self._guard.close()
-        rest = self._steps_out * self.identity.output_bytes - self._outbox.written
-        del self._pending[rest:]  # a step that has begun to leave leaves whole
+        unfinished = self._steps_out * self.identity.output_bytes - self._outbox.written
+        del self._pending[unfinished:]  # a step that has begun to leave leaves whole
         return ResultCode.OK
 
     def _advance(self) -> None:
         """Move input through network and guard as far as quota and outbox allow."""
-        moved = 1
-        while self._run is not None and moved:
+        count = 1
+        while self._run is not None and count:
             free = self._outbox.free
             self._compute(self._run, free)
-            moved, before = min(free, len(self._pending)), self._steps_out
-            self._outbox.write(bytes(self._pending[:moved]))
-            del self._pending[:moved]
-            for _ in range(self._steps_out - before):
+            count = min(free, len(self._pending))
+            steps_before = self._steps_out
+            self._outbox.write(bytes(self._pending[:count]))
+            del self._pending[:count]
+            for _ in range(self._steps_out - steps_before):
                 self._guard.leave()
 
     def _compute(self, run: LeaseRun, free: int) -> None:

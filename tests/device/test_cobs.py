@@ -9,7 +9,7 @@ from support.backends import NO_STALLS, Stalls
 from support.component import play
 from support.strategies import EVERY_OTHER
 
-from spikeveil.hdl.device.cobs import MOST, CobsDecoder, CobsEncoder, Decoded, Tail
+from spikeveil.hdl.device.cobs import MAX_RUN, CobsDecoder, CobsEncoder, DecodedByte, MessageByte
 
 PATTERNS = [NO_STALLS, Stalls(i=EVERY_OTHER), Stalls(o=0xFFF0_F0FF_3333_5555)]
 ENDS = {1: "bad", 3: "good"}
@@ -17,7 +17,7 @@ ENDS = {1: "bad", 3: "good"}
 
 def decode(encoded: bytes, stalls: Stalls = NO_STALLS) -> list[tuple[str, bytes]]:
     """The messages that the decoder makes of bytes on the line, each with what was said at its end."""
-    width = Decoded()["data"].width
+    width = DecodedByte()["data"].width
     messages, body = [], bytearray()
     for _, word in play(CobsDecoder(), list(encoded), stalls=stalls, cycles=3 * len(encoded) + 10):
         if word >> width & 1:
@@ -48,8 +48,8 @@ def check(frames: list[bytes], stalls: Stalls = NO_STALLS) -> None:
 def limits() -> list[bytes]:
     """Messages around the longest block: with and without zeros at both ends and in between."""
     rng = Random(4)
-    found = [bytes(size) for size in (1, 2, 253, MOST)]
-    for size in (1, 5, 252, 253, MOST):
+    found = [bytes(size) for size in (1, 2, 253, MAX_RUN)]
+    for size in (1, 5, 252, 253, MAX_RUN):
         full = bytes(rng.randrange(1, 256) for _ in range(size))
         found += [full, b"\0" + full[1:], full[:-1] + b"\0"]
         found += [bytes(rng.choice((0, byte)) for byte in full) for _ in range(2)]
@@ -78,7 +78,7 @@ def test_empty_frames_are_nothing() -> None:
 
 def encode(messages: list[bytes], stalls: Stalls = NO_STALLS) -> bytes:
     words = [
-        Tail().const({"data": byte, "last": place == len(message) - 1}).as_value().value
+        MessageByte().const({"data": byte, "last": place == len(message) - 1}).as_value().value
         for message in messages
         for place, byte in enumerate(message)
     ]

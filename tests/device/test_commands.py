@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -14,8 +15,28 @@ from spikeveil.pysim.device.messages import FIELDS, MessageKind, ResultCode, hea
 NONCE, POSITION, IMAGE = 0x8765_4321, 0x0000_01FE, 300
 SECRET = bytes(range(1, 11))
 OFFER = {"lease": 0x12_3456_789A, "nonce": 0xA0B0_C0D0, "quota": 77, "record_steps": 513}
-STROBES = ("ask", "begin", "close", "forget", "clear", "seal", "confirm", "again", "rewind")
-STREAMS = ("secret", "image", "input")
+#: name -> port
+STROBES = {
+    "check": "guard.check",
+    "begin": "guard.begin",
+    "close": "guard.close",
+    "guard rewind": "guard.rewind",
+    "clear": "loader.clear",
+    "seal": "loader.seal",
+    "confirm": "confirmation.confirm",
+    "resend": "confirmation.resend",
+    "rewind": "rewind",
+}
+STREAMS = {"secret": "guard.secret", "image": "loader.image", "input": "input"}
+#: field of `Around` -> port
+INPUTS = {
+    "open": "guard.open",
+    "nonce": "guard.nonce",
+    "locked": "locked",
+    "loaded": "loader.loaded",
+    "image_position": "loader.position",
+    "room": "input_room",
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +48,7 @@ class Around:
     loaded: bool = True
     room: int = 100
     image_position: int = 20
-    verdicts: tuple[ResultCode, ...] = (ResultCode.OK, ResultCode.OK)  # of `ask` and `begin`
+    verdicts: tuple[ResultCode, ...] = (ResultCode.OK, ResultCode.OK)  # of `check` and `begin`
     started: bool = True  # a lease was opened before, and POSITION bytes were taken in it
     nonce: int = NONCE
     image_bytes: int = IMAGE
@@ -35,7 +56,7 @@ class Around:
 
 @dataclass
 class Seen:
-    """What came out: answers as (tag, result, identify, soft), strobes and bytes in order, each with its cycle."""
+    """What came out: answers as (tag, result, identify, optional), strobes and bytes in order, each with its cycle."""
 
     answers: list[tuple[int, ResultCode, bool, bool]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -52,13 +73,13 @@ def play(bodies: Sequence[bytes], around: Around = Around(), *, pause: int = 1) 
     line = b"".join(bytes([len(body)]) + body for body in bodies)
 
     async def bench(ctx: Any) -> None:
-        for name in ("open", "locked", "loaded", "room", "image_position", "nonce"):
-            ctx.set(getattr(dut, name), getattr(around, name))
-        for name in ("image", "input", "secret"):
-            ctx.set(getattr(dut, name).ready, 1)
-        ctx.set(dut.start, around.started)
+        for name, port in INPUTS.items():
+            ctx.set(attrgetter(port)(dut), getattr(around, name))
+        for port in STREAMS.values():
+            ctx.set(attrgetter(port)(dut).ready, 1)
+        ctx.set(dut.guard.start, around.started)
         await ctx.tick()
-        ctx.set(dut.start, 0)
+        ctx.set(dut.guard.start, 0)
         at = marked = 0
         verdicts, quiet, asleep = list(around.verdicts), 0, 0
         while quiet < 12:
@@ -67,8 +88,8 @@ def play(bodies: Sequence[bytes], around: Around = Around(), *, pause: int = 1) 
             ctx.set(dut.i.payload, line[at] if offered else 0)
             asleep = max(0, asleep - 1)
             watch(ctx, dut, seen)
-            if ctx.get(dut.ask) or ctx.get(dut.begin):
-                ctx.set(dut.verdict, verdicts.pop(0))
+            if ctx.get(dut.guard.check) or ctx.get(dut.guard.begin):
+                ctx.set(dut.guard.result, verdicts.pop(0))
             if offered and ctx.get(dut.i.ready):
                 at, asleep = at + 1, pause
             if ctx.get(dut.mark):
@@ -83,24 +104,25 @@ def play(bodies: Sequence[bytes], around: Around = Around(), *, pause: int = 1) 
 
 
 def watch(ctx: Any, dut: Any, seen: Seen) -> None:
-    for name in STREAMS:
-        if ctx.get(getattr(dut, name).valid):
-            seen.bytes[name].append(ctx.get(getattr(dut, name).payload))
-    if ctx.get(dut.turn):
-        seen.bytes["claim"].append(ctx.get(dut.claim))
-    seen.events += [name for name in STROBES if ctx.get(getattr(dut, name))]
-    if ctx.get(dut.ask):
-        seen.offers.append({name: ctx.get(dut.offer[name]) for name in OFFER})
-    if ctx.get(dut.seal):
-        seen.sealed.append((ctx.get(dut.length), ctx.get(dut.crc)))
-    if ctx.get(dut.given):
+    for name, port in STREAMS.items():
+        stream = attrgetter(port)(dut)
+        if ctx.get(stream.valid):
+            seen.bytes[name].append(ctx.get(stream.payload))
+    if ctx.get(dut.confirmation.shift):
+        seen.bytes["claim"].append(ctx.get(dut.confirmation.byte))
+    seen.events += [name for name, port in STROBES.items() if ctx.get(attrgetter(port)(dut))]
+    if ctx.get(dut.guard.check):
+        seen.offers.append({name: ctx.get(dut.guard.offer[name]) for name in OFFER})
+    if ctx.get(dut.loader.seal):
+        seen.sealed.append((ctx.get(dut.loader.length), ctx.get(dut.loader.crc)))
+    if ctx.get(dut.answer_valid):
         answer = dut.answer
         seen.answers.append(
             (
                 ctx.get(answer.tag),
                 ResultCode(ctx.get(answer.result)),
                 bool(ctx.get(answer.identify)),
-                bool(ctx.get(answer.soft)),
+                bool(ctx.get(answer.optional)),
             )
         )
 
@@ -144,13 +166,13 @@ CASES: dict[str, tuple[bytes, Around, ResultCode, list[str]]] = {
     "seal": (pack(MessageKind.SEAL, 4, length=20, crc=7), Around(False, False), ResultCode.OK, ["seal"]),
     "seal wrongly": (pack(MessageKind.SEAL, 4, length=20, crc=7), LOADING, ResultCode.MISMATCH, ["seal"]),
     "seal while locked": (pack(MessageKind.SEAL, 4, length=20, crc=7), Around(open=False), ResultCode.LOCKED, []),
-    "open": (open_message(), Around(), ResultCode.OK, ["forget", "ask", "rewind", "begin"]),
-    "open, stale": (open_message(), Around(verdicts=(ResultCode.STALE,)), ResultCode.STALE, ["forget", "ask"]),
+    "open": (open_message(), Around(), ResultCode.OK, ["guard rewind", "check", "rewind", "begin"]),
+    "open, stale": (open_message(), Around(verdicts=(ResultCode.STALE,)), ResultCode.STALE, ["guard rewind", "check"]),
     "open, not loaded": (
         open_message(),
         Around(verdicts=(ResultCode.UNLOADED,)),
         ResultCode.UNLOADED,
-        ["forget", "ask"],
+        ["guard rewind", "check"],
     ),
     "open, format 2": (open_message(format=2), Around(), ResultCode.MALFORMED, []),
     "open, format 255": (open_message(format=255), Around(), ResultCode.MALFORMED, []),
@@ -158,7 +180,7 @@ CASES: dict[str, tuple[bytes, Around, ResultCode, list[str]]] = {
         open_message(),
         Around(verdicts=(ResultCode.OK, ResultCode.MALFORMED)),
         ResultCode.MALFORMED,
-        ["forget", "ask", "rewind", "begin"],
+        ["guard rewind", "check", "rewind", "begin"],
     ),
     "input": (input_message(b"abc"), Around(), ResultCode.OK, ["confirm"]),
     "input of nothing": (input_message(), Around(), ResultCode.OK, ["confirm"]),
@@ -176,7 +198,7 @@ CASES: dict[str, tuple[bytes, Around, ResultCode, list[str]]] = {
         pack(MessageKind.TAKE, 7, nonce=NONCE, confirmed=5, resend=1),
         Around(),
         ResultCode.OK,
-        ["confirm", "again"],
+        ["confirm", "resend"],
     ),
     "take when closed": (
         pack(MessageKind.TAKE, 7, nonce=NONCE, confirmed=5, resend=0),
@@ -202,9 +224,9 @@ def test_each_message_is_answered_and_carried_out(name: str) -> None:
     data = body[header_bytes(kind) :]
     assert seen.bytes["image"] == (data if kind is MessageKind.LOAD and ok else b"")
     assert seen.bytes["input"] == (data if kind is MessageKind.INPUT and ok else b"")
-    assert seen.bytes["secret"] == (data * ("ask" in strobes) + data * ("begin" in strobes))
+    assert seen.bytes["secret"] == (data * ("check" in strobes) + data * ("begin" in strobes))
     assert seen.bytes["claim"] == (CLAIM if "confirm" in strobes else seen.bytes["claim"])
-    assert seen.offers == [OFFER] * ("ask" in strobes)
+    assert seen.offers == [OFFER] * ("check" in strobes)
     assert seen.sealed == [(20, 7)] * ("seal" in strobes)
 
 

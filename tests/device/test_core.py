@@ -91,26 +91,26 @@ async def unlock(ctx: Any, dut: Any, plan: Plan, opening: Opening) -> None:
     """Open a lease; returns in its first cycle."""
 
     async def pulse(name: str) -> None:
-        ctx.set(getattr(dut, name), 1)
+        ctx.set(getattr(dut.control, name), 1)
         await ctx.tick()
-        ctx.set(getattr(dut, name), 0)
+        ctx.set(getattr(dut.control, name), 0)
 
     async def hear() -> None:
         for byte in opening.secret(plan):
-            ctx.set(dut.secret.valid, 1)
-            ctx.set(dut.secret.payload, byte)
+            ctx.set(dut.control.secret.valid, 1)
+            ctx.set(dut.control.secret.payload, byte)
             await ctx.tick()
-        ctx.set(dut.secret.valid, 0)
+        ctx.set(dut.control.secret.valid, 0)
 
     for name in ("lease", "nonce", "quota", "record_steps"):
-        ctx.set(dut.offer[name], getattr(opening.offer, name))
-    ctx.set(dut.loaded, 1)
+        ctx.set(dut.control.offer[name], getattr(opening.offer, name))
+    ctx.set(dut.control.loaded, 1)
     await pulse("rewind")
     await hear()
-    await pulse("ask")
+    await pulse("check")
     await hear()
     await pulse("begin")
-    assert ctx.get(dut.open)
+    assert ctx.get(dut.control.open)
 
 
 async def play(ctx: Any, dut: Any, plan: Plan, opening: Opening, cycles: int, *, stall: int = 0) -> Trace:
@@ -123,7 +123,7 @@ async def play(ctx: Any, dut: Any, plan: Plan, opening: Opening, cycles: int, *,
         ready = not stall or cycle % stall != 0
         ctx.set(dut.o.ready, ready)
         taken = ctx.get(dut.i.ready)
-        pins.append([taken, ctx.get(dut.o.valid), ready, ctx.get(dut.late), ctx.get(dut.open)])
+        pins.append([taken, ctx.get(dut.o.valid), ready, ctx.get(dut.late), ctx.get(dut.control.open)])
         payloads.append(ctx.get(dut.o.payload.as_value()))
         if taken and waiting:
             waiting.pop(0)

@@ -11,8 +11,9 @@ from support.backends import NO_STALLS, Stalls
 from support.component import play, run
 from support.strategies import EVERY_OTHER
 
-from spikeveil.hdl.device.cobs import Tail
-from spikeveil.hdl.device.frames import Checksum, FrameReceiver, FrameSender
+from spikeveil.hdl.device.checksum import Checksum
+from spikeveil.hdl.device.cobs import MessageByte
+from spikeveil.hdl.device.frames import FrameReceiver, FrameSender
 
 EACH_PACE = pytest.mark.parametrize("pace", [1, 2, 4, 8])
 
@@ -220,7 +221,7 @@ def test_a_body_is_read_again_after_rewind() -> None:
 
 def send(sent: Sequence[bytes], *, pace: int = 8, stalls: Stalls = NO_STALLS) -> bytes:
     words = [
-        Tail().const({"data": byte, "last": place == len(body) - 1}).as_value().value
+        MessageByte().const({"data": byte, "last": place == len(body) - 1}).as_value().value
         for body in sent
         for place, byte in enumerate(body)
     ]

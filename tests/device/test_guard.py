@@ -74,10 +74,10 @@ class Twin:
             "result": self.result,
             "start": self.start,
             "reset": guard.shut,
-            "inside_i.valid": admits and cycle.i is not None,
+            "network_i.valid": admits and cycle.i is not None,
             "i.ready": admits and cycle.i_ready,
             "o.valid": passes and cycle.inside is not None,
-            "inside_o.ready": passes and cycle.o_ready,
+            "network_o.ready": passes and cycle.o_ready,
         }
 
     def honest(self, cycle: Cycle) -> Cycle:
@@ -87,14 +87,14 @@ class Twin:
     def edge(self, cycle: Cycle) -> tuple[tuple[bool, bool] | None, bool | None]:
         """Move rows, then obey: the markers of a row that entered, and of one that left."""
         shown, guard = self.shows(cycle), self.guard
-        entered = guard.enter() if shown["inside_i.valid"] and cycle.i_ready else None
+        entered = guard.enter() if shown["network_i.valid"] and cycle.i_ready else None
         left = guard.leave() if shown["o.valid"] and cycle.o_ready else None
         self.inside += (self.plan.o_rows if entered and entered[0] else 0) - (left is not None)
         self.start = rewound = False
         if "close" in cycle.command:
             guard.close()
-        elif "ask" in cycle.command:
-            self.result = guard.ask(cycle.offer, loaded=cycle.loaded)
+        elif "check" in cycle.command:
+            self.result = guard.check(cycle.offer, loaded=cycle.loaded)
             rewound = self.result is ResultCode.OK
         elif "begin" in cycle.command:
             self.result = guard.begin()
@@ -103,7 +103,7 @@ class Twin:
             guard.rewind()
             rewound = True
         if cycle.byte is not None and not rewound:
-            guard.hear(bytes([cycle.byte]))
+            guard.receive(bytes([cycle.byte]))
         self.inside = 0 if guard.shut else self.inside
         return entered, left
 
@@ -147,7 +147,7 @@ def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]]) -> list[list[Shown]]:
                 assert {name: shown[name] for name in expected} == expected, (len(seen[-1]), cycle)
                 entered, left = twin.edge(cycle)
                 if entered is not None:
-                    assert shown["inside_i.payload"] == cycle.i % (1 << 16) | entered[0] << 16 | entered[1] << 17
+                    assert shown["network_i.payload"] == cycle.i % (1 << 16) | entered[0] << 16 | entered[1] << 17
                 if left is not None:
                     assert shown["o.step_end"] == left
                 seen[-1].append(shown)
@@ -158,41 +158,41 @@ def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]]) -> list[list[Shown]]:
 
 
 def apply(ctx: Any, guard: Any, cycle: Cycle) -> None:
-    for name in ("close", "ask", "begin", "rewind"):
-        ctx.set(getattr(guard, name), name in cycle.command)
+    for name in ("close", "check", "begin", "rewind"):
+        ctx.set(getattr(guard.control, name), name in cycle.command)
     for name in ("lease", "nonce", "quota", "record_steps"):
-        ctx.set(guard.offer[name], getattr(cycle.offer, name))
-    ctx.set(guard.secret.valid, cycle.byte is not None)
-    ctx.set(guard.secret.payload, cycle.byte or 0)
-    ctx.set(guard.loaded, cycle.loaded)
-    for port, value in ((guard.i, cycle.i), (guard.inside_o, cycle.inside)):
+        ctx.set(guard.control.offer[name], getattr(cycle.offer, name))
+    ctx.set(guard.control.secret.valid, cycle.byte is not None)
+    ctx.set(guard.control.secret.payload, cycle.byte or 0)
+    ctx.set(guard.control.loaded, cycle.loaded)
+    for port, value in ((guard.i, cycle.i), (guard.network_o, cycle.inside)):
         ctx.set(port.valid, value is not None)
         ctx.set(port.payload.as_value(), value or 0)
-    ctx.set(guard.inside_i.ready, cycle.i_ready)
+    ctx.set(guard.network_i.ready, cycle.i_ready)
     ctx.set(guard.o.ready, cycle.o_ready)
 
 
 def sample(ctx: Any, guard: Any, plan: Plan) -> Shown:
-    names = ("open", "lease", "nonce", "quota", "start", "reset", *plan.lease_ports)
-    shown = {name: int(ctx.get(getattr(guard, name))) for name in names}
+    shown = {name: int(ctx.get(getattr(guard.control, name))) for name in ("open", "lease", "nonce", "quota", "start")}
+    shown |= {name: int(ctx.get(getattr(guard, name))) for name in ("reset", *plan.lease_ports)}
     return shown | {
-        "result": int(ctx.get(guard.result)),
-        "inside_i.valid": ctx.get(guard.inside_i.valid),
-        "inside_i.payload": ctx.get(guard.inside_i.payload.as_value()),
+        "result": int(ctx.get(guard.control.result)),
+        "network_i.valid": ctx.get(guard.network_i.valid),
+        "network_i.payload": ctx.get(guard.network_i.payload.as_value()),
         "i.ready": ctx.get(guard.i.ready),
         "o.valid": ctx.get(guard.o.valid),
         "o.bits": ctx.get(guard.o.payload.bits),
         "o.step_end": ctx.get(guard.o.payload.step_end),
         "o.payload": ctx.get(guard.o.payload.as_value()),
-        "inside_o.ready": ctx.get(guard.inside_o.ready),
+        "network_o.ready": ctx.get(guard.network_o.ready),
     }
 
 
 def opening(offer: Offer, secret: bytes, *, loaded: bool = True) -> list[Cycle]:
     """Everything that an OPEN message does."""
     bytes_in = [Cycle(offer=offer, byte=byte) for byte in secret]
-    ask = Cycle(frozenset({"ask"}), offer, loaded=loaded)
-    return [Cycle(frozenset({"rewind"})), *bytes_in, ask, *bytes_in, Cycle(frozenset({"begin"}))]
+    check = Cycle(frozenset({"check"}), offer, loaded=loaded)
+    return [Cycle(frozenset({"rewind"})), *bytes_in, check, *bytes_in, Cycle(frozenset({"begin"}))]
 
 
 def standing(script: Iterable[Cycle]) -> list[Cycle]:
@@ -200,7 +200,7 @@ def standing(script: Iterable[Cycle]) -> list[Cycle]:
     cycles: list[Cycle] = []
     for cycle in script:
         before = cycles[-1] if cycles else Cycle()
-        if "ask" in cycle.command and ("ask" in before.command or before.offer != cycle.offer):
+        if "check" in cycle.command and ("check" in before.command or before.offer != cycle.offer):
             cycles.append(replace(cycle, command=frozenset(), byte=None))
         cycles.append(cycle)
     return cycles
@@ -209,15 +209,15 @@ def standing(script: Iterable[Cycle]) -> list[Cycle]:
 def test_an_ask_behind_another_is_refused() -> None:
     """The number that is offered is compared a cycle ahead, with what was the highest then."""
     bare = plan(0, source="lfsr", inputs=3, outputs=4)
-    ask = Cycle(frozenset({"ask"}))
+    check = Cycle(frozenset({"check"}))
     dut: Any = Guard(bare)
     seen = []
 
     async def bench(ctx: Any) -> None:
-        for cycle in [Cycle(), ask, ask, Cycle(offer=replace(GOOD, lease=9)), replace(ask, offer=GOOD), Cycle()]:
+        for cycle in [Cycle(), check, check, Cycle(offer=replace(GOOD, lease=9)), replace(check, offer=GOOD), Cycle()]:
             apply(ctx, dut, cycle)
             await ctx.tick()
-            seen.append((ResultCode(ctx.get(dut.result)), ctx.get(dut.lease)))
+            seen.append((ResultCode(ctx.get(dut.control.result)), ctx.get(dut.control.lease)))
 
     run(dut, bench)
     assert seen[1:3] == [(ResultCode.OK, 7), (ResultCode.STALE, 7)]
@@ -236,7 +236,7 @@ def test_a_lease_from_end_to_end() -> None:
     assert [row["reset"] for row in lease] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
     assert [row["o.bits"] for row in lease] == [0, 0, 0, 3, 0, 1, 2, 3, 0, 0, 0, 0]
     assert [row["o.step_end"] for row in lease] == [0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0]
-    entered = [row["inside_i.payload"] for row in lease if row["inside_i.valid"] and row["i.ready"]]
+    entered = [row["network_i.payload"] for row in lease if row["network_i.valid"] and row["i.ready"]]
     assert entered == [11, 12 | 1 << 16, 13, 14 | 3 << 16]
     assert {row["lease"] for row in lease} == {7}
     assert {row["nonce"] for row in lease} == {0xDEAD_BEEF}
@@ -246,7 +246,7 @@ def test_records_are_counted_by_the_guard_whatever_the_markers_say() -> None:
     offer = replace(GOOD, quota=5, record_steps=2)
     rows = [Cycle(i=3 << 16) for _ in range(14)]
     (shown,) = drive(plan(), [[*opening(offer, KEY), *rows]])
-    entered = [row["inside_i.payload"] >> 16 for row in shown if row["inside_i.valid"] and row["i.ready"]]
+    entered = [row["network_i.payload"] >> 16 for row in shown if row["network_i.valid"] and row["i.ready"]]
     assert entered == [0, 1, 0, 3, 0, 1, 0, 3, 0, 1]
 
 
@@ -302,16 +302,16 @@ def test_a_refused_offer_changes_nothing(offer: Offer, secret: bytes, loaded: bo
 
 
 def test_what_begins_must_have_been_asked_for_with_the_whole_secret() -> None:
-    begin, ask, rewind = (Cycle(frozenset({name})) for name in ("begin", "ask", "rewind"))
+    begin, check, rewind = (Cycle(frozenset({name})) for name in ("begin", "check", "rewind"))
     heard = [Cycle(byte=byte) for byte in KEY]
     scripts = [
         [rewind, *heard, begin],  # not asked for
-        [rewind, *heard, ask, begin],  # the secret only once
-        [rewind, *heard, ask, *heard[1:], begin],
-        [rewind, *heard, ask, *heard, heard[0], begin],
-        [rewind, *heard, ask, rewind, *heard, begin],
-        [rewind, *heard, ask, *heard, Cycle(frozenset({"close"})), begin],
-        [rewind, *heard, ask, *heard, begin, begin],  # it opens once
+        [rewind, *heard, check, begin],  # the secret only once
+        [rewind, *heard, check, *heard[1:], begin],
+        [rewind, *heard, check, *heard, heard[0], begin],
+        [rewind, *heard, check, rewind, *heard, begin],
+        [rewind, *heard, check, *heard, Cycle(frozenset({"close"})), begin],
+        [rewind, *heard, check, *heard, begin, begin],  # it opens once
     ]
     shown = drive(plan(), [[*script, Cycle(), Cycle()] for script in scripts])
     assert [script[-2]["result"] for script in shown] == [ResultCode.MALFORMED] * 7
@@ -322,8 +322,11 @@ def test_every_short_order_of_commands(soak: bool) -> None:
     """All sequences of three words (five) from power-on, each with rows offered on both sides throughout."""
     bare = plan(0, source="lfsr", inputs=3, outputs=4)  # no secret: an order of commands is only commands
     words = [Cycle(frozenset({name}), i=1, inside=3) for name in ("close", "begin", "rewind")]
-    words += [Cycle(frozenset({"ask"}), replace(GOOD, lease=lease, quota=1), i=1, inside=3) for lease in (1, 2)]
-    words += [Cycle(i=1, inside=3), Cycle(frozenset({"ask", "begin"}), replace(GOOD, lease=3, quota=1), i=1, inside=3)]
+    words += [Cycle(frozenset({"check"}), replace(GOOD, lease=lease, quota=1), i=1, inside=3) for lease in (1, 2)]
+    words += [
+        Cycle(i=1, inside=3),
+        Cycle(frozenset({"check", "begin"}), replace(GOOD, lease=3, quota=1), i=1, inside=3),
+    ]
     scripts = [
         standing([*script, Cycle(i=1, inside=3), Cycle(i=1, inside=3)])
         for script in product(words, repeat=5 if soak else 3)
@@ -381,9 +384,9 @@ class Hostile:
         )
 
     def noise(self) -> Cycle:
-        names = ("close", "ask", "begin", "rewind")
+        names = ("close", "check", "begin", "rewind")
         command = frozenset(name for name in names if self.rng.random() < 0.02)
-        return Cycle(command, self.offer() if "ask" in command else GOOD)
+        return Cycle(command, self.offer() if "check" in command else GOOD)
 
     def rows(self) -> dict[str, Any]:
         i, inside = (int(value) for value in self.rng.integers(0, 1 << 16, 2))
@@ -434,12 +437,12 @@ def check_laws(
             assert now["quota"] <= before["quota"]
         assert now["lease"] >= before["lease"]
         left += now["o.valid"] and cycle.o_ready
-        entered += now["inside_i.valid"] and cycle.i_ready
+        entered += now["network_i.valid"] and cycle.i_ready
         assert left <= granted * plan.o_rows
         assert entered <= granted * plan.i_rows or not honest
         assert now["o.valid"] or now["o.payload"] == 0
         if now["reset"]:
-            assert not any(now[name] for name in ("o.valid", "inside_o.ready", "inside_i.valid", "i.ready", "open"))
+            assert not any(now[name] for name in ("o.valid", "network_o.ready", "network_i.valid", "i.ready", "open"))
         elif not now["start"]:
             assert all(now[name] == before[name] for name in plan.lease_ports)
         before = now

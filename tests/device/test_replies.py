@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.component import run
 
-from spikeveil.hdl.device.outbox import Number
+from spikeveil.hdl.device.outbox import PositionSelect
 from spikeveil.hdl.device.replies import Replies
 from spikeveil.pysim.device.identity import Identity
 from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag, Trait, pack
@@ -51,26 +51,32 @@ class Fakes:
     """An outbox and an input position as the ports have them."""
 
     output: bytearray
-    turned: int = 0
-    turned_input: int = 0
+    shifts: int = 0
+    input_shifts: int = 0
 
     def show(self, ctx: Any, dut: Replies) -> None:
-        told = {Number.WRITTEN: STATUS.output_position, Number.POSITION: SENT, Number.TAKEN: STATUS.confirmed}
-        ctx.set(dut.byte, told[Number(ctx.get(dut.tell))] >> 8 * (self.turned % 4) & 0xFF)
-        ctx.set(dut.input_byte, STATUS.input_position >> 8 * (self.turned_input % 4) & 0xFF)
-        ctx.set(dut.some, bool(self.output))
+        positions = {
+            PositionSelect.WRITTEN: STATUS.output_position,
+            PositionSelect.SENT: SENT,
+            PositionSelect.CONFIRMED: STATUS.confirmed,
+        }
+        ctx.set(
+            dut.positions.byte, positions[PositionSelect(ctx.get(dut.positions.select))] >> 8 * (self.shifts % 4) & 0xFF
+        )
+        ctx.set(dut.input_position.byte, STATUS.input_position >> 8 * (self.input_shifts % 4) & 0xFF)
+        ctx.set(dut.available, bool(self.output))
         ctx.set(dut.outbox.valid, bool(self.output))
         ctx.set(dut.outbox.payload.data, self.output[0] if self.output else 0)
         ctx.set(dut.outbox.payload.last, len(self.output) == 1)
 
     def note(self, ctx: Any, dut: Replies) -> None:
-        self.turned += ctx.get(dut.turn)
-        self.turned_input += ctx.get(dut.turn_input)
+        self.shifts += ctx.get(dut.positions.shift)
+        self.input_shifts += ctx.get(dut.input_position.shift)
         if self.output and ctx.get(dut.outbox.ready):
             self.output.pop(0)
 
 
-Given = tuple[int, int, ResultCode, bool, bool]  # in which cycle, tag, result, identify, soft
+Given = tuple[int, int, ResultCode, bool, bool]  # in which cycle, tag, result, identify, optional
 
 
 def replies(
@@ -81,25 +87,25 @@ def replies(
     bodies, body = [], bytearray()
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.free, 1)
+        ctx.set(dut.enable, 1)
         for name in ("flags", "lease", "nonce", "quota", "input_room", "damaged"):
-            ctx.set(dut.state[name], int(getattr(STATUS, name)))
-        ctx.set(dut.state.image, STATUS.image_position)
+            ctx.set(dut.status[name], int(getattr(STATUS, name)))
+        ctx.set(dut.status.image_position, STATUS.image_position)
         waiting = list(given)
         for cycle in range(cycles):
             if cycle == late:
                 fakes.output += output
             fakes.show(ctx, dut)
             ctx.set(dut.o.ready, cycle % ready == 0)
-            ctx.set(dut.given, 0)
-            if waiting and waiting[0][0] <= cycle and not ctx.get(dut.under_way):
-                _, tag, result, identify, soft = waiting.pop(0)
-                for name, value in {"tag": tag, "result": result, "identify": identify, "soft": soft}.items():
+            ctx.set(dut.answer_valid, 0)
+            if waiting and waiting[0][0] <= cycle and not ctx.get(dut.busy):
+                _, tag, result, identify, optional = waiting.pop(0)
+                for name, value in {"tag": tag, "result": result, "identify": identify, "optional": optional}.items():
                     ctx.set(dut.answer[name], value)
-                ctx.set(dut.given, 1)
-                ctx.set(dut.free, 0)
+                ctx.set(dut.answer_valid, 1)
+                ctx.set(dut.enable, 0)
             else:
-                ctx.set(dut.free, 1)
+                ctx.set(dut.enable, 1)
             if ctx.get(dut.o.valid) and ctx.get(dut.o.ready):
                 body.append(ctx.get(dut.o.payload.data))
                 if ctx.get(dut.o.payload.last):
