@@ -38,10 +38,13 @@ class Unpacker(wiring.Component):
     | `tagged` | 1 | in | format 1; stable while steps are decoded, low where the plan is not `tagged` |
     | `clear` | 1 | in | one cycle, dominant: drops the current step |
 
-    Timing, while `i` is valid and `o` is ready: a row of a bitmap follows one cycle after its last byte, so a step
-    takes one cycle a byte, in format 0 one more. A step of n indices takes
-    n * (index bytes + 2) + 3 * `plan.i_rows` + 1 cycles: the bitmap memory is cleared, filled, and sent when all indices are in. The time of a step depends on when
-    its bytes arrive and on n, and not on which inputs spike.
+    Timing, while `i` is valid and `o` is ready:
+
+    - A row of a bitmap follows one cycle after its last byte. A step takes one cycle a byte, in format 0 one more.
+    - A step of n indices takes n * (index bytes + 2) + 3 * `plan.i_rows` + 1 cycles: the bitmap memory is cleared,
+      filled, and sent when all indices are in.
+
+    The time of a step depends on when its bytes arrive and on n, and not on which inputs spike.
 
     Reset is `clear`. ValueError where a step has more inputs than an index of two bytes can name.
     """

@@ -7,7 +7,7 @@ from spikeveil.host.device import frames
 from spikeveil.host.device.errors import DeviceSilent, PortLost, WrongDevice
 from spikeveil.host.device.port import OpenPort, Port
 from spikeveil.pysim.device.messages import Message, MessageKind, pack, unpack
-from spikeveil.pysim.device.wire import VERSION
+from spikeveil.pysim.device.wire import PROTOCOL_VERSION
 
 Listener = Callable[[Message], None]
 
@@ -194,10 +194,10 @@ class Link:
     def _parse(self, body: bytes) -> Message | None:
         """The message in a body, None where devices send no such body. WrongDevice for another protocol version."""
         version = int.from_bytes(body[2:4], "little")
-        if body[0] == MessageKind.IDENTITY and version != VERSION:
+        if body[0] == MessageKind.IDENTITY and version != PROTOCOL_VERSION:
             raise WrongDevice(
                 f"the device at {self.port.name} has version {version} of the protocol, and this spikeveil "
-                f"version {VERSION}"
+                f"version {PROTOCOL_VERSION}"
             )
         try:
             message = unpack(body)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
 from spikeveil.pysim.device.messages import Message, MessageKind, Trait, pack
-from spikeveil.pysim.device.wire import SEED_BYTES, VERSION
+from spikeveil.pysim.device.wire import PROTOCOL_VERSION, SEED_BYTES
 from spikeveil.pysim.model import image as images
 from spikeveil.pysim.model.lanes import LayerLanes, uniform_lanes
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -103,7 +103,7 @@ class Identity:
     cadence: int
     image: int
     layers: tuple[LayerLanes, ...]
-    version: int = VERSION
+    version: int = PROTOCOL_VERSION
 
     @classmethod
     def from_message(cls, message: Message) -> Self:

@@ -1,4 +1,4 @@
-"""STATUS: the answer that reports the result of a request and the state of the device."""
+"""STATUS: the answer with the result of a request and the state of the device. Twin of hdl/device/reply_fields.py."""
 
 from dataclasses import asdict, dataclass
 from typing import Self

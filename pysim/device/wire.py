@@ -4,7 +4,7 @@ The widths of a lease number and of a key are those of the cipher: `LEASE_BITS` 
 in pysim/model/trivium.py.
 """
 
-VERSION = 1
+PROTOCOL_VERSION = 1
 
 # frames
 CRC_BITS = 32

@@ -16,7 +16,7 @@ from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.pysim import LayerSpec, NetworkSpec
 from spikeveil.pysim.device.messages import MessageKind
 from spikeveil.pysim.device.top import DeviceModel
-from spikeveil.pysim.device.wire import VERSION
+from spikeveil.pysim.device.wire import PROTOCOL_VERSION
 
 
 def test_an_image_of_another_network_of_the_same_structure(make_board: Any, ledger: Ledger) -> None:
@@ -59,7 +59,7 @@ def test_an_image_is_loaded_anew_where_another_may_be_there(make_board: Any, led
 def test_another_version_of_the_protocol(make_board: Any) -> None:
     board = make_board()
     board.endpoint = Mute(board.endpoint.device)
-    board.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, VERSION + 1, 0, 1, 2, 3]))
+    board.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, PROTOCOL_VERSION + 1, 0, 1, 2, 3]))
     with pytest.raises(WrongDevice, match=r"has version 2 of the protocol, and this spikeveil version 1$"):
         Device.open(str(board.path), timing=QUICK)
 

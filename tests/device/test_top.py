@@ -188,7 +188,7 @@ def test_the_identity_is_the_one_that_the_model_gives() -> None:
             layer_lanes=plan.layer_lanes,
         )
         expected = identity(built, clock_hz=CLOCK, window=512, outbox=1024)
-        assert Top(plan, clock_hz=CLOCK, window=512, outbox=1024).identity == expected
+        assert identity(plan, clock_hz=CLOCK, window=512, outbox=1024) == expected
         assert (expected.clock, expected.window, expected.outbox, expected.image) == (CLOCK, 512, 1024, 0)
         assert expected.cadence == (plan.cadence if plan.schedule == "private" else 0)
 
