@@ -18,14 +18,12 @@ MAX_ROTATING_CLASSES = 16  # scores of more classes stand in a memory
 class ScoreCounter(wiring.Component):
     """Finds the winning class of each record from the raw rows of the last layer.
 
-    ==============  ================  =========  ====================================================================
-    port            width             direction  meaning
-    ==============  ================  =========  ====================================================================
-    `row`           row layout        in         `lanes` spikes of one class, or one potential; classes in order
-    `row_valid`     1                 in         `row` is taken in this cycle
-    `winner`        index of classes  out        the winning class, while `valid` is high
-    `valid`         1                 out        high for one cycle, `SCORE_LATENCY` cycles after a record's last row
-    ==============  ================  =========  ====================================================================
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `row` | row layout | in | `lanes` spikes of one class, or one potential; classes in order |
+    | `row_valid` | 1 | in | `row` is taken in this cycle |
+    | `winner` | index of classes | out | the winning class, while `valid` is high |
+    | `valid` | 1 | out | high for one cycle, `SCORE_LATENCY` cycles after a record's last row |
 
     Spikes are counted over the record, `rows_per_class` rows a class and step. Of potentials (`state_bits` above 0) the
     last step's are compared, or their sum over the steps with `score` "sum". Of equals the lowest class wins.
@@ -173,16 +171,14 @@ class ScoreCounter(wiring.Component):
 class WordCollector(wiring.Component):
     """Assembles words of `bits` bits from beats of `beat_bits`, the lowest bits first.
 
-    ============  ===========  =========  ==============================================================
-    port          width        direction  meaning
-    ============  ===========  =========  ==============================================================
-    `beats`       beat_bits    in stream  `bits / beat_bits` beats make one word
-    `word`        bits         out        the word, while `full` is high
-    `full`        1            out        a word is there; high until `clear`
-    `replace`     1            in         puts `value` in place of the word
-    `value`       bits         in
-    `clear`       1            in         drops the word, and a part of one; dominant
-    ============  ===========  =========  ==============================================================
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `beats` | beat_bits | in stream | `bits / beat_bits` beats make one word |
+    | `word` | bits | out | the word, while `full` is high |
+    | `full` | 1 | out | a word is there; high until `clear` |
+    | `replace` | 1 | in | puts `value` in place of the word |
+    | `value` | bits | in |  |
+    | `clear` | 1 | in | drops the word, and a part of one; dominant |
 
     `full` rises in the cycle after the word's last beat. Reset drops everything.
     """
@@ -230,16 +226,14 @@ class WordCollector(wiring.Component):
 class Response(wiring.Component):
     """Randomises the winner of a record, as `RandomisedDecision.release` does.
 
-    ===============  ================  ==========  ================================================================
-    port             width             direction   meaning
-    ===============  ================  ==========  ================================================================
-    `winner`         index of classes  in          the winning class, in the cycle in which `start` is high
-    `start`          1                 in          begins a response; only while `busy` is low
-    `busy`           1                 out         from `start` until `o` was taken
-    `words`          beat_bits         in stream   the record's words, in beats as for `WordCollector`
-    `o`              output bits       out stream  the released class number, or the released one-hot word
-    `flush`          1                 in          drops words collected ahead; only while `busy` is low
-    ===============  ================  ==========  ================================================================
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `winner` | index of classes | in | the winning class, in the cycle in which `start` is high |
+    | `start` | 1 | in | begins a response; only while `busy` is low |
+    | `busy` | 1 | out | from `start` until `o` was taken |
+    | `words` | beat_bits | in stream | the record's words, in beats as for `WordCollector` |
+    | `o` | output bits | out stream | the released class number, or the released one-hot word |
+    | `flush` | 1 | in | drops words collected ahead; only while `busy` is low |
 
     `o` is valid a fixed number of cycles after the later of `start` and the record's first word: `classes` + 1 of a
     k-ary response, whatever winner and word; of a one-hot response the time of its further words. Its payload is zero
@@ -336,15 +330,13 @@ class Response(wiring.Component):
 class Decider(wiring.Component):
     """Rows of a record in, one randomised decision out: what stands between the last layer and the pins.
 
-    ===============  =============  ==========  ==================================================================
-    port             width          direction   meaning
-    ===============  =============  ==========  ==================================================================
-    `i`              row layout     in stream   the last layer's raw rows, each of one class, classes in order
-    `o`              a `SpikeRow`   out stream  one row a record: the decision, marked as a step's and record's end
-    `words`          beat_bits      in stream   the word source of this decision
-    `next_record`    1              out         high for one cycle once the words of a record were taken
-    `flush`          1              in          drops words collected ahead, while no row is inside
-    ===============  =============  ==========  ==================================================================
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `i` | row layout | in stream | the last layer's raw rows, each of one class, classes in order |
+    | `o` | a `SpikeRow` | out stream | one row a record: the decision, marked as a step's and record's end |
+    | `words` | beat_bits | in stream | the word source of this decision |
+    | `next_record` | 1 | out | high for one cycle once the words of a record were taken |
+    | `flush` | 1 | in | drops words collected ahead, while no row is inside |
 
     Rows of the next record are taken while a decision is made; its last row waits until the decision before it has
     left. Nothing of a record is left when the next one begins. Reset drops everything and begins a record.

@@ -82,16 +82,14 @@ def _report_probabilities(decision: RandomisedDecision) -> tuple[float, float]:
 class Shares:
     """Estimated shares of the classes, each (classes,) float64; unbiased, so that one may lie below 0 or above 1.
 
-    ====================================  =================================================================
-    field                                 meaning
-    ====================================  =================================================================
-    `shares`                              the estimates
-    `covariance`                          of the estimates, (classes, classes)
-    `low`, `high`                         each class's own interval at `confidence`
-    `simultaneous_low`, `..._high`        intervals that hold for all classes at once at `confidence` (Bonferroni)
-    `reports`, `confidence`               how many reports, and the confidence asked for
-    `estimand`                            what is estimated, in words
-    ====================================  =================================================================
+    | field | meaning |
+    |---|---|
+    | `shares` | the estimates |
+    | `covariance` | of the estimates, (classes, classes) |
+    | `low`, `high` | each class's own interval at `confidence` |
+    | `simultaneous_low`, `..._high` | intervals that hold for all classes at once at `confidence` (Bonferroni) |
+    | `reports`, `confidence` | how many reports, and the confidence asked for |
+    | `estimand` | what is estimated, in words |
     """
 
     shares: Floats

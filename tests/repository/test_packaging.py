@@ -22,7 +22,7 @@ ALLOWED = {
     "pysim": {"numpy"},
     "hdl": {"numpy", "amaranth", "spikeveil.pysim"},
     "boards": {"numpy", "amaranth", "amaranth_boards", "spikeveil.pysim", "spikeveil.hdl"},
-    "host/privacy": {"numpy", "scipy", "dp_accounting", "spikeveil.pysim"},
+    "host/privacy": {"numpy", "scipy", "dp_accounting", "pyarrow", "spikeveil.pysim"},
 }
 
 
