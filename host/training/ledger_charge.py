@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from spikeveil.host.privacy.ledger import Ledger, Stated
+from spikeveil.host.privacy.ledger import Ledger, TrainingSession
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.dpsgd import randomness_of
@@ -13,24 +13,28 @@ from spikeveil.host.training.loop import TrainingPlan
 def charge(plan: TrainingPlan, config: Config, ledger: str, data_set: str) -> dict[str, Any]:
     """Charge every step of `plan` at record level, a record being a training example ADDED OR REMOVED.
 
-    Gives back what was charged. Training examples are a data set of their own in the ledger. For examples EXCHANGED,
-    which is a removal and an addition, (2 epsilon, (1 + e^epsilon) delta) holds.
+    It is one session, which `verify` recomputes, and falls on the data set's add/remove budgets alone. Gives back what
+    was charged. For examples EXCHANGED, a removal and an addition, (2 epsilon, (1 + e^epsilon) delta) holds.
     Raises BudgetExceeded where the budget cannot bear the whole run: then no step is made. Raises ValueError for a run
     without privacy, or on a seed, which a ledger books at infinity.
     """
     if plan.meter is None:
         raise ValueError("training charge must be of a private run, not of an ordinary one")
-    spent, noise = plan.meter.spent(plan.steps), plan.meter.mechanism
-    epsilon = plan.meter.epsilon(plan.steps)
-    mechanism = (
-        f"DP-SGD, {plan.steps} steps in all, noise {noise.noise_multiplier!r}, Poisson {noise.batch_size}/"
-        f"{noise.dataset_size}, {plan.meter.method} bound; one example added or removed; configuration "
-        f"{config.digest[:32]}"
+    noise = plan.meter.mechanism
+    session = TrainingSession(
+        noise.noise_multiplier,
+        noise.batch_size,
+        noise.dataset_size,
+        plan.steps,
+        Fraction(str(plan.meter.delta)),
+        plan.meter.method,
     )
-    stated = Stated(mechanism, Unit.RECORD, Fraction(epsilon), Fraction(str(spent.delta)))
     with Ledger(ledger, create=False) as opened:
-        entry = opened.spend(data_set, stated, source=randomness_of(config).source)
-    return {"ledger": ledger, "data_set": data_set, "entry": entry.sequence, "hash": entry.hash, "epsilon": epsilon}
+        source, device = randomness_of(config).source, f"configuration {config.digest[:32]}"
+        entry = opened.spend(data_set, session, source=source, device=device)
+        name = entry.content["data_set"]
+    epsilon = float(session.cost(Unit.RECORD).epsilon)
+    return {"ledger": ledger, "data_set": name, "entry": entry.sequence, "hash": entry.hash, "epsilon": epsilon}
 
 
 def charge_text(receipt: dict[str, Any] | None) -> str:

@@ -141,7 +141,7 @@ def test_the_ledger_is_charged_once(config: Path, tmp_path: Path, monkeypatch: p
     path, out = tmp_path / "budget.ledger", tmp_path / "run"
     epsilon = DpSgd(2.0, 300, 1437).epsilon(STEPS, 1e-4)
     with Ledger(path) as ledger:
-        ledger.create_budget("digits", "record", 1.5 * epsilon, "1e-3")
+        ledger.create_budget("digits", "record", 1.5 * epsilon, "1e-3", relation="add/remove")
     charge = ("--ledger", path, "-d", "digits")
     shown = call(config, "--out", out, *charge)
     assert "the whole run was charged before its first step" in shown.output

@@ -326,7 +326,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     path = tmp_path / "budget.ledger"
     with Ledger(path) as opened:
-        opened.create_budget("digits", "record", 10, "1e-3")
+        opened.create_budget("digits", "record", 10, "1e-3", relation="add/remove")
     return path
 
 

@@ -153,6 +153,11 @@ def binding_of(content: dict[str, Any]) -> Binding:
     if not all(type(part.records) is int and part.records > 0 and len(part.digest) == 64 for part in parts):
         raise ValueError("a data file is garbled")
     given = content.get("subjects")
+    top = -1
+    for _, number in given["runs"] if given else ():
+        if not 0 <= number <= top + 1:
+            raise ValueError("subjects are numbered as they appear")
+        top = max(top, number)
     subjects = given and Subjects(
         given["column"], tuple((int(length), int(number)) for length, number in given["runs"])
     )

@@ -169,12 +169,14 @@ class Replay:
             if fresh.unit.value == "subject" and binding.subjects is None:
                 raise wrong
         else:
-            count = len(state.binding.parts)
             old = state.binding.subjects.runs if state.binding.subjects else ()
             new = binding.subjects.runs if binding.subjects else ()
-            if not count or binding.parts[:-1] != state.binding.parts or new[: len(old)] != old:
+            if not state.binding.parts or binding.parts[:-1] != state.binding.parts or new[: len(old)] != old:
                 raise wrong
-            if bool(old) != bool(new) or after != state.balances:
+            count = state.binding.subjects.count if state.binding.subjects else 0
+            if any(number < count for _, number in new[len(old) :]) or after != state.balances:
+                raise wrong
+            if bool(old) != bool(new):
                 raise wrong
         for first, part in _numbered(binding):
             if self.bindings.setdefault(part.digest, (content["data_set"], first, part.records)) != (
