@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from spikeveil.host.data.dataset import Dataset
-from spikeveil.host.training import checkpoint
+from spikeveil.host.training import checkpoint, ledger_charge
 from spikeveil.host.training.checkpoint import CheckpointState, TrainingProgress
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.data_feed import DataFeed
@@ -102,6 +102,7 @@ class TrainingRun:
         for name, wanted in (("configuration", "config"), ("data", "data")):
             if getattr(found, wanted) != getattr(self.progress, wanted):
                 raise ValueError(f"{self.path} must be of the same {name} to be resumed, not of another")
+        ledger_charge.finish_block(found.charged)
         self.state.restore(tensors)
         self.progress = found
 
@@ -135,7 +136,9 @@ class TrainingRun:
         before, start = self.progress, time.perf_counter()
         epoch_ends = self.plan.steps_per_epoch - before.spent % self.plan.steps_per_epoch
         block = min(self.config.checkpoint_every, epoch_ends, self.plan.steps - before.spent)
-        self._save(before.reserving(block))
+        receipt = ledger_charge.begin_block(before.charged, before.spent, block)
+        before = replace(before, charged=receipt)
+        self._save(replace(before.reserving(block), charged=self._unfinished(receipt)))
         made = 0
         while made < block and not (made and stop()):
             self._step(update, before.spent + made)
@@ -144,7 +147,13 @@ class TrainingRun:
             on_step(replace(before, updates=before.updates + made, spent=before.spent + made, seconds=seconds))
         seconds = before.seconds + time.perf_counter() - start
         done = replace(before, updates=before.updates + made, spent=before.spent + made, seconds=seconds)
-        self._save(done)
+        self._save(replace(done, charged=ledger_charge.next_checkpoint(receipt)))
+        ledger_charge.finish_block(self.progress.charged)
+
+    @staticmethod
+    def _unfinished(receipt: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The receipt while a block runs: of the checkpoint before it, as it was."""
+        return receipt and {name: value for name, value in receipt.items() if name != "block"}
 
     def _step(self, update: Update, step: int) -> None:
         chosen = self.config.optimiser

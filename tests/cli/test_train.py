@@ -148,7 +148,7 @@ def test_the_ledger_is_charged_once(config: Path, tmp_path: Path, monkeypatch: p
     call(config, "--out", out, "--resume", *charge)
     with Ledger(path) as ledger:
         (balance,) = ledger.budgets("digits")["digits"]
-    assert float(balance.epsilon_spent) == epsilon
+    assert float(balance.epsilon_spent) == pytest.approx(epsilon, rel=1e-12)
     refused = call(config, "--out", tmp_path / "other", *charge, code=1)
     assert "epsilon budget of data set 'digits' exceeded at record level" in refused.output
     assert not (tmp_path / "other/network.npz").exists()

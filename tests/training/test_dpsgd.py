@@ -2,10 +2,12 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from spikeveil.host.training.clipping import CLIPPERS, MARGIN, GhostClipper
 from spikeveil.host.training.config import Config, load_config
 from spikeveil.host.training.data_feed import DataFeed
 from spikeveil.host.training.dpsgd import private_gradients
-from spikeveil.host.training.ledger_charge import charge
+from spikeveil.host.training.ledger_charge import charge, charge_text
 from spikeveil.host.training.loop import CHECKPOINT, TrainingResult, TrainingRun, plan_of
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
@@ -342,6 +344,57 @@ def test_the_whole_run_is_charged_before_its_first_step(ledger: Path) -> None:
     with pytest.raises(BudgetExceeded):
         for _ in range(10):
             charge(plan, config, str(ledger), "digits")
+
+
+def test_a_copied_run_pays_for_itself_or_is_refused(ledger: Path, tmp_path: Path) -> None:
+    """Copy a charged run's folder and resume both: the copy's block is charged, and its checkpoint refused."""
+    config, data = tiny()
+    config = replace(config, privacy=replace(config.privacy, randomness="os"))  # type: ignore[type-var]
+    for name in ("one", "copy"):
+        (tmp_path / name).mkdir()
+    run = TrainingRun(config, data, tmp_path / "one")
+    receipt = charge(run.plan, config, str(ledger), "digits")
+    run.charged(receipt)
+    some_steps(run, 3)
+    shutil.copy(tmp_path / "one" / "checkpoint.npz", tmp_path / "copy" / "checkpoint.npz")
+    some_steps(TrainingRun(config, data, tmp_path / "one", resume=True), 3)
+    copied = TrainingRun(config, data, tmp_path / "copy", resume=True)
+    with pytest.raises(LedgerError, match="has a successor, which another copy of it made"):
+        some_steps(copied, 3)
+    finished = TrainingRun(config, data, tmp_path / "one", resume=True).train()
+    assert finished.finished
+    with Ledger(ledger) as opened:
+        assert opened.budgets("digits")["digits"][0].epsilon_spent == Fraction(receipt["epsilon"])
+        assert (opened.run(receipt["entry"]).leased, opened.run(receipt["entry"]).repeated) == (24, 0)
+        opened.verify()
+    assert "further charge" not in charge_text(finished.progress.charged)
+
+
+def test_of_two_copies_that_run_the_same_block_one_is_paid_and_one_refused(ledger: Path, tmp_path: Path) -> None:
+    config, data = tiny()
+    config = replace(config, privacy=replace(config.privacy, randomness="os"))  # type: ignore[type-var]
+    for name in ("one", "copy"):
+        (tmp_path / name).mkdir()
+    run = TrainingRun(config, data, tmp_path / "one")
+    receipt = charge(run.plan, config, str(ledger), "digits")
+    run.charged(receipt)
+    shutil.copy(tmp_path / "one" / "checkpoint.npz", tmp_path / "copy" / "checkpoint.npz")
+    copied = TrainingRun(config, data, tmp_path / "copy", resume=True)
+    done: list[object] = []
+
+    def overtake(progress: object) -> None:
+        if not done:
+            done.append(some_steps(copied, 3))
+
+    with pytest.raises(LedgerError, match="another copy of the checkpoint finished first"):
+        run.train(on_step=overtake)
+    with pytest.raises(LedgerError, match="another copy of the checkpoint finished first"):
+        TrainingRun(config, data, tmp_path / "one", resume=True)
+    with Ledger(ledger) as opened:
+        assert opened.run(receipt["entry"]).repeated == 3
+        assert opened.budgets("digits")["digits"][0].epsilon_spent > Fraction(receipt["epsilon"])
+    result = TrainingRun(config, data, tmp_path / "copy", resume=True).train()
+    assert "3 steps were run again from a copy, each a further charge" in charge_text(result.progress.charged)
 
 
 def test_a_run_on_a_seed_is_not_charged_as_private(ledger: Path) -> None:

@@ -152,6 +152,11 @@ def rows(connection: sqlite3.Connection, data_set: str | None = None) -> sqlite3
     return connection.execute(f"{_ROW} WHERE data_set = ? ORDER BY sequence", (data_set,))
 
 
+def unowned(connection: sqlite3.Connection, after: int) -> sqlite3.Cursor:
+    """The rows after entry `after` that are about no data set: blocks and checkpoints of training runs."""
+    return connection.execute(f"{_ROW} WHERE data_set IS NULL AND sequence > ? ORDER BY sequence", (after,))
+
+
 def replay(
     connection: sqlite3.Connection, wanted: Container[int] = (), recompute: bool = True
 ) -> tuple[Replay, dict[int, str]]:

@@ -36,6 +36,7 @@ from spikeveil.host.privacy.ledger.database import create as create_file
 from spikeveil.host.privacy.ledger.errors import BudgetRefused, KeyReused, LedgerError
 from spikeveil.host.privacy.ledger.names import normal_name
 from spikeveil.host.privacy.ledger.reader import LedgerFile
+from spikeveil.host.privacy.ledger.runs import block_content, part
 from spikeveil.host.privacy.ledger.session import (
     Booking,
     Chargeable,
@@ -255,6 +256,44 @@ class Ledger(LedgerFile):
         number, name = int(entry.content["lease"]), str(entry.content["data_set"])
         return Lease(self.identity, number, name, session, source, booking.worth, charges_of(entry.content), entry)
 
+    def begin_block(self, run: int, token: str, start: int, steps: int) -> int:
+        """Lease `steps` steps of the training run of entry `run`, from its checkpoint `token`; the block's entry.
+
+        Steps that were leased before are charged again, as a session of their own. LedgerError where the checkpoint has
+        a successor; BudgetRefused.
+        """
+        with self._appending() as draft:
+            state = self._run(draft.connection, run)
+            again = state.again(start)
+            with self._run_rules(run):
+                state.begin(draft.last.sequence + 1, token, start, steps)
+            if again:
+                charge = entries.entry_at(draft.connection, run).content
+                booking = Booking(charge["source"], charge["unsafe"], charge["demonstration"])
+                evidence = Evidence(**charge["evidence"])
+                session = part(state.session, steps)
+                self._append_charge(draft, charge["data_set"], session, booking, charge["device"], evidence)
+            return draft.append("block", block_content(run, token, start, steps, again)).sequence
+
+    def finish_block(self, run: int, block: int, token: str) -> None:
+        """Record `token` as the checkpoint after `block`; doing so again changes nothing. LedgerError where another
+        copy of the checkpoint before has finished first."""
+        with self._reading() as connection:
+            if token in self._run(connection, run).known:
+                return
+        with self._appending() as draft:
+            state = self._run(draft.connection, run)
+            with self._run_rules(run):
+                state.finish(block, token)
+            draft.append("checkpoint", {"run": run, "block": block, "key": state.parents[block], "token": token})
+
+    @contextmanager
+    def _run_rules(self, run: int) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise LedgerError(f"training run of entry {run} in ledger {self.path}: {error}") from None
+
     def standing(self, data_set: str) -> "Standing":
         """What the data set's budgets mean now: its binding, the worst record, how many releases are left.
 
@@ -312,41 +351,58 @@ class Ledger(LedgerFile):
             raise ValueError(f"charge must be a Session, a TrainingSession or a Stated cost, not {cost!r}")
         if device:
             text("device", device)
-        network = network_of(cost, evidence.specification)
         if records is not None and not isinstance(records, tuple):
             records = ranges_of(records)
         with self._reading() as connection:  # the sums are computed here, so that nobody waits for them at the lock
             account = self._account(connection, data_set)
             costs_of(cost, booking, account.balances, account.ranges(cost, records, data), account.binding)
         with self._appending() as draft:
-            account = self._account(draft.connection, data_set)
-            ranges = account.ranges(cost, records, data)
-            costs = costs_of(cost, booking, account.balances, ranges, account.binding)
-            worked = account.effect(draft.connection, costs, cost.relation, ranges, booking, network)
-            if worked.excess is not None:
-                one = worked.excess
-                raise BudgetRefused(
-                    account.name, one.limit, one.spent, one.asked, one.balance.unit, one.quantity, one.who
-                )
-            worked.write(lambda axis: TableSpread(draft.connection, account.name, axis))
-            content: Content = {
-                "data_set": account.name,
-                "session": cost.record(),
-                "relation": cost.relation,
-                "records": None if ranges is None else [list(one) for one in ranges],
-                "bound": account.bound,
-                "source": booking.source,
-                "unsafe": booking.unsafe,
-                "demonstration": booking.demonstration,
-                "worth": booking.worth,
-                "device": device,
-                "evidence": evidence.record(),
-                "charges": [charge_record(one) for one in costs],
-                "balances": [balance.record() for balance in worked.after],
-            }
-            if lease:
-                content |= {"lease": draft.next_lease(), "key": self._claim(draft.connection, booking, key)}
-            return draft.append("lease" if lease else "spend", content)
+            return self._append_charge(
+                draft, data_set, cost, booking, device, evidence, records, data, lease=lease, key=key
+            )
+
+    def _append_charge(
+        self,
+        draft: entries.Draft,
+        data_set: str,
+        cost: Chargeable,
+        booking: Booking,
+        device: str,
+        evidence: Evidence,
+        records: Iterable[int] | Ranges | None = None,
+        data: DataIdentity | None = None,
+        *,
+        lease: bool = False,
+        key: bytes | None = None,
+    ) -> Entry:
+        """Charge within a transaction. BudgetRefused."""
+        account = self._account(draft.connection, data_set)
+        ranges, network = account.ranges(cost, records, data), network_of(cost, evidence.specification)
+        costs = costs_of(cost, booking, account.balances, ranges, account.binding)
+        worked = account.effect(draft.connection, costs, cost.relation, ranges, booking, network)
+        if worked.excess is not None:
+            one = worked.excess
+            unit = one.balance.unit
+            raise BudgetRefused(account.name, one.limit, one.spent, one.asked, unit, one.quantity, one.who)
+        worked.write(lambda axis: TableSpread(draft.connection, account.name, axis))
+        content: Content = {
+            "data_set": account.name,
+            "session": cost.record(),
+            "relation": cost.relation,
+            "records": None if ranges is None else [list(one) for one in ranges],
+            "bound": account.bound,
+            "source": booking.source,
+            "unsafe": booking.unsafe,
+            "demonstration": booking.demonstration,
+            "worth": booking.worth,
+            "device": device,
+            "evidence": evidence.record(),
+            "charges": [charge_record(one) for one in costs],
+            "balances": [balance.record() for balance in worked.after],
+        }
+        if lease:
+            content |= {"lease": draft.next_lease(), "key": self._claim(draft.connection, booking, key)}
+        return draft.append("lease" if lease else "spend", content)
 
     def _claim(self, connection: Connection, booking: Booking, key: bytes | None) -> str | None:
         """The salted name of `key` in this ledger, once nothing stands against its use."""

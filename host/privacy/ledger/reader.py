@@ -24,6 +24,7 @@ from spikeveil.host.privacy.ledger.errors import (
 )
 from spikeveil.host.privacy.ledger.names import normal_name
 from spikeveil.host.privacy.ledger.replay import verified
+from spikeveil.host.privacy.ledger.runs import RunReplay, RunState
 from spikeveil.host.privacy.ledger.signing import Signer
 from spikeveil.host.privacy.ledger.spread import TableSpread
 from spikeveil.host.privacy.ledger.views import Entry, Mark, Verified
@@ -192,7 +193,27 @@ class LedgerFile:
                     found[unit] = max(spans, key=lambda span: span.amounts[place][0]).first
             return found
 
+    def run(self, number: int) -> RunState:
+        """The training run that entry `number` charged: what it leased, repeated and finished. LedgerError."""
+        with self._reading() as connection:
+            return self._run(connection, number)
+
     # Inside a transaction
+
+    def _run(self, connection: Connection, number: int) -> RunState:
+        start = entries.entry_at(connection, number)
+        replay = RunReplay()
+        replay.take(number, start.content, start.hash)
+        if number not in replay.runs:
+            raise LedgerError(f"entry {number} of ledger {self.path} is no training run")
+        state = replay.runs[number]
+        for row in entries.unowned(connection, number):
+            entry = entries.entry_of(row)
+            if entry.content.get("run") == number and entry.kind == "block":
+                state.begin(entry.sequence, entry.content["key"], entry.content["start"], entry.content["steps"])
+            elif entry.content.get("run") == number:
+                state.finish(entry.content["block"], entry.content["token"])
+        return state
 
     def _name(self, connection: Connection, data_set: str) -> str:
         """The name that `data_set` has in the file: its normal form, or a spelling that schema 1 kept."""

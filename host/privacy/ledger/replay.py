@@ -23,6 +23,7 @@ from spikeveil.host.privacy.ledger.chain import (
 )
 from spikeveil.host.privacy.ledger.charging import costs_of, effect, network_of
 from spikeveil.host.privacy.ledger.names import normal_name
+from spikeveil.host.privacy.ledger.runs import RunReplay
 from spikeveil.host.privacy.ledger.session import (
     Booking,
     Chargeable,
@@ -81,6 +82,7 @@ class Replay:
         self.data_sets: dict[str, DataSetState] = {}
         self.bindings: dict[str, tuple[str, int, int]] = {}
         self._keys: dict[str, str] = {}
+        self.runs = RunReplay()
 
     def take(self, text: str, digest: str) -> Content:
         """Check the next entry (its canonical text and its hash) and add it to the state; returns its content."""
@@ -92,6 +94,7 @@ class Replay:
             if canonical(content) != text or content["sequence"] != number:
                 raise ChainBroken(f"entry {number} is not in canonical form")
             self._apply(number, content)
+            self.runs.take(number, content, digest)
             self._take_time(number, content["time"])
             if content["last_lease"] != self.last_lease:
                 raise ChainBroken(f"entry {number} has last lease {content['last_lease']}, not {self.last_lease}")
@@ -131,7 +134,7 @@ class Replay:
             self._budget(number, content)
         elif kind in ("spend", "lease"):
             self._charge(number, content)
-        else:
+        elif kind not in FIELDS or self.schema < 2:
             raise ChainBroken(f"entry {number} is of the unknown kind {kind!r}")
         self._check_keys(number, content)
 
@@ -348,6 +351,8 @@ FIELDS = {
     "extend": _BUDGET,
     "spend": _SPEND,
     "lease": _SPEND | {"lease", "key"},
+    "block": _COMMON | {"run", "key", "start", "steps", "again"},
+    "checkpoint": _COMMON | {"run", "block", "key", "token"},
 }
 
 

@@ -1,7 +1,7 @@
 """Training runs in the ledger: charged whole at their start, counted off block by block, one branch only.
 
-A checkpoint is named by a token; the first one's is the hash of the run's charge. `begin_block` leases the next steps from
-a checkpoint, `finish_block` records the token of the checkpoint after them. Steps that were leased before are a further
+A checkpoint is named by a token; the first one's is the hash of the run's charge. `begin_block` leases the next steps
+from a checkpoint, `finish_block` records the token of the checkpoint after them. Steps leased before are a further
 charge; a checkpoint that has a successor is refused, and so is a second successor.
 """
 
@@ -61,7 +61,7 @@ class RunState:
             raise ValueError(f"entry {block} is no block of this run")
         parent = self.parents[block]
         if parent in self.finished:
-            raise RunForked("another copy of the checkpoint finished first: this one is refused, its steps stay charged")
+            raise RunForked("another copy of the checkpoint finished first: this one is refused, and stays charged")
         if token in self.known:
             raise ValueError("the checkpoint's token was used before")
         self.finished.add(parent)
