@@ -46,7 +46,7 @@ HEAD = "A head noted down earlier, NUMBER:HASH, that must be in the chain."
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def budget() -> None:
-    """Keep privacy budgets in a ledger that is charged before each release.
+    """Keep privacy budgets in a ledger, charged before each release.
 
     A budget limits the epsilon and delta of a data set. The ledger is a durable, hash-chained file.
 

@@ -43,10 +43,11 @@ from spikeveil.pysim.model.files import write_atomically
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Copy the bitstream and report.json here.")
 @json_option
 def build(network: str, **options: Any) -> None:
-    """Build the bitstream of a network's device; report its resources and speed.
+    """Build a bitstream and report its resources and speed.
 
-    Finished stages are kept in the user's cache folder: a build resumes where it stopped, and the same build is made
-    once. The same inputs, tools and seed give the same bitstream, byte for byte.
+    The bitstream is that of a device which runs NETWORK. Finished stages are kept in the user's cache folder: a build
+    resumes where it stopped, and the same build is made once. The same inputs, tools and seed give the same
+    bitstream, byte for byte.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """

@@ -46,12 +46,12 @@ PRINTED_KEYS = ("board", "chip", "level", "lanes", "data", "records", "steps", "
 @seed_option
 @json_option
 def check(network: str, **options: Any) -> None:
-    """Simulate a built design and compare every released spike with the golden model.
+    """Simulate a built design and compare it with the golden model.
 
-    The design is what the tools made of the device, cell by cell, pins and serial line included; records enter and
-    spikes leave through its link. Steps of the build that are missing are made first. Exit code 1 where a spike
-    differs. The lease is opened on the device's own guard with a fresh key. Nothing is charged, so this is for public
-    data. `spikeveil build` reports whether the clock is met.
+    Every released spike is compared. The design is what the tools made of the device, cell by cell, pins and serial
+    line included; records enter and spikes leave through its link. Steps of the build that are missing are made first.
+    Exit code 1 where a spike differs. The lease is opened on the device's own guard with a fresh key. Nothing is
+    charged, so this is for public data. `spikeveil build` reports whether the clock is met.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """

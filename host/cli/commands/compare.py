@@ -35,13 +35,13 @@ EXAMPLE = "Example: spikeveil compare net.nir net.snn --data images.npz"
 @choice_options
 @json_option
 def compare(a: str, b: str, **options: Any) -> None:
-    """Show the first difference of two networks: step, layer and neuron.
+    """Show the first difference of two networks.
 
-    Each of A and B is a network file (.snn, or `digits`), a NIR graph (.nir), a float network (.npz that
-    `FloatNetwork.save` wrote), or a recording (.npz with input `x` and output `spikes`, which needs no --data).
-    Flippers are left out: their noise is no property of a network. Without data two network files are compared
-    number by number. What a NIR graph leaves open is taken from a network file that was imported from it, or from the
-    options.
+    The difference is a step, a layer and a neuron, with what each network does there. A and B are each a network file
+    (.snn, or `digits`), a NIR graph (.nir), a float network (.npz that `FloatNetwork.save` wrote), or a recording (.npz
+    with input `x` and output `spikes`, which needs no --data). Flippers are left out: their noise is no property of a
+    network. Without data two network files are compared number by number. What a NIR graph leaves open is taken from a
+    network file that was imported from it, or from the options.
 
     Exit code 0: equal; 1: different; 2: cannot be compared.
     """

@@ -40,11 +40,11 @@ RASTER, WAVE = "raster.png", "digits.vcd"
 @delta_option
 @json_option
 def demo(**options: Any) -> None:
-    """Run a trained network on real images: golden model against simulated gateware.
+    """Run the trained example: golden model against simulated gateware.
 
-    Builds three cores of the network (Trivium and LFSR on the fixed cadence, Trivium on the fast schedule), simulates
-    each in Verilator, compares every released spike, and writes a raster plot and a waveform. Exit code 1 where a
-    spike differs, where the simulator is missing, or where a file cannot be written.
+    The network reads real images. Builds three cores of it (Trivium and LFSR on the fixed cadence, Trivium on the fast
+    schedule), simulates each in Verilator, compares every released spike, and writes a raster plot and a waveform. Exit
+    code 1 where a spike differs, where the simulator is missing, or where a file cannot be written.
     """
     verilator_build.verilator_root()  # reports what is missing before anything is computed
     console = Console(quiet=options["as_json"], highlight=False)

@@ -25,7 +25,7 @@ NO_DEVICE = 3  # exit code
 @baud_option
 @json_option
 def devices(ports: tuple[str, ...], probe: bool, baud: int, as_json: bool) -> None:
-    """List the serial ports; with --probe, identify the devices at them.
+    """List the serial ports; --probe identifies the devices at them.
 
     Without --probe nothing is written to a port: other instruments may be attached. Exit code 3 where a port that was
     named and probed does not answer.

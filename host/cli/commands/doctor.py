@@ -13,7 +13,7 @@ from spikeveil.host.cli.screens.tables import print_json
 @click.command(epilog="Example: spikeveil doctor")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check tools, caches and serial ports; name the fix for what is missing.
+    """Check tools, caches and ports; name the fix for what is missing.
 
     The exit code is 0 where a bitstream can be built for every family of chips, else 1.
     """

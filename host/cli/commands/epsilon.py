@@ -42,10 +42,10 @@ EXAMPLE = "Example: spikeveil epsilon --epsilon 1 -T 16 -N 10 --delta 1e-5 --plo
 @click.option("--plot-releases", type=click.Path(dir_okay=False), help="Draw epsilon against the number of releases.")
 @json_option
 def epsilon(**options: Any) -> None:
-    """Print the epsilon of released spikes at every unit, by exact composition.
+    """Print the epsilon of released spikes at every unit.
 
-    Shows that of one spike and of whole releases, and the older theorems (basic, advanced, zCDP, Rényi) for comparison.
-    Figures are rounded up.
+    Shows that of one spike and of whole releases by exact composition, and the older theorems (basic, advanced, zCDP,
+    Rényi) for comparison. Figures are rounded up.
     """
     mechanism, delta = read_mechanism(options), read_delta(options["delta"])
     with usage_errors():

@@ -34,7 +34,7 @@ DEFAULT_LANES = 16
 @workload_options
 @json_option
 def estimate(network: str, **options: Any) -> None:
-    """Estimate a build's resources and inference time without running a tool.
+    """Estimate a build's resources and speed without running a tool.
 
     LUTs, flip-flops and block RAMs come from a fit to real builds, with the largest error of the fit on builds that
     were left out of it. Cycles are exact; the time assumes the board's clock. Without --lanes: 16.

@@ -25,7 +25,9 @@ NO_KEY = "none yet, to be drawn from the operating system's generator"
 @delta_option
 @json_option
 def info(network: str, **options: Any) -> None:
-    """Show a network: layers, number formats, fingerprint, timing and privacy claim.
+    """Show a network: layers, formats, fingerprint, timing and claim.
+
+    Formats are the bits of weights and potentials; the timing is that of its gateware; the claim has four parts.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """

@@ -34,10 +34,10 @@ EXAMPLE = (
 @click.option("--classes", type=click.IntRange(2), default=10, show_default=True, help="Equally likely classes.")
 @json_option
 def plan(**options: Any) -> None:
-    """Find the flip threshold that keeps all releases within a privacy target.
+    """Find the flip threshold that meets a privacy target.
 
-    Prints the threshold k, the epsilon of a spike under it, and the best accuracy that any classifier can reach from
-    what is released.
+    All releases together stay within the target. Prints the threshold k, the epsilon of a spike under it, and the best
+    accuracy that any classifier can reach from what is released.
     """
     with usage_errors():
         raster = Raster(*(options[name] for name in RASTER))

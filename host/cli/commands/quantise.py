@@ -64,7 +64,7 @@ class Source:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this .snn file.")
 @json_option
 def quantise(network: Path, **options: Any) -> None:
-    """Quantise a trained float network and report the loss layer by layer.
+    """Quantise a trained float network; report the loss by layer.
 
     NETWORK.npz is what `spikeveil train` or `FloatNetwork.save` wrote; convolutions and pooling become dense layers.
     Scales are powers of two. The scales of a network that was trained under DP-SGD come from its weights, so that its

@@ -78,7 +78,7 @@ ledger_options = stack(
 @ledger_options
 @json_option
 def run(network: str, **options: Any) -> None:
-    """Run records through a device and show what was released and spent.
+    """Run records through a device; show what was released and spent.
 
     Every lease is committed to the ledger before the device may release anything under it. What has been received is
     kept beside the output in OUTPUT.partial: after a failure the same command resumes from there and pays only for the
