@@ -12,8 +12,9 @@ from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.lease_account import LeaseAccount
 from spikeveil.host.device.record_run import RecordRun, RunProgress, RunResult
 from spikeveil.host.device.results import Results
-from spikeveil.host.privacy.claim import Claim, Wall
+from spikeveil.host.privacy.claim import Claim, Wall, walls
 from spikeveil.host.privacy.ledger import DataIdentity, Ledger, probability
+from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim.device.wire import MAX_QUOTA, MAX_RECORD_STEPS
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -67,11 +68,13 @@ class Device(Connection):
         checks.integer("lease records", lease_records, 1, MAX_QUOTA)
         exact = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
         self.require_private(demonstration, secrets)
+        wall, found = self._wall(self.spec, steps, exact), walls(self.spec, steps)
         identity = self._identity(ledger, budget, records, data, first_record)
         account = LeaseAccount(
             ledger=ledger,
             data_set=budget,
-            wall=self._wall(self.spec, steps, exact),
+            wall=wall,
+            later=tuple((one.mechanism, one.raster.bits(Unit.RECORD)) for one in found if one.layer > wall.layer),
             source="lfsr" if self.lfsr else "trivium",
             specification=self.spec.fingerprint,
             delta=exact,

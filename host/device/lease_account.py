@@ -22,6 +22,7 @@ from spikeveil.host.privacy.ledger import (
     shown_up,
 )
 from spikeveil.host.privacy.ledger.amounts import probability
+from spikeveil.host.privacy.mechanisms import RandomizedResponse
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class LeaseAccount:
     | `specification` | fingerprint of the network |
     | `delta` | of each lease |
     | `demonstration` | charge nominal figures, and mark the budget as insecure for good |
+    | `later` | the flipped layers behind the wall, with the bits of a record |
     | `data`, `first_record` | the file of the records, and the number of the first; None: every record is charged |
     """
 
@@ -48,6 +50,7 @@ class LeaseAccount:
     demonstration: bool = False
     data: DataIdentity | None = None
     first_record: int = 0
+    later: tuple[tuple[RandomizedResponse, int], ...] = ()
 
     def __post_init__(self) -> None:
         probability("delta", self.delta)
@@ -64,6 +67,7 @@ class LeaseAccount:
             raster.spike_limit,
             raster.step_spike_limit,
             self.wall.layer,
+            self.later,
         )
         return self.ledger.lease(
             self.data_set,

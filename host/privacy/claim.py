@@ -36,14 +36,32 @@ def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
     return tuple(found)
 
 
+def _rank(epsilon: float) -> float:
+    """Epsilon to 9 digits: of walls that differ by less, the one that costs least alone is taken."""
+    return float(f"{epsilon:.9g}")
+
+
+def _alone(wall: Wall) -> float:
+    """The pure record epsilon of a wall by itself."""
+    return wall.raster.bits(Unit.RECORD) * wall.mechanism.epsilon
+
+
+def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[tuple[Fraction, int], ...]:
+    """The walls of `found` behind `wall`, as (flip probability, bits of a record)."""
+    return tuple(
+        (one.mechanism.flip_probability, one.raster.bits(Unit.RECORD)) for one in found if one.layer > wall.layer
+    )
+
+
 @dataclass(frozen=True)
 class Claim:
     """What `releases` released records of ONE subject's data cost on a core built from `spec`; make it with `of`.
 
     wall: the flipped layer that bounds the release, None where there is none. Everything behind a flipped layer is
     computed from its flipped spikes (post-processing), so with several of them each one alone bounds the whole
-    release: the one with the smallest record epsilon is taken. costs: every unit at that layer, exact composition at
-    `delta`, rounded up. faults: why the epsilon is infinite, empty where it is not; the costs are then nominal.
+    release, and one with those behind it bounds it further (`series`): the one with the smallest record epsilon is
+    taken. costs: every unit at that layer, exact composition at `delta`, rounded up. faults: why the epsilon is
+    infinite, empty where it is not; the costs are then nominal.
     """
 
     spec: NetworkSpec
@@ -83,8 +101,15 @@ class Claim:
         if not 0 <= delta < 1:
             raise ValueError(f"claim delta must be at least 0 and under 1, not {delta!r}")
         found = walls(spec, steps)
-        costed = [(wall, unit_costs(wall.mechanism, wall.raster, releases, delta)) for wall in found]
-        wall, costs = min(costed, key=lambda pair: pair[1][-1].epsilon) if costed else (None, ())
+        costed = [
+            (wall, unit_costs(wall.mechanism, wall.raster, releases, delta, walls_behind(found, wall)))
+            for wall in found
+        ]
+        wall, costs = min(
+            costed,
+            key=lambda pair: (_rank(pair[1][-1].epsilon), pair[0].raster.bits(Unit.RECORD) * pair[0].mechanism.epsilon),
+            default=(None, ()),
+        )
         faults = []
         if wall is None:
             faults.append("no layer has a flipper, so the input reaches the output")
@@ -178,8 +203,15 @@ class Claim:
         label = "Nominal, worth nothing here: " if self.faults else ""
         return (
             f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: exact composition of {cost.bits} "
-            f"bit{'s' * (cost.bits > 1)} of randomised response, p = {p.numerator}/{p.denominator}. {holds}"
+            f"bit{'s' * (cost.bits > 1)} of randomised response, p = {p.numerator}/{p.denominator}{self._behind}. "
+            f"{holds}"
         )
+
+    @property
+    def _behind(self) -> str:
+        """The walls behind the claim's own, where there are any."""
+        behind = [wall.layer for wall in self.walls if self.wall is not None and wall.layer > self.wall.layer]
+        return f", or less with the flipped layers behind it ({', '.join(map(str, behind))})" if behind else ""
 
     def record(self) -> dict[str, Any]:
         """All of it, ready for JSON; an infinite epsilon is the word "inf"."""

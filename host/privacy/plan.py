@@ -99,14 +99,24 @@ class UnitCost:
 
 
 def unit_costs(
-    mechanism: RandomizedResponse, raster: Raster, releases: int, delta: float | Fraction
+    mechanism: RandomizedResponse,
+    raster: Raster,
+    releases: int,
+    delta: float | Fraction,
+    later: tuple[tuple[Fraction, int], ...] = (),
 ) -> tuple[UnitCost, ...]:
-    """The cost of `releases` pre-declared releases at every unit, exact composition at `delta`, rounded up."""
+    """The cost of `releases` pre-declared releases at every unit, exact composition at `delta`, rounded up.
+
+    later: the walls behind this one, in order, as (flip probability, bits of a record): see `series`.
+    """
+    from spikeveil.host.privacy.series import series_epsilon
+
     costs = []
     for unit in RECORD_UNITS:
         one = raster.bits(unit)
         count = check_count(one * releases)
-        epsilons = [_epsilon(mechanism, bits, Fraction(delta)) for bits in (one, count)]
+        own = (mechanism.flip_probability, one)
+        epsilons = [series_epsilon(own, later, number, Fraction(delta)) for number in (1, releases)]
         costs.append(UnitCost(unit, one, epsilons[0], count, epsilons[1]))
     return tuple(costs)
 

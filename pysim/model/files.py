@@ -1,12 +1,18 @@
 """Files that are replaced atomically: a reader finds the old content or the new, never a part."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace the file `path` by `content` with permissions `mode`, synced to disk; on any error it stays as it was."""
+    """Replace the file `path` by `content` with permissions `mode`, synced to disk; on any error it stays as it was.
+
+    OSError where there is something else than a regular file: a device node is not replaced by a file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file, so it was left as it is", str(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from support.commands import invoke
@@ -244,3 +245,52 @@ def test_two_processes_share_a_ledger(budget: Run) -> None:
     assert "remaining 0, asked 1; nothing was charged" in last.stderr
     assert "10 stated charges were not recomputed" in budget("verify my.ledger", 1).stderr
     assert loaded(budget("verify my.ledger --accept-stated --json"))["entries"] == 12
+
+
+def test_refusals_leave_nothing(run: Run) -> None:
+    for wrong in ("--epsilon=-1 --delta 0", "--epsilon 1 --delta 2", "--epsilon 1 --delta 0 --subjects who"):
+        run(f"create new.ledger -d digits --unit record {wrong}", 2)
+    run("create new.ledger -d digits --unit subject --epsilon 1 --delta 0", 2)
+    run("create new.ledger -d digits --unit record --epsilon 1 --delta 0 --data none.npy", 1)
+    assert list(Path().iterdir()) == []
+    run("lease new.ledger -d x --specification x -k 9 -T 1 -N 1 --delta 0 --new-key k", 1)
+    assert list(Path().iterdir()) == []
+
+
+def test_history_fits_eighty_columns_and_keeps_everything(budget: Run) -> None:
+    evidence = (
+        f"--verilog {'ab' * 32} --versions yosys-0.70 --device /dev/serial/by-id/usb-1BitSquared_iCEBreaker_V1.0e"
+    )
+    budget(f"spend my.ledger -d digits --source os {SESSION} {evidence}")
+    text = budget("history my.ledger").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    flat = " ".join(text.split())
+    for part in (
+        "UTC spend data set digits",
+        "usb-1BitSquared_iCEBreaker_V1.0e",
+        "verilog abababababababab",
+        "yosys-0.70",
+    ):
+        assert part in flat
+    assert "randomised response 1/2^2 on 2 x 2 bits" in flat
+    assert "record level: 4 bits, epsilon 4.39444916, delta 0" in flat
+    assert loaded(budget("history my.ledger --json"))[-1]["charges"][0]["epsilon"].count("/") == 1
+    assert "data set 'faces' has no budget" in budget("history my.ledger -d faces", 1).stderr
+
+
+def test_a_budget_bound_to_data_says_what_it_means(run: Run) -> None:
+    np.savez("x.npz", spikes=np.eye(4, 6, dtype=bool).reshape(4, 2, 3), who=np.array(["a", "a", "b", "c"]))
+    start = "create my.ledger -d people --delta 1e-3 --data x.npz --subjects who"
+    run(f"{start} --unit record --epsilon 100")
+    run(f"{start} --unit subject --epsilon 100")
+    for records in ("0:2 --releases 2", "3:4"):
+        run(f"spend my.ledger -d people --source os {SESSION} --data x.npz --records {records}")
+    text = words(run("show my.ledger"))
+    for part in (
+        "people: bound to one file of 4 records, 3 subjects by 'who'",
+        "people, record level: record 0 has spent most; 21 more releases of it at the setting of the last charge",
+        "people, subject level: subject 0 has spent most; 20 more releases of it",
+    ):
+        assert part in text
+    refused = run(f"spend my.ledger -d people --source os {SESSION} --records 0:1", 2)
+    assert "--records needs the --data that it counts" in refused.stderr

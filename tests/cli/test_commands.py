@@ -1,7 +1,9 @@
 """`spikeveil` on a network: info, simulate, verilog, waves; their words, JSON, files and exit codes."""
 
 import json
+import os
 import re
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,20 @@ def test_the_manual_names_every_option(command: str) -> None:
     manual = (DOCS / "cli.md").read_text()
     options = set(re.findall(r"--[a-z-]+", run(f"{command} --help").stdout))
     assert {option for option in options if option not in manual} == set()
+
+
+def test_an_output_replaces_regular_files_alone(folder: Path) -> None:
+    """A device node named by -o stays one."""
+    os.mkfifo("pipe")
+    failed = run("simulate small.snn --data x.npy -o pipe", 1)
+    assert "pipe: not a regular file, so it was left as it is" in failed.stderr
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
+
+
+def test_the_record_stands_first_wherever_one_number_is_shown(folder: Path) -> None:
+    text = run("info small.snn --steps 4 --delta 0").stdout
+    table = text[text.rindex("neighbours differ in") :]
+    assert table.index("record") < table.index("spike ")
+    plan = words(run("plan --epsilon 8 --unit record --delta 1e-6 -T 4 -N 2 --releases-per-day 2"))
+    assert plan.index("epsilon of a record") < plan.index("epsilon of ONE spike")

@@ -72,7 +72,7 @@ def test_the_table_says_what_the_figures_mean() -> None:
     text = " ".join(run("-k 17626 -T 16 -N 10 --delta 1e-5").stdout.replace("│", " ").split())
     for part in (
         "p = 8813/32768",
-        "epsilon of ONE spike: 0.99995 (spike level, delta 0, 1 bit)",
+        "epsilon of a record: 117.769 (record level, delta 1e-05, 160 bits) epsilon of ONE spike: 0.99995",
         "released: every flipped spike of one layer, 16 steps of 10 neurons a record",
         "against: whoever has neither the secret 80-bit key",
         "epsilon at delta 1e-05, exact composition, rounded up",

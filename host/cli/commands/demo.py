@@ -162,8 +162,8 @@ def _caption(claim: Claim) -> str:
     mechanism = "" if claim.wall is None else mechanism_text(claim.wall.mechanism)
     return (
         f"Output spikes of the digits network before and after the flipper (Trivium core, simulated in Verilator)\n"
-        f"{mechanism}; epsilon {up(spike.epsilon)} for ONE spike, {up(record.epsilon)} for the whole record at "
-        f"delta {up(claim.delta)}"
+        f"{mechanism}; epsilon {up(record.epsilon)} for the whole record at delta {up(claim.delta)}, "
+        f"for ONE spike of it {up(spike.epsilon)}"
     )
 
 

@@ -20,6 +20,8 @@ from spikeveil.host.data.decoder import class_counts
 from spikeveil.host.data.encoders import direct
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.host.networks.scales import Exponent, Quantised, fitting_exponent, quantise_network, with_output
+from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec
 from spikeveil.pysim.model.storage import DAMAGE
 
@@ -173,11 +175,17 @@ def _record(
         "float_accuracy": floats,
         "integer_accuracy": integers,
         "flip": None if flip is None else {"threshold": flip.threshold, "bits": flip.bits,
+                                           "epsilon_of_a_record": record_epsilon(spec, source.steps),
                                            "epsilon_of_one_spike": flip.epsilon},
         "training_claim": source.claim,
         "fingerprint": spec.fingerprint,
         "file": None if options["output"] is None else str(options["output"]),
     }  # fmt: skip
+
+
+def record_epsilon(spec: NetworkSpec, steps: int) -> float:
+    """Epsilon of one whole record at delta 1e-6."""
+    return Claim.of(spec, steps, source="trivium", delta=1e-6).epsilon(Unit.RECORD)
 
 
 def _layer(layer: Any, report: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def _units(claim: Claim) -> Table:
     table.add_column("neighbours differ in")
     table.add_column("bits", justify="right")
     table.add_column(f"{nominal}epsilon, delta {up(claim.delta)}", justify="right")
-    for cost in claim.costs:
+    for cost in reversed(claim.costs):  # the record's stands first
         table.add_row(cost.unit.value, cost.unit.relation, f"{cost.bits}", up(cost.epsilon))
     return table
 

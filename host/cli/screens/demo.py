@@ -80,7 +80,7 @@ def claims(console: Console, named_claims: Sequence[tuple[str, Claim]], classes:
     console.print(Rule("3  What may be claimed of such a chip?", align="left"))
     for index, (title, claim) in enumerate(named_claims):
         spike, record = claim.nominal(Unit.SPIKE).epsilon, claim.nominal(Unit.RECORD).epsilon
-        figures = f"epsilon {up(spike)} for ONE spike, {up(record)} for a whole record"
+        figures = f"epsilon {up(record)} for a whole record; for ONE spike of it {up(spike)}"
         worth = figures if claim.private else "[red]epsilon infinite[/]"
         print_claim(console, claim, f"[bold]{title}: {worth}[/]", classes, units=index == 0)
 

@@ -22,6 +22,9 @@ def print_epsilon(
     console, delta = Console(), up(record["delta"])
     nominal = "" if record["private"] else "nominal "
     console.print(mechanism_text(mechanism), highlight=False)
+    whole, level = costs[-1], "record level"
+    sentence = f"{nominal}epsilon of a record: {up(whole.epsilon_one)} ({level}, delta {delta}, {whole.bits_one} bits)"
+    console.print(sentence, highlight=False)
     sentence = f"{nominal}epsilon of ONE spike: {up(mechanism.epsilon)} (spike level, delta 0, 1 bit)"
     console.print(sentence, highlight=False)
     console.print(f"released: {raster.released}", highlight=False)
@@ -37,7 +40,7 @@ def _unit_table(costs: tuple[UnitCost, ...], title: str, record: dict[str, Any])
     columns = ("unit", "neighbours differ in", "bits", "one release", "bits", f"all {record['releases']} releases")
     for name in columns:
         table.add_column(name, justify="left" if name in ("unit", "neighbours differ in") else "right")
-    for cost in costs:
+    for cost in reversed(costs):  # the record's stands first
         figures = (str(cost.bits_one), up(cost.epsilon_one), str(cost.bits), up(cost.epsilon))
         table.add_row(cost.unit.value, cost.unit.relation, *figures)
     return table

@@ -19,12 +19,16 @@ def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
     table.add_column()
     for name, value in (
         ("mechanism", mechanism_text(plan.mechanism)),
-        ("epsilon of ONE spike", f"{up(plan.mechanism.epsilon)}  (spike level, delta 0, 1 bit)"),
+        (
+            "epsilon of a record",
+            f"{up(plan.record_epsilon)}  (record level, delta {delta}, all {plan.releases} releases)",
+        ),
         (
             "one release",
             f"{up(plan.epsilon_one)}  ({unit} level, delta {delta}, {one_bits} bits)",
         ),
         (f"all {plan.releases} releases", f"{up(plan.epsilon)}  ({unit} level, delta {delta}, {plan.bits} bits)"),
+        ("epsilon of ONE spike", f"{up(plan.mechanism.epsilon)}  (spike level, delta 0, 1 bit)"),
         ("neighbours differ in", plan.unit.relation),
         ("released", plan.raster.released),
         ("against", record["against"]),

@@ -7,6 +7,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.privacy.wording import up
+
 
 def print_quantised(path: Path, record: dict[str, Any]) -> None:
     """Print the layers, the accuracies and what was written."""
@@ -32,8 +34,10 @@ def print_quantised(path: Path, record: dict[str, Any]) -> None:
     if record["flip"] is not None:
         flip = record["flip"]
         flipper = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
-        price = f"epsilon {flip['epsilon_of_one_spike']:.6g} for ONE spike"
-        console.print(f"{flipper}: {price}; `spikeveil info` shows the epsilon of a whole record")
+        record_epsilon, spike = up(flip["epsilon_of_a_record"]), up(flip["epsilon_of_one_spike"])
+        console.print(
+            f"{flipper}: epsilon {record_epsilon} for a whole record at delta 1e-6; for ONE spike of it {spike}"
+        )
     if record["training_claim"] is not None:
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {record['fingerprint']}")

@@ -20,6 +20,7 @@ from spikeveil.host.privacy.ledger.amounts import (
     to_text,
 )
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
+from spikeveil.host.privacy.series import series_epsilon
 from spikeveil.host.privacy.units import SMALL_UNITS, Unit
 
 #: the record number is 32 bits of the cipher's IV
@@ -69,6 +70,8 @@ class Session:
     charged for one release. The bits may be chosen adaptively, since one pair of output distributions is the worst for
     every bit; the number of bits and the mechanism may not: they are fixed here.
 
+    later: the flipped layers behind this one, in order, as (mechanism, bits of a record): every path from it to the
+    output crosses them, and the chain may cost less than its first wall (`privacy.series`).
     `delta` is read exactly (0 to 1). layer: index of the flipped layer, which units below the record need.
     Raises ValueError for a value out of range.
     """
@@ -81,8 +84,12 @@ class Session:
     spike_limit: int | None = None
     step_spike_limit: int | None = None
     layer: int | None = None
+    later: tuple[tuple[RandomizedResponse, int], ...] = ()
 
     def __post_init__(self) -> None:
+        for wall, bits in self.later:
+            if type(wall) is not RandomizedResponse or check_count(bits) < 1:
+                raise ValueError(f"session walls behind must be a RandomizedResponse and its bits, not {wall!r}")
         if type(self.mechanism) is not RandomizedResponse:
             raise ValueError(f"session mechanism must be a RandomizedResponse, not {self.mechanism!r}")
         if isinstance(self.releases, bool) or not isinstance(self.releases, int):
@@ -105,8 +112,10 @@ class Session:
 
     def cost(self, unit: Unit, releases: int | None = None) -> SessionCost:
         """The cost at `unit`, epsilon rounded up: of all releases, or of that many."""
-        bits = self.bits(unit, releases)
-        return SessionCost(unit, bits, _composed(self.mechanism, bits, self.delta), self.delta)
+        count = self.releases if releases is None else releases
+        one = self.bits(unit, 1)
+        epsilon = _composed(self.mechanism, one, self.later, count, self.delta)
+        return SessionCost(unit, one * count, epsilon, self.delta)
 
     def record(self) -> dict[str, object]:
         """The session as it stands in an entry."""
@@ -122,13 +131,24 @@ class Session:
             "layer": self.layer,
             "delta": to_text(self.delta),
             "composition": "exact binomial" if self.delta else "pure sum",
+            **({"later": self._later_record()} if self.later else {}),
         }
+
+    def _later_record(self) -> list[dict[str, int]]:
+        return [{"threshold": wall.threshold, "bits": wall.bits, "record_bits": bits} for wall, bits in self.later]
 
 
 @lru_cache(maxsize=256)
-def _composed(mechanism: RandomizedResponse, bits: int, delta: Fraction) -> Fraction:
-    """Epsilon of `bits` equal releases at a float delta that is not above the wanted one, which rounds epsilon up."""
-    return Fraction(mechanism.epsilon_composed(bits, float_below(delta)))
+def _composed(
+    mechanism: RandomizedResponse,
+    bits: int,
+    later: tuple[tuple[RandomizedResponse, int], ...],
+    releases: int,
+    delta: Fraction,
+) -> Fraction:
+    """Epsilon of the releases at a float delta that is not above the wanted one, which rounds epsilon up."""
+    behind = tuple((wall.flip_probability, count) for wall, count in later)
+    return Fraction(series_epsilon((mechanism.flip_probability, bits), behind, releases, float_below(delta)))
 
 
 @dataclass(frozen=True)
@@ -246,7 +266,10 @@ def session_of(record: dict[str, Any], relation: Relation = "substitution") -> C
     if kind == "randomised response":
         mechanism = RandomizedResponse(record["threshold"], record["bits"])
         shape = (record["steps"], record["neurons"], record["releases"], delta)
-        found = Session(mechanism, *shape, record["spike_limit"], record["step_limit"], record.get("layer"))
+        later = tuple(
+            (RandomizedResponse(one["threshold"], one["bits"]), one["record_bits"]) for one in record.get("later", ())
+        )
+        found = Session(mechanism, *shape, record["spike_limit"], record["step_limit"], record.get("layer"), later)
     elif kind == "dp-sgd":
         noise = float(fraction_from_text(record["noise_multiplier"]))
         sizes = (record["batch_size"], record["dataset_size"], record["steps"])
