@@ -21,6 +21,8 @@ VARIANTS = {
     "lif": "SNN: LIF 0.2, gate, T = 5",
     "T10": "SNN: IF, gate, T = 10",
     "T15": "SNN: IF, gate, T = 15",
+    "V0.5": "SNN: IF, gate, T = 5, threshold 0.5",
+    "V1.0": "SNN: IF, gate, T = 5, threshold 1",
     "ann": "ANN: tanh",
 }
 

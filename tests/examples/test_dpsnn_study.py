@@ -44,7 +44,7 @@ def test_rows_are_what_the_study_needs(study: ModuleType) -> None:
     assert len({config.digest for config in rows.values()}) == len(rows)
     for variant, sigmas in {"gate": 3, "tanh": 3, "gaussian": 3, "ann": 3, "lif": 1, "T10": 1, "T15": 1}.items():
         assert len([name for name in rows if name.startswith(f"tenth-{variant}-")]) == 3 * sigmas
-        assert len([name for name in rows if name.startswith(f"digits-{variant}-")]) == 9
+        assert len([name for name in rows if name.startswith(f"digits-{variant}-")]) == 3 * sigmas
     assert all(config.epochs == 8 for name, config in rows.items() if name.startswith("tenth"))
     assert all(config.privacy.randomness == "os" for config in rows.values())
 
@@ -70,7 +70,7 @@ def test_a_slice_on_the_digits(study: ModuleType, kind: str, tmp_path: Path) -> 
     record: dict[str, Any] = json.loads(path.read_text())[row.name]
     assert record["privacy"]["steps"] == 200
     assert record["privacy"]["epsilon_pld"] > 1
-    assert record["accuracy"] > (0.8 if kind == "ann" else 0.3)
+    assert record["accuracy"] > (0.8 if kind == "ann" else 0.5)
     assert record["steps_lost"] == 0
     assert study.tables({row.name: record}).count("one seed") == 1
 
