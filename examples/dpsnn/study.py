@@ -23,10 +23,10 @@ import torch
 from rows import StudyRow, rows
 from tables import tables
 
-from spikeveil.host.cli.training_run import versions
 from spikeveil.host.data.catalogue import load_dataset
 from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.training.loop import TrainingResult, TrainingRun
+from spikeveil.host.training.run_folder import versions
 
 STUDY = Path(__file__).with_name("study.json")
 
