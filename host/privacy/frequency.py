@@ -48,7 +48,9 @@ class ReportCounts:
         if isinstance(decision, Decision):
             numbers = checks.integers("decisions", decisions, ("records",), 0, decision.classes - 1)
             return cls(decision, np.bincount(numbers, minlength=decision.classes).astype(np.int64), len(numbers))
-        words = checks.integers("decisions", np.asarray(decisions, np.int8), ("records", decision.classes), 0, 1)
+        bits = np.asarray(decisions)
+        bits = bits.view(np.uint8) if bits.dtype == np.bool_ else bits
+        words = checks.integers("decisions", bits, ("records", decision.classes), 0, 1)
         return cls(decision, words.sum(axis=0, dtype=np.int64), len(words))
 
     def __add__(self, other: "ReportCounts") -> "ReportCounts":

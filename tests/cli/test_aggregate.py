@@ -1,8 +1,11 @@
 """`spikeveil aggregate`: three kinds of file, refusals, and memory that does not grow with the reports."""
 
+import io
 import json
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,94 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
         assert message.count("\n") == 1
     out_of_range = write(tmp_path / "range.npz", KARY, np.array([0, 4]))
     assert "decisions must be 0 to 3, not 4" in invoke("aggregate", out_of_range, code=1).stderr
+
+
+def crafted_npz(path: Path, decision: RandomisedDecision, shape: str, content: bytes, descr: str = "|u1") -> Path:
+    """An archive whose array header says whatever `shape` says."""
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (63 - (10 + len(header)) % 64) + b"\n"
+    mechanism = io.BytesIO()
+    np.save(mechanism, np.array(json.dumps(describe(decision))))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("decision.npy", mechanism.getvalue())
+        array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+        archive.writestr("decisions.npy", array)
+    return path
+
+
+CRAFTED = [
+    (KARY, "(-5,)", b"abc", "its decisions have shape (-5,) and type uint8, not (records,) and integers"),
+    (KARY, "(2,)", bytes(4), "its decisions are more than the 2 records of their shape"),
+    (KARY, "(5,)", bytes(4), "buffer is smaller than requested size"),
+    (ONE_HOT, "(0, 9)", b"", "its decisions have shape (0, 9)"),
+    (ONE_HOT, "(5, 10000000000000000000000)", bytes(9), "its decisions have shape (5, 1000"),
+    (ONE_HOT, "(5, 200000000)", bytes(9), "its decisions have shape (5, 200000000)"),
+]
+
+
+@pytest.mark.parametrize(("decision", "shape", "content", "sentence"), CRAFTED, ids=[row[1] for row in CRAFTED])
+def test_a_crafted_header_is_refused(tmp_path: Path, decision: Any, shape: str, content: bytes, sentence: str) -> None:
+    path = crafted_npz(tmp_path / "a.npz", decision, shape, content)
+    with pytest.raises(ValueError, match=re.escape(f"report file {path} must hold decisions and their mechanism")) as e:
+        report_files.count(path)
+    assert sentence in str(e.value)
+
+
+def test_any_damaged_byte_is_refused_in_one_sentence_or_harmless(tmp_path: Path) -> None:
+    whole = crafted_npz(tmp_path / "a.npz", KARY, "(3,)", bytes([0, 1, 3])).read_bytes()
+    for position in range(len(whole)):
+        (tmp_path / "b.npz").write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
+        try:
+            found = report_files.count(tmp_path / "b.npz")
+        except ValueError as error:
+            assert str(error).startswith(f"report file {tmp_path / 'b.npz'} must hold decisions")
+        else:
+            assert found.counts.tolist() == [1, 1, 0, 1]
+
+
+MISREAD = [
+    ("a.csv", KARY, "0,1,0,0\n", "its lines must have 1 columns, and one has another number"),
+    ("a.csv", ONE_HOT, "0,1,0\n", "its lines must have 4 columns, and one has another number"),
+    ("a.csv", KARY, "9" * 30 + "\n", "Python int too large"),
+    ("a.parquet", KARY, {"id": [1, 2], "class": [0, 0]}, "its columns must be 'decision', or one in all, not"),
+    ("a.parquet", ONE_HOT, {"a": [1, 0], "b": [0, 0]}, "its columns must be 'class_0' to 'class_3', or 4 in all, not"),
+    ("a.parquet", ONE_HOT, {f"class_{n}": [0.4, 1.5] for n in range(4)}, "decisions must have an integer dtype"),
+]
+
+
+@pytest.mark.parametrize(("name", "decision", "content", "sentence"), MISREAD)
+def test_columns_that_could_be_misread_are_refused(
+    tmp_path: Path, name: str, decision: Any, content: Any, sentence: str
+) -> None:
+    text = json.dumps(describe(decision))
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text(f"# decision: {text}\n{content}")
+    else:
+        pyarrow.parquet.write_table(pa.table(content).replace_schema_metadata({"decision": text}), tmp_path / name)
+    assert sentence in invoke("aggregate", tmp_path / name, code=1).stderr
+
+
+def test_parquet_columns_are_found_by_name(tmp_path: Path) -> None:
+    """Tools that sort columns put class_10 before class_2."""
+    decision, path = OneHotDecision.oue(2.0, 12), tmp_path / "a.parquet"
+    names = sorted(f"class_{n}" for n in range(12))
+    table = pa.table({"id": [7]} | {name: [name == "class_2"] for name in names})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"decision": json.dumps(describe(decision))}), path)
+    assert np.flatnonzero(report_files.count(path).counts).tolist() == [2]
+    table = pa.table({"id": [3, 3], "decision": [1, 1]})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"decision": json.dumps(describe(KARY))}), path)
+    assert report_files.count(path).counts.tolist() == [0, 2, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["[" * 30_000, "3", '["a"]', '{"kind": "x"}', '{"kind": []}'])
+def test_a_mechanism_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(f"# decision: {text}\n1\n")
+    assert invoke("aggregate", tmp_path / "a.csv", code=1).stderr.count("\n") == 1
+
+
+def test_blank_lines_are_no_reports(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"# decision: {json.dumps(describe(KARY))}\n\n\n")
+    assert report_files.count(tmp_path / "a.csv").reports == 0
 
 
 def test_a_plot_and_a_table(tmp_path: Path) -> None:

@@ -92,6 +92,26 @@ def test_one_decision_costs_its_epsilon_and_repetition_less_than_the_sum() -> No
     assert epsilon_of_decisions(decision, 100, 1e-6) < 50 < 100 * decision.epsilon
 
 
+@pytest.mark.parametrize("decision", [Decision.for_epsilon(1.0, 10), OneHotDecision.oue(1.0, 10)], ids=["kary", "oue"])
+def test_the_most_that_may_be_composed_takes_seconds(decision: Any) -> None:
+    """Mean and spread of the losses give the order: n epsilon (a - b) plus normal tails."""
+    count, delta, words = 100_000, 1e-6, 1 << decision.bits
+    if isinstance(decision, Decision):
+        plus, minus = 1 - 9 * decision.q / words, decision.q / words
+    else:
+        plus, minus = decision.k1 * (words - decision.k0) / words**2, (words - decision.k1) * decision.k0 / words**2
+    spread = np.sqrt(count * (plus + minus - (plus - minus) ** 2))
+    found = epsilon_of_decisions(decision, count, delta) / decision.epsilon
+    assert 4.5 * spread < found - count * (plus - minus) < 4.8 * spread
+    assert delta_of_decisions(decision, count, found * decision.epsilon) == pytest.approx(delta, rel=1e-6)
+
+
+def test_one_decision_never_costs_more_than_its_epsilon_at_any_delta() -> None:
+    for decision in (Decision(10, 25, 8), OneHotDecision(3, (1 << 32) - 3, 5), Decision(2, (1 << 31) - 1)):
+        assert 0 < epsilon_of_decisions(decision, 1, 5e-324) <= decision.epsilon
+        assert epsilon_of_decisions(decision, 1, 0.9999999999) < decision.epsilon
+
+
 def test_a_uniform_decision_costs_nothing() -> None:
     assert epsilon_of_decisions(Decision(4, 64, 8), 5, 0.0) == 0
 

@@ -110,6 +110,11 @@ def test_counts_of_equal_decisions_are_added() -> None:
 REFUSED = [
     (lambda: estimate_shares([0, 3], Decision(3, 5, 8)), "decisions must be 0 to 2, not 3"),
     (lambda: estimate_shares([], Decision(3, 5, 8)), "decisions must hold one report or more, not none"),
+    (lambda: estimate_shares([[0, 256, 1]], OneHotDecision(3, 3, 1, 2)), "decisions must be 0 to 1, not 256"),
+    (
+        lambda: estimate_shares([[0, 0.5, 1]], OneHotDecision(3, 3, 1, 2)),
+        "decisions must have an integer dtype, not fl",
+    ),
     (lambda: estimate_shares([0, 1]), "decision must be given for released decisions: without its mechanism they say"),
     (
         lambda: estimate_shares([0], Decision(2, 1, 1)),
