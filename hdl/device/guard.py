@@ -92,10 +92,10 @@ class Guard(wiring.Component):
     **Commands** take one cycle. Of several in one cycle only the first in this order counts.
 
     - `close` ends the lease; a step that has begun to leave is completed.
-    - `check` results in the first that applies of MALFORMED (quota or record steps are 0, the secret has a wrong
-      length, or an LFSR seed is 0), UNLOADED, STALE (the number is not above `lease`, or a `check` in the cycle before
-      was granted) and OK. Only OK changes anything: the lease before ends at once, `lease` and `nonce` are those of
-      the offer, and the secret rewinds.
+    - `check` results in the first that applies of MALFORMED (quota or record steps are 0, the lease is 2^39 or more,
+      which belongs to simulations, the secret has a wrong length, or an LFSR seed is 0), UNLOADED, STALE (the number
+      is not above `lease`, or a `check` in the cycle before was granted) and OK. Only OK changes anything: the lease
+      before ends at once, `lease` and `nonce` are those of the offer, and the secret rewinds.
     - `begin`, after a granted `check` and the whole secret once more, opens the lease (OK). Otherwise it results in
       MALFORMED, and no lease is opened.
     - `rewind` precedes an offer.
@@ -118,7 +118,7 @@ class Guard(wiring.Component):
         self.step_leaving = Signal()  # a step has begun to leave
         self.offered_lease = Signal(LEASE_BITS)  # one cycle before
         self.newer = Signal()  # it was above the highest number, one cycle before
-        self.nonzero = Signal()  # quota and record steps of the offer were not 0, one cycle before
+        self.in_range = Signal()  # the offer's numbers were valid, one cycle before
         self.o_row = Signal(index_bits(plan.o_rows))  # of the step that leaves
         self.last_step = Signal()  # quota is 1, while a lease is open
         super().__init__(
@@ -155,7 +155,7 @@ class Guard(wiring.Component):
             control.start.eq(0),
             self.offered_lease.eq(control.offer.lease),
             self.newer.eq(control.lease < control.offer.lease),
-            self.nonzero.eq((control.offer.quota != 0) & (control.offer.record_steps != 0)),
+            self.in_range.eq((control.offer.quota != 0) & (control.offer.record_steps != 0) & ~control.offer.lease[-1]),
         ]
         self._execute(m, secret, record_steps, step_left)
         self._open_network(m, secret)
@@ -206,7 +206,7 @@ class Guard(wiring.Component):
         control = self.control
         newer = Mux(self.newer, ResultCode.OK, ResultCode.STALE)
         loaded = Mux(control.loaded, newer, ResultCode.UNLOADED)
-        return Mux(secret_valid & self.nonzero, loaded, ResultCode.MALFORMED)
+        return Mux(secret_valid & self.in_range, loaded, ResultCode.MALFORMED)
 
     def _enter(self, m: Module, steps_inside: Signal, record_steps: Signal) -> Signal:
         """Let rows in, in records of `record_steps` steps. Returns: a step has entered completely."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from spikeveil.pysim.device.messages import ResultCode
 from spikeveil.pysim.device.wire import SEED_BYTES
 from spikeveil.pysim.model.lfsr import PERIOD
+from spikeveil.pysim.model.source import FIRST_SIMULATED_LEASE
 from spikeveil.pysim.model.trivium import KEY_BYTES
 
 
@@ -86,7 +87,7 @@ class Guard:
 
     def check(self, offer: Offer, *, loaded: bool = True) -> ResultCode:
         """Check an offer; one that is granted ends the lease before it."""
-        if not (self._secret_valid and offer.quota and offer.record_steps):
+        if not (self._secret_valid and offer.quota and offer.record_steps) or offer.lease >= FIRST_SIMULATED_LEASE:
             return ResultCode.MALFORMED
         if not loaded:
             return ResultCode.UNLOADED

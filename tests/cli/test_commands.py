@@ -159,12 +159,19 @@ def test_a_difference_ends_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_verilog(folder: Path) -> None:
-    found = loaded("verilog small.snn -o small.v --lanes 4 --top guard")
+    """The guarded core is the default; the bare network comes only when asked for, with a warning in its header."""
+    found = loaded("verilog small.snn -o small.v --lanes 4 --top guarded")
     text = Path("small.v").read_text()
-    assert "module guard(" in text
+    assert "module guarded(" in text and "module \\guarded.guard" in text
+    ports = {port["name"]: (port["direction"], port["bits"]) for port in found["ports"]}
+    assert found["guarded"] is True and not {"key", "lease_number", "record", "raw"} & set(ports)
+    assert "WARNING" not in text
+    found = loaded("verilog small.snn -o bare.v --lanes 4 --top bare --unguarded")
+    text = Path("bare.v").read_text()
+    assert text.startswith("// WARNING: UNGUARDED.") and found["guarded"] is False
     ports = {port["name"]: (port["direction"], port["bits"]) for port in found["ports"]}
     assert ports["key"] == ("in", 80)
-    declared = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text.split("module guard(")[1], re.M))
+    declared = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text.split("module bare(")[1], re.M))
     assert set(ports) | {"clk", "rst"} <= declared
 
 
@@ -227,7 +234,7 @@ def test_refusals_are_one_sentence(folder: Path, arguments: str, code: int, sent
 
 def test_unsafe_builds_it(folder: Path) -> None:
     assert loaded("simulate open.snn --data x.npy --unsafe")["claim"]["epsilon_delta"]["record_epsilon"] == "inf"
-    assert "key" not in [port["name"] for port in loaded("verilog open.snn -o o.v --unsafe")["ports"]]
+    assert "key" not in [port["name"] for port in loaded("verilog open.snn -o o.v --unsafe --unguarded")["ports"]]
 
 
 def test_a_missing_package_is_named_with_its_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,6 +280,7 @@ def test_seeds_are_side_by_side_and_none_may_be_zero() -> None:
     [
         (replace(GOOD, quota=0), KEY, True, ResultCode.MALFORMED),
         (replace(GOOD, record_steps=0), KEY, False, ResultCode.MALFORMED),
+        (replace(GOOD, lease=1 << 39), KEY, True, ResultCode.MALFORMED),
         (replace(GOOD, lease=9), KEY[:9], True, ResultCode.MALFORMED),
         (replace(GOOD, lease=9), KEY + b"\0", True, ResultCode.MALFORMED),
         (replace(GOOD, lease=5), KEY, False, ResultCode.UNLOADED),
