@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from support.driver_runs import HIDDEN, LAST, QUICK, READOUT, RECORDS, at_steps, check, leases, run
-from support.twin_ports import DirectPort, Mute
+from support.twin_ports import DirectPort, FixedAnswer
 
 from spikeveil.host.device import frames
 from spikeveil.host.device.driver import Device
@@ -58,7 +58,7 @@ def test_an_image_is_loaded_anew_where_another_may_be_there(make_board: Any, led
 
 def test_another_version_of_the_protocol(make_board: Any) -> None:
     board = make_board()
-    board.endpoint = Mute(board.endpoint.device)
+    board.endpoint = FixedAnswer(board.endpoint.device)
     board.endpoint.answer = frames.encode(bytes([MessageKind.IDENTITY, 1, PROTOCOL_VERSION + 1, 0, 1, 2, 3]))
     with pytest.raises(WrongDevice, match=r"has version 2 of the protocol, and this spikeveil version 1$"):
         Device.open(str(board.path), timing=QUICK)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from support.exchanges import Chunk, TwinLine, compare, hear
+from support.exchanges import Chunk, TwinLine, compare, parse_answers
 from support.hostile import HostileHost
 from support.watch import Counts, Watch
 
@@ -85,7 +85,9 @@ def batch(campaign: Campaign, seed: int, count: int) -> Counts:
 def check(sequences: list[list[Chunk]], answers: list[bytes], spec: NetworkSpec, device: Identity) -> Counts:
     """Everything that can be said without the twin."""
     ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
-    assert all(hear(answers[end]).statuses for end in ends), "the device did not answer at the end of a sequence"
+    assert all(parse_answers(answers[end]).statuses for end in ends), (
+        "the device did not answer at the end of a sequence"
+    )
     return Watch(spec, device).run([chunk for sequence in sequences for chunk in sequence], answers)
 
 
@@ -119,7 +121,7 @@ def test_a_full_ring_is_answered_before_the_board_counts_as_quiet() -> None:
     ]
     burst = b"".join(map(encode, bodies)) + b"\0" + encode(pack(MessageKind.POLL, 6))
     (answer,), _ = play(BoardSpec(plans()["trivium"], pins="bytes"), [burst])
-    assert hear(answer).statuses[-1][0] == 6
+    assert parse_answers(answer).statuses[-1][0] == 6
 
 
 class Cheat(DeviceModel):
@@ -198,7 +200,7 @@ CHEATS = [
     (Refilling(ONE), "the quota rose"),
     (Forgetful(ONE), "the highest lease fell"),
     (Talkative(ONE), "a piece of a secret came back"),
-    (Wavering(ONE), "two values at one place of the output"),
+    (Wavering(ONE), "two values at output position"),
     (DeviceModel(NetworkSpec([layer(12, 6, flip=None)])), "released"),
     (Late(ONE), "the device did not answer"),
 ]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from support.driver_runs import IMPATIENT, SPEC
-from support.twin_ports import DirectPort, Mute, spoiler
+from support.twin_ports import DirectPort, FixedAnswer, spoiler
 
 from spikeveil.host.device import frames
 from spikeveil.host.device.driver import Device
@@ -20,7 +20,7 @@ from spikeveil.pysim.device.top import DeviceModel
 
 @pytest.mark.parametrize(("answer", "received"), [(b"", "nothing"), (b"\x80\xf8\x11\0" * 9, "no valid frame")])
 def test_silence_or_another_baud_rate(answer: bytes, received: str) -> None:
-    endpoint = Mute(DeviceModel(SPEC))
+    endpoint = FixedAnswer(DeviceModel(SPEC))
     endpoint.answer = answer
     sentence = rf"^port direct sent {received} for 0.5 s: check that it is a spikeveil device with this baud rate$"
     with pytest.raises(DeviceSilent, match=sentence):
@@ -30,7 +30,7 @@ def test_silence_or_another_baud_rate(answer: bytes, received: str) -> None:
 @pytest.mark.parametrize(("answer", "attempts"), [(b"", 20), (b"\1" * 9 + b"\0", 241)])
 def test_only_silence_makes_the_wait_longer(answer: bytes, attempts: int) -> None:
     """Every 0.25 s where a damaged frame comes; else 0.25, 0.5, 1, 2 and then a sixteenth of the silence apart."""
-    endpoint = Mute(DeviceModel(SPEC))
+    endpoint = FixedAnswer(DeviceModel(SPEC))
     endpoint.answer = answer
     link = Link(DirectPort(endpoint), Timing(silence=60.0))
     link.open()

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 from device.test_hostile_host import plans
-from support.exchanges import PATIENT, Chunk, Heard, TwinLine, compare, hear
+from support.exchanges import PATIENT, Answers, Chunk, TwinLine, compare, parse_answers
 from support.faulty_port import FaultyPort, TwinPort
 from support.hostile import HostileHost
 from support.paths import DATA
@@ -69,7 +69,7 @@ def test_what_a_driver_said_to_the_twin_is_answered_alike_by_the_gateware(tmp_pa
     recording = record(TwinPort(twin_device()), tmp_path)
     answers, _ = play(BOARD, recording.chunks)
     assert compare(recording.chunks, answers, twin_device()) == RECORDS * STEPS
-    assert hear(b"".join(answers)).released == hear(recording.answer).released
+    assert parse_answers(b"".join(answers)).released == parse_answers(recording.answer).released
 
 
 @pytest.mark.verilator
@@ -77,16 +77,19 @@ def test_what_a_driver_said_to_the_gateware_is_answered_alike_by_the_twin(tmp_pa
     with VirtualBoard(BOARD) as board:
         recording = record(SerialPort(board.port), tmp_path)
     line = TwinLine(twin_device())
-    expected, found = hear(b"".join(line.send(chunk) for chunk in recording.chunks)), hear(recording.answer)
+    expected, found = (
+        parse_answers(b"".join(line.send(chunk) for chunk in recording.chunks)),
+        parse_answers(recording.answer),
+    )
     assert found.released == expected.released
     assert len(found.released) == RECORDS * STEPS
     assert refusals(found) == refusals(expected) == []
     assert found.identities[0] == expected.identities[0]
 
 
-def refusals(heard: Heard) -> list[tuple[int, ResultCode]]:
+def refusals(answers: Answers) -> list[tuple[int, ResultCode]]:
     """The results that are not OK."""
-    return [(tag, result) for tag, result in heard.results if result is not ResultCode.OK]
+    return [(tag, result) for tag, result in answers.results if result is not ResultCode.OK]
 
 
 def stored() -> tuple[list[Chunk], list[bytes]]:
@@ -115,8 +118,10 @@ def test_the_twin_answers_as_a_kept_transcript() -> None:
 def test_the_gateware_answers_as_a_kept_transcript() -> None:
     chunks, answers = stored()
     found, _ = play(BOARD, chunks)
-    assert [hear(answer).results for answer in found] == [hear(answer).results for answer in answers]
-    assert [hear(answer).released for answer in found] == [hear(answer).released for answer in answers]
+    assert [parse_answers(answer).results for answer in found] == [parse_answers(answer).results for answer in answers]
+    assert [parse_answers(answer).released for answer in found] == [
+        parse_answers(answer).released for answer in answers
+    ]
 
 
 def make() -> None:

@@ -15,7 +15,7 @@ import pytest
 import serial
 from numpy.typing import NDArray
 from support.commands import invoke
-from support.exchanges import PATIENT, hear, started
+from support.exchanges import PATIENT, parse_answers, started
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
@@ -63,9 +63,9 @@ def test_a_uart_of_any_divisor(baud: int) -> None:
     """The host's own clock may be off by more than one in a hundred."""
     board = uart_board()
     answers, figures = play(board, [encode(pack(MessageKind.IDENTIFY, 3)), status(4)], baud=baud)
-    (found,) = hear(answers[0]).identities
+    (found,) = parse_answers(answers[0]).identities
     assert Identity.from_message(found) == identity(board.plan, clock_hz=board.clock)
-    assert [tag for tag, _ in hear(answers[1]).statuses] == [4]
+    assert [tag for tag, _ in parse_answers(answers[1]).statuses] == [4]
     assert figures.framing_errors == 0
     assert figures.bytes_out == sum(map(len, answers))
 
@@ -78,7 +78,7 @@ def test_a_wrong_baud_rate_is_noise() -> None:
 def test_a_power_cycle_forgets_the_lease() -> None:
     chunks = [opening(7), status(1), POWER_CYCLE, status(2), opening(7)]
     answers, _ = play(uart_board(), chunks)
-    one, two, _, four, five = (hear(answer).statuses for answer in answers)
+    one, two, _, four, five = (parse_answers(answer).statuses for answer in answers)
     assert (one[0][1].result, two[0][1].lease) == (ResultCode.OK, 7)
     assert (four[0][1].lease, five[0][1].result) == (0, ResultCode.OK)
 
@@ -103,7 +103,7 @@ def test_any_serial_client_and_its_baud_rate(board: VirtualBoard, tmp_path: Path
     with serial.Serial(str(tmp_path / "port"), 115_200, timeout=LONG) as port:
         port.write(status(8))
         answer = port.read_until(b"\0")
-        assert [tag for tag, _ in hear(answer).statuses] == [8]
+        assert [tag for tag, _ in parse_answers(answer).statuses] == [8]
         port.baudrate, port.timeout = 38_400, 0.5
         port.write(status(9))
         assert not port.read_until(b"\0")
@@ -132,7 +132,7 @@ def test_power_and_cable(board: VirtualBoard, tmp_path: Path) -> None:
         event()
         with serial.Serial(str(tmp_path / "port"), 115_200, timeout=LONG) as port:
             port.write(status(1))
-            leases += [found.lease for _, found in hear(port.read_until(b"\0")).statuses]
+            leases += [found.lease for _, found in parse_answers(port.read_until(b"\0")).statuses]
     assert leases == [12, 0]
 
 

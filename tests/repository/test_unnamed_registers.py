@@ -23,7 +23,6 @@ def test_counts_registers_called_signal() -> None:
     assert SCRIPT.unnamed_registers(EXPORT) == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="hdl.device and hdl.engine are being rewritten to one signal a line")
 @pytest.mark.parametrize("network", ["digits", str(EXAMPLES / "mnist" / "mnist.snn")], ids=["digits", "mnist"])
 def test_every_register_of_a_device_has_a_name(network: str) -> None:
     plan = Plan(load(network), lanes=16, loadable=True)

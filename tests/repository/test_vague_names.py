@@ -70,7 +70,7 @@ def test_counts_every_kind_of_binding_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "folder",
     [
-        pytest.param("hdl", marks=pytest.mark.xfail(strict=True, reason="hdl.device and hdl.engine are being renamed")),
+        "hdl",
         "pysim",
         "host",
         "boards",

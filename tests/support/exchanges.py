@@ -1,4 +1,4 @@
-"""Transcripts: chunks of bytes sent to a device and the bytes that came back, and the same from the device's twin."""
+"""Transcripts: chunks of bytes sent to a device, the bytes that it returned, and those of the device's model."""
 
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -20,13 +20,13 @@ Chunk = bytes | None  # None: the device is switched off and on
 
 
 class TwinLine:
-    """The twin behind a line: a chunk in, the bytes that answer it out."""
+    """The model behind a line: a chunk in, the bytes that answer it out."""
 
     def __init__(self, device: DeviceModel) -> None:
         self.endpoint = TwinEndpoint(device)
 
     def send(self, chunk: Chunk) -> bytes:
-        """The answer; none to a power cycle."""
+        """The answer; empty for a power cycle."""
         if chunk is not None:
             return self.endpoint.feed(chunk)
         self.endpoint.power_cycle()
@@ -35,7 +35,7 @@ class TwinLine:
 
 @contextmanager
 def started(command: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A process that does not outlive the block: a test that fails must not wait for it."""
+    """A process that is killed at the end of the block, so that a failing test does not wait for it."""
     with subprocess.Popen(command, **options) as process:
         try:
             yield process
@@ -44,10 +44,10 @@ def started(command: list[str], **options: Any) -> Iterator["subprocess.Popen[st
 
 
 @dataclass
-class Heard:
-    """What one chunk was answered with, in the order in which it came."""
+class Answers:
+    """The messages that answer one chunk, in their order."""
 
-    order: list[Message] = field(default_factory=list)  # all of it
+    order: list[Message] = field(default_factory=list)
     statuses: list[tuple[int, Status]] = field(default_factory=list)  # with their tags
     identities: list[Message] = field(default_factory=list)
     outputs: list[Message] = field(default_factory=list)
@@ -60,50 +60,50 @@ class Heard:
     @property
     def released(self) -> dict[tuple[int, int], int]:
         """(session, position) -> byte."""
-        found: dict[tuple[int, int], int] = {}
+        released: dict[tuple[int, int], int] = {}
         for output in self.outputs:
-            for at, byte in enumerate(output.data, output["position"]):
-                place = (output["nonce"], at % POSITION_MODULUS)
-                assert found.setdefault(place, byte) == byte, f"one place of the output had two values: {place}"
-        return found
+            for index, byte in enumerate(output.data, output["position"]):
+                key = (output["nonce"], index % POSITION_MODULUS)
+                assert released.setdefault(key, byte) == byte, f"two values at one output position: {key}"
+        return released
 
 
-def hear(answer: bytes) -> Heard:
-    """Take apart what a device sent; every byte of it must belong to a whole frame that a device sends."""
-    receiver, heard = Receiver(), Heard()
+def parse_answers(answer: bytes) -> Answers:
+    """Decode what a device sent; every byte must belong to a complete frame of a kind that devices send."""
+    receiver, answers = Receiver(), Answers()
     assert answer == b"" or answer.endswith(b"\0"), "the device stopped within a frame"
     for body in receiver.feed(answer):
         message = unpack(body)
-        heard.order.append(message)
+        answers.order.append(message)
         if message.kind is MessageKind.STATUS:
-            heard.statuses.append((message.tag, Status.from_message(message)))
+            answers.statuses.append((message.tag, Status.from_message(message)))
         elif message.kind is MessageKind.IDENTITY:
-            heard.identities.append(message)
+            answers.identities.append(message)
         else:
             assert message.kind is MessageKind.OUTPUT, f"no device sends {message.kind.name}"
-            heard.outputs.append(message)
+            answers.outputs.append(message)
     assert receiver.damaged == 0, "the device sent a damaged frame"
-    return heard
+    return answers
 
 
 @dataclass
 class Sent:
-    """A chunk as the device sees it: the bodies whose frames end in it."""
+    """A chunk as the device receives it: the bodies whose frames end in it."""
 
     bodies: list[bytes]
 
     @property
     def messages(self) -> list[Message]:
-        """Those that are well formed and a host's."""
-        found = []
+        """The requests among them that are well formed."""
+        messages = []
         for body in self.bodies:
             with suppress(ValueError):
-                found.append(unpack(body))
-        return [message for message in found if message.kind < MessageKind.IDENTITY]
+                messages.append(unpack(body))
+        return [message for message in messages if message.kind < MessageKind.IDENTITY]
 
 
 def frames_of(chunks: Iterable[Chunk]) -> Iterator[Sent]:
-    """The whole frames that end in each chunk."""
+    """The complete frames that end in each chunk."""
     receiver = Receiver()
     for chunk in chunks:
         if chunk is None:
@@ -111,41 +111,43 @@ def frames_of(chunks: Iterable[Chunk]) -> Iterator[Sent]:
         yield Sent(receiver.feed(chunk or b""))
 
 
-def comparable(heard: Heard, identity: Identity) -> list[tuple[int, Status]]:
-    """The statuses, without the room where the device is free in how much input it holds: what belongs to no step that
-    may leave, and what waits because the outbox is full.
+def comparable(answers: Answers, identity: Identity) -> list[tuple[int, Status]]:
+    """The statuses, with the input room set to 0 where the amount of input that a device buffers is unspecified: no
+    lease is open, or the outbox is full.
     """
-    found = []
-    for tag, status in heard.statuses:
+    statuses = []
+    for tag, status in answers.statuses:
         waits = status.output_position - status.confirmed == identity.outbox
-        free = waits or StatusFlag.OPEN not in status.flags
-        found.append((tag, replace(status, input_room=0) if free else status))
-    return found
+        unspecified = waits or StatusFlag.OPEN not in status.flags
+        statuses.append((tag, replace(status, input_room=0) if unspecified else status))
+    return statuses
 
 
 def compare(chunks: list[Chunk], answers: list[bytes], device: DeviceModel) -> int:
-    """Hold what a device answered, chunk by chunk and each in peace, to its twin; the number of bytes it released.
+    """Compare what a device answered to each chunk, sent when the device was idle, with its model; bytes released.
 
-    Results, output bytes and, where only a STATUS was asked for, every field must be equal. The answer to a taken
-    INPUT may be left out where output says the same.
+    Results and output bytes must be equal, and every field of the answer to a POLL that was sent alone. The answer to
+    an accepted INPUT may be omitted where output replaces it.
     """
     twin, count = TwinLine(device), 0
     for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
-        expected, found = hear(twin.send(chunk)), hear(answer)
-        soft = {body[1] for body in sent.bodies if body[0] == MessageKind.INPUT}
+        expected, found = parse_answers(twin.send(chunk)), parse_answers(answer)
+        optional = {body[1] for body in sent.bodies if body[0] == MessageKind.INPUT}
         where = f"chunk {number}, {[body.hex() for body in sent.bodies]}"
-        for heard in (expected, found):
-            heard.statuses = [
-                pair for pair in heard.statuses if pair[0] not in soft or pair[1].result is not ResultCode.OK
+        for side in (expected, found):
+            side.statuses = [
+                (tag, status)
+                for tag, status in side.statuses
+                if tag not in optional or status.result is not ResultCode.OK
             ]
-        last = slice(-1, None) if len(sent.bodies) > 1 else slice(None)  # an answer gives way to the next
-        ours, twins = found.results[last], expected.results[last]
-        assert ours == twins, f"{where}: {ours}, the twin {twins}"
-        assert found.released == expected.released, f"{where}: {found.outputs}, the twin {expected.outputs}"
-        gave_way = len(sent.bodies) > 1 and sent.bodies[-1][0] != MessageKind.IDENTIFY and not found.identities
-        assert gave_way or found.identities == expected.identities, where
+        last = slice(-1, None) if len(sent.bodies) > 1 else slice(None)  # an answer may be replaced by the next
+        results, model_results = found.results[last], expected.results[last]
+        assert results == model_results, f"{where}: {results}, the model {model_results}"
+        assert found.released == expected.released, f"{where}: {found.outputs}, the model {expected.outputs}"
+        replaced = len(sent.bodies) > 1 and sent.bodies[-1][0] != MessageKind.IDENTIFY and not found.identities
+        assert replaced or found.identities == expected.identities, where
         if [body[0] for body in sent.bodies] == [MessageKind.POLL]:
-            state, twin_state = (comparable(heard, device.identity) for heard in (found, expected))
-            assert state == twin_state, f"{where}: {state}, the twin {twin_state}"
+            state, model_state = (comparable(side, device.identity) for side in (found, expected))
+            assert state == model_state, f"{where}: {state}, the model {model_state}"
         count += len(found.released)
     return count

@@ -1,4 +1,4 @@
-"""A hostile host: command sequences that know the grammar and break it, made from a seed."""
+"""A hostile host: request sequences that follow the grammar or break it, generated from a seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,32 +8,34 @@ from spikeveil.host.device.frames import encode
 from spikeveil.host.virtual.process import POWER_CYCLE
 from spikeveil.pysim.device.identity import Identity
 from spikeveil.pysim.device.messages import MessageKind, max_data, pack, unpack
-from spikeveil.pysim.device.wire import BITMAP_COUNT, MAX_BODY, SEED_BYTES, TAGGED_FORMAT
+from spikeveil.pysim.device.wire import BITMAP_COUNT, MAX_BODY, POSITION_MODULUS, SEED_BYTES, TAGGED_FORMAT
+from spikeveil.pysim.model.source import LEASE_BITS, MAX_LEASE
 
-MOST_COMMANDS = 10  # of a sequence
-LEASES = (1 << 40) - 1
-WORDS = (1 << 32) - 1
-EARLIER = 32  # frames that it may send again
+MAX_COMMANDS = 10  # of a sequence
+MAX_WORD = POSITION_MODULUS - 1
+HISTORY = 32  # frames that may be sent again
 
 
 @dataclass
 class Belief:
-    """What the host thinks that the device stands at; it never listens, so it may be wrong."""
+    """The host's estimate of the device's state; it reads no answers, so the estimate may be wrong."""
 
     highest: int = 0
     nonce: int = 0
     position: int = 0  # of the input
     confirmed: int = 0
     image: int = 0
-    left: int = 0  # steps that it may still get
+    quota: int = 0  # steps that may still be released
 
 
 @dataclass
 class HostileHost:
-    """Makes chunks of bytes for a device that says it is `identity`; the same seed makes the same chunks.
+    """Generates chunks of bytes for a device with this identity; the same seed gives the same chunks.
 
-    `image`: the bytes of an image that the device may take; without one it sends nonsense in its place. `bursts`:
-    some chunks hold several frames and a STATUS, and what they do depends on how fast the device is.
+    | argument | meaning |
+    |---|---|
+    | `image` | the bytes of an image that the device accepts; without one, random bytes are sent in its place |
+    | `bursts` | some chunks hold several frames and a POLL; their effect depends on the speed of the device |
     """
 
     identity: Identity
@@ -48,8 +50,8 @@ class HostileHost:
         self._earlier: list[bytes] = []
 
     def sequences(self, count: int) -> Iterator[list[bytes | None]]:
-        """`count` sequences of chunks, each to be sent when nothing moves any more. The last chunk of each is a STATUS
-        on a line that was cleared. Some begin with a power cycle; the first one begins at power-on.
+        """`count` sequences of chunks, each chunk to be sent when the device is idle. The last chunk of each is a POLL
+        after a zero byte. Some begin with a power cycle; the first one begins at power-on.
         """
         for index in range(count):
             chunks: list[bytes | None] = []
@@ -58,13 +60,13 @@ class HostileHost:
                 self.belief = Belief()
             if self.image and self._dice.random() < 0.5:
                 chunks += self._loading()
-            for _ in range(self._dice.randint(1, MOST_COMMANDS)):
+            for _ in range(self._dice.randint(1, MAX_COMMANDS)):
                 chunks.append(self._chunk())
                 if self._dice.random() < 0.3:
-                    chunks.append(self._ending())
-            yield [*chunks, self._ending()]
+                    chunks.append(self._poll())
+            yield [*chunks, self._poll()]
 
-    def _ending(self) -> bytes:
+    def _poll(self) -> bytes:
         return b"\0" + encode(pack(MessageKind.POLL, self._next_tag()))
 
     def _next_tag(self) -> int:
@@ -72,12 +74,12 @@ class HostileHost:
         return self._tag
 
     def _chunk(self) -> bytes:
-        """One or several frames, whole or not, or noise."""
+        """One or several frames, complete or not, or noise."""
         kind = self._dice.random()
         if kind < 0.72:
             return self._frame()
         if kind < 0.80 and self.bursts:
-            return b"".join(self._frame() for _ in range(self._dice.randint(2, 6))) + self._ending()
+            return b"".join(self._frame() for _ in range(self._dice.randint(2, 6))) + self._poll()
         if kind < 0.86 and self._earlier:
             return self._dice.choice(self._earlier)
         if kind < 0.94:
@@ -85,65 +87,65 @@ class HostileHost:
         return self._noise() + self._dice.choice((b"", b"\0", self._frame()))
 
     def _frame(self) -> bytes:
-        """A frame that is whole; in one of six, something in its body was changed."""
+        """A complete frame; in one of six, the body is mutated."""
         body = self._body()
         if self._dice.random() < 0.16:
             body = self._mutated(body)
         self._believe(body)
         frame = encode(body)
-        self._earlier = [*self._earlier[-EARLIER:], frame]
+        self._earlier = [*self._earlier[-HISTORY:], frame]
         return frame
 
     def _believe(self, body: bytes) -> None:
-        """Take it for granted that the device takes what it should."""
+        """Update the estimate as if the device accepted every valid request."""
         belief = self.belief
         try:
             message = unpack(body)
         except ValueError:
             return
         if message.kind is MessageKind.OPEN:
-            right = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
-            if right and len(message.data) == self.identity.secret_bytes and message["lease"] > belief.highest:
-                self.belief = Belief(message["lease"], message["nonce"], image=belief.image, left=message["quota"])
+            valid = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
+            if valid and len(message.data) == self.identity.secret_bytes and message["lease"] > belief.highest:
+                self.belief = Belief(message["lease"], message["nonce"], image=belief.image, quota=message["quota"])
         elif message.kind is MessageKind.INPUT and (message["nonce"], message["position"]) == (
             belief.nonce,
             belief.position,
         ):
             belief.position += len(message.data)
-            belief.left -= len(message.data) // self.identity.input_bytes
+            belief.quota -= len(message.data) // self.identity.input_bytes
         elif message.kind is MessageKind.LOAD:
             belief.image = message["position"] + len(message.data)
 
     def _mutated(self, body: bytes) -> bytes:
         changed = bytearray(body)
         for _ in range(self._dice.randint(1, 3)):
-            how = self._dice.random()
-            place = self._dice.choice((0, *range(2, len(changed))))  # the tag stays, so that answers can be told apart
-            if how < 0.5:
-                changed[place] = self._dice.choice((0, 1, 0x7F, 0x80, 0xFF, self._dice.randrange(256)))
-            elif how < 0.75:
-                del changed[max(2, place) :]
+            choice = self._dice.random()
+            index = self._dice.choice((0, *range(2, len(changed))))  # the tag stays, to identify answers
+            if choice < 0.5:
+                changed[index] = self._dice.choice((0, 1, 0x7F, 0x80, 0xFF, self._dice.randrange(256)))
+            elif choice < 0.75:
+                del changed[max(2, index) :]
             else:
                 changed += self._dice.randbytes(self._dice.choice((1, 2, 10, 100)))
         return bytes(changed[:MAX_BODY])
 
     def _damaged(self, frame: bytes) -> bytes:
-        place = self._dice.randrange(len(frame))
-        how = self._dice.randrange(5)
-        if how == 0:
-            return frame[:place]
-        if how == 1:
-            return frame[:place] + frame[place + 1 :]
-        if how == 2:
-            return frame[: place + 1] + frame[place:]
-        flipped = bytes([frame[place] ^ 1 << self._dice.randrange(8)])
-        return frame[:place] + (self._noise() if how == 3 else flipped) + frame[place + 1 :]
+        index = self._dice.randrange(len(frame))
+        choice = self._dice.randrange(5)
+        if choice == 0:
+            return frame[:index]
+        if choice == 1:
+            return frame[:index] + frame[index + 1 :]
+        if choice == 2:
+            return frame[: index + 1] + frame[index:]
+        flipped = bytes([frame[index] ^ 1 << self._dice.randrange(8)])
+        return frame[:index] + (self._noise() if choice == 3 else flipped) + frame[index + 1 :]
 
     def _noise(self) -> bytes:
         return self._dice.randbytes(self._dice.choice((1, 2, 7, 40, 300)))
 
     def _body(self) -> bytes:
-        if self.belief.left <= 0 and self._dice.random() < 0.6:
+        if self.belief.quota <= 0 and self._dice.random() < 0.6:
             return self._open()
         makers = (self._open, self._input, self._take, self._close, self._load, self._seal, self._simple)
         weights = (24, 40, 10, 4, 4, 3, 8) if self.identity.image else (26, 44, 10, 4, 2, 1, 8)
@@ -158,18 +160,18 @@ class HostileHost:
         usual = dice.random() < 0.75
         lease = belief.highest + dice.choice((1, 1, 1, 2, 9)) if usual else self._odd_lease()
         nonce = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.nonce
-        quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, WORDS))
+        quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, MAX_WORD))
         steps = dice.choice((1, 2, 3, 5)) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
         form = dice.choice((0, 1)) if dice.random() < 0.96 else dice.choice((2, 128, 255))
         secret = self._secret()
-        fields = {"lease": min(lease, LEASES), "nonce": nonce, "quota": quota, "record_steps": steps}
+        fields = {"lease": min(lease, MAX_LEASE), "nonce": nonce, "quota": quota, "record_steps": steps}
         return pack(MessageKind.OPEN, self._next_tag(), secret, **fields, format=form)
 
     def _odd_lease(self) -> int:
         highest = self.belief.highest
-        if self._dice.random() < 0.02:  # if that is taken, few numbers or none are left until the next power cycle
-            return self._dice.choice((LEASES, LEASES - 1, highest ^ 1 << self._dice.randrange(40)))
-        return self._dice.choice((0, 1, max(0, highest - 1), highest, highest, highest ^ 1)) & LEASES
+        if self._dice.random() < 0.02:  # once accepted, few lease numbers remain until the next power cycle
+            return self._dice.choice((MAX_LEASE, MAX_LEASE - 1, highest ^ 1 << self._dice.randrange(LEASE_BITS)))
+        return self._dice.choice((0, 1, max(0, highest - 1), highest, highest, highest ^ 1)) & MAX_LEASE
 
     def _secret(self) -> bytes:
         size = self.identity.secret_bytes
@@ -179,10 +181,10 @@ class HostileHost:
         if kind < 0.94:
             return self._dice.randbytes(max(0, size + self._dice.choice((-size, -1, 1, 16))))
         seeds = bytearray(self._dice.randbytes(size))
-        at = self._dice.randrange(0, size, SEED_BYTES)
-        seeds[at : at + SEED_BYTES] = bytes(len(seeds[at : at + SEED_BYTES]))  # a seed of zeros ...
+        start = self._dice.randrange(0, size, SEED_BYTES)
+        seeds[start : start + SEED_BYTES] = bytes(len(seeds[start : start + SEED_BYTES]))  # a seed of zeros ...
         if kind > 0.97:
-            seeds[min(at + SEED_BYTES, size) - 1] = 0x80  # ... or of its ignored top bit alone
+            seeds[min(start + SEED_BYTES, size) - 1] = 0x80  # ... or of its ignored top bit alone
         return bytes(seeds)
 
     def _input(self) -> bytes:
@@ -194,20 +196,20 @@ class HostileHost:
             data = b"".join(self._tagged() for _ in range(dice.randint(1, 5)))[: max_data(MessageKind.INPUT)]
         position = belief.position
         if dice.random() < 0.15:
-            position = dice.choice((0, max(0, position - 1), position + 1, WORDS, dice.randrange(1 << 32)))
-        fields = {"nonce": self._nonce(), "position": position & WORDS, "confirmed": self._confirmed()}
+            position = dice.choice((0, max(0, position - 1), position + 1, MAX_WORD, dice.randrange(1 << 32)))
+        fields = {"nonce": self._nonce(), "position": position & MAX_WORD, "confirmed": self._confirmed()}
         return pack(MessageKind.INPUT, self._next_tag(), data, **fields)
 
     def _tagged(self) -> bytes:
-        """A step of format 1, or nearly one."""
+        """A step of format 1, possibly with indices out of range."""
         width = 1 if self.identity.inputs <= 255 else 2
         count = self._dice.choice((0, 1, 2, 5, BITMAP_COUNT))
         if count == BITMAP_COUNT:
             return bytes([count]) + self._dice.randbytes(self.identity.input_bytes)
-        places = [self._dice.randrange(self.identity.inputs + 2) for _ in range(count)]
+        indices = [self._dice.randrange(self.identity.inputs + 2) for _ in range(count)]
         if self._dice.random() < 0.8:
-            places.sort()
-        return bytes([count]) + b"".join(place.to_bytes(width, "little") for place in places)
+            indices.sort()
+        return bytes([count]) + b"".join(index.to_bytes(width, "little") for index in indices)
 
     def _nonce(self) -> int:
         if self._dice.random() < 0.92:
@@ -218,8 +220,8 @@ class HostileHost:
         if self._dice.random() < 0.5:
             return self.belief.confirmed
         self.belief.confirmed += self._dice.choice((0, 1, self.identity.output_bytes, 7))
-        odd = (0, WORDS, self.belief.confirmed + 1000, self._dice.randrange(1 << 32))
-        return (self.belief.confirmed if self._dice.random() < 0.8 else self._dice.choice(odd)) & WORDS
+        odd = (0, MAX_WORD, self.belief.confirmed + 1000, self._dice.randrange(1 << 32))
+        return (self.belief.confirmed if self._dice.random() < 0.8 else self._dice.choice(odd)) & MAX_WORD
 
     def _take(self) -> bytes:
         resend = self._dice.choice((0, 1, 1, 2, 255))
@@ -229,18 +231,18 @@ class HostileHost:
         return pack(MessageKind.CLOSE, self._next_tag(), nonce=self._nonce())
 
     def _loading(self) -> list[bytes | None]:
-        """The whole image, properly, unless a lease happens to be open."""
+        """The complete image, in valid requests; refused where a lease is open."""
         size = max_data(MessageKind.LOAD)
         chunks: list[bytes | None] = [encode(pack(MessageKind.CLOSE, self._next_tag(), nonce=self.belief.nonce))]
-        for at in range(0, len(self.image), size):
-            piece = self.image[at : at + size]
-            chunks += [encode(pack(MessageKind.LOAD, self._next_tag(), piece, position=at))]
+        for start in range(0, len(self.image), size):
+            piece = self.image[start : start + size]
+            chunks += [encode(pack(MessageKind.LOAD, self._next_tag(), piece, position=start))]
         return [*chunks, encode(self._seal(honest=True))]
 
     def _load(self) -> bytes:
         data = self._dice.randbytes(self._dice.choice((0, 1, 17, max_data(MessageKind.LOAD))))
         position = self._dice.choice((0, self.belief.image, self.belief.image + 1, len(self.image)))
-        return pack(MessageKind.LOAD, self._next_tag(), data, position=position & WORDS)
+        return pack(MessageKind.LOAD, self._next_tag(), data, position=position & MAX_WORD)
 
     def _seal(self, honest: bool = False) -> bytes:
         from zlib import crc32
@@ -248,4 +250,4 @@ class HostileHost:
         crc, length = crc32(self.image), len(self.image)
         if not honest and self._dice.random() < 0.7:
             crc, length = self._dice.choice(((crc ^ 1, length), (crc, length + 1), (0, 0), (0xFFFFFFFF, 0)))
-        return pack(MessageKind.SEAL, self._next_tag(), length=length & WORDS, crc=crc)
+        return pack(MessageKind.SEAL, self._next_tag(), length=length & MAX_WORD, crc=crc)

@@ -1,4 +1,4 @@
-"""Ways to the device's twin without a pseudo-terminal, and twins that are not what they should be."""
+"""Ports to the device's model without a pseudo-terminal, and models behind faulty lines."""
 
 import random
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.pysim.device.top import DeviceModel
 
 
-class Mute(TwinEndpoint):
-    """Answers with something else than a twin would."""
+class FixedAnswer(TwinEndpoint):
+    """Answers every piece of data with the same bytes, by default none."""
 
     answer = b""
 
@@ -17,16 +17,16 @@ class Mute(TwinEndpoint):
 
 
 class DirectPort:
-    """A twin without a serial port; `spoil` gets every piece of bytes in both directions and returns what arrives.
+    """The model without a serial port; `spoil` maps every piece of bytes in both directions to what arrives.
 
-    Time passes only where nothing is under way.
+    Time advances only while no bytes are in transit.
     """
 
     name = "direct"
 
     def __init__(self, endpoint: TwinEndpoint, spoil: Callable[[bytes], bytes] = bytes) -> None:
         self.endpoint, self.spoil = endpoint, spoil
-        self.time, self.waiting = 0.0, b""
+        self.time, self.received = 0.0, b""
 
     def open(self) -> "DirectPort":
         return self
@@ -38,11 +38,11 @@ class DirectPort:
         self.time += seconds
 
     def write(self, data: bytes) -> None:
-        self.waiting += self.spoil(self.endpoint.feed(self.spoil(data)))
+        self.received += self.spoil(self.endpoint.feed(self.spoil(data)))
 
     def read(self, timeout: float) -> bytes:
-        self.time += 0.001 if self.waiting else timeout
-        piece, self.waiting = self.waiting, b""
+        self.time += 0.001 if self.received else timeout
+        piece, self.received = self.received, b""
         return piece
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class DirectPort:
 
 
 def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
-    """Drops, repeats, changes and cuts bytes, each byte at `chance`."""
+    """Drops, repeats, changes and truncates: a fault at each byte with probability `chance`."""
 
     def spoil(data: bytes) -> bytes:
         out = bytearray()
@@ -68,13 +68,13 @@ def spoiler(dice: random.Random, chance: float) -> Callable[[bytes], bytes]:
 
 
 class SlowPort(DirectPort):
-    """Every byte takes its time, in both directions at once, and the twin a while to answer."""
+    """Full duplex with `rate` bytes a second in each direction; the model answers after `latency` seconds."""
 
     def __init__(self, endpoint: TwinEndpoint, rate: float, latency: float) -> None:
         super().__init__(endpoint)
         self.rate, self.latency = rate, latency
-        self.arriving: list[tuple[float, int]] = []  # when each byte from the device is here
-        self.busy = [0.0, 0.0]  # until when the line is, to the device and from it
+        self.arriving: list[tuple[float, int]] = []  # arrival time of each byte from the device
+        self.busy = [0.0, 0.0]  # end of transmission to the device, from it
 
     def write(self, data: bytes) -> None:
         self.busy[0] = max(self.busy[0], self.time) + len(data) / self.rate
@@ -87,13 +87,13 @@ class SlowPort(DirectPort):
             self.time += timeout
             return b""
         self.time = max(self.time, self.arriving[0][0])
-        piece = bytes(byte for when, byte in self.arriving if when <= self.time)
+        piece = bytes(byte for arrival, byte in self.arriving if arrival <= self.time)
         del self.arriving[: len(piece)]
         return piece
 
 
 class SpoiledEndpoint(TwinEndpoint):
-    """A twin whose line loses, repeats and changes a byte in 500."""
+    """A model whose line loses, repeats or changes one byte in 500."""
 
     def __init__(self, device: DeviceModel) -> None:
         super().__init__(device)

@@ -1,9 +1,9 @@
-"""What must hold of any device under any host, checked on the transcript; its twin is not asked."""
+"""Rules that hold for any device and any host, checked on a transcript without the device's model."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from support.exchanges import Chunk, Heard, frames_of, hear
+from support.exchanges import Answers, Chunk, frames_of, parse_answers
 
 from spikeveil.pysim import LfsrSource, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.device.identity import Identity
@@ -13,37 +13,37 @@ from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.unpack import Unpacker
 from spikeveil.pysim.device.wire import SEED_BYTES, TAGGED_FORMAT
 
-WINDOW = 6  # bytes of a secret that no answer may hold in a row
+WINDOW = 6  # consecutive bytes of a secret that no answer may contain
 
 
 @dataclass
 class Lease:
-    """A lease that the device took, as the wire shows it."""
+    """A lease that the device accepted, as the wire shows it."""
 
     opening: Message
-    left: int
+    quota: int  # last reported
     inputs: bytearray = field(default_factory=bytearray)
     outputs: dict[int, int] = field(default_factory=dict)  # position -> byte
 
 
 @dataclass
 class Counts:
-    """How much was watched."""
+    """Counts of what was watched."""
 
     commands: int = 0
     answers: int = 0
     leases: int = 0
     steps: int = 0  # released
-    resent: int = 0  # bytes that came again
+    resent: int = 0  # bytes sent again
     power_cycles: int = 0
-    exhausted: int = 0  # leases of which every step left
+    exhausted: int = 0  # leases whose quota was used up
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
 
 class Watch:
-    """Watches a device that has the network `spec` in its bitstream, or is loaded with no other."""
+    """Watches a device that holds the network `spec`, built in or loaded."""
 
     def __init__(self, spec: NetworkSpec, identity: Identity) -> None:
         self.spec, self.identity = spec, identity
@@ -53,7 +53,7 @@ class Watch:
         self._secrets: list[set[bytes]] = []  # windows of the latest ones
 
     def run(self, chunks: list[Chunk], answers: list[bytes]) -> Counts:
-        """Check a transcript that begins at power-on; AssertionError at the first thing that must not be."""
+        """Check a transcript that begins at power-on; AssertionError at the first violation."""
         for number, (chunk, sent, answer) in enumerate(zip(chunks, frames_of(chunks), answers, strict=True)):
             try:
                 if chunk is None:
@@ -70,11 +70,11 @@ class Watch:
         self.counts.power_cycles += 1
 
     def _exchange(self, messages: list[Message], answer: bytes) -> None:
-        heard = hear(answer)
+        answers = parse_answers(answer)
         self.counts.commands += len(messages)
-        self.counts.answers += len(heard.order)
-        begun = self._sent(messages, heard)
-        for message in heard.order:
+        self.counts.answers += len(answers.order)
+        begun = self._sent(messages, answers)
+        for message in answers.order:
             self._no_secret(message)
             while begun and self._is_later(message):
                 self._settle()
@@ -84,27 +84,27 @@ class Watch:
                 self._status(Status.from_message(message))
             elif message.kind is MessageKind.OUTPUT:
                 self._output(message)
-        assert not begun, "a lease that was taken is not there"
+        assert not begun, "no answer shows a lease that was accepted"
 
     def _is_later(self, message: Message) -> bool:
-        """Whether the device says this under a lease after the present one."""
+        """Whether a message belongs to a later lease than the current one."""
         opening = None if self._lease is None else self._lease.opening
         if message.kind is MessageKind.STATUS:
             return bool(message["lease"] > (0 if opening is None else opening["lease"]))
         return message.kind is MessageKind.OUTPUT and (opening is None or message["nonce"] != opening["nonce"])
 
-    def _sent(self, messages: list[Message], heard: Heard) -> list[Lease]:
-        """Note what the device took of the messages; the leases that it opened.
+    def _sent(self, messages: list[Message], answers: Answers) -> list[Lease]:
+        """Record what the device accepted of the messages; the leases that it opened.
 
-        In a burst not everything is answered. Then an OPEN was taken if it is right and the highest lease is not under
-        its number afterwards; a piece of input was taken if it is in its place. A lease may have ended before it came,
-        but then nothing can come of it. Where a SEAL stands in the burst, an OPEN before it may have been refused for
-        want of weights, so that another with its number was the one: the nonce tells.
+        In a burst not everything is answered. An unanswered OPEN was accepted if it is valid and the highest lease is
+        not below its number afterwards; an unanswered INPUT if it begins at the position reached. Its lease may have
+        ended before, but then no output can result. Where the burst contains a SEAL, an OPEN before it may have been
+        refused because weights were missing, and a later one with the same number accepted: the nonce decides.
         """
-        results, begun, current = dict(heard.results), list[Lease](), self._lease
-        highest = max((status.lease for _, status in heard.statuses), default=self._highest)
-        sealed = heard.statuses and any(message.kind is MessageKind.SEAL for message in messages)
-        last = heard.statuses[-1][1] if sealed and Trait.LOADABLE in self.identity.flags else None
+        results, begun, current = dict(answers.results), list[Lease](), self._lease
+        highest = max((status.lease for _, status in answers.statuses), default=self._highest)
+        sealed = answers.statuses and any(message.kind is MessageKind.SEAL for message in messages)
+        last = answers.statuses[-1][1] if sealed and Trait.LOADABLE in self.identity.flags else None
         for message in messages:
             result = results.get(message.tag)
             if message.kind is MessageKind.OPEN:
@@ -117,14 +117,14 @@ class Watch:
                     begun.append(current)
             elif message.kind is MessageKind.INPUT and result in (ResultCode.OK, None) and current is not None:
                 right = (message["nonce"], message["position"]) == (current.opening["nonce"], len(current.inputs))
-                assert right or result is None, "input with another nonce, or out of its place, was taken"
+                assert right or result is None, "input with another nonce or at another position was accepted"
                 current.inputs += message.data if right else b""
             elif message.kind is MessageKind.INPUT:
-                assert result is not ResultCode.OK, "input was taken before any lease"
+                assert result is not ResultCode.OK, "input was accepted before any lease"
         return begun
 
     def _right(self, message: Message) -> bool:
-        """Whether an OPEN says nothing that is malformed."""
+        """Whether an OPEN is not MALFORMED."""
         lfsr, secret = Trait.LFSR in self.identity.flags, message.data
         seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
         zero = lfsr and any(int.from_bytes(seed, "little") & (1 << 127) - 1 == 0 for seed in seeds)
@@ -139,17 +139,19 @@ class Watch:
         assert status.lease >= self._highest, f"the highest lease fell from {self._highest} to {status.lease}"
         self._highest = status.lease
         assert StatusFlag.LATE not in status.flags, "a step was late"
-        assert (StatusFlag.OPEN in status.flags) == (status.quota > 0), "the flag says open and the quota says closed"
+        assert (StatusFlag.OPEN in status.flags) == (status.quota > 0), (
+            "flag and quota disagree on whether a lease is open"
+        )
         lease = self._lease
         if lease is None:
             assert status.lease == status.quota == status.output_position == 0, "a lease that nobody opened"
             return
         assert (status.lease, status.nonce) == (lease.opening["lease"], lease.opening["nonce"])
-        assert status.quota <= lease.left, f"the quota rose from {lease.left} to {status.quota}"
-        lease.left = status.quota
+        assert status.quota <= lease.quota, f"the quota rose from {lease.quota} to {status.quota}"
+        lease.quota = status.quota
         released = -(-status.output_position // self.identity.output_bytes)
-        assert released + status.quota <= lease.opening["quota"], "more was released, or is to be, than was leased"
-        assert status.input_position <= len(lease.inputs), "input was taken that was refused"
+        assert released + status.quota <= lease.opening["quota"], "released steps and quota exceed the lease"
+        assert status.input_position <= len(lease.inputs), "refused input was accepted"
         assert status.confirmed <= status.output_position
 
     def _output(self, message: Message) -> None:
@@ -157,34 +159,36 @@ class Watch:
         assert lease is not None, "output before any lease"
         assert message["nonce"] == lease.opening["nonce"], "output with another nonce"
         end = message["position"] + len(message.data)
-        assert end <= lease.opening["quota"] * self.identity.output_bytes, "more left than was leased"
-        for at, byte in enumerate(message.data, message["position"]):
-            self.counts.resent += at in lease.outputs
-            assert lease.outputs.setdefault(at, byte) == byte, f"two values at one place of the output: {at}"
+        assert end <= lease.opening["quota"] * self.identity.output_bytes, "more was released than was leased"
+        for index, byte in enumerate(message.data, message["position"]):
+            self.counts.resent += index in lease.outputs
+            assert lease.outputs.setdefault(index, byte) == byte, f"two values at output position {index}"
 
     def _settle(self) -> None:
-        """The lease is over: all that left under it must be what the model releases for the input that was taken."""
+        """End the lease: its output must be what the model releases for the input that was accepted."""
         lease, self._lease = self._lease, None
         if lease is None or not lease.outputs:
             return
         count = 1 + max(lease.outputs)
-        found = bytes(lease.outputs[at] for at in range(count) if at in lease.outputs)
-        assert len(found) == count, "output left and was never shown"
+        output = bytes(lease.outputs[index] for index in range(count) if index in lease.outputs)
+        assert len(output) == count, "output was released and never sent"
         steps = -(-count // self.identity.output_bytes)
         expected = golden_bytes(self.spec, self.identity, lease.opening, bytes(lease.inputs), steps)
-        assert found == expected[:count], f"lease {lease.opening['lease']} released {found.hex()}, not {expected.hex()}"
+        assert output == expected[:count], (
+            f"lease {lease.opening['lease']} released {output.hex()}, not {expected.hex()}"
+        )
         self.counts.steps += steps
         self.counts.exhausted += count == lease.opening["quota"] * self.identity.output_bytes
 
 
 def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs: bytes, count: int) -> bytes:
-    """The output bytes of the first `count` steps of a lease; of fewer where the input has fewer."""
+    """The model's output bytes for the first `count` steps of a lease; of fewer where the input has fewer."""
     steps = Unpacker(spec.inputs, opening["format"]).take(inputs, count)
-    whole = opening["record_steps"]
-    if len(steps) < whole:  # one record, and what is not there changes nothing
+    record_steps = opening["record_steps"]
+    if len(steps) < record_steps:  # one record; missing steps change nothing
         records = steps[None]
     else:
-        records = np.zeros((-(-len(steps) // whole), whole, spec.inputs), np.bool_)
+        records = np.zeros((-(-len(steps) // record_steps), record_steps, spec.inputs), np.bool_)
         records.reshape(-1, spec.inputs)[: len(steps)] = steps
     result = Network(spec, source_of(opening.data, identity)).run(records, lease=opening["lease"])
     rows = result.readout if result.released is None else result.released
@@ -192,7 +196,7 @@ def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs
 
 
 def source_of(secret: bytes, identity: Identity) -> LfsrSource | TriviumSource:
-    """The words that a secret of an OPEN stands for."""
+    """The word source of the secret in an OPEN."""
     if Trait.LFSR not in identity.flags:
         return TriviumSource(reverse_key(secret))
     seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
@@ -200,6 +204,6 @@ def source_of(secret: bytes, identity: Identity) -> LfsrSource | TriviumSource:
 
 
 def windows(content: bytes) -> set[bytes]:
-    """Every piece of `WINDOW` bytes but those that say little."""
+    """Every piece of `WINDOW` bytes, except those of few distinct bytes."""
     pieces = {content[at : at + WINDOW] for at in range(len(content) - WINDOW + 1)}
     return {piece for piece in pieces if len(set(piece)) >= WINDOW - 1}
