@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Const, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from support.component import run
 
 from spikeveil.hdl.device.guard import Guard
+from spikeveil.hdl.device.secret import SecretRegister
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device import guard as model
 from spikeveil.pysim.device.guard import Offer
@@ -300,6 +301,35 @@ def test_a_refused_offer_changes_nothing(offer: Offer, secret: bytes, loaded: bo
     if result is ResultCode.OK:
         kept = {"lease": 7, "nonce": 0xDEAD_BEEF, "quota": 2, "open": 0, "reset": 1}
     assert {name: shown[judged][name] for name in kept} == kept
+
+
+def ends_of_a_lease() -> list[list[Cycle]]:
+    """A lease that is opened, then closed by the host; closed before it begins; ended by its quota."""
+    close, begun = Cycle(frozenset({"close"})), opening(GOOD, KEY)
+    short = opening(replace(GOOD, quota=1), KEY)
+    leaving = [Cycle(i=1, i_ready=True), *[Cycle(inside=3, o_ready=True)] * 40]
+    return [[*begun, close, Cycle(), Cycle()], [*begun[:-1], close, Cycle(), Cycle()], [*short, *leaving, Cycle()]]
+
+
+def kept_secrets(shown: list[list[Shown]]) -> list[int]:
+    """The key two cycles or more after the lease has ended, while the network is in reset."""
+    return [script[-1]["key"] for script in shown if script[-1]["reset"] and script[-2]["reset"]]
+
+
+def test_the_secret_is_zero_while_the_network_is_in_reset() -> None:
+    shown = drive(plan(), ends_of_a_lease())
+    assert any(row["key"] for row in shown[0])
+    assert kept_secrets(shown)[:2] == [0, 0]
+
+
+def test_a_secret_that_is_never_cleared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Kept(SecretRegister):
+        def elaborate(self, platform: object) -> Module:
+            self.clear = Const(0)  # type: ignore[assignment]
+            return super().elaborate(platform)
+
+    monkeypatch.setattr("spikeveil.hdl.device.guard.SecretRegister", Kept)
+    assert any(kept_secrets(drive(plan(), ends_of_a_lease())))
 
 
 def test_what_begins_must_have_been_asked_for_with_the_whole_secret() -> None:
