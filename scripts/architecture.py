@@ -1,9 +1,9 @@
-"""Draw the packages and who imports whom, from the import statements: the picture of docs/architecture.md.
+"""Draw the packages and their imports, read from the import statements: the picture of docs/architecture.md.
 
 python scripts/architecture.py [--write]
 
 Without `--write` the picture is printed. Imports inside functions and under TYPE_CHECKING count like any other. A name
-that a package's `__init__` hands on counts as an import of the file that defines it.
+that a package's `__init__` re-exports counts as an import of the file that defines it.
 """
 
 import argparse
@@ -82,9 +82,9 @@ def defining_module(statement: Import) -> str | None:
     if statement.module not in modules():
         return None
     if modules()[statement.module].name == "__init__.py":
-        for passed_on in imports(statement.module):
-            if passed_on.name == statement.name:
-                return defining_module(passed_on)
+        for exported in imports(statement.module):
+            if exported.name == statement.name:
+                return defining_module(exported)
     return statement.module
 
 
@@ -99,7 +99,7 @@ def room(module: str) -> str:
 
 
 def room_imports() -> dict[str, set[str]]:
-    """The rooms that each room imports. `__init__` files of a whole part (`hdl`, `pysim`) only hand names on."""
+    """The rooms that each room imports. `hdl` and `pysim` only re-export names."""
     arrows: dict[str, set[str]] = {}
     for module in modules():
         importer = room(module)

@@ -1,8 +1,8 @@
-"""What fewer bits of weight cost on digits: rounded after training, and trained on as integers; a table as JSON.
+"""Measure accuracy against bits of weight on digits: rounded after training, and trained on as integers.
 
     python scripts/bits.py --out examples/digits/bits.json
 
-Needs `pip install 'spikeveil[train]'` and a few minutes of one core. No flipper: this is about rounding alone.
+Writes JSON. Needs `pip install '.[train]'` and a few minutes of one core. The networks have no flipper.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def one_seed(data: Dataset, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Train, round, measure, write."""
-    parser = argparse.ArgumentParser(description="What fewer bits of weight cost on digits.")
+    parser = argparse.ArgumentParser(description="Measure accuracy against bits of weight on digits.")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()

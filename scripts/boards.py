@@ -1,4 +1,4 @@
-"""Build the agreed set of boards, simulate what the tools made of them, and write a table (`make boards`).
+"""Build a bitstream for every board, simulate the results of the tools, and write a table (`make boards`).
 
     python scripts/boards.py [--only BOARD ...] [--jobs 2] [--out out]
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one sentence what is missing before anything is installed.
+# Checks what an installation needs, and names what is missing.
 set -eu
 missing=""
 for tool in g++ make perl git; do

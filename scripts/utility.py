@@ -6,7 +6,7 @@
 
 The last one trains nothing: it flips the output spikes of networks that were trained before, one a seed.
 
-Needs `pip install 'spikeveil[train,plot]'`. Digits take about ten minutes of one core, MNIST an hour.
+Needs `pip install '.[train,plot]'`. Digits take about ten minutes of one core, MNIST an hour.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python examples/digits/train.py [--seed N] [--out FOLDER]
 
-Needs `pip install 'spikeveil[train]'`. On one machine the same seed gives the same files.
+Needs `pip install '.[train]'`. On one machine the same seed gives the same files.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 Under --cap only the first so many input spikes of a step count, on the chip and in training: a private core takes the
 cap's time for every step, so a lower one makes it faster.
 
-Needs `pip install 'spikeveil[train]'` and three minutes of one core a seed. Writes `mnist.snn` (4-bit weights, for a
+Needs `pip install '.[train]'` and three minutes of one core a seed. Writes `mnist.snn` (4-bit weights, for a
 small FPGA), `mnist-8bit.snn`, the float network and `figures.json` into the folder. The files are those of the FIRST
 seed: none is chosen by what it does on the test images.
 """

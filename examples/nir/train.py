@@ -2,7 +2,7 @@
 
     python examples/nir/train.py [--seed N] [--epochs N] [--out FOLDER]
 
-Needs `pip install 'spikeveil[train,nir]' snntorch nirtorch`. Writes digits_conv.nir and digits_conv.npz: `x` (steps,
+Needs `pip install '.[train,nir]' snntorch nirtorch`. Writes digits_conv.nir and digits_conv.npz: `x` (steps,
 records, 1, 8, 8), the test images as spikes, `spikes` (steps, records, 10), what snnTorch made of them, and `labels`.
 """
 
