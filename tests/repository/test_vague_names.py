@@ -13,9 +13,9 @@ SCRIPT = load_script("vague_names")
 #: the highest share of vague names, in per cent
 LIMITS = {
     "hdl": 3.0,
-    "pysim": 6.0,
-    "host": 7.0,
-    "boards": 7.5,
+    "pysim": 3.0,
+    "host": 4.0,
+    "boards": 3.0,
 }
 
 
