@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from spikeveil.host.training.export import quantised as quantised
     from spikeveil.host.training.export import specification as specification
     from spikeveil.host.training.flip_layer import FlipLayer as FlipLayer
-    from spikeveil.host.training.loop import TrainingPlan as TrainingPlan
     from spikeveil.host.training.loop import TrainingResult as TrainingResult
     from spikeveil.host.training.loop import TrainingRun as TrainingRun
     from spikeveil.host.training.lowering import float_network as float_network
     from spikeveil.host.training.network import SpikingNetwork as SpikingNetwork
     from spikeveil.host.training.neurons import Neuron as Neuron
+    from spikeveil.host.training.plan import TrainingPlan as TrainingPlan
     from spikeveil.host.training.quantise_ann import quantised_ann as quantised_ann
     from spikeveil.host.training.recipe import Recipe as Recipe
     from spikeveil.host.training.recipe import fit as fit
@@ -46,7 +46,7 @@ _HOMES = {
     "Recipe": "recipe",
     "RunFolder": "run_folder",
     "SpikingNetwork": "network",
-    "TrainingPlan": "loop",
+    "TrainingPlan": "plan",
     "TrainingResult": "loop",
     "TrainingRun": "loop",
     "fit": "recipe",

@@ -2,18 +2,16 @@
 
 import secrets
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spikeveil.host.privacy.ledger import Ledger, LedgerError, TrainingSession
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.training.config import Config
 from spikeveil.host.training.dpsgd import randomness_of
-
-if TYPE_CHECKING:
-    from spikeveil.host.training.loop import TrainingPlan
+from spikeveil.host.training.plan import TrainingPlan
 
 
-def charge(plan: "TrainingPlan", config: Config, ledger: str, data_set: str) -> dict[str, Any]:
+def charge(plan: TrainingPlan, config: Config, ledger: str, data_set: str) -> dict[str, Any]:
     """Charge every step of `plan` at record level, a record being a training example ADDED OR REMOVED.
 
     It is one session, which `verify` recomputes, and falls on the data set's add/remove budgets alone. Gives back what

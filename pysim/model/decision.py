@@ -1,4 +1,4 @@
-"""Decisions: one class a record, randomised at the end of the record. The golden model of `hdl.engine.decision`.
+"""Decisions: one class a record, randomised at the end of the record. Golden model of `hdl/engine/decision.py`.
 
 The winner of a record is computed on raw spikes (or raw potentials) inside the wall; what leaves is a randomised
 function of the winner alone. The unit is therefore the record, and delta is 0.

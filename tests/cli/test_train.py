@@ -22,9 +22,9 @@ from spikeveil.host.privacy import DpSgd, Ledger
 from spikeveil.host.training import checkpoint
 from spikeveil.host.training.architecture import Conv, Dense, Pool
 from spikeveil.host.training.config import Config, Optimiser, config_of, load_config, preset_names
-from spikeveil.host.training.loop import plan_of
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
+from spikeveil.host.training.plan import plan_of
 from spikeveil.host.training.surrogates import Gate
 from spikeveil.host.training.threads import faster_threads, threads_for
 from spikeveil.host.training.toml_text import toml_text

@@ -20,6 +20,7 @@ ALLOWED_CIRCLES: list[set[str]] = []
 
 #: gateware and the model that it is held to
 TWINS = [
+    ("hdl/engine/decision.py", "pysim/model/decision.py"),
     ("hdl/engine/flipper.py", "pysim/model/flipper.py"),
     ("hdl/engine/layer.py", "pysim/model/layer.py"),
     ("hdl/engine/lfsr.py", "pysim/model/lfsr.py"),
@@ -206,7 +207,6 @@ def test_twins_name_each_other(gateware: str, model: str) -> None:
     assert gateware in module_docstring(ROOT / model)
 
 
-@pytest.mark.xfail(strict=True, reason="hdl/engine/cycle_bounds.py is no twin; hdl.device is being rewritten")
 def test_twin_of_is_answered() -> None:
     claims = [
         (str(path.relative_to(ROOT)), other)

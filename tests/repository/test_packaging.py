@@ -22,7 +22,16 @@ ALLOWED = {
     "pysim": {"numpy"},
     "hdl": {"numpy", "amaranth", "spikeveil.pysim"},
     "boards": {"numpy", "amaranth", "amaranth_boards", "spikeveil.pysim", "spikeveil.hdl"},
-    "host/privacy": {"numpy", "scipy", "dp_accounting", "pyarrow", "spikeveil.pysim"},
+    "host/privacy": {
+        "numpy",
+        "scipy",
+        "dp_accounting",
+        "cryptography",
+        "pyarrow",
+        "spikeveil.pysim",
+        "spikeveil.host.known_keys",
+        "spikeveil.host.secret_files",
+    },
 }
 
 

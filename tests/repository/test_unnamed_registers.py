@@ -23,9 +23,10 @@ def test_counts_registers_called_signal() -> None:
     assert SCRIPT.unnamed_registers(EXPORT) == [1, 2]
 
 
+@pytest.mark.parametrize("loadable", [False, True], ids=["baked", "loadable"])
 @pytest.mark.parametrize("network", ["digits", str(EXAMPLES / "mnist" / "mnist.snn")], ids=["digits", "mnist"])
-def test_every_register_of_a_device_has_a_name(network: str) -> None:
-    plan = Plan(load(network), lanes=16, loadable=True)
+def test_every_register_of_a_device_has_a_name(network: str, loadable: bool) -> None:
+    plan = Plan(load(network), lanes=16, loadable=loadable)
     (text,) = build.verilog(build.BoardSpec(plan)).values()
     lines = text.splitlines()
     assert [lines[number - 1].strip() for number in SCRIPT.unnamed_registers(text)] == []

@@ -67,15 +67,7 @@ def test_counts_every_kind_of_binding_once(tmp_path: Path) -> None:
     assert count == 13  # and `row`, `width`
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [
-        "hdl",
-        "pysim",
-        "host",
-        "boards",
-    ],
-)
+@pytest.mark.parametrize("folder", LIMITS)
 def test_share_of_vague_names(folder: str) -> None:
     vague, count = SCRIPT.survey(ROOT / folder)
     share = 100 * len(vague) / count

@@ -30,9 +30,10 @@ from spikeveil.host.training.config import Config, load_config
 from spikeveil.host.training.data_feed import DataFeed
 from spikeveil.host.training.dpsgd import private_gradients
 from spikeveil.host.training.ledger_charge import charge, charge_text
-from spikeveil.host.training.loop import CHECKPOINT, TrainingResult, TrainingRun, plan_of
+from spikeveil.host.training.loop import CHECKPOINT, TrainingResult, TrainingRun
 from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
+from spikeveil.host.training.plan import plan_of
 from spikeveil.host.training.privacy_meter import PrivacyMeter
 from spikeveil.host.training.randomness import OsRandomness, SeededRandomness
 from spikeveil.host.training.surrogates import FastSigmoid
