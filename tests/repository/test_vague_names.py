@@ -14,7 +14,7 @@ SCRIPT = load_script("vague_names")
 LIMITS = {
     "hdl": 3.0,
     "pysim": 3.0,
-    "host": 4.0,
+    "host": 5.0,
     "boards": 3.0,
 }
 
