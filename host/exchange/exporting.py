@@ -32,8 +32,15 @@ def decay_of(leak: Leak) -> float:
     return leak.factor / (1 << leak.shift_by) if leak.kind == "scale" else 1.0
 
 
+def require_spikes(spec: NetworkSpec) -> None:
+    """ValueError where the network releases a decision: NIR has none, so what it came back as would release spikes."""
+    if spec.decision is not None:
+        raise ValueError(f"network decision must be None to be exported, because NIR has none, not {spec.decision}")
+
+
 def without_flippers(spec: NetworkSpec) -> NetworkSpec:
     """The same network with no flipper in it: not private."""
+    require_spikes(spec)
     layers = [
         LayerSpec(**{name: getattr(layer, name) for name in LayerSpec.__dataclass_fields__ if name != "flip"})
         for layer in spec.layers
@@ -75,9 +82,10 @@ def note(spec: NetworkSpec) -> str:
 
 
 def write_nir(spec: NetworkSpec, path: Path) -> None:
-    """Write the network as a NIR file, whole or not at all."""
+    """Write the network as a NIR file, whole or not at all. ValueError for one that releases a decision."""
     import nir
 
+    require_spikes(spec)
     nodes, edges = graph_nodes(spec)
     nir_nodes = {name: _nir_node(nir, kind, dict(fields)) for name, (kind, fields) in nodes.items()}
     graph = nir.NIRGraph(nir_nodes, edges, metadata={NOTE: note(spec)}, type_check=False)

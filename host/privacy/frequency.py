@@ -155,14 +155,17 @@ def estimate_shares(
     | `population` | adds the sampling of the records to the variance; without it, they are the whole of interest |
 
     Counts of different decisions (devices of different epsilon) are combined by weights that depend on the numbers of
-    reports and the mechanisms alone, so the estimate stays unbiased. Raises ValueError, one sentence, for decisions
-    that the mechanism cannot release, for none, and for a mechanism that releases all classes alike.
+    reports and the mechanisms alone, so the estimate stays unbiased: by the numbers of reports, since the records of
+    one group may differ from those of another; with `population`, where all are drawn from one, by precision.
+
+    Raises ValueError, one sentence, for decisions that the mechanism cannot release, for none, and for a mechanism that
+    releases all classes alike.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be above 0 and below 1, not {confidence!r}")
     groups = _groups(decisions, decision)
     estimates = [_estimate(group) for group in groups]
-    weights = np.array([group.reports / _design_variance(group) for group in groups])
+    weights = np.array([group.reports / (_design_variance(group) if population else 1.0) for group in groups])
     weights /= weights.sum()
     shares: Floats = np.sum([weight * part for weight, part in zip(weights, estimates, strict=True)], axis=0)
     bounded = np.clip(shares, 0.0, 1.0)
@@ -226,7 +229,8 @@ def correct(shares: Shares, confusion: ArrayLike) -> Shares:
     """Shares of the true classes, through the confusion matrix of labelled public records.
 
     `confusion` (classes, classes): how many of the records of true class t (row) the network decided to be class w
-    (column). Its own sampling error is carried into the covariance (delta method). Raises ValueError for a matrix that
+    (column). Its own sampling error is carried into the covariance (delta method), and so is the chance in what the
+    network makes of the records that reported; `population` covers that already. Raises ValueError for a matrix that
     is not square, has an empty row, or cannot be inverted.
     """
     classes = len(shares.shares)
@@ -241,7 +245,10 @@ def correct(shares: Shares, confusion: ArrayLike) -> Shares:
     corrected: Floats = inverse @ shares.shares
     inner = shares.covariance.copy()
     for truth, (row, total) in enumerate(zip(rates, totals, strict=True)):
-        inner += corrected[truth] ** 2 * (np.diag(row) - np.outer(row, row)) / total
+        outcomes = np.diag(row) - np.outer(row, row)
+        inner += corrected[truth] ** 2 * outcomes / total
+        if shares.estimand == REPORTING:
+            inner += min(max(corrected[truth], 0.0), 1.0) * outcomes / shares.reports
     covariance: Floats = inverse @ inner @ inverse.T
     estimand = shares.estimand.replace("the network's decisions", "the true classes, by a known confusion matrix,")
     return replace(shares, shares=corrected, covariance=covariance, estimand=estimand)

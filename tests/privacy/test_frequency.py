@@ -57,17 +57,44 @@ def test_the_population_adds_the_sampling_of_the_records() -> None:
 def test_devices_of_different_epsilon_are_combined_without_bias() -> None:
     rng, runs = np.random.default_rng(3), 800
     weak, strong = Decision.for_epsilon(2.0, 5), Decision.for_epsilon(3.0, 5)
-    winners = np.repeat(np.arange(5), (TRUE * 500).astype(int))
+    draw = lambda: rng.choice(5, 500, p=TRUE)  # noqa: E731
     found = []
     for _ in range(runs):
-        parts = [ReportCounts.of(released(decision, winners, rng), decision) for decision in (weak, strong)]
-        found.append(estimate_shares(parts))
+        parts = [ReportCounts.of(released(decision, draw(), rng), decision) for decision in (weak, strong)]
+        found.append(estimate_shares(parts, population=True))
     shares = np.array([one.shares for one in found])
     np.testing.assert_allclose(shares.mean(axis=0), TRUE, atol=5 * shares.std(axis=0).max() / np.sqrt(runs))
     stated = np.mean([one.covariance for one in found], axis=0)
-    alone = np.mean([estimate_shares(released(strong, winners, rng), strong).covariance for _ in range(50)], axis=0)
-    assert (np.diag(stated) < np.diag(alone)).all()
+    alone = [estimate_shares(released(strong, draw(), rng), strong, population=True).covariance for _ in range(50)]
+    assert (np.diag(stated) < np.diag(np.mean(alone, axis=0))).all()
     np.testing.assert_allclose(np.cov(shares.T), stated, atol=8 * np.diag(stated).max() / np.sqrt(runs))
+
+
+def test_groups_whose_records_differ_are_not_confused() -> None:
+    """A weak device that saw class 0 alone and a precise one that saw class 1 alone: half of the records each."""
+    rng, runs, found = np.random.default_rng(5), 600, []
+    weak, strong = Decision.for_epsilon(2.0, 3), Decision.for_epsilon(6.0, 3)
+    for _ in range(runs):
+        parts = [ReportCounts.of(released(d, np.full(400, c), rng), d) for c, d in enumerate((weak, strong))]
+        found.append(estimate_shares(parts))
+    shares = np.array([one.shares for one in found])
+    np.testing.assert_allclose(shares.mean(axis=0), [0.5, 0.5, 0.0], atol=5 * shares.std(axis=0).max() / np.sqrt(runs))
+    inside = np.mean([(one.low <= [0.5, 0.5, 0]) & (one.high >= [0.5, 0.5, 0]) for one in found], axis=0)
+    assert (inside > 0.92).all(), inside
+
+
+def test_corrected_shares_of_the_records_that_reported_carry_what_the_network_made_of_them() -> None:
+    """The truth is fixed and the mechanism nearly silent, so the network's own errors are all the noise there is."""
+    rng, runs, inside = np.random.default_rng(6), 600, []
+    rates = np.array([[0.7, 0.3], [0.2, 0.8]])
+    truth, decision = np.repeat([0, 1], [120, 180]), Decision.for_epsilon(8.0, 2)
+    for _ in range(runs):
+        winners = (rng.random(300) < rates[truth, 1]).astype(np.int64)
+        confusion = np.array([rng.multinomial(4000, row) for row in rates])
+        one = correct(estimate_shares(released(decision, winners, rng), decision), confusion)
+        inside.append((one.low <= [0.4, 0.6]) & (one.high >= [0.4, 0.6]))
+    coverage = np.mean(inside, axis=0)
+    assert ((coverage > 0.92) & (coverage < 0.98)).all(), coverage
 
 
 def test_a_confusion_matrix_is_inverted_and_its_error_carried() -> None:
@@ -75,7 +102,8 @@ def test_a_confusion_matrix_is_inverted_and_its_error_carried() -> None:
     rates = np.array([[0.8, 0.15, 0.05], [0.1, 0.85, 0.05], [0.05, 0.1, 0.85]])
     true, decision, inside = np.array([0.5, 0.3, 0.2]), Decision.for_epsilon(3.0, 3), []
     for _ in range(runs):
-        winners = np.array([rng.choice(3, p=rates[t]) for t in rng.choice(3, 400, p=true)])
+        truth = rng.choice(3, 400, p=true)
+        winners = (rng.random((400, 1)) > np.cumsum(rates, axis=1)[truth]).sum(axis=1)
         confusion = np.array([rng.multinomial(100, row) for row in rates])
         one = correct(estimate_shares(released(decision, winners, rng), decision, population=True), confusion)
         inside.append((one.low <= true) & (one.high >= true))

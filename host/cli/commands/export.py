@@ -30,6 +30,7 @@ def export(network: str, output: str, drop_flippers: bool, keep_flippers: bool, 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
     spec = catalogue.load(network)
+    exporting.require_spikes(spec)
     if drop_flippers and keep_flippers:
         raise click.UsageError("give either --drop-flippers or --keep-flippers")
     if spec.flipped and not (drop_flippers or keep_flippers):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cli.options.common import json_option
@@ -33,13 +34,24 @@ def info(network: str, **options: Any) -> None:
     """
     spec, delta = catalogue.load(network), read_delta(options["delta"])
     source, schedule = options["source"], options["schedule"]
+    steps = _steps(spec, options["steps"])
     plan = read_plan(spec, {**options, "unsafe": True})  # showing is safe; building asks
-    claim = Claim.of(spec, options["steps"], source=source, schedule=schedule, delta=delta, key_origin=NO_KEY)
-    record = _record(plan, claim, options["steps"]) | {"origin": _origin(network)}
+    claim = Claim.of(spec, steps, source=source, schedule=schedule, delta=delta, key_origin=NO_KEY)
+    record = _record(plan, claim, steps) | {"origin": _origin(network)}
     if options["as_json"]:
         print_json(record)
     else:
         print_info(network, record, claim)
+
+
+def _steps(spec: NetworkSpec, steps: int) -> int:
+    """The steps of a record: under a decision those of the specification, and no others are accepted."""
+    given = click.get_current_context().get_parameter_source("steps") is not ParameterSource.DEFAULT
+    if spec.steps is None or steps == spec.steps:
+        return steps
+    if given:
+        raise ValueError(f"steps must be the {spec.steps} of the network's records, not {steps}")
+    return spec.steps
 
 
 def _origin(network: str) -> dict[str, Any] | None:
