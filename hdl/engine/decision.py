@@ -12,7 +12,7 @@ from spikeveil.hdl.engine.spikes import PotentialRow, SpikeRow, index_bits
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision, Score
 
 SCORE_LATENCY = 3  # cycles from a record's last row to its winner
-MAX_ROTATING_CLASSES = 16  # scores of more classes stand in a memory
+MAX_ROTATING_CLASSES = 16  # the scores of more classes are in a memory
 
 
 class ScoreCounter(wiring.Component):
@@ -21,16 +21,16 @@ class ScoreCounter(wiring.Component):
     | port | width | direction | meaning |
     |---|---|---|---|
     | `row` | row layout | in | `lanes` spikes of one class, or one potential; classes in order |
-    | `row_valid` | 1 | in | `row` is taken in this cycle |
+    | `row_valid` | 1 | in | `row` is accepted in this cycle |
     | `winner` | index of classes | out | the winning class, while `valid` is high |
     | `valid` | 1 | out | high for one cycle, `SCORE_LATENCY` cycles after a record's last row |
 
     Spikes are counted over the record, `rows_per_class` rows a class and step. Of potentials (`state_bits` above 0) the
-    last step's are compared, or their sum over the steps with `score` "sum". Of equals the lowest class wins.
+    last step's are compared, or their sum over the steps with `score` "sum". On a tie the lowest class wins.
     Throughput: one row a cycle; the next record may follow at once. Reset begins a record.
 
-    The scores rotate by one class after the last row of each, so the class at hand is always at the head and nothing
-    is multiplexed; more than `MAX_ROTATING_CLASSES` classes stand in a memory instead.
+    The scores are in a register that rotates by one class after the last row of a class, so the score of the current
+    class is always at the same bits and needs no multiplexer. More than `MAX_ROTATING_CLASSES` scores are in a memory.
     """
 
     row: Any
@@ -104,20 +104,19 @@ class ScoreCounter(wiring.Component):
     def _accumulate(
         self, m: Module, votes: Value, valid: Value, class_end: Value, step_end: Value, record_end: Value
     ) -> Value:
-        """The score of the class at hand, these votes included."""
+        """The score of the current class, including `votes`."""
         if not self.accumulates:
             return votes
         first_step = Signal(init=1)
         with m.If(valid & step_end):
             m.d.sync += first_step.eq(record_end)
-        partial = Signal(self.score_shape)  # of the class at hand, where it has several rows
-        stored = self._scores(m, partial if self.rows_per_class > 1 else None, votes, valid, class_end, first_step)
-        return stored
+        partial = Signal(self.score_shape)  # of the current class, where it has several rows
+        return self._scores(m, partial if self.rows_per_class > 1 else None, votes, valid, class_end, first_step)
 
     def _scores(
         self, m: Module, partial: Signal | None, votes: Value, valid: Value, class_end: Value, first_step: Value
     ) -> Value:
-        """Adds `votes` to the score at the head of the bank, which moves on after a class's last row."""
+        """Add `votes` to the score at the head of the bank, which rotates after the last row of a class."""
         width = Shape.cast(self.score_shape).width
         updated = Signal(self.score_shape)
         head = Signal(self.score_shape)
@@ -128,17 +127,17 @@ class ScoreCounter(wiring.Component):
                 m.d.sync += [class_start.eq(class_end), partial.eq(updated)]
             base = Mux(class_start, base, partial)
         m.d.comb += updated.eq(base + votes)
-        moves_on = valid & class_end
+        class_done = valid & class_end
         if self.classes > MAX_ROTATING_CLASSES:
-            self._memory_bank(m, head, updated, moves_on)
+            self._memory_bank(m, head, updated, class_done)
         else:
             bank = Signal(self.classes * width, reset_less=True)
             m.d.comb += head.eq(bank[:width])
-            with m.If(moves_on):
+            with m.If(class_done):
                 m.d.sync += bank.eq(Cat(bank[width:], updated))
         return updated
 
-    def _memory_bank(self, m: Module, head: Signal, updated: Value, moves_on: Value) -> None:
+    def _memory_bank(self, m: Module, head: Signal, updated: Value, class_done: Value) -> None:
         """The same bank in a memory: the next class's score is read while the one before it is updated."""
         width = len(head)
         memory: Memory = Memory(shape=unsigned(width), depth=self.classes, init=[], attrs=NO_RW_CHECK)
@@ -146,17 +145,17 @@ class ScoreCounter(wiring.Component):
         write = memory.write_port()
         read = memory.read_port()
         index = Signal(range(self.classes))
-        following = Signal.like(index)
+        next_index = Signal.like(index)
         m.d.comb += [
-            following.eq(Mux(index == self.classes - 1, 0, index + 1)),
-            read.addr.eq(Mux(moves_on, following, index)),
+            next_index.eq(Mux(index == self.classes - 1, 0, index + 1)),
+            read.addr.eq(Mux(class_done, next_index, index)),
             write.addr.eq(index),
             write.data.eq(updated),
-            write.en.eq(moves_on),
+            write.en.eq(class_done),
             head.eq(read.data),
         ]
-        with m.If(moves_on):
-            m.d.sync += index.eq(following)
+        with m.If(class_done):
+            m.d.sync += index.eq(next_index)
 
     def _compare(self, m: Module, total: Value, total_valid: Value, step_end: Value) -> None:
         """The first of the largest scores of a step; after a record's last step it is the record's winner."""
@@ -175,12 +174,12 @@ class WordCollector(wiring.Component):
     |---|---|---|---|
     | `beats` | beat_bits | in stream | `bits / beat_bits` beats make one word |
     | `word` | bits | out | the word, while `full` is high |
-    | `full` | 1 | out | a word is there; high until `clear` |
-    | `replace` | 1 | in | puts `value` in place of the word |
-    | `value` | bits | in |  |
-    | `clear` | 1 | in | drops the word, and a part of one; dominant |
+    | `full` | 1 | out | the word is complete; high until `clear` |
+    | `replace` | 1 | in | replaces the word by `value` |
+    | `value` | bits | in | the new word |
+    | `clear` | 1 | in | discards the word, or a part of one; takes precedence |
 
-    `full` rises in the cycle after the word's last beat. Reset drops everything.
+    `full` rises in the cycle after the word's last beat. Reset discards all beats.
     """
 
     beats: stream.Interface
@@ -208,9 +207,9 @@ class WordCollector(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat = Signal(range(self.beats_per_word))
-        taken = Signal()
-        m.d.comb += [self.beats.ready.eq(~self.full), taken.eq(self.beats.valid & self.beats.ready)]
-        with m.If(taken):
+        accepted = Signal()
+        m.d.comb += [self.beats.ready.eq(~self.full), accepted.eq(self.beats.valid & self.beats.ready)]
+        with m.If(accepted):
             m.d.sync += [
                 self.word.eq(Cat(self.word, self.beats.payload)[len(self.beats.payload) :]),
                 beat.eq(Mux(beat == self.beats_per_word - 1, 0, beat + 1)),
@@ -230,14 +229,14 @@ class Response(wiring.Component):
     |---|---|---|---|
     | `winner` | index of classes | in | the winning class, in the cycle in which `start` is high |
     | `start` | 1 | in | begins a response; only while `busy` is low |
-    | `busy` | 1 | out | from `start` until `o` was taken |
+    | `busy` | 1 | out | from `start` until `o` is accepted |
     | `words` | beat_bits | in stream | the record's words, in beats as for `WordCollector` |
     | `o` | output bits | out stream | the released class number, or the released one-hot word |
-    | `flush` | 1 | in | drops words collected ahead; only while `busy` is low |
+    | `flush` | 1 | in | discards the collected words; only while `busy` is low |
 
-    `o` is valid a fixed number of cycles after the later of `start` and the record's first word: `classes` + 1 of a
-    k-ary response, whatever winner and word; of a one-hot response the time of its further words. Its payload is zero
-    while it is not valid. Reset drops everything.
+    `o` is valid a fixed number of cycles after the later of `start` and the record's first word: `classes` + 1 for a
+    k-ary response, independent of winner and word; for a one-hot response until its remaining words have arrived. Its
+    payload is zero while it is not valid. Reset discards the response and all words.
     """
 
     winner: Signal
@@ -263,13 +262,13 @@ class Response(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.collector = collector = WordCollector(self.decision.bits, self.beat_bits)
-        m.d.comb += [  # words behind the record's last one are of the next record
+        m.d.comb += [  # words after the record's last one belong to the next record
             collector.beats.payload.eq(self.words.payload),
             collector.beats.valid.eq(self.words.valid & ~self.o.valid),
             self.words.ready.eq(collector.beats.ready & ~self.o.valid),
         ]
         winner = Signal.like(self.winner, reset_less=True)
-        working = Signal()  # a winner is there and its response is not
+        working = Signal()  # the response to a winner is being computed
         sent = Signal()
         m.d.comb += sent.eq(self.o.valid & self.o.ready)
         with m.If(self.start):
@@ -292,7 +291,7 @@ class Response(wiring.Component):
     def _kary(
         self, m: Module, decision: Decision, collector: WordCollector, winner: Value, advance: Value, sent: Value
     ) -> tuple[Value, Value]:
-        """Subtract q from the word `classes` - 1 times, as long as it stays 0 or more; the count names the class."""
+        """Divide the word by q: `classes` - 1 trial subtractions, a cycle each. The quotient selects the class."""
         others = decision.classes - 1
         difference = Signal(signed(decision.bits + 1))
         cycle = Signal(range(others))
@@ -307,13 +306,13 @@ class Response(wiring.Component):
             m.d.sync += [cycle.eq(Mux(cycle == others - 1, 0, cycle + 1)), quotient.eq(quotient + ~difference[-1])]
         with m.If(sent):
             m.d.sync += quotient.eq(0)
-        skipped = quotient + (quotient >= winner)
-        return advance & (cycle == others - 1), Mux(quotient == others, winner, skipped)
+        other_class = quotient + (quotient >= winner)  # of all classes but the winner, in ascending order
+        return advance & (cycle == others - 1), Mux(quotient == others, winner, other_class)
 
     def _one_hot(
         self, m: Module, decision: OneHotDecision, collector: WordCollector, winner: Value, advance: Value
     ) -> tuple[Value, Value]:
-        """One word a class: below k1 for the winner's bit, below k0 for any other."""
+        """Compare one word for each class with its threshold: k1 for the winner, k0 for the others."""
         index = Signal(index_bits(decision.classes))
         released = Signal(decision.classes)
         below = Signal()
@@ -328,18 +327,18 @@ class Response(wiring.Component):
 
 
 class Decider(wiring.Component):
-    """Rows of a record in, one randomised decision out: what stands between the last layer and the pins.
+    """Turns the last layer's rows of a record into one randomised decision.
 
     | port | width | direction | meaning |
     |---|---|---|---|
     | `i` | row layout | in stream | the last layer's raw rows, each of one class, classes in order |
     | `o` | a `SpikeRow` | out stream | one row a record: the decision, marked as a step's and record's end |
     | `words` | beat_bits | in stream | the word source of this decision |
-    | `next_record` | 1 | out | high for one cycle once the words of a record were taken |
-    | `flush` | 1 | in | drops words collected ahead, while no row is inside |
+    | `next_record` | 1 | out | one cycle: the words of a record are used up |
+    | `flush` | 1 | in | discards the collected words; only while no row is in progress |
 
-    Rows of the next record are taken while a decision is made; its last row waits until the decision before it has
-    left. Nothing of a record is left when the next one begins. Reset drops everything and begins a record.
+    Rows of the next record are accepted while a decision is made; its last row waits until the previous decision was
+    accepted at `o`. No state is carried from one record to the next. Reset discards all rows and begins a record.
     """
 
     i: stream.Interface

@@ -32,7 +32,7 @@ class Pacer(wiring.Component):
     Guarantee: `i.ready` and `o` depend only on when rows were offered and accepted at `i` and `o`, and on `open`.
     `plan.i_rows` rows are a step; a missing or surplus `step_end` at `i` has no effect.
 
-    Of a network with a decision only the last step of a record releases something, one row.
+    In a network with a decision only the last step of a record releases anything: one row.
 
     Reset discards all steps and stops the ticks.
     """
@@ -68,7 +68,7 @@ class Pacer(wiring.Component):
             m.d.sync += running.eq(1)
         banks = self._banks(m)
         bank_full = Signal(2)
-        bank_releases = Signal(2)  # the step in the bank is one that releases something
+        bank_releases = Signal(2)  # with a decision: the step in the bank is the last of its record
         self._fill(m, banks, bank_full, bank_releases)
         releases = self._drain(m, banks, bank_full, bank_releases, tick)
         releasing = self._release(m, tick, releases)
@@ -115,7 +115,7 @@ class Pacer(wiring.Component):
                     m.d.sync += bank_releases.bit_select(fill_bank, 1).eq(self.i.payload.record_end)
 
     def _drain(self, m: Module, banks: Memory, bank_full: Signal, bank_releases: Signal, tick: Signal) -> Value:
-        """Send the admitted step to the layers; returns whether the next bank holds a step that releases something."""
+        """Send the admitted step to the layers; returns whether the step admitted next will release rows."""
         read_row = Signal(range(self.i_rows + 1))
         drain_bank = Signal()
         draining = Signal()
@@ -147,9 +147,9 @@ class Pacer(wiring.Component):
         depth = (self.slots + 1) * self.o_rows
         queue: Any = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
         m.submodules.queue = queue
-        queue_ready = Signal(init=1)  # for a row in this cycle, whatever was written in the one before
+        queue_ready = Signal(init=1)  # there is space for a row, also if one was written in the cycle before
         m.d.sync += [queue_ready.eq(queue.level < depth), Assert(~queue_ready | queue.w_rdy, "an output row was lost")]
-        steps_in_flight = Signal(self.slots)  # shift register of the last `slots` ticks: those that release
+        steps_in_flight = Signal(self.slots)  # shift register: the last ticks that admitted a step with output
         steps_queued = Signal(range(self.slots + 2))  # complete steps in the queue
         rows_remaining = Signal(range(self.o_rows + 1))  # of the released step
         releasing = Signal()  # rows_remaining is not 0

@@ -68,7 +68,7 @@ class Plan:
         checks.choice("schedule", self.schedule, SCHEDULES)
         self.spec.require_private(unsafe=self.unsafe)
         if checks.flag("loadable", self.loadable):
-            images.worst_case(self.spec)
+            images.widest_network(self.spec)
         if checks.integer("spram", self.spram, 0, 64) and not self.loadable:
             raise ValueError("spram must be 0 where no weights are loaded: such RAMs are empty after power-on")
         checks.flag("tagged", self.tagged)
@@ -97,7 +97,7 @@ class Plan:
     @cached_property
     def layers(self) -> tuple[LayerSpec, ...]:
         """The layers to build. In a loadable plan only their sizes and widths are meaningful."""
-        return images.worst_case(self.spec).layers if self.loadable else self.spec.layers
+        return images.widest_network(self.spec).layers if self.loadable else self.spec.layers
 
     @property
     def structure(self) -> str:
@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def image_write(self) -> ImageWrite:
-        """Layout of the port that writes an image; one bit of `to` for each section."""
+        """Layout of the port that writes an image; its field `to` has one bit for each section."""
         return self._write(len(self.sections))
 
     def layer_sections(self, index: int) -> slice:
@@ -160,13 +160,13 @@ class Plan:
     @cached_property
     def spram_layers(self) -> frozenset[int]:
         """The layers whose weights are in single-port RAM."""
-        free, chosen = self.spram, set()
+        remaining, chosen_layers = self.spram, set()
         for index in sorted(range(len(self.layers)), key=lambda index: -self.layers[index].weights.size):
             ram_count = self._spram_needed(index)
-            if ram_count and ram_count <= free:
-                free -= ram_count
-                chosen.add(index)
-        return frozenset(chosen)
+            if ram_count and ram_count <= remaining:
+                remaining -= ram_count
+                chosen_layers.add(index)
+        return frozenset(chosen_layers)
 
     def _spram_needed(self, index: int) -> int:
         """Single-port RAMs for the weights of a layer; 0 if they are too deep for one, or too small to be worth one."""
@@ -189,14 +189,14 @@ class Plan:
         if self.spec.layers[index].flip is None:
             return 1
         layer, lanes = self.spec.layers[index], self.layer_lanes[index]
-        most = cycle_bounds.max_words_per_beat(layer, lanes)
+        max_words = cycle_bounds.max_words_per_beat(layer, lanes)
         if self.schedule == "fast":
-            return min(most, lanes.scan)
+            return min(max_words, lanes.scan)
         limit = max(self.cadence, self.worst_case)
-        for words in range(1, most):
+        for words in range(1, max_words):
             if cycle_bounds.compute_cycles(layer, lanes, self.source, words) <= limit:
                 return words
-        return most
+        return max_words
 
     @property
     def decision_beat_bits(self) -> int:
@@ -263,5 +263,5 @@ class Plan:
 
     @cached_property
     def worst_case(self) -> int:
-        """Clock cycles in which every stage finishes any step, with each source as wide as it may be."""
+        """The bound of the slowest stage in clock cycles, with the widest word sources: the shortest cadence."""
         return max(cycle_bounds.stage_cycles(self.spec, self.layer_lanes, self.source, self.i_rows))

@@ -43,17 +43,17 @@ class _StepState:
     def __init__(self, *, depth: int, rows: int, min_row_cycles: int) -> None:
         self.active = Signal()
         self.events = Signal(depth.bit_length())  # events of the step
-        self.first_address = Signal(range(depth))  # of its events in the circular buffer
+        self.first_address = Signal(range(depth))  # of the step's events in the circular buffer
         self.record_end = Signal()  # the step is the last of its record
         self.fresh = Signal(init=1)  # the step is the first of its record
         self.row = Signal(index_bits(rows))
         self.last_row = Signal(init=rows == 1)
         self.in_row = Signal()  # the row has started
         self.remaining = Signal(max(len(self.events), (min_row_cycles - 1).bit_length()))  # cycles of the row
-        self.padding = Signal(range(min_row_cycles + 1))  # cycles of each row without an event
+        self.padding = Signal(range(min_row_cycles + 1))  # cycles without an event in each row
         # Conditions registered a cycle ahead, to keep comparisons out of the critical path:
         self.last_cycle = Signal()  # remaining is 0
-        self.single_cycle_rows = Signal()  # each row has one cycle only
+        self.single_cycle_rows = Signal()  # every row of the step has one cycle
         self.empty_cycle = Signal()  # this cycle has no event
         self.empty_step = Signal()  # no cycle has an event
 
@@ -119,15 +119,15 @@ class Sequencer(wiring.Component):
         m = Module()
         memory: Memory = Memory(shape=unsigned(index_bits(self.inputs)), depth=self.depth, init=[], attrs=NO_RW_CHECK)
         m.submodules.events = memory
-        m.submodules.steps = steps = SyncFIFO(width=1 + self.depth.bit_length(), depth=self.queued_steps)
+        m.submodules.steps = step_queue = SyncFIFO(width=1 + self.depth.bit_length(), depth=self.queued_steps)
         write = memory.write_port()
         read_address = Signal(range(self.depth))
         event = unchecked_read(m, memory, read_address)
-        event_freed = self._replay(m, steps, read_address, event)
-        self._buffer(m, steps, write, event_freed)
+        event_freed = self._replay(m, step_queue, read_address, event)
+        self._buffer(m, step_queue, write, event_freed)
         return m
 
-    def _buffer(self, m: Module, steps: SyncFIFO, write: Any, event_freed: Value) -> None:
+    def _buffer(self, m: Module, step_queue: SyncFIFO, write: Any, event_freed: Value) -> None:
         """Write events to the circular buffer and, at the end of a step, their number to the queue of steps."""
         event_count = Signal(range(self.depth + 1))
         fill_level = Signal(range(self.depth + 1))
@@ -136,17 +136,17 @@ class Sequencer(wiring.Component):
             write.data.eq(self.i.p.index),
             write.en.eq(stored),
             stored.eq(self.i.valid & self.i.ready & ~self.i.p.step_end),
-            self.i.ready.eq(Mux(self.i.p.step_end, steps.w_rdy, fill_level != self.depth)),
-            steps.w_data.eq(event_count | (self.i.p.record_end << self.depth.bit_length())),
-            steps.w_en.eq(self.i.valid & self.i.p.step_end),
+            self.i.ready.eq(Mux(self.i.p.step_end, step_queue.w_rdy, fill_level != self.depth)),
+            step_queue.w_data.eq(event_count | (self.i.p.record_end << self.depth.bit_length())),
+            step_queue.w_en.eq(self.i.valid & self.i.p.step_end),
         ]
         m.d.sync += [write.addr.eq(write.addr + stored), fill_level.eq(fill_level + stored - event_freed)]
-        with m.If(steps.w_en & steps.w_rdy):
+        with m.If(step_queue.w_en & step_queue.w_rdy):
             m.d.sync += event_count.eq(0)
         with m.Elif(stored):
             m.d.sync += event_count.eq(event_count + 1)
 
-    def _replay(self, m: Module, steps: SyncFIFO, read_address: Signal, event: Signal) -> Signal:
+    def _replay(self, m: Module, step_queue: SyncFIFO, read_address: Signal, event: Signal) -> Signal:
         """Issue the work of each row; returns whether an event was read for the last time."""
         step = _StepState(depth=self.depth, rows=self.rows, min_row_cycles=self.min_row_cycles)
         work: Any = Signal(Work(weights=self.inputs * self.rows))
@@ -169,7 +169,7 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += event_freed.eq(issue & self.last_row & ~step.empty_cycle)
         self._advance(m, step, read_address, issue, step_done)
-        self._begin_step(m, steps, step, step_done)
+        self._begin_step(m, step_queue, step, step_done)
         self._add_row_base(m, event, work)
         return event_freed
 
@@ -194,22 +194,22 @@ class Sequencer(wiring.Component):
             m.d.sync += [step.first_address.eq(next_address), read_address.eq(next_address)]
 
     def _last_cycle_index(self, event_count: Value) -> Value:
-        """Cycles of a row of a step with `event_count` events, less one."""
+        """Index of the last cycle of a row, in a step of `event_count` events."""
         return Mux(event_count < self.min_row_cycles, self.min_row_cycles - 1, event_count - 1)
 
-    def _begin_step(self, m: Module, steps: SyncFIFO, step: _StepState, step_done: Signal) -> None:
+    def _begin_step(self, m: Module, step_queue: SyncFIFO, step: _StepState, step_done: Signal) -> None:
         """Take the next step from the queue, once the potentials of its first row are written."""
         revisit_allowed = Signal()
-        m.d.comb += [revisit_allowed.eq(1), steps.r_en.eq(~step.active & revisit_allowed)]
+        m.d.comb += [revisit_allowed.eq(1), step_queue.r_en.eq(~step.active & revisit_allowed)]
         idle_cycles = max(0, self.revisit_cycles - self.rows * self.min_row_cycles - 1)
         if idle_cycles:
             idle_remaining = Signal(range(idle_cycles + 1))
             m.d.comb += revisit_allowed.eq(idle_remaining == 0)
             m.d.sync += idle_remaining.eq(Mux(step_done, idle_cycles, Mux(revisit_allowed, 0, idle_remaining - 1)))
-        length = steps.r_data[:-1]
+        length = step_queue.r_data[:-1]
         last_index = self._last_cycle_index(length)
-        with m.If(steps.r_en & steps.r_rdy):
-            m.d.sync += [step.active.eq(1), step.events.eq(length), step.record_end.eq(steps.r_data[-1])]
+        with m.If(step_queue.r_en & step_queue.r_rdy):
+            m.d.sync += [step.active.eq(1), step.events.eq(length), step.record_end.eq(step_queue.r_data[-1])]
             m.d.sync += [step.remaining.eq(last_index), step.last_cycle.eq(last_index == 0)]
             m.d.sync += [step.single_cycle_rows.eq(last_index == 0)]
             m.d.sync += [step.empty_step.eq(length == 0), step.empty_cycle.eq(length == 0)]

@@ -53,11 +53,11 @@ class Build:
     def synthesise(self, listener: Listener = SILENT, *, total: int = 3, first: int = 1) -> dict[str, int]:
         """Stages design, synth and count: the resources that the netlist uses. FitError where the chip has fewer.
 
-        first, total: the number of the first stage, and of all stages, for `listener`.
+        first: number of the first of these stages; total: number of all stages. Both are for `listener`.
         """
         self.run_stage("design", (first, total, "elaborate the design"), listener, self._design)
         self.run_stage("synth", (first + 1, total, self._describe(0, "synthesise")), listener, self._synth)
-        self.run_stage("count", (first + 2, total, self._describe(1, "count what it takes")), listener, self._count)
+        self.run_stage("count", (first + 2, total, self._describe(1, "count the resources")), listener, self._count)
         counts = self.counts()
         require_fit(counts, self.board)
         return counts
@@ -73,10 +73,10 @@ class Build:
         text = self._describe(1, f"place and route, seed {seed}")
         self.run_stage(f"place-{seed}", (first, total, text), listener, lambda folder: self._place(folder, seed))
         text = self._describe(2, f"pack the bitstream, seed {seed}")
-        done = self.run_stage(
+        packed = self.run_stage(
             f"pack-{seed}", (first + 1, total, text), listener, lambda folder: self._pack(folder, seed)
         )
-        return done.folder / f"top.{self.tool_flow.packed}"
+        return packed.folder / f"top.{self.tool_flow.packed}"
 
     def run_stage(
         self, name: str, numbering: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]
@@ -91,9 +91,9 @@ class Build:
         cached = (target / STAGE_FILE).exists()
         listener.begin(number, total, name if cached else text)
         seconds = json.loads((target / STAGE_FILE).read_text())["seconds"] if cached else self._make(name, target, work)
-        done = Stage(name, target, seconds, cached=cached)
-        listener.end(done)
-        return done
+        stage = Stage(name, target, seconds, cached=cached)
+        listener.end(stage)
+        return stage
 
     def _describe(self, tool_index: int, text: str) -> str:
         """`text`, with a warning where the tool is about to compile itself."""

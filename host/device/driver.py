@@ -47,37 +47,39 @@ class Device(Connection):
         |---|---|
         | `spikes` | bool (records, steps, inputs) |
         | `ledger`, `budget` | the ledger, and the data set in it whose budgets pay |
-        | `delta` | of each lease |
+        | `delta` | delta of each lease |
         | `lease_records` | records of a lease: the most that a crash loses; larger leases cost less epsilon a record |
         | `demonstration` | allow a device that protects nothing (LFSR, fast schedule); charge nominal figures |
         | `secrets` | the key; by default a fresh one for each lease, which is not stored |
         | `results` | results of an interrupted run, whose records are not run again; updated after every lease |
         | `progress` | called with the state of the run whenever bytes were transferred |
-        | `data`, `first_record` | the file that `spikes` are from, and the number of the first; by default all of it |
+        | `data` | the whole data set that `spikes` are from; by default `spikes` is all of it |
+        | `first_record` | index of the first record of `spikes` in the data set |
 
         When the port vanishes and comes back, or the device loses power, the run continues: under the same lease where
         the device still holds it, otherwise under a new one.
 
-        LedgerError or BudgetRefused where the ledger refuses a lease; DeviceError; ValueError. `results` then hold what
-        was received.
+        Raises LedgerError or BudgetRefused if the ledger refuses a lease, DeviceError for a fault of the device, and
+        ValueError for a bad argument. `results` then hold every record received so far.
         """
         if self.spec is None:
             raise ValueError("call `load` before `run`: the device's network is not known")
         records = np.ascontiguousarray(checks.spikes(spikes, self.spec.inputs))
         steps = checks.integer("steps of a record", records.shape[1], 1, MAX_RECORD_STEPS)
         checks.integer("lease records", lease_records, 1, MAX_QUOTA)
-        exact = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
+        exact_delta = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
         self.require_private(demonstration, secrets)
-        wall, found = self._wall(self.spec, steps, exact), walls(self.spec, steps)
+        wall = self._wall(self.spec, steps, exact_delta)
+        later = [other for other in walls(self.spec, steps) if other.layer > wall.layer]
         identity = self._identity(ledger, budget, records, data, first_record)
         account = LeaseAccount(
             ledger=ledger,
             data_set=budget,
             wall=wall,
-            later=tuple((one.mechanism, one.raster.bits(Unit.RECORD)) for one in found if one.layer > wall.layer),
+            later=tuple((other.mechanism, other.raster.bits(Unit.RECORD)) for other in later),
             source="lfsr" if self.lfsr else "trivium",
             specification=self.spec.fingerprint,
-            delta=exact,
+            delta=exact_delta,
             demonstration=demonstration,
             data=identity,
             first_record=first_record,
@@ -105,7 +107,7 @@ class Device(Connection):
         return ledger.identify(whole)
 
     def require_private(self, demonstration: bool, secrets: Secrets | None = None) -> None:
-        """WrongDevice where the device, ValueError where the key protects nothing, and no demonstration is meant."""
+        """Unless for a demonstration: WrongDevice if the device protects nothing, ValueError if the key does."""
         if secrets is not None and secrets.public and not demonstration:
             raise ValueError(
                 "the key is published or a pattern, which protects nothing: only an insecure demonstration may use it"

@@ -9,7 +9,7 @@ from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, St
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.wire import POSITION_MODULUS
 
-MAX_PIECE = 224  # bytes of input in one message: as many bytes of output, and a step more, still fit one frame
+MAX_PIECE = 224  # input bytes in one message; the output that they cause, plus one step, fits one frame
 MAX_WAIT_FACTOR = 16
 MAX_CLOSED_ANSWERS = 4  # times that a closed lease may be asked for the rest of its output
 
@@ -40,10 +40,10 @@ class LeaseTransfer:
         self.data, self.output_size = data, output_size
         self.output = bytearray()
         self._piece = max(1, min(MAX_PIECE, identity.window // 3))  # one in transit, one buffered, one being answered
-        self._accepted = 0  # input bytes that the device has
-        self._next = 0  # position of the input that is sent next
+        self._accepted = 0  # input bytes that the device has accepted
+        self._next = 0  # position of the next input byte to send
         self._limit = 0  # input position up to which the device has room
-        self._confirmed = 0  # output bytes that the device knows to be received
+        self._confirmed = 0  # output bytes confirmed to the device
         self._resync_needed = False  # something was lost
         self._last_progress = link.port.now()
         self._wait_factor = 1  # how many answer time-outs to wait for the next message
@@ -58,7 +58,7 @@ class LeaseTransfer:
     def run(self, progress: Callable[[], None] = lambda: None) -> bytes:
         """All the output; `progress` is called after every exchange.
 
-        PortLost, LeaseLost (the device no longer holds the lease), DeviceStuck, DeviceSilent, DeviceRefused.
+        Raises PortLost, LeaseLost (the device no longer holds the lease), DeviceStuck, DeviceSilent, DeviceRefused.
         """
         self.link.listener = self._receive
         self._last_progress = self.link.port.now()
@@ -74,7 +74,7 @@ class LeaseTransfer:
 
     @property
     def accepted(self) -> int:
-        """Input bytes that the device has taken."""
+        """Input bytes that the device has accepted."""
         return self._accepted
 
     def _send(self) -> None:

@@ -1,8 +1,8 @@
 """Runs records lease by lease, each paid for before it is opened, until every record is received."""
 
-import secrets as system
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from secrets import randbits
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,7 +59,7 @@ class RunResult:
     | `released` | bool (records, steps, neurons) | released spikes, or the potentials (int32) of a readout |
     | `leases` | (records,) | number of the lease under which each record was received |
     | `lease_indices` | (records,) | index of each record within its lease |
-    | `claim` | `Claim` | for one record, counted as often as the most often released one; `booked` has the charges |
+    | `claim` | `Claim` | of one record, for as many releases as any record has had; `booked` has the charges |
     """
 
     released: NDArray[Any]
@@ -128,7 +128,7 @@ class RecordRun:
             bitmaps_only=device.bitmaps_only,
         )
         output_size = len(pending) * steps * device.identity.output_bytes
-        transfer = LeaseTransfer(device.link, device.identity, system.randbits(NONCE_BITS), data, output_size)
+        transfer = LeaseTransfer(device.link, device.identity, randbits(NONCE_BITS), data, output_size)
         received = 0
         try:
             transfer.begin(self._open(lease, transfer.nonce, input_format, self.secrets.encode(secret)))
@@ -142,9 +142,9 @@ class RecordRun:
         return received
 
     def _status_when_loaded(self) -> Status:
-        """The status, once the device is certain to hold the network."""
+        """Load the network unless the device holds it; the status after that."""
         while True:
-            self._persist(self.device.ensure_loaded)
+            self._retry(self.device.ensure_loaded)
             status = self._status()
             if self.device.holds_image:
                 return status
@@ -152,18 +152,18 @@ class RecordRun:
     def _open(self, lease: Lease, nonce: int, input_format: int, secret: bytes) -> Status:
         """Open the lease on the device; the status after that. It is offered again only while nothing was sent.
 
-        LeaseLost.
+        Raises LeaseLost if the device accepts it in none of `MAX_OPENINGS` attempts.
         """
         values = {"lease": lease.number, "nonce": nonce, "quota": lease.quota, "record_steps": lease.session.steps}
         for _ in range(MAX_OPENINGS):
             answer = self._offer(secret, **values, format=input_format)
             status = self._status() if answer is None else answer
-            if self._is_open(status, lease, nonce):
+            if self._recognise(status, lease, nonce):
                 return status
             if answer is not None and answer.result not in (ResultCode.OK, ResultCode.UNLOADED):
                 raise DeviceRefused(f"the device refused lease {lease.number}: {answer.result.name}")
             self.device.holds_image &= answer is None or answer.result is not ResultCode.UNLOADED
-            self._persist(self.device.ensure_loaded)
+            self._retry(self.device.ensure_loaded)
         raise LeaseLost(f"the device did not keep lease {lease.number} in {MAX_OPENINGS} attempts")
 
     def _offer(self, secret: bytes, **values: int) -> Status | None:
@@ -176,16 +176,16 @@ class RecordRun:
         return None if answer is None else Status.from_message(answer)
 
     def _status(self) -> Status:
-        return self._persist(self.device.status)
+        return self._retry(self.device.status)
 
-    def _is_open(self, status: Status, lease: Lease, nonce: int) -> bool:
-        """Whether the device's last lease is this one. While it is open, loading is locked: the image is ours."""
-        is_ours = (status.lease, status.nonce) == (lease.number, nonce)
-        self.device.holds_image |= is_ours and StatusFlag.OPEN in status.flags
-        return is_ours
+    def _recognise(self, status: Status, lease: Lease, nonce: int) -> bool:
+        """Whether `status` shows this lease. If it is open, note that the device holds our image: loading is locked."""
+        same_lease = (status.lease, status.nonce) == (lease.number, nonce)
+        self.device.holds_image |= same_lease and StatusFlag.OPEN in status.flags
+        return same_lease
 
     def _transfer(self, transfer: LeaseTransfer, lease: Lease) -> None:
-        """All of the lease's input and output, reconnecting as often as needed. LeaseLost."""
+        """Transfer all input and output of the lease, reconnecting as often as needed. Raises LeaseLost."""
         link, start = self.device.link, replace(self.progress, lease=lease.number)
         line_start = link.sent + link.received
 
@@ -207,9 +207,9 @@ class RecordRun:
                 return
             except PortLost:
                 self._reconnect()
-                self._is_open(self._status(), lease, transfer.nonce)
+                self._recognise(self._status(), lease, transfer.nonce)
 
-    def _persist(self, action: Callable[[], Answer]) -> Answer:
+    def _retry(self, action: Callable[[], Answer]) -> Answer:
         """The return value of `action`, which is restarted whenever the port was lost and came back."""
         while True:
             try:

@@ -3,7 +3,7 @@
 Equal flip probabilities form a group; a group alone is composed exactly (`binomial`). Several groups have loss
 lattices with no common step. While their windows have at most 2^17 joint outcomes these are listed; beyond that each
 group's losses are moved once onto one grid of at most 2^14 steps over all windows, and the groups are convolved
-(directly, without FFT: small probabilities keep their relative precision). Rounding is always against us:
+(directly, without FFT: small probabilities keep their relative precision). Every rounding raises the result:
 
 - **Splitting.** An outcome of probability w and loss x between the grid points a < x < b becomes two, of losses b
   and a and probabilities w t and w (1 - t), t = (1 - e^(a-x)) / (1 - e^(a-b)). This keeps the probability under the
@@ -41,13 +41,13 @@ from spikeveil.host.privacy.binomial import (
 )
 from spikeveil.host.privacy.events import Event, grouped
 
-GRID = 1 << 14
-LISTED = 1 << 17
+GRID = 1 << 14  # steps
+LISTED = 1 << 17  # joint outcomes
 LEAST_DELTA = 1e-280  # below it floats underflow: a smaller delta is treated as 0
 
 _U = 2.0**-53
 _UP = Decimal(1) + Decimal("1e-30")
-_NOTHING = (Fraction(1, 2), 0)
+_EMPTY_GROUP = (Fraction(1, 2), 0)
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Composition:
     """Randomised responses released together, in any order: `groups` holds (flip probability, count).
 
     Valid when the groups are fixed before the first release; inputs may depend on earlier outputs (adaptive composition
-    with fixed parameters). Mechanisms chosen as one goes belong to `Accountant`. ValueError for a probability outside
-    (0, 1/2] or a count that is no integer of 0 or more.
+    with fixed parameters). Mechanisms chosen from earlier outputs need `Accountant`. ValueError for a probability
+    outside (0, 1/2] or a count that is no integer of 0 or more.
     """
 
     groups: tuple[tuple[Fraction, int], ...]
@@ -77,7 +77,7 @@ class Composition:
 
     def epsilon(self, delta: float | Fraction) -> float:
         """Epsilon of everything together at `delta` (at least 0, under 1), rounded up."""
-        first = self.groups[0] if self.groups else _NOTHING
+        first = self.groups[0] if self.groups else _EMPTY_GROUP
         alone = epsilon_of_delta(*first, delta)
         if len(self.groups) < 2:
             return alone
@@ -88,7 +88,7 @@ class Composition:
 
     def delta(self, epsilon: float | Fraction) -> float:
         """Delta of everything together at `epsilon` (0 or more), rounded up."""
-        first = self.groups[0] if self.groups else _NOTHING
+        first = self.groups[0] if self.groups else _EMPTY_GROUP
         alone = delta_of_epsilon(*first, epsilon)
         if len(self.groups) < 2:
             return alone
@@ -193,7 +193,7 @@ def _listed(windows: list[LossBounds]) -> tuple[Terms, Terms]:
 
 
 def _convolved(windows: list[LossBounds]) -> tuple[Terms, Terms]:
-    """The same on one grid."""
+    """Drops and upper weights of the sum of all losses, on one grid of `GRID` steps."""
     step = sum(float(window.drops[-1]) for window in windows) / GRID
     weights, terms = np.ones(1), 1
     for window in windows:

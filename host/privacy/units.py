@@ -48,18 +48,18 @@ class Unit(Enum):
         admitted after it, so a neighbour that differs in d raw bits may differ in 2d admitted ones, never in more.
         A limit therefore lowers the count of a record and can double the count of the smaller units:
 
-        | unit | no limit | only c | m, with or without c |
+        | unit | no limit | step limit c only | record limit m, with or without c |
         |---|---|---|---|
         | spike | 1 | min(2, N) | min(2, T*N) |
         | neuron | T | min(2T, T*N) | min(2T, 2m, T*N) |
         | step | N | min(N, 2c) | min(2N, 2c, 2m, T*N) |
         | record | T*N | min(T*N, 2cT) | min(T*N, 2cT, 2m) |
 
-        Why 2d: change the d bits one at a time. A new spike in front of the m-th admitted one enters and at most
-        one leaves; a removed one is the same seen backwards; c before m swaps at most two bits inside one step,
-        and the m-th of a raster with two bits swapped again costs at most those two. Why 2c in a step under m: if
-        A and B are the step's admitted sets, |A xor B| bits differ there and at most ||A| - |B|| spikes move later,
-        together 2 max(|A - B|, |B - A|) <= 2c.
+        Why 2d: change the d bits one at a time. With m alone, a spike added before the m-th admitted one is admitted
+        and at most one other is suppressed: two bits. Removing a spike is the reverse. With c as well, c is applied
+        first and changes at most two bits, both in one step, one added and one removed; m then still changes at
+        most two. Why 2c in a step under m: if A and B are the step's admitted sets, |A xor B| bits differ in that
+        step, and at most ||A| - |B|| in later ones, together 2 max(|A - B|, |B - A|) <= 2c.
         """
         for name, value in (("steps", steps), ("neurons", neurons)):
             _check_positive(name, value)

@@ -1,6 +1,7 @@
 """The image: weights, biases and thresholds as the bytes that a loadable device takes (`hdl/device/loader.py`).
 
-docs/protocol.md, "The image", defines the order of the bytes. What an image does not carry is the structure.
+docs/protocol.md, "The image", defines the order of the bytes. The rest of a specification, which an image does not
+carry, is its structure.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ class Section:
     | `layer` | index of the layer |
     | `name` | `weights`, `bias` or `threshold`, as in `LayerSpec` |
     | `words` | words of the memory |
-    | `fields` | numbers in a word, the first one lowest |
+    | `fields` | numbers in a word, the first in the low bits |
     | `bits` | two's complement width of a number |
     """
 
@@ -64,12 +65,12 @@ def sections(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> tuple[Sect
 
 def _layer_sections(index: int, layer: LayerSpec, lanes: LayerLanes) -> Iterator[Section]:
     """Weights in rows of `lanes` neurons; biases and thresholds in rows of `scan` neurons."""
-    bits, scans = number_bits(layer), rows(layer.neurons, lanes.scan)
+    bits, scan_rows = number_bits(layer), rows(layer.neurons, lanes.scan)
     yield Section(index, "weights", rows(layer.neurons, lanes.lanes) * layer.inputs, lanes.lanes, layer.weight_bits)
     if layer.bias is not None:
-        yield Section(index, "bias", scans, lanes.scan, bits)
+        yield Section(index, "bias", scan_rows, lanes.scan, bits)
     if isinstance(layer.threshold, np.ndarray):
-        yield Section(index, "threshold", scans, lanes.scan, bits)
+        yield Section(index, "threshold", scan_rows, lanes.scan, bits)
     elif layer.threshold is not None:
         yield Section(index, "threshold", 1, 1, bits)
 
@@ -93,7 +94,7 @@ def structure(spec: NetworkSpec) -> str:
     return hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def worst_case(spec: NetworkSpec) -> NetworkSpec:
+def widest_network(spec: NetworkSpec) -> NetworkSpec:
     """A network of the same structure whose numbers need the widest sums and potentials of any image.
 
     ValueError, one sentence, where `spec` itself does not fit an image, or where the potentials of any image might
@@ -104,7 +105,7 @@ def worst_case(spec: NetworkSpec) -> NetworkSpec:
 
 
 def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
-    """Every number at the end of its range that is further from 0."""
+    """Weights, biases and thresholds of the largest magnitude that an image can carry."""
     least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
     active_inputs = min(layer.input_cap or layer.inputs, layer.inputs)
     low = layer.state_range[0] + active_inputs * least_weight + (0 if layer.bias is None else least_number)
@@ -113,10 +114,15 @@ def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
             f"layer {index} potentials must fit {MAX_POTENTIAL_BITS} bits under any image, and need "
             f"{signed_bits(low, 0)} where all {layer.inputs} weights are {least_weight}"
         )
+    threshold: Any = layer.threshold
+    if isinstance(threshold, np.ndarray):
+        threshold = np.full_like(threshold, -1 - least_number)
+    elif threshold is not None:
+        threshold = -1 - least_number
     return {
         "weights": np.full_like(layer.weights, least_weight),
         "bias": None if layer.bias is None else np.full_like(layer.bias, least_number),
-        "threshold": None if layer.threshold is None else layer.threshold * 0 - 1 - least_number,
+        "threshold": threshold,
     }
 
 
@@ -182,7 +188,7 @@ def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
     loaded = replace_numbers(spec, valid_numbers)
     for layer, threshold in zip(loaded.layers, thresholds, strict=True):
         if np.min(threshold) < 1:
-            object.__setattr__(layer, "threshold", threshold)  # the layer is new: nothing else refers to it
+            object.__setattr__(layer, "threshold", threshold)  # `replace` made this layer: nothing else refers to it
     return loaded
 
 

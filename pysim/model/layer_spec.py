@@ -28,7 +28,7 @@ class LayerSpec:
     | field | value | meaning |
     |---|---|---|
     | `weights` | (N, M) integers | W; two's complement in `weight_bits` |
-    | `threshold` | 1 to 2^31 - 1, or (N,) of it | one for the layer, or one a neuron; None for a readout |
+    | `threshold` | 1 to 2^31 - 1, or an (N,) array | one for the layer, or one a neuron; None for a readout |
     | `leak` | `Leak` | decay of the potential before the sum |
     | `reset` | `zero` or `subtract` | potential after a spike: 0, or u - threshold |
     | `bias` | None or (N,) integers | added in every step |

@@ -49,7 +49,7 @@ class WordSource(ABC):
     """
 
     name: ClassVar[str]
-    assurance: ClassVar[str]  # what the words withstand when the adversary knows everything but the secret
+    assurance: ClassVar[str]  # security against an adversary who has everything but the secret
 
     @abstractmethod
     def require(self, flippers: int) -> None:
@@ -67,7 +67,7 @@ class WordSource(ABC):
         | `flipper` | from 0 | index among the network's flippers |
         | `layer` | 0 to 2^8 - 1 | index among its layers |
         | `lease` | 0 to 2^40 - 1 | lease number |
-        | `first_record` | 0 to 2^32 - 1 | number of the first record; so too the last |
+        | `first_record` | 0 to 2^32 - 1 | number of the first record; the last one has the same range |
         | `records` | 0 or more | records |
         | `count` | 0 or more | draws of a whole record: steps * neurons |
 
@@ -92,7 +92,7 @@ class WordSource(ABC):
 
 
 def _shape(layer: int, lease: int, first_record: int, records: int, count: int) -> tuple[int, int]:
-    """The shape (records, count) of a result; ValueError where it is none, or where a record has no IV."""
+    """The shape (records, count); ValueError for a negative count, or a layer, lease or record number without an IV."""
     shape = check_count("records", records), check_count("draws a record", count)
     stream_iv(layer, lease, first_record)
     if first_record + records - 1 > MAX_RECORD:

@@ -14,7 +14,7 @@ from spikeveil.pysim.model.layer_spec import MAX_INT32, LayerSpec
 __all__ = ["LayerSpec", "NetworkSpec"]
 
 MAX_LAYERS = 1 << 8  # the layer index is eight bits of the cipher's IV
-MAX_STEPS = (1 << 16) - 1  # of a record whose length is specified, as in the device's protocol
+MAX_STEPS = (1 << 16) - 1  # largest specified length of a record; 16 bits in the device's protocol
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -138,7 +138,7 @@ class NetworkSpec:
 
     @classmethod
     def origin(cls, path: str | Path) -> dict[str, Any] | None:
-        """The note in a network file about where the network is from, None where it has none; ValueError as `load`."""
+        """The `origin` note of a network file; None if the file has none. ValueError as in `load`."""
         stored = network_file.read(Path(path))
         cls._from_stored(Path(path), stored)
         note = stored.origin
@@ -148,7 +148,7 @@ class NetworkSpec:
 
     @classmethod
     def _from_stored(cls, path: Path, stored: network_file.StoredNetwork) -> "NetworkSpec":
-        """The stored network, where it has the fingerprint that was stored with it."""
+        """The stored network; ValueError if its fingerprint is not the one that was stored with it."""
         spec = cls(stored.layers, stored.cadence, stored.decision, stored.steps)
         if spec.fingerprint != stored.fingerprint:
             raise ValueError(

@@ -31,6 +31,7 @@ def supports(unit, steps, neurons):
         Unit.NEURON: [list(column) for column in zip(*positions, strict=True)],
         Unit.STEP: positions,
         Unit.RECORD: [list(range(steps * neurons))],
+        Unit.SUBJECT: [list(range(steps * neurons))],  # of one record of the subject
     }[unit]
 
 

@@ -66,26 +66,26 @@ def simulate(network: str, **options: Any) -> None:
     delta, spec = read_delta(options["delta"]), catalogue.load(network)
     spec.require_private(unsafe=options["unsafe"])
     records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
-    key = read_opening(spec, options)
-    options |= {"lease": key.number}
-    model = Network(spec, key.words()).run(records.spikes, lease=key.number, first_record=key.record)
-    result = None if options["engine"] == "model" else _gateware(spec, records, key, options)
-    difference = None if result is None else first_difference(_expected(model), result.released, key.record)
+    opening = read_opening(spec, options)
+    options |= {"lease": opening.number}
+    model = Network(spec, opening.words()).run(records.spikes, lease=opening.number, first_record=opening.record)
+    result = None if options["engine"] == "model" else _gateware(spec, records, opening, options)
+    difference = None if result is None else first_difference(_expected(model), result.released, opening.record)
     if options["output"]:
         _write(Path(options["output"]), result.released if result else _expected(model), spec)
-    claim = _claim(spec, records.spikes.shape[1], key, delta, options)
-    record = _record(records, model, result, options) | {"claim": claim.record()}
+    claim = _claim(spec, records.spikes.shape[1], opening, delta, options)
+    report = _report(records, model, result, options) | {"claim": claim.record()}
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_simulation(record, claim, records.classes)
+        print_simulation(report, claim, records.classes)
     if difference is not None:
         raise click.ClickException(f"the gateware does not release what the model does; {difference}")
 
 
-def _gateware(spec: NetworkSpec, records: Records, key: Opening, options: dict[str, Any]) -> SimulationResult:
+def _gateware(spec: NetworkSpec, records: Records, opening: Opening, options: dict[str, Any]) -> SimulationResult:
     """The records in a simulator, with a progress bar."""
-    plan, lease = read_plan(spec, options), key.lease()
+    plan, lease = read_plan(spec, options), opening.lease()
     if options["engine"] == "verilator":
         verilator_build.verilator_root()  # reports what is missing before a bar is drawn
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -99,15 +99,15 @@ def _gateware(spec: NetworkSpec, records: Records, key: Opening, options: dict[s
         )
 
 
-def _claim(spec: NetworkSpec, steps: int, key: Opening, delta: float, options: dict[str, Any]) -> Claim:
+def _claim(spec: NetworkSpec, steps: int, opening: Opening, delta: float, options: dict[str, Any]) -> Claim:
     return Claim.of(
         spec,
         steps,
-        source=key.source,
+        source=opening.source,
         schedule=options["schedule"],
         delta=delta,
-        key_origin=key.origin,
-        key_public=key.origin == PUBLIC,
+        key_origin=opening.origin,
+        key_public=opening.origin == PUBLIC,
     )
 
 
@@ -123,11 +123,11 @@ def _write(path: Path, released: NDArray[Any], spec: NetworkSpec) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _record(
+def _report(
     records: Records, model: Result, result: SimulationResult | None, options: dict[str, Any]
 ) -> dict[str, Any]:
     count, steps, _ = records.spikes.shape
-    record: dict[str, Any] = {
+    report: dict[str, Any] = {
         "engine": options["engine"],
         "data": records.name,
         "records": count,
@@ -137,17 +137,17 @@ def _record(
         "file": options["output"],
     }
     if model.released is not None:
-        record["released_spikes_per_record"] = float(model.released.sum() / count)
+        report["released_spikes_per_record"] = float(model.released.sum() / count)
     if result is not None:
         expected = _expected(model)
-        record |= {
+        report |= {
             COMPARED[_kind(model)]: int(expected.size),
             "different": int((expected != result.released).sum()),
             "cycles": result.cycles,
             "cycles_per_record": result.cycles_per_record,
             "cycles_per_second": result.cycles / result.seconds,
         }
-    return record
+    return report
 
 
 def _expected(model: Result) -> NDArray[Any]:
@@ -162,14 +162,14 @@ def _expected(model: Result) -> NDArray[Any]:
 
 
 def _kind(model: Result) -> str:
-    """Which of its arrays leaves a device."""
+    """The name of the array that a device releases."""
     if model.decisions is not None:
         return "decisions"
     return "readout" if model.released is None else "released"
 
 
 def _accuracy(records: Records, model: Result) -> float | None:
-    """The share of records read correctly from what is released, where the data have labels."""
+    """The share of records classified correctly from what is released; None for data without labels."""
     if records.labels is not None and model.decisions is not None:
         decided = model.decisions.argmax(axis=1) if model.decisions.ndim == 2 else model.decisions
         return float(np.mean(decided == records.labels))
