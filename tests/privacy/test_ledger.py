@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -739,3 +740,32 @@ def test_an_export_must_hold_the_head_that_was_noted_down(filled: Ledger, tmp_pa
             verify_export(path, mark)
     with pytest.raises(LedgerMissing):
         verify_export(tmp_path / "none" / "x.jsonl")
+
+
+def test_threads_that_wait_share_a_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve charges of twelve threads, one of them beyond the budget: far fewer transactions, the same entries."""
+    commits: list[int] = []
+    appending = ledger._together._appending
+
+    @contextmanager
+    def slow() -> Iterator[object]:
+        with appending() as draft:
+            yield draft
+            commits.append(draft.last.sequence)
+            time.sleep(0.05)  # a slow disk: the others wait
+
+    monkeypatch.setattr(ledger._together, "_appending", slow)
+    costs = [Stated("label", Unit.RECORD, 2000 if number == 5 else 1, 0) for number in range(12)]
+
+    def spend(cost: Stated) -> int:
+        try:
+            return ledger.spend("digits", cost, source="os").sequence
+        except BudgetRefused:
+            return 0
+
+    with ThreadPoolExecutor(12) as pool:
+        numbers = sorted(pool.map(spend, costs))
+    assert numbers == [0, *range(3, 14)]
+    assert len(commits) < 8
+    assert ledger.budgets()["digits"][0].epsilon_spent == 11
+    assert ledger.verify().entries == 13

@@ -206,6 +206,15 @@ class Draft:
     def __init__(self, connection: sqlite3.Connection, last: Entry, last_lease: int) -> None:
         self.connection, self.last, self._last_lease = connection, last, last_lease
 
+    @property
+    def state(self) -> tuple[Entry, int]:
+        """What a savepoint has to remember besides the tables."""
+        return self.last, self._last_lease
+
+    @state.setter
+    def state(self, value: tuple[Entry, int]) -> None:
+        self.last, self._last_lease = value
+
     def next_lease(self) -> int:
         """Take the next lease number."""
         if self._last_lease >= MAX_LEASE:

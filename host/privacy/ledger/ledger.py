@@ -34,6 +34,7 @@ from spikeveil.host.privacy.ledger.chain import (
 from spikeveil.host.privacy.ledger.charging import Effect, WrongNetwork, costs_of, effect, network_of
 from spikeveil.host.privacy.ledger.database import create as create_file
 from spikeveil.host.privacy.ledger.errors import BudgetRefused, KeyReused, LedgerError
+from spikeveil.host.privacy.ledger.group_commit import GroupCommit
 from spikeveil.host.privacy.ledger.names import normal_name
 from spikeveil.host.privacy.ledger.reader import LedgerFile
 from spikeveil.host.privacy.ledger.runs import block_content, part
@@ -101,6 +102,7 @@ class Ledger(LedgerFile):
             content = entries.new_content(1, "genesis", after_lease, genesis)
             create_file(path, "ledger", lambda connection: entries.fill(connection, content))
         super().__init__(path, timeout, Path(state_directory) if state_directory else None)
+        self._together = GroupCommit(self._appending)
 
     def preview(
         self,
@@ -353,13 +355,14 @@ class Ledger(LedgerFile):
             text("device", device)
         if records is not None and not isinstance(records, tuple):
             records = ranges_of(records)
-        with self._reading() as connection:  # the sums are computed here, so that nobody waits for them at the lock
+        with self._reading_aside() as connection:  # the sums are computed here: nobody waits for them at the lock
             account = self._account(connection, data_set)
             costs_of(cost, booking, account.balances, account.ranges(cost, records, data), account.binding)
-        with self._appending() as draft:
-            return self._append_charge(
+        return self._together.run(
+            lambda draft: self._append_charge(
                 draft, data_set, cost, booking, device, evidence, records, data, lease=lease, key=key
             )
+        )
 
     def _append_charge(
         self,

@@ -44,6 +44,7 @@ class LedgerFile:
             raise LedgerMissing(f"there is no ledger at {path}")
         self._bindings: dict[int, Binding] = {}
         self._database = Database(path, "ledger", timeout)
+        self._reader = Database(path, "ledger", timeout)
         self._witness: Witness | None = None
         self.witness_error: LedgerError | None = None
         try:
@@ -75,6 +76,12 @@ class LedgerFile:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._naming_the_file(), self._database.read() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading_aside(self) -> Iterator[Connection]:
+        """A reading transaction that does not wait for this process's own writing."""
+        with self._naming_the_file(), self._reader.read() as connection:
             yield connection
 
     @contextmanager
@@ -266,6 +273,7 @@ class LedgerFile:
     def close(self) -> None:
         """Close the file; the object can do nothing afterwards."""
         self._database.close()
+        self._reader.close()
         if self._witness is not None:
             self._witness.close()
 
