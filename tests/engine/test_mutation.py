@@ -19,6 +19,7 @@ from support.backends import Stalls, golden, observe
 from spikeveil.hdl.engine import plan as plan_module
 from spikeveil.host.cosim.job import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.model.decision import Decision, OneHotDecision
 from spikeveil.pysim.model.flipper import FlipSpec
 
 FRESH = ("spikeveil.hdl", "spikeveil.host.cosim")  # imported anew for each bug
@@ -83,6 +84,26 @@ MORE = [
     Bug("two events short of room", "sequencer", "fill_level != self.depth)", "fill_level != self.depth + 1)"),
     Bug("a step let in twice", "pacer", "bank_full.bit_select(drain_bank, 1).eq(0)", "bank_full.bit_select(drain_bank, 1).eq(bank_full.all())"),
     Bug("rows of two steps let out at once", "pacer", "rows_remaining.eq(self.o_rows)", "rows_remaining.eq(2 * self.o_rows)"),
+]  # fmt: skip
+
+DECIDING = [
+    Bug("ties go to the highest class", "decision", "(total > best)", "(total >= best)"),
+    Bug("best score outlives the record", "decision", "(index == 0) | (total > best)", "(total > best)"),
+    Bug("scores outlive the record", "decision", "base = Mux(first_step, 0, head)", "base = head"),
+    Bug("only the last step counts", "decision", "first_step.eq(record_end)", "first_step.eq(1)"),
+    Bug("a sum of potentials wraps", "decision", "(steps - 1).bit_length() * self.accumulates", "0"),
+    Bug("scores in memory one class late", "decision", "read.addr.eq(Mux(moves_on, following, index))", "read.addr.eq(index)"),
+    Bug("a decision every step", "decision", "self.valid.eq(total_valid & total_record_end)", "self.valid.eq(total_valid & total_step_end)"),
+    Bug("the winner is not skipped", "decision", "skipped = quotient + (quotient >= winner)", "skipped = quotient"),
+    Bug("one class above the winner is skipped", "decision", "quotient + (quotient >= winner)", "quotient + (quotient > winner)"),
+    Bug("q counts as below q", "decision", "difference.eq(collector.word - decision.q)", "difference.eq(collector.word - decision.q - 1)"),
+    Bug("one subtraction short", "decision", "advance & (cycle == others - 1), Mux", "advance & (cycle == others - 2), Mux"),
+    Bug("quotient outlives the record", "decision", "m.d.sync += quotient.eq(0)", "m.d.sync += quotient.eq(quotient)"),
+    Bug("bits at the limit are set too", "decision", "collector.word < Mux", "collector.word <= Mux"),
+    Bug("k1 and k0 swapped", "decision", "decision.k1, decision.k0)),", "decision.k0, decision.k1)),"),
+    Bug("responds before its word is there", "decision", "advance.eq(working & collector.full)", "advance.eq(working)"),
+    Bug("words of the old record kept", "decision", "self.words.valid & ~self.o.valid", "self.words.valid"),
+    Bug("no new key for the next decision", "network", "words.next_record.eq(decider.next_record)", "words.next_record.eq(0)"),
 ]  # fmt: skip
 
 TELLTALES = [
@@ -167,7 +188,7 @@ def agrees(load: Callable[[str], ModuleType]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("planned", FEW + MORE + TELLTALES, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("planned", FEW + MORE + DECIDING + TELLTALES, ids=lambda bug: bug.name)
 def test_every_bug_has_its_place(planned: Bug) -> None:
     """Also those that only the full counts plant."""
     assert Planted(planned).file.read_text().count(planned.old) == 1
@@ -183,6 +204,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "bug" in metafunc.fixturenames:
         bugs = FEW + (MORE if metafunc.config.getoption("--soak") else [])
         metafunc.parametrize("bug", bugs, ids=lambda bug: bug.name)
+    if "deciding" in metafunc.fixturenames:
+        metafunc.parametrize("deciding", DECIDING, ids=lambda bug: bug.name)
     if "telltale" in metafunc.fixturenames:
         metafunc.parametrize("telltale", TELLTALES, ids=lambda bug: bug.name)
 
@@ -190,6 +213,49 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_a_planted_bug_is_noticed(bug: Bug) -> None:
     with planted(bug) as load:
         assert not agrees(load)
+
+
+def choosing(decision: Any, group: int, steps: int, **last: Any) -> NetworkSpec:
+    rows = np.random.default_rng(2).integers(-4, 8, (decision.classes * group, 6))
+    layer = LayerSpec(rows, weight_bits=4, state_bits=6, **({"readout": True} if last else {"threshold": 7}))
+    return NetworkSpec([layer], decision=decision, steps=steps)
+
+
+CHOICES = [  # network, lanes, source, records, stalls
+    (choosing(Decision(3, 5, 4), 2, 3), 1, "lfsr", 12, Stalls()),
+    (choosing(Decision(4, 2, 3), 1, 1), 4, "lfsr", 10, Stalls(o=0xFFFF_FFFF_FFFF_0000)),
+    (choosing(OneHotDecision(3, 3, 1, 2), 1, 2), 3, "trivium", 6, Stalls(o=0xFFF0)),
+    (choosing(Decision(17, 9, 8, "sum"), 1, 4, readout=True), 8, "lfsr", 5, Stalls()),
+    (choosing(Decision(2, 0x60000000, 32), 2, 2), 2, "trivium", 4, Stalls()),
+]
+
+
+def decides(load: Callable[[str], ModuleType]) -> bool:
+    """Whether the gateware, as imported now, decides as the model does about every record."""
+    plans, engine = load("spikeveil.hdl.engine.plan"), load("spikeveil.host.cosim.amaranth_engine")
+    engine.PATIENCE = PATIENCE
+    for number, (spec, lanes, source, records, stalls) in enumerate(CHOICES):
+        plan = plans.Plan(spec, lanes=lanes, source=source, schedule="fast", unsafe=True)
+        lease = LeasePorts(number=5, record=6, key=0xFEDC_BA98_7654_3210_0123, seeds=((1 << 127) // 3,))
+        rates = np.resize([0.5, 0.0, 0.2, 0.9], records)[:, None, None]
+        spikes = np.random.default_rng(number).random((records, spec.steps or 1, spec.inputs)) < rates
+        try:
+            released = engine.run(plan, spikes, lease, stall_i=stalls.i, stall_o=stalls.o).released
+        except (RuntimeError, TimeoutError, AssertionError, IndexError):
+            return False
+        if not np.array_equal(released, golden(plan, spikes, lease)):
+            return False
+    return True
+
+
+def test_decisions_as_they_are_agree() -> None:
+    with planted(None) as load:
+        assert decides(load)
+
+
+def test_a_bug_in_a_decision_is_noticed(deciding: Bug) -> None:
+    with planted(deciding) as load:
+        assert not decides(load)
 
 
 def keeps_time(load: Callable[[str], ModuleType]) -> bool:
