@@ -48,13 +48,13 @@ def aggregate(files: tuple[Path, ...], **options: Any) -> None:
     shares = frequency.estimate_shares(counts, confidence=options["confidence"], population=options["population"])
     if options["correct"]:
         shares = frequency.correct(shares, _confusion(options["correct"]))
-    record = _record(counts, shares, simplex=options["simplex"])
+    report = _report(counts, shares, simplex=options["simplex"])
     if options["plot"]:
         draw_shares(options["plot"], shares)
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_shares(record)
+        print_shares(report)
 
 
 def _plan(options: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def _plan(options: dict[str, Any]) -> None:
     if options["epsilon"] is None:
         raise click.UsageError("--half-width needs --epsilon, a record's")
     decision = Decision.for_epsilon(options["epsilon"], classes=options["classes"])
-    record = {
+    report = {
         "half_width": options["half_width"],
         "record_epsilon": decision.epsilon,
         "delta": 0.0,
@@ -72,9 +72,9 @@ def _plan(options: dict[str, Any]) -> None:
         "records": frequency.reports_for(decision, options["half_width"], options["confidence"], options["share"]),
     }
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_plan(record)
+        print_plan(report)
 
 
 def _confusion(path: Path) -> Any:
@@ -87,7 +87,7 @@ def _confusion(path: Path) -> Any:
         raise ValueError(f"confusion file {path} must be .npy, or a JSON list of lists of counts: {error}") from error
 
 
-def _record(counts: list[ReportCounts], shares: Shares, *, simplex: bool) -> dict[str, Any]:
+def _report(counts: list[ReportCounts], shares: Shares, *, simplex: bool) -> dict[str, Any]:
     return {
         "estimand": shares.estimand,
         "reports": shares.reports,

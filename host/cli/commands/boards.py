@@ -18,14 +18,14 @@ def boards(as_json: bool) -> None:
 
     A board of your own is a Python file of some 20 lines (docs/boards.md): give it as --board FILE.py:NAME.
     """
-    records = [_record(find(name)) for name in BOARDS]
+    records = [_report(find(name)) for name in BOARDS]
     if as_json:
         print_json(records)
     else:
         print_boards(records)
 
 
-def _record(board: Board) -> dict[str, Any]:
+def _report(board: Board) -> dict[str, Any]:
     chip = board.chip
     return {
         "name": board.name,

@@ -64,11 +64,11 @@ def check(network: str, **options: Any) -> None:
         design = _build(spec, board, options, progress)
         secret = Secret(key.key, key.seeds)
         result = verification.verify(design, level, options["seed"], records.spikes, secret, progress)
-    record = _record(design, level, options["seed"], records, result)
+    report = _report(design, level, options["seed"], records, result)
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        _print(record)
+        _print(report)
     if result.difference is not None:
         raise click.ClickException(f"the {level} design does not release what the model does; {result.difference}")
 
@@ -80,7 +80,7 @@ def _build(spec: NetworkSpec, board: Board, options: dict[str, Any], progress: B
     return Build.of(read_device_plan(spec, options, options["lanes"]), board)
 
 
-def _record(design: Build, level: str, seed: int, records: Records, result: VerificationResult) -> dict[str, Any]:
+def _report(design: Build, level: str, seed: int, records: Records, result: VerificationResult) -> dict[str, Any]:
     plan, board = design.plan, design.board
     return {
         "board": board.name,
@@ -104,11 +104,11 @@ def _record(design: Build, level: str, seed: int, records: Records, result: Veri
     }
 
 
-def _print(record: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     values = {
-        name: f"{record[name]:,}" if isinstance(record[name], int) else str(record[name]) for name in PRINTED_KEYS
+        name: f"{report[name]:,}" if isinstance(report[name], int) else str(report[name]) for name in PRINTED_KEYS
     }
     console = Console(highlight=False)
     console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
-    verdict = "every released spike equals the golden model's" if not record["different"] else "NOT the same spikes"
-    console.print(f"{verdict}; key: {record['key']}", soft_wrap=True)
+    verdict = "every released spike equals the golden model's" if not report["different"] else "NOT the same spikes"
+    console.print(f"{verdict}; key: {report['key']}", soft_wrap=True)

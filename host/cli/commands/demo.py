@@ -89,7 +89,7 @@ def _run(
         "fingerprint": spec.fingerprint,
         "images": len(spikes),
         "accuracy": {name: share for name, share, _ in shares},
-        "cores": [_record(comparison, claim) for comparison, (_, claim) in zip(comparisons, claims, strict=True)],
+        "cores": [_report(comparison, claim) for comparison, (_, claim) in zip(comparisons, claims, strict=True)],
         "lane_utilisation_fast": busy,
         "files": [str(path) for path, _ in files],
     }
@@ -167,7 +167,7 @@ def _caption(claim: Claim) -> str:
     )
 
 
-def _record(comparison: Comparison, claim: Claim) -> dict[str, Any]:
+def _report(comparison: Comparison, claim: Claim) -> dict[str, Any]:
     result, plan = comparison.result, comparison.core.plan
     return {
         "core": comparison.core.title,

@@ -26,17 +26,17 @@ def dpsnn(as_json: bool, no_sound: bool) -> None:
     except AccountingMissing as missing:
         raise click.ClickException(f"{missing}; or use --no-sound") from None
     if as_json:
-        print_json([_record(row) for row in table_rows])
+        print_json([_report(row) for row in table_rows])
     else:
         print_rows(table_rows)
     if not all(row.agrees for row in table_rows):
         raise click.ClickException("a computed figure does not round to the paper's printed digits")
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _report(row: Row) -> dict[str, Any]:
     """The row ready for JSON; what the paper does not print, and what was not computed, has no key."""
     setting = row.setting
-    record = {
+    report = {
         "table": setting.table,
         "noise_multiplier": setting.noise,
         "time_steps": setting.window,
@@ -59,4 +59,4 @@ def _record(row: Row) -> dict[str, Any]:
         "epsilon_pld": row.sound,
         "clt_below_pld": None if row.sound is None else row.clt_below_sound,
     }
-    return {name: value for name, value in record.items() if value is not None}
+    return {name: value for name, value in report.items() if value is not None}

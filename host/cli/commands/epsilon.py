@@ -53,15 +53,15 @@ def epsilon(**options: Any) -> None:
         costs = unit_costs(mechanism, raster, options["releases"], delta)
         unit_cost = next(cost for cost in costs if cost.unit.value == options["unit"])
         bounds = comparison([Event(mechanism, unit_cost.bits)], delta)
-    record = _record(mechanism, raster, costs, bounds, options, delta)
+    report = _report(mechanism, raster, costs, bounds, options, delta)
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_epsilon(mechanism, raster, costs, bounds, record)
+        print_epsilon(mechanism, raster, costs, bounds, report)
     _plot(mechanism, raster, unit_cost, options, delta)
 
 
-def _record(
+def _report(
     mechanism: RandomizedResponse,
     raster: Raster,
     costs: tuple[UnitCost, ...],

@@ -44,14 +44,14 @@ def estimate(network: str, **options: Any) -> None:
     board = read_board(options)
     workload = Workload(options["steps"], options["activity"])
     lanes = DEFAULT_LANES if options["lanes"] is None else options["lanes"]
-    record = _record(read_device_plan(catalogue.load(network), options, lanes), board, workload)
+    report = _report(read_device_plan(catalogue.load(network), options, lanes), board, workload)
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        _print(record)
+        _print(report)
 
 
-def _record(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
+def _report(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
     estimated = estimate_resources(plan, board)
     return {
         "board": board.name,
@@ -70,13 +70,13 @@ def _record(plan: Plan, board: Board, workload: Workload) -> dict[str, Any]:
     }
 
 
-def _print(record: dict[str, Any]) -> None:
+def _print(report: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    title = f"{record['board']}, {record['lanes']} lanes: estimated from {record['builds']} builds"
+    title = f"{report['board']}, {report['lanes']} lanes: estimated from {report['builds']} builds"
     table = figures_table(title, "resource", "estimate", "error seen", "available", "%")
-    for name, figure in record["resources"].items():
+    for name, figure in report["resources"].items():
         share = f"{100 * figure['estimate'] / figure['available']:.0f}"
         error = f"{100 * figure['error']:.0f} %"
         table.add_row(LABELS[name], str(figure["estimate"]), error, str(figure["available"]), share)
     console.print(table)
-    print_timing(console, record["timing"], record["clock_hz"])
+    print_timing(console, report["timing"], report["clock_hz"])

@@ -37,11 +37,11 @@ def info(network: str, **options: Any) -> None:
     steps = _steps(spec, options["steps"])
     plan = read_plan(spec, {**options, "unsafe": True})  # showing is safe; building asks
     claim = Claim.of(spec, steps, source=source, schedule=schedule, delta=delta, key_origin=NO_KEY)
-    record = _record(plan, claim, steps) | {"origin": _origin(network)}
+    report = _report(plan, claim, steps) | {"origin": _origin(network)}
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_info(network, record, claim)
+        print_info(network, report, claim)
 
 
 def _steps(spec: NetworkSpec, steps: int) -> int:
@@ -59,7 +59,7 @@ def _origin(network: str) -> dict[str, Any] | None:
     return NetworkSpec.origin(network) if Path(network).exists() else None
 
 
-def _record(plan: Plan, claim: Claim, steps: int) -> dict[str, Any]:
+def _report(plan: Plan, claim: Claim, steps: int) -> dict[str, Any]:
     spec = plan.spec
     fixed = plan.schedule == "private"
     return {

@@ -44,14 +44,14 @@ def plan(**options: Any) -> None:
         releases = options["releases_per_day"] * options["days"]
         target, delta = amount("target epsilon", options["epsilon"]), probability("delta", options["delta"])
         privacy_plan = make_privacy_plan(target, delta, options["unit"], raster, releases, options["bits"])
-        record = _record(privacy_plan, options)
+        report = _report(privacy_plan, options)
     if options["as_json"]:
-        print_json(record)
+        print_json(report)
     else:
-        print_plan(privacy_plan, record)
+        print_plan(privacy_plan, report)
 
 
-def _record(privacy_plan: PrivacyPlan, options: dict[str, Any]) -> dict[str, Any]:
+def _report(privacy_plan: PrivacyPlan, options: dict[str, Any]) -> dict[str, Any]:
     classes = options["classes"]
     return {
         "unit": privacy_plan.unit.value,

@@ -84,7 +84,7 @@ def quantise(network: Path, **options: Any) -> None:
     scale_source = options["scales"] or ("train" if source.claim is None else "weights")
     quantised = _quantise(source, data, scale_source, options)
     spec = _with_flipper(quantised.spec, options)
-    record = _record(source, data, quantised, spec, scale_source, options)
+    record = _report(source, data, quantised, spec, scale_source, options)
     if options["output"]:
         spec.save(options["output"], _origin(network, record))
     if options["as_json"]:
@@ -156,7 +156,7 @@ def _with_flipper(spec: NetworkSpec, options: dict[str, Any]) -> NetworkSpec:
         return with_output(spec, flip=FlipSpec.for_epsilon(options["epsilon"], options["flip_bits"]))
 
 
-def _record(
+def _report(
     source: Source, data: Dataset, quantised: Quantised, spec: NetworkSpec, scale_source: str, options: dict[str, Any]
 ) -> dict[str, Any]:
     floats, integers = _accuracies(source, data, quantised.spec)

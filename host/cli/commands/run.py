@@ -93,11 +93,11 @@ def run(network: str, **options: Any) -> None:
         spec = catalogue.load(network)
         records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
         result = _run_and_write(output, spec, records, options)
-    record = _record(result, records, options)
+    report = _report(result, records, options)
     if options["as_json"]:
-        print_json(record | {"claim": result.claim.record()})
+        print_json(report | {"claim": result.claim.record()})
     else:
-        print_run(record, result.claim, records.classes)
+        print_run(report, result.claim, records.classes)
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def _write(output: Path, result: RunResult, results: Results) -> None:
     results.discard()
 
 
-def _record(result: RunResult, records: Records, options: dict[str, Any]) -> dict[str, Any]:
+def _report(result: RunResult, records: Records, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": records.name,
         "records": len(result.released),
