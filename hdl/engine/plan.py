@@ -90,7 +90,7 @@ class Plan:
         """
         if self.spec.private and self.schedule == "fast" and not self.unsafe:
             raise ValueError(
-                "schedule must be 'private' for a network with a flipper, not 'fast', whose timing tells what the "
+                "schedule must be 'private' for a network with a flipper, not 'fast', whose timing reveals what the "
                 "flipper hides; building it all the same needs `unsafe`"
             )
 

@@ -108,12 +108,12 @@ def compose(events: Iterable[Event]) -> Composition:
 
 @dataclass(frozen=True, eq=False)
 class LossBounds:
-    """Upper bounds of a loss distribution: weights[j] of loss top - drops[j], `lost` of an infinite one."""
+    """Upper bounds of a loss distribution: weights[j] of loss top - drops[j], `infinite_weight` of infinite loss."""
 
     top: Decimal
     drops: Terms
     weights: Terms
-    lost: float
+    infinite_weight: float
 
     @classmethod
     def of(cls, groups: tuple[tuple[Fraction, int], ...], cut: float) -> "LossBounds":
@@ -123,19 +123,19 @@ class LossBounds:
         with precise():
             top = sum((window.top for window in windows), Decimal(0)) * _UP
         underflow = LEAST_DELTA * 2.0**-40  # above all products of weights that floats cannot hold
-        lost = sum(window.lost for window in windows) * (1 + 64 * _U) + underflow
+        lost = sum(window.infinite_weight for window in windows) * (1 + 64 * _U) + underflow
         return cls(top, *joined, lost)
 
     def _delta(self, gap: float) -> float:
         """Delta at epsilon = top - gap."""
         above = gap * (1 + 4 * _U) - self.drops * (1 - 16 * _U)
         terms = self.weights * -np.expm1(-np.maximum(above, 0.0))
-        return float(np.sum(terms)) * (1 + (len(terms) + 64) * _U) + self.lost
+        return float(np.sum(terms)) * (1 + (len(terms) + 64) * _U) + self.infinite_weight
 
     def delta(self, epsilon: float) -> float:
         with precise():
             gap = self.top - Decimal(epsilon)
-        return min(1.0, self._delta(float_up(gap))) if gap > 0 else self.lost
+        return min(1.0, self._delta(float_up(gap))) if gap > 0 else self.infinite_weight
 
     def epsilon(self, delta: float) -> float:
         low, high = 0.0, float_up(self.top)

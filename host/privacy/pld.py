@@ -164,5 +164,5 @@ def flip_pld(p: Fraction, count: int, grid: float) -> Pld:
     highest = math.ceil(window.top / Decimal(grid))
     above = float(highest * Decimal(grid) - window.top) * (1 - 4 * _ULP)  # losses may only move up
     weights = split_losses(window.weights, window.drops + above, grid)
-    pmf = DensePLDPmf(grid, highest - len(weights) + 1, weights[::-1].copy(), window.lost, True)
+    pmf = DensePLDPmf(grid, highest - len(weights) + 1, weights[::-1].copy(), window.infinite_weight, True)
     return Pld(library.PrivacyLossDistribution(pmf, pmf), grid, 0.0)

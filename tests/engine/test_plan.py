@@ -85,7 +85,7 @@ def test_a_chip_gets_no_fast_schedule_for_a_private_network() -> None:
     with pytest.raises(ValueError) as caught:
         Plan(SPEC, schedule="fast").require_private()
     assert str(caught.value) == (
-        "schedule must be 'private' for a network with a flipper, not 'fast', whose timing tells what the flipper "
+        "schedule must be 'private' for a network with a flipper, not 'fast', whose timing reveals what the flipper "
         "hides; building it all the same needs `unsafe`"
     )
 
