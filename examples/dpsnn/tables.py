@@ -11,7 +11,7 @@ from spikeveil.host.privacy.dpsnn import SETTINGS
 Study = Mapping[str, Mapping[str, Any]]
 #: heading of a table -> (prefix of its rows' names, what they are)
 GROUPS = {
-    "Digits, small network, 1,000 steps, three seeds": "digits",
+    "Digits, small network, 1,000 steps": "digits",
     "Fashion-MNIST, Net1, a tenth of the epochs": "tenth",
 }
 VARIANTS = {
@@ -37,7 +37,7 @@ def full_length(study: Study) -> str:
     """MNIST at the paper's settings and length, Net2's printed accuracies beside both networks."""
     lines = []
     for net in ("net2", "net1"):
-        for kind in ("snn", "ann"):
+        for kind in ("snn", "snn-V0.3", "ann"):
             for sigma in (1.6, 1.0, 0.5):
                 row = study.get(f"{net}-{kind}-{sigma}")
                 if row is not None:
@@ -48,7 +48,7 @@ def full_length(study: Study) -> str:
 
 def _full_line(net: str, kind: str, sigma: float, row: Mapping[str, Any]) -> str:
     (setting,) = (one for one in SETTINGS if one.table == 1 and one.noise == sigma)
-    printed = setting.snn if kind == "snn" else setting.ann
+    printed = setting.ann if kind == "ann" else setting.snn
     accuracy, epochs = 100 * row["accuracy"], row["config"]["epochs"]
     difference = accuracy - float(printed or "nan")
     cost = row["privacy"]["epsilon_pld"]
@@ -87,13 +87,14 @@ def losses(study: Study, prefix: str, variant: str) -> list[float]:
 
 
 def spread(values: Iterable[float]) -> str:
-    """Mean, lowest and highest; one value says that it is of one seed."""
+    """Mean, lowest and highest; fewer than all seeds are said."""
     known = list(values)
     if not known:
         return "not run"
     if len(known) == 1:
         return f"{known[0]:.1f} (one seed)"
-    return f"{statistics.mean(known):.1f} ({min(known):.1f} to {max(known):.1f})"
+    count = "" if len(known) == len(SEEDS) else f", {len(known)} seeds"
+    return f"{statistics.mean(known):.1f} ({min(known):.1f} to {max(known):.1f}{count})"
 
 
 def _table(heading: str, head: str, lines: list[str]) -> str:
