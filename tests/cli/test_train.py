@@ -171,6 +171,23 @@ def test_the_preset_of_fashion_mnist_reads_its_files_as_published(tmp_path: Path
     assert network.architecture == load_config("fashion-mnist").network
 
 
+def test_the_preset_of_yaleb_takes_a_folder_of_images(tmp_path: Path) -> None:
+    """29 subjects, 12 generated images each in the size of the cropped originals; two steps of the preset."""
+    dice = np.random.default_rng(1)
+    for subject in range(29):
+        folder = tmp_path / f"faces/yaleB{subject:02}"
+        folder.mkdir(parents=True)
+        for index in range(12):
+            pixels = dice.integers(0, 256, (192, 168), np.uint8).tobytes()
+            (folder / f"{subject}_{index}.pgm").write_bytes(b"P5\n168 192\n255\n" + pixels)
+    call("dpsnn-yaleb", "--data", tmp_path / "faces", "--epochs", 1, "--out", tmp_path / "run")
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    claim = result["claim"]
+    assert (claim["steps"], claim["epsilon_pld"]) == (2, DpSgd(2.0, 256, 290).epsilon(2, 1e-5))
+    network, _ = load_network(tmp_path / "run/network.npz")
+    assert network.architecture == load_config("dpsnn-yaleb").network
+
+
 def test_a_run_that_is_asked_to_stop_can_go_on(config: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace("epochs = 2", "epochs = 4000"))
     out = tmp_path / "run"
