@@ -3,29 +3,23 @@
 Twin of pysim/device/top.py for what is executed, and of pysim/device/messages.py for what is decoded.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from amaranth.hdl import Assert, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.device.byte_counter import COUNTER_BYTES, ByteReadout
 from spikeveil.hdl.device.field_register import FieldRegister
-from spikeveil.hdl.device.guard import LeaseControl, Offer
 from spikeveil.hdl.device.input_position import InputPosition
+from spikeveil.hdl.device.lease_control import LeaseControl, Offer
 from spikeveil.hdl.device.loader import LoadControl
 from spikeveil.hdl.device.outbox import Confirmation
 from spikeveil.hdl.device.reply_fields import Answer
-from spikeveil.pysim.device.messages import MessageKind, ResultCode, header_bytes
-from spikeveil.pysim.device.wire import CRC_BITS, FORMAT_BITS, MIN_BODY, POSITION_BITS
-
-KIND_BITS = 4
-REQUESTS = [kind for kind in MessageKind if kind < 1 << KIND_BITS]
-FIELD_BYTES = {kind: header_bytes(kind) - MIN_BODY for kind in REQUESTS}
-MAX_FIELD_BYTES = max(FIELD_BYTES.values())
-
-Refusal: TypeAlias = tuple[Value, ResultCode]  # a condition, and the result where it holds
+from spikeveil.hdl.device.request_check import RequestCheck
+from spikeveil.hdl.device.request_header import MAX_FIELD_BYTES, REQUESTS, RequestHeader
+from spikeveil.pysim.device.messages import MessageKind, ResultCode
+from spikeveil.pysim.device.wire import CRC_BITS, FORMAT_BITS, POSITION_BITS
 
 
 class _Phase(enum.Enum):
@@ -50,13 +44,12 @@ class _Phase(enum.Enum):
 class _Request:
     """Registers of the current request."""
 
-    def __init__(self) -> None:
+    def __init__(self, header: RequestHeader, fields: FieldRegister) -> None:
+        self.header = header
+        self.fields = fields
         self.phase: Any = Signal(_Phase)
-        self.kind = Signal(KIND_BITS)
         self.result = Signal(ResultCode)
-        self.remaining = Signal(8)  # bytes that were not accepted yet
-        self.nonempty = Signal()  # there are any
-        self.accepted = Signal()  # one is accepted in this cycle
+        self.accepted = Signal()  # a byte is accepted in this cycle
 
 
 class Commands(wiring.Component):
@@ -105,6 +98,7 @@ class Commands(wiring.Component):
     def __init__(self, *, secret_bytes: int, image_bytes: int, window: int, formats: int = 2) -> None:
         self.secret_bytes = secret_bytes
         self.image_bytes = image_bytes
+        self.window = window
         self.formats = formats
         super().__init__(
             {
@@ -128,29 +122,27 @@ class Commands(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        request = _Request()
-        phase = request.phase
+        m.submodules.header = header = RequestHeader(self.known, secret_bytes=self.secret_bytes)
         m.submodules.fields = fields = FieldRegister(MAX_FIELD_BYTES)
+        request = _Request(header, fields)
+        phase = request.phase
         idle_cycle = Signal()
         m.d.sync += idle_cycle.eq(~idle_cycle)
+        accepted_ok = request.result == ResultCode.OK
         m.d.comb += [
             request.accepted.eq(self.i.valid & self.i.ready),
-            fields.i.payload.eq(self.i.payload),
-            fields.i.valid.eq(self.i.valid),
-            fields.enable.eq(phase == _Phase.FIELDS),
             self.mark.eq(request.accepted & (phase != _Phase.SECRET)),
             self.idle.eq((phase == _Phase.LENGTH) & idle_cycle),
             self.answer_valid.eq(phase == _Phase.ANSWER),
+            self.answer.tag.eq(header.tag),
             self.answer.result.eq(request.result),
-            self.answer.identify.eq((request.kind == MessageKind.IDENTIFY) & (request.result == ResultCode.OK)),
-            self.answer.optional.eq((request.kind == MessageKind.INPUT) & (request.result == ResultCode.OK)),
+            self.answer.identify.eq((header.kind == MessageKind.IDENTIFY) & accepted_ok),
+            self.answer.optional.eq((header.kind == MessageKind.INPUT) & accepted_ok),
             self.guard.loaded.eq(self.loader.loaded),
         ]
-        with m.If(request.accepted):
-            m.d.sync += [request.remaining.eq(request.remaining - 1), request.nonempty.eq(request.remaining != 1)]
-        self._envelope(m, request, fields)
-        self._check(m, request, fields)
-        self._secret(m, request, fields)
+        self._decode(m, request)
+        self._execute(m, request)
+        self._secret(m, request)
         with m.Switch(phase):
             with m.Case(_Phase.LENGTH):
                 m.d.comb += self.i.ready.eq(~self.busy & ~idle_cycle)
@@ -158,124 +150,123 @@ class Commands(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
             with m.Case(_Phase.FIELDS):
                 m.d.comb += self.i.ready.eq(fields.i.ready)
-                with m.If(fields.complete):
-                    m.d.sync += phase.eq(_Phase.CHECK)
             with m.Case(_Phase.DATA, _Phase.SECRET, _Phase.SKIP):
-                m.d.comb += self.i.ready.eq(request.nonempty)
+                m.d.comb += self.i.ready.eq(header.nonempty)
         with m.Switch(phase):
             with m.Case(_Phase.SEAL):
                 sealed = Mux(self.loader.loaded, ResultCode.OK, ResultCode.MISMATCH)
                 m.d.sync += [phase.eq(_Phase.ANSWER), request.result.eq(sealed)]
-            with m.Case(_Phase.DATA, _Phase.SKIP), m.If(~request.nonempty):
+            with m.Case(_Phase.DATA, _Phase.SKIP), m.If(~header.nonempty):
                 m.d.sync += phase.eq(_Phase.ANSWER)
             with m.Case(_Phase.ANSWER):
                 m.d.sync += phase.eq(_Phase.LENGTH)
         self._data(m, request)
         return m
 
-    def _envelope(self, m: Module, request: _Request, fields: FieldRegister) -> None:
-        """Read length, kind and tag; check the length against the kind."""
-        byte = self.i.payload
-        phase = request.phase
-        length_result = Signal(ResultCode)
-        with m.If(request.accepted), m.Switch(phase):
-            with m.Case(_Phase.LENGTH):
-                m.d.sync += [phase.eq(_Phase.KIND), request.remaining.eq(byte), request.nonempty.eq(byte != 0)]
-            with m.Case(_Phase.KIND):
-                m.d.sync += [phase.eq(_Phase.TAG), request.kind.eq(Mux(byte[KIND_BITS:].any(), 0, byte))]
-            with m.Case(_Phase.TAG):
-                m.d.sync += [phase.eq(_Phase.CHECK_LENGTH), self.answer.tag.eq(byte)]
-                m.d.comb += fields.clear.eq(1)
-        with m.Switch(request.kind):
-            for kind in REQUESTS:
-                size = FIELD_BYTES[kind] + (self.secret_bytes if kind is MessageKind.OPEN else 0)
-                open_ended = kind in (MessageKind.LOAD, MessageKind.INPUT)
-                fits = request.remaining >= size if open_ended else request.remaining == size
-                with m.Case(kind):
-                    m.d.comb += fields.size.eq(FIELD_BYTES[kind])
-                    m.d.comb += length_result.eq(Mux(fits, ResultCode.OK, ResultCode.MALFORMED))
-                    if not self._executable(kind):
-                        m.d.comb += length_result.eq(ResultCode.UNKNOWN)
-            with m.Default():
-                m.d.comb += length_result.eq(ResultCode.UNKNOWN)
-        m.d.comb += fields.start.eq(phase == _Phase.CHECK_LENGTH)
-        with m.If(phase == _Phase.CHECK_LENGTH):
-            m.d.sync += [
-                request.result.eq(length_result),
-                phase.eq(Mux(length_result == ResultCode.OK, _Phase.FIELDS, _Phase.SKIP)),
-            ]
+    @property
+    def known(self) -> frozenset[MessageKind]:
+        """The kinds that the device executes: LOAD and SEAL only where an image can be loaded."""
+        loading = () if self.image_bytes else (MessageKind.LOAD, MessageKind.SEAL)
+        return frozenset(kind for kind in REQUESTS if kind not in loading)
 
-    def _executable(self, kind: MessageKind) -> bool:
-        """Whether this device knows requests of `kind`."""
-        return bool(self.image_bytes) or kind not in (MessageKind.LOAD, MessageKind.SEAL)
-
-    def _check(self, m: Module, request: _Request, fields: FieldRegister) -> None:
-        """Check each field when it is complete; then refuse the request or execute it."""
-        last_field = fields.fields[-POSITION_BITS:]
-        nonce_matches = Signal()
-        at_image_position = Signal()
-        at_image_start = Signal()
-        had_lease = Signal()  # since power-on
-        first_field = fields.fresh & (fields.count == COUNTER_BYTES)
-        with m.If(self.guard.start):
-            m.d.sync += had_lease.eq(1)
-        with m.If(first_field):
-            m.d.sync += [
-                nonce_matches.eq((last_field == self.guard.nonce) & had_lease),
-                at_image_start.eq(last_field == 0),
-                at_image_position.eq(last_field == self.loader.position),
-            ]
-        at_input_position = self._positions(m, request, fields, nonce_matches)
-        image_full, input_full = self._capacity(m, request, at_image_start)
-        closed = (~(nonce_matches & self.guard.open), ResultCode.CLOSED)
-        locked = (self.locked, ResultCode.LOCKED)
-        load = [locked, (~(at_image_start | at_image_position), ResultCode.GAP), (image_full, ResultCode.FULL)]
-        piece = [closed, (~at_input_position, ResultCode.GAP), (input_full, ResultCode.FULL)]
-        open_lease = [(fields.fields[-FORMAT_BITS:] >= self.formats, ResultCode.MALFORMED)]
-        take = [(~nonce_matches, ResultCode.CLOSED)]
-        resend = self.confirmation.resend.eq(fields.fields[-8])
-        m.d.sync += [self.guard.rewind.eq(0), self.guard.close.eq(0)]
+    def _decode(self, m: Module, request: _Request) -> None:
+        """Read header and fields; skip the rest where the kind is unknown or the length wrong."""
+        header, fields, phase = request.header, request.fields, request.phase
         m.d.comb += [
+            header.byte.eq(self.i.payload),
+            header.accept.eq(request.accepted),
+            header.load_length.eq(request.accepted & (phase == _Phase.LENGTH)),
+            header.load_kind.eq(request.accepted & (phase == _Phase.KIND)),
+            header.load_tag.eq(request.accepted & (phase == _Phase.TAG)),
+            fields.i.payload.eq(self.i.payload),
+            fields.i.valid.eq(self.i.valid),
+            fields.enable.eq(phase == _Phase.FIELDS),
+            fields.size.eq(header.field_bytes),
+            fields.start.eq(phase == _Phase.CHECK_LENGTH),
+            fields.clear.eq(header.load_tag),
+        ]
+        with m.Switch(phase):
+            with m.Case(_Phase.LENGTH), m.If(request.accepted):
+                m.d.sync += phase.eq(_Phase.KIND)
+            with m.Case(_Phase.KIND), m.If(request.accepted):
+                m.d.sync += phase.eq(_Phase.TAG)
+            with m.Case(_Phase.TAG), m.If(request.accepted):
+                m.d.sync += phase.eq(_Phase.CHECK_LENGTH)
+            with m.Case(_Phase.CHECK_LENGTH):
+                m.d.sync += [
+                    request.result.eq(header.result),
+                    phase.eq(Mux(header.result == ResultCode.OK, _Phase.FIELDS, _Phase.SKIP)),
+                ]
+            with m.Case(_Phase.FIELDS), m.If(fields.complete):
+                m.d.sync += phase.eq(_Phase.CHECK)
+
+    def _execute(self, m: Module, request: _Request) -> None:
+        """Check the fields; then refuse the request or execute it."""
+        header, fields, phase = request.header, request.fields, request.phase
+        m.submodules.check = check = RequestCheck(
+            image_bytes=self.image_bytes, window=self.window, formats=self.formats
+        )
+        last_field = fields.fields[-POSITION_BITS:]
+        m.d.comb += [
+            check.kind.eq(header.kind),
+            check.size.eq(header.remaining),
+            check.field.eq(last_field),
+            check.field_valid.eq(fields.fresh & (fields.count == COUNTER_BYTES)),
+            check.format.eq(fields.fields[-FORMAT_BITS:]),
+            check.at_input_position.eq(self._positions(m, request, check.nonce_matches)),
+            check.input_room.eq(self.input_room),
+            check.image_position.eq(self.loader.position),
+            check.locked.eq(self.locked),
+            check.open.eq(self.guard.open),
+            check.start.eq(self.guard.start),
+            check.nonce.eq(self.guard.nonce),
             self.loader.length.eq(fields.fields[-CRC_BITS - POSITION_BITS : -CRC_BITS]),
             self.loader.crc.eq(last_field),
         ]
-        self._execute(m, request, MessageKind.IDENTIFY, _Phase.ANSWER, [])
-        self._execute(m, request, MessageKind.POLL, _Phase.ANSWER, [])
-        self._execute(m, request, MessageKind.LOAD, _Phase.DATA, load, self.loader.clear.eq(at_image_start))
-        self._execute(m, request, MessageKind.SEAL, _Phase.SEAL, [locked], self.loader.seal.eq(1))
-        self._execute(m, request, MessageKind.OPEN, _Phase.SECRET, open_lease, registered=[self.guard.rewind.eq(1)])
-        self._execute(m, request, MessageKind.INPUT, _Phase.ADVANCE, piece)
-        self._execute(m, request, MessageKind.TAKE, _Phase.ANSWER, take, resend)
-        self._execute(m, request, MessageKind.CLOSE, _Phase.ANSWER, [closed], registered=[self.guard.close.eq(1)])
+        m.d.sync += [self.guard.rewind.eq(0), self.guard.close.eq(0)]
+        with m.If(phase == _Phase.CHECK):
+            m.d.sync += [request.result.eq(check.verdict), phase.eq(_Phase.SKIP)]
+            with m.If(check.verdict == ResultCode.OK), m.Switch(header.kind):
+                for kind, (next_phase, *actions) in self._actions(fields, check).items():
+                    with m.Case(kind):
+                        m.d.sync += phase.eq(next_phase)
+                        m.d.comb += actions
+        with m.If((phase == _Phase.CHECK) & (check.verdict == ResultCode.OK)):
+            m.d.sync += [
+                self.guard.rewind.eq(header.kind == MessageKind.OPEN),
+                self.guard.close.eq(header.kind == MessageKind.CLOSE),
+            ]
 
-    def _capacity(self, m: Module, request: _Request, at_image_start: Signal) -> tuple[Signal, Signal]:
-        """Whether a piece does not fit the image, the inbox. Neither changes any more when they are looked at."""
-        size = request.remaining
-        image_room = Signal(range(max(2, self.image_bytes + 1)))
-        image_full = Signal()
-        input_full = Signal()
-        exceeds = ~image_room[len(size) :].any() & (image_room[: len(size)] < size)
-        m.d.sync += [
-            image_room.eq(self.image_bytes - self.loader.position),
-            image_full.eq(Mux(at_image_start, size > self.image_bytes, exceeds)),
-            input_full.eq(self.input_room < size),
-        ]
-        return image_full, input_full
+    def _actions(self, fields: FieldRegister, check: RequestCheck) -> dict[MessageKind, tuple[Any, ...]]:
+        """For each kind that the device executes: the phase after the check, and signals set in that cycle."""
+        actions: dict[MessageKind, tuple[Any, ...]] = {
+            MessageKind.IDENTIFY: (_Phase.ANSWER,),
+            MessageKind.POLL: (_Phase.ANSWER,),
+            MessageKind.OPEN: (_Phase.SECRET,),
+            MessageKind.INPUT: (_Phase.ADVANCE,),
+            MessageKind.TAKE: (_Phase.ANSWER, self.confirmation.resend.eq(fields.fields[-8])),
+            MessageKind.CLOSE: (_Phase.ANSWER,),
+        }
+        if self.image_bytes:
+            actions[MessageKind.LOAD] = (_Phase.DATA, self.loader.clear.eq(check.at_image_start))
+            actions[MessageKind.SEAL] = (_Phase.SEAL, self.loader.seal.eq(1))
+        return actions
 
-    def _positions(self, m: Module, request: _Request, fields: FieldRegister, nonce_matches: Signal) -> Signal:
+    def _positions(self, m: Module, request: _Request, nonce_matches: Signal) -> Signal:
         """Compare the position of an INPUT, forward the confirmed position; whether the former is the one reached."""
+        header, fields = request.header, request.fields
         m.submodules.input_position = position = InputPosition()
         wiring.connect(m, wiring.flipped(self.input_position), position.readout)
         field_index = fields.count[2:]  # of fields of four bytes
-        is_input = request.kind == MessageKind.INPUT
-        is_take = request.kind == MessageKind.TAKE
+        is_input = header.kind == MessageKind.INPUT
+        is_take = header.kind == MessageKind.TAKE
         is_confirmed_field = Mux(is_input, field_index == 2, is_take & (field_index == 1))
         take_confirms = is_take & fields.fresh & (fields.count == 2 * COUNTER_BYTES)
         input_confirms = is_input & fields.fresh & (fields.count == 3 * COUNTER_BYTES)
         m.d.comb += [
             position.byte.eq(self.i.payload),
             position.compare.eq(fields.shift & is_input & (field_index == 1)),
-            position.length.eq(request.remaining),
+            position.length.eq(header.remaining),
             position.add.eq(request.phase == _Phase.ADVANCE),
             position.clear.eq(self.guard.start),
             self.confirmation.byte.eq(self.i.payload),
@@ -286,46 +277,19 @@ class Commands(wiring.Component):
             m.d.sync += request.phase.eq(_Phase.DATA)
         return position.match
 
-    def _execute(
-        self,
-        m: Module,
-        request: _Request,
-        kind: MessageKind,
-        next_phase: _Phase,
-        refusals: Sequence[Refusal],
-        *actions: Any,
-        registered: Sequence[Any] = (),
-    ) -> None:
-        """Refuse a request of `kind` with the first refusal that applies; otherwise do the actions, the registered ones
-        a cycle later, and continue with `next_phase`.
-        """
-        if not self._executable(kind):
-            return
-        with m.If((request.phase == _Phase.CHECK) & (request.kind == kind)):
-            verdict: Value = Value.cast(ResultCode.OK)
-            for condition, result in reversed(refusals):
-                verdict = Mux(condition, result, verdict)
-            with m.If(verdict == ResultCode.OK):
-                m.d.comb += actions
-                m.d.sync += registered
-            m.d.sync += [
-                request.result.eq(verdict),
-                request.phase.eq(Mux(verdict == ResultCode.OK, next_phase, _Phase.SKIP)),
-            ]
-
     def _data(self, m: Module, request: _Request) -> None:
         """Forward the bytes of a piece; its size was checked, so there is room for all of them."""
         piece = request.accepted & (request.phase == _Phase.DATA)
         for kind, sink in ((MessageKind.INPUT, self.input), (MessageKind.LOAD, self.loader.image)):
-            m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (request.kind == kind))]
+            m.d.sync += [sink.payload.eq(self.i.payload), sink.valid.eq(piece & (request.header.kind == kind))]
             m.d.sync += Assert(~sink.valid | sink.ready, f"a byte of {kind.name} was lost")
 
-    def _secret(self, m: Module, request: _Request, fields: FieldRegister) -> None:
+    def _secret(self, m: Module, request: _Request) -> None:
         """Send the secret to the guard twice: it checks secret and offer, and stores the secret of a granted offer."""
-        phase = request.phase
+        header, fields, phase = request.header, request.fields, request.phase
         guard = self.guard
         second_pass = Signal()
-        pass_end = (phase == _Phase.SECRET) & ~request.nonempty
+        pass_end = (phase == _Phase.SECRET) & ~header.nonempty
         m.d.comb += guard.offer.eq(fields.fields[: Offer().size])
         m.d.sync += [
             guard.secret.payload.eq(self.i.payload),
@@ -336,7 +300,7 @@ class Commands(wiring.Component):
         with m.Switch(phase):
             with m.Case(_Phase.CHECK_LENGTH):
                 m.d.sync += second_pass.eq(0)
-            with m.Case(_Phase.SECRET), m.If(~request.nonempty):
+            with m.Case(_Phase.SECRET), m.If(~header.nonempty):
                 m.d.sync += phase.eq(_Phase.GUARD)
                 with m.If(second_pass):
                     m.d.sync += self.tagged.eq(fields.fields[-8])
@@ -345,9 +309,5 @@ class Commands(wiring.Component):
             with m.Case(_Phase.VERDICT):
                 m.d.sync += [request.result.eq(guard.result), second_pass.eq(1), phase.eq(_Phase.ANSWER)]
                 with m.If((guard.result == ResultCode.OK) & ~second_pass):
-                    m.d.comb += self.rewind.eq(1)
-                    m.d.sync += [
-                        request.remaining.eq(self.secret_bytes),
-                        request.nonempty.eq(self.secret_bytes != 0),
-                        phase.eq(_Phase.SECRET),
-                    ]
+                    m.d.comb += [self.rewind.eq(1), header.restart_secret.eq(1)]
+                    m.d.sync += phase.eq(_Phase.SECRET)

@@ -6,7 +6,8 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeveil.hdl.device.guard import Guard, LeaseControl
+from spikeveil.hdl.device.guard import Guard
+from spikeveil.hdl.device.lease_control import LeaseControl
 from spikeveil.hdl.engine.network import Network
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow

@@ -1,6 +1,7 @@
 """Messages of the device protocol: kinds, layouts, packing.
 
-Twin of hdl/device/commands.py, which decodes requests, and of hdl/device/replies.py, which encodes answers.
+Twin of hdl/device/commands.py and hdl/device/request_header.py, which decode requests, and of hdl/device/replies.py,
+which encodes answers.
 """
 
 import struct

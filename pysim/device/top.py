@@ -1,6 +1,6 @@
 """The whole device at the level of messages: a body in, bodies out, the golden model inside.
 
-Twin of hdl/device/top.py and of hdl/device/commands.py.
+Twin of hdl/device/top.py, of hdl/device/commands.py and of hdl/device/request_check.py.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,62 @@
+"""The signals with which leases are opened and closed."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from spikeveil.pysim.device.messages import ResultCode
+from spikeveil.pysim.device.wire import NONCE_BITS, QUOTA_BITS, RECORD_STEPS_BITS
+from spikeveil.pysim.model.source import LEASE_BITS
+
+
+class Offer(data.StructLayout):
+    """A lease as the host offers it: the first four fields of OPEN, under the same names."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "lease": unsigned(LEASE_BITS),
+                "nonce": unsigned(NONCE_BITS),
+                "quota": unsigned(QUOTA_BITS),
+                "record_steps": unsigned(RECORD_STEPS_BITS),
+            }
+        )
+
+
+class LeaseControl(wiring.Signature):
+    """Opens and closes leases; directions as the user of the guard sees them.
+
+    | port | width | direction | meaning |
+    |---|---|---|---|
+    | `offer` | `Offer` | out | the offered lease; stable from one cycle before `check` until `begin` |
+    | `check` | 1 | out | command: check the offer and the secret received since `rewind` |
+    | `begin` | 1 | out | command: open the granted lease with the secret received since `check` |
+    | `close` | 1 | out | command: end the lease |
+    | `rewind` | 1 | out | command: discard the received secret and a granted offer |
+    | `secret` | stream, 8 | out | bytes of the secret; always ready; one in the cycle of a `rewind` is lost |
+    | `loaded` | 1 | out | the weights are loaded |
+    | `result` | `ResultCode` | in | result of `check` or `begin`, one cycle later |
+    | `open` | 1 | in | a lease is open and `quota` is not 0 |
+    | `lease`, `nonce` | 40, 32 | in | the highest lease number since power-on, and its nonce |
+    | `quota` | 32 | in | steps that may still leave; of a granted offer until its `begin`; otherwise 0 |
+    | `start` | 1 | in | first cycle of a lease, in which no row enters |
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "offer": Out(Offer()),
+                "check": Out(1),
+                "begin": Out(1),
+                "close": Out(1),
+                "rewind": Out(1),
+                "secret": Out(stream.Signature(8)),
+                "loaded": Out(1),
+                "result": In(ResultCode),
+                "open": In(1),
+                "lease": In(LEASE_BITS),
+                "nonce": In(NONCE_BITS),
+                "quota": In(QUOTA_BITS),
+                "start": In(1),
+            }
+        )
