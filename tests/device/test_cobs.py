@@ -16,7 +16,7 @@ ENDS = {1: "bad", 3: "good"}
 
 
 def decode(encoded: bytes, stalls: Stalls = NO_STALLS) -> list[tuple[str, bytes]]:
-    """The messages that the decoder makes of bytes on the line, each with what was said at its end."""
+    """The messages that the decoder makes of bytes on the line, each with the verdict at its end."""
     width = DecodedByte()["data"].width
     messages, body = [], bytearray()
     for _, word in play(CobsDecoder(), list(encoded), stalls=stalls, cycles=3 * len(encoded) + 10):
@@ -30,7 +30,7 @@ def decode(encoded: bytes, stalls: Stalls = NO_STALLS) -> list[tuple[str, bytes]
 
 
 def expected(frame: bytes) -> tuple[str, bytes | None]:
-    """What the package says of a frame without its zero; of a bad one only that."""
+    """The package's verdict on a frame without its zero, and its message where it is good."""
     try:
         return "good", cobs.decode(frame)
     except cobs.DecodeError:

@@ -1,4 +1,4 @@
-"""Messages, each judged and carried out: what is answered, and what guard, loader, inbox and outbox are told."""
+"""Each request is checked and executed: its answer, and the signals to guard, loader, inbox and outbox."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Around:
-    """What stands around the commands."""
+    """The state of the components around the commands."""
 
     open: bool = True
     locked: bool = True
@@ -268,19 +268,19 @@ def test_every_wrong_length_is_malformed() -> None:
 @pytest.mark.parametrize("pause", [0, 1, 7])
 def test_the_input_position_goes_on_by_what_was_taken(pause: int) -> None:
     """Pieces in order, repeated, overlapping and after a gap: exactly the bytes that follow are taken."""
-    whole = bytes(range(200))
+    content = bytes(range(200))
     spans = [(0, 3), (0, 3), (3, 3), (3, 93), (50, 100), (93, 95), (92, 95), (95, 95), (94, 200), (95, 120), (120, 200)]
-    seen = play([input_message(whole[low:high], position=low) for low, high in spans], pause=pause)
+    seen = play([input_message(content[low:high], position=low) for low, high in spans], pause=pause)
     reached, results = 0, []
     for low, high in spans:
         results.append(ResultCode.GAP if low != reached else ResultCode.FULL if high - low > 100 else ResultCode.OK)
         reached = high if results[-1] is ResultCode.OK else reached
     assert [result for _, result, _, _ in seen.answers] == results
-    assert seen.bytes["input"] == whole
+    assert seen.bytes["input"] == content
     assert results.count(ResultCode.OK) == 7
 
 
-def test_a_secret_is_told_to_the_guard_alone() -> None:
+def test_a_secret_goes_to_the_guard_alone() -> None:
     """Whatever becomes of an OPEN, its secret goes to the guard's port and nowhere else."""
     for verdicts, format in product(((ResultCode.OK, ResultCode.OK), (ResultCode.STALE,)), (0, 1, 2)):
         seen = play([open_message(format=format), pack(MessageKind.POLL, 1)], Around(verdicts=verdicts))

@@ -95,7 +95,7 @@ async def unlock(ctx: Any, dut: Any, plan: Plan, opening: Opening) -> None:
         await ctx.tick()
         ctx.set(getattr(dut.control, name), 0)
 
-    async def hear() -> None:
+    async def send_secret() -> None:
         for byte in opening.secret(plan):
             ctx.set(dut.control.secret.valid, 1)
             ctx.set(dut.control.secret.payload, byte)
@@ -106,9 +106,9 @@ async def unlock(ctx: Any, dut: Any, plan: Plan, opening: Opening) -> None:
         ctx.set(dut.control.offer[name], getattr(opening.offer, name))
     ctx.set(dut.control.loaded, 1)
     await pulse("rewind")
-    await hear()
+    await send_secret()
     await pulse("check")
-    await hear()
+    await send_secret()
     await pulse("begin")
     assert ctx.get(dut.control.open)
 
@@ -173,14 +173,17 @@ def test_a_new_lease_finds_nothing_of_the_old_one(source: Any, schedule: Any, so
     device that was just switched on, and releases the golden model's bits.
     """
     plan = Plan(network(readout=source == "lfsr"), lanes=4, source=source, schedule=schedule)
-    whole = (4 + plan.slots + 1) * plan.cadence
+    lease_cycles = (4 + plan.slots + 1) * plan.cadence
     old = Opening(1, records(1, rate=0.9), key=bytes(9) + b"\x01" if source == "lfsr" else KEY, seeds=SEEDS_AFTER)
     new = Opening(2, records(2, rate=0.2))
-    (fresh,) = traces(plan, [(new, whole)])
+    (fresh,) = traces(plan, [(new, lease_cycles)])
     np.testing.assert_array_equal(fresh.rows(plan, 2), new.golden(plan))
     rng = np.random.default_rng(5)
-    cuts = [0, 1, 2, plan.cadence, *rng.integers(0, whole, 60)] if soak else [int(rng.integers(0, whole // 2))]
+    if soak:
+        cuts = [0, 1, 2, plan.cadence, *rng.integers(0, lease_cycles, 60)]
+    else:
+        cuts = [int(rng.integers(0, lease_cycles // 2))]
     for cut in cuts:
-        _, again = traces(plan, [(old, cut), (new, whole)])
-        np.testing.assert_array_equal(again.pins, fresh.pins)
-        assert again.payloads == fresh.payloads
+        _, second = traces(plan, [(old, cut), (new, lease_cycles)])
+        np.testing.assert_array_equal(second.pins, fresh.pins)
+        assert second.payloads == fresh.payloads

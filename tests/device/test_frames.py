@@ -1,4 +1,4 @@
-"""Frames against zlib and the `cobs` package: whole, damaged in every bit, back to back, read late and twice."""
+"""Frames against zlib and the `cobs` package: complete, damaged in every bit, back to back, read late and twice."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def bodies(count: int, *, seed: int = 0) -> list[bytes]:
 
 
 def truth(line: bytes) -> tuple[list[bytes], int]:
-    """The bodies that came whole over the line, and how many frames did not."""
+    """The bodies of the undamaged frames on the line, and the number of damaged ones."""
     found, damaged = [], 0
     for part in line.split(b"\0")[:-1]:
         if part:

@@ -37,7 +37,7 @@ def plan(flippers: int = 1, *, inputs: int = 20, outputs: int = 5, readout: bool
 
 @dataclass(frozen=True)
 class Cycle:
-    """What stands at the guard's inputs in one cycle."""
+    """The guard's inputs in one cycle."""
 
     command: frozenset[str] = frozenset()
     offer: Offer = GOOD
@@ -86,7 +86,7 @@ class Twin:
         return cycle if self.inside else replace(cycle, inside=None)
 
     def edge(self, cycle: Cycle) -> tuple[tuple[bool, bool] | None, bool | None]:
-        """Move rows, then obey: the markers of a row that entered, and of one that left."""
+        """Move rows, then execute the command: the markers of a row that entered, and of one that left."""
         shown, guard = self.shows(cycle), self.guard
         entered = guard.enter() if shown["network_i.valid"] and cycle.i_ready else None
         left = guard.leave() if shown["o.valid"] and cycle.o_ready else None
@@ -197,7 +197,7 @@ def opening(offer: Offer, secret: bytes, *, loaded: bool = True) -> list[Cycle]:
 
 
 def standing(script: Iterable[Cycle]) -> list[Cycle]:
-    """The script in which every offer stands for a cycle before it is asked for."""
+    """The script in which every offer is stable for a cycle before its check."""
     cycles: list[Cycle] = []
     for cycle in script:
         before = cycles[-1] if cycles else Cycle()
@@ -222,7 +222,7 @@ def test_an_ask_behind_another_is_refused() -> None:
 
     run(dut, bench)
     assert seen[1:3] == [(ResultCode.OK, 7), (ResultCode.STALE, 7)]
-    assert seen[4] == (ResultCode.OK, 9)  # what stood before is what is taken: 9, not the 7 of the ask itself
+    assert seen[4] == (ResultCode.OK, 9)  # the offer of the cycle before counts: 9, not 7
 
 
 def test_a_lease_from_end_to_end() -> None:
@@ -257,7 +257,7 @@ def test_a_key_reaches_the_network_as_its_bytes_are_printed() -> None:
     (shown,) = drive(plan(), [[*opening(GOOD, secret), Cycle()]])
     assert shown[-1]["key"] == 0x80_00_00_00_00_00_00_00_02_01
     assert shown[-1]["record"] == 0
-    assert [row["key"] for row in shown[:12]] == [0] * 12  # the first pass is only looked at
+    assert [row["key"] for row in shown[:12]] == [0] * 12  # the first pass is only checked
 
 
 def test_seeds_are_side_by_side_and_none_may_be_zero() -> None:
@@ -334,15 +334,15 @@ def test_a_secret_that_is_never_cleared_is_found(monkeypatch: pytest.MonkeyPatch
 
 def test_what_begins_must_have_been_asked_for_with_the_whole_secret() -> None:
     begin, check, rewind = (Cycle(frozenset({name})) for name in ("begin", "check", "rewind"))
-    heard = [Cycle(byte=byte) for byte in KEY]
+    received = [Cycle(byte=byte) for byte in KEY]
     scripts = [
-        [rewind, *heard, begin],  # not asked for
-        [rewind, *heard, check, begin],  # the secret only once
-        [rewind, *heard, check, *heard[1:], begin],
-        [rewind, *heard, check, *heard, heard[0], begin],
-        [rewind, *heard, check, rewind, *heard, begin],
-        [rewind, *heard, check, *heard, Cycle(frozenset({"close"})), begin],
-        [rewind, *heard, check, *heard, begin, begin],  # it opens once
+        [rewind, *received, begin],  # not checked
+        [rewind, *received, check, begin],  # the secret only once
+        [rewind, *received, check, *received[1:], begin],
+        [rewind, *received, check, *received, received[0], begin],
+        [rewind, *received, check, rewind, *received, begin],
+        [rewind, *received, check, *received, Cycle(frozenset({"close"})), begin],
+        [rewind, *received, check, *received, begin, begin],  # it opens once
     ]
     shown = drive(plan(), [[*script, Cycle(), Cycle()] for script in scripts])
     assert [script[-2]["result"] for script in shown] == [ResultCode.MALFORMED] * 7
@@ -367,7 +367,7 @@ def test_every_short_order_of_commands(soak: bool) -> None:
 
 
 def test_a_network_that_makes_up_rows_gets_none_through() -> None:
-    """It offers a row in every cycle, whatever went in: still no more leaves than was leased, and whole steps of it."""
+    """A network that offers a row in every cycle releases no more than was leased, and only complete steps."""
     chosen = plan()
     rng = np.random.default_rng(6)
     dut: Any = Guard(chosen)
@@ -453,7 +453,7 @@ def test_random_commands_against_the_twin(chosen: Plan, soak: bool) -> None:
 def check_laws(
     plan: Plan, script: list[Cycle], shown: list[Shown], ends: dict[str, int] | None = None, *, honest: bool = True
 ) -> None:
-    """What must hold whatever the model says, from power-on."""
+    """Rules that hold from power-on, independent of the model."""
     granted, left, entered, before = 0, 0, 0, shown[0]
     assert shown[0]["reset"]
     for cycle, now in zip(script, shown, strict=True):

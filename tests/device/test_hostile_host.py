@@ -34,7 +34,7 @@ def layer(inputs: int, neurons: int, **changes: object) -> LayerSpec:
 def plans() -> dict[str, Plan]:
     """Small devices that differ in all that a host can see."""
     one, two = NetworkSpec([layer(12, 6)]), NetworkSpec([layer(20, 9), layer(9, 11)])
-    paced = NetworkSpec([layer(12, 6)], cadence=120)  # a kept transcript says so
+    paced = NetworkSpec([layer(12, 6)], cadence=120)  # as in the stored transcript
     readout = NetworkSpec([layer(12, 6), layer(6, 3, threshold=None, readout=True, flip=None, state_bits=12)])
     return {
         "trivium": Plan(paced, 6),
@@ -83,7 +83,7 @@ def batch(campaign: Campaign, seed: int, count: int) -> Counts:
 
 
 def check(sequences: list[list[Chunk]], answers: list[bytes], spec: NetworkSpec, device: Identity) -> Counts:
-    """Everything that can be said without the twin."""
+    """Check everything that needs no model."""
     ends = np.cumsum([len(sequence) for sequence in sequences]) - 1
     assert all(parse_answers(answers[end]).statuses for end in ends), (
         "the device did not answer at the end of a sequence"
@@ -137,7 +137,7 @@ class Cheat(DeviceModel):
 
 
 class Generous(Cheat):
-    """Opens with one step more than it was told."""
+    """Opens a lease with one step more than was requested."""
 
     def receive(self, body: bytes) -> list[bytes]:
         more = (
@@ -149,14 +149,14 @@ class Generous(Cheat):
 
 
 class Refilling(Cheat):
-    """Says that more may leave after a TAKE."""
+    """Reports a higher quota after a TAKE."""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
         return answer[:13] + bytes([answer[13] + 1 & 255]) + answer[14:] if body[0] == MessageKind.TAKE else answer
 
 
 class Forgetful(Cheat):
-    """Forgets the highest lease number when a lease is closed."""
+    """Reports lease number 0 when a lease is closed."""
 
     def changed(self, body: bytes, answer: bytes) -> bytes:
         return (
@@ -167,7 +167,7 @@ class Forgetful(Cheat):
 
 
 class Talkative(Cheat):
-    """Tells the latest secret to whoever identifies it."""
+    """Puts the latest secret into its IDENTITY."""
 
     secret = b""
 
@@ -188,7 +188,7 @@ class Wavering(Cheat):
 
 
 class Late(Cheat):
-    """Has nothing to say at the end."""
+    """Does not answer the last POLL."""
 
     def receive(self, body: bytes) -> list[bytes]:
         return [] if body[0] == MessageKind.POLL else super().receive(body)

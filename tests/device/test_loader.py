@@ -177,7 +177,7 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
 
 
 def by_the_twin(spec: NetworkSpec, each: tuple[LayerLanes, ...], content: bytes, opening: Opening) -> Any:
-    """What the twin of the whole device releases with that image."""
+    """The output of the model of the complete device with that image."""
     device = DeviceModel(spec, identity(ModelPlan(spec, layer_lanes=each, loadable=True)))
     for at in range(0, len(content), 100):
         device.receive(pack(MessageKind.LOAD, 1, content[at : at + 100], position=at))

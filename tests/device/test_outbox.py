@@ -15,7 +15,7 @@ WRAP = 1 << 32
 
 
 class Model:
-    """What the protocol says of output: everything that was written, and three positions in it."""
+    """Output as the protocol defines it: all bytes written, and three positions in them."""
 
     def __init__(self, depth: int, start: int = 0) -> None:
         self.depth, self.start = depth, start
@@ -106,7 +106,7 @@ class Driver:
         await self.ctx.tick()  # then what is free shows
 
     async def read_positions(self) -> None:
-        """All three positions, as STATUS and OUTPUT say them."""
+        """Read all three positions, as STATUS and OUTPUT report them."""
         truth = {
             PositionSelect.WRITTEN: self.model.written,
             PositionSelect.SENT: self.model.sent,

@@ -1,4 +1,4 @@
-"""What the device says: each body byte by byte, and which goes first."""
+"""Replies: each body byte by byte, and their order."""
 
 from dataclasses import dataclass
 from typing import Any

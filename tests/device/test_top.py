@@ -1,4 +1,4 @@
-"""The whole device: frames in, frames out, against the model of pysim.device.top under the same messages."""
+"""The complete device: frames in, frames out, against the model of pysim.device.top under the same messages."""
 
 import re
 import zlib
@@ -58,19 +58,19 @@ class Board:
         ctx.set(self.top.i.valid, 0)
 
     async def exchange(self, ctx: Any, line: bytes, quiet: int = ANSWERED) -> list[bytes]:
-        heard, silent, waiting = bytearray(), 0, list(line)
+        received, silent, waiting = bytearray(), 0, list(line)
         while silent < quiet:
             ctx.set(self.top.i.valid, bool(waiting))
             ctx.set(self.top.i.payload, waiting[0] if waiting else 0)
             if ctx.get(self.top.o.valid):
-                heard.append(ctx.get(self.top.o.payload))
+                received.append(ctx.get(self.top.o.payload))
                 silent = 0
             elif not waiting:
                 silent += 1
             if waiting and ctx.get(self.top.i.ready):
                 waiting.pop(0)
             await ctx.tick()
-        return parse(bytes(heard))
+        return parse(bytes(received))
 
 
 def simulate(top: Any, bench: Any) -> None:
@@ -80,7 +80,7 @@ def simulate(top: Any, bench: Any) -> None:
     simulator.run()
 
 
-def told(bodies: list[bytes]) -> tuple[list[Message], dict[int, int]]:
+def parse_replies(bodies: list[bytes]) -> tuple[list[Message], dict[int, int]]:
     """Answers, and the output bytes by position."""
     answers, output = [], {}
     for message in map(unpack, bodies):
@@ -107,7 +107,7 @@ EACH_PLAN = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 
 def next_message(turn: int, rng: Random, described: Identity, known: Status) -> bytes:
-    """What a host says that mostly means well: leases, pieces that follow and some that do not, claims of all sorts."""
+    """A mostly valid request: leases, pieces in order and some that are not, confirmations of all kinds."""
     tag, action, nonce = turn % 256, rng.randrange(12), known.nonce ^ (rng.random() < 0.1)
     claim = rng.choice((known.confirmed, known.output_position, known.output_position + 1, rng.randrange(1 << 32)))
     if 2 < turn < 8:  # so that every conversation has some that goes well
@@ -147,10 +147,10 @@ def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
         known, output, expected = twin.status(), {}, {}
         for turn in range(400 if soak else 11 if private else 20):
             body = next_message(turn, rng, top.identity, known)
-            answers, more = told(
+            answers, more = parse_replies(
                 await board.exchange(ctx, frame(body), settled if body[0] == MessageKind.INPUT else ANSWERED)
             )
-            wanted, wanted_more = told(twin.receive(body))
+            wanted, wanted_more = parse_replies(twin.receive(body))
             if body[0] == MessageKind.OPEN and wanted[0]["result"] == ResultCode.OK:
                 output, expected = {}, {}
             output |= more
@@ -164,7 +164,7 @@ def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
             assert more.keys() == wanted_more.keys()
             assert output == expected
             counts[(body[0], truth[0][2] if truth else 0)] = counts.get((body[0], truth[0][2] if truth else 0), 0) + 1
-            (state,), _ = told(await board.exchange(ctx, frame(pack(MessageKind.POLL, 99))))
+            (state,), _ = parse_replies(await board.exchange(ctx, frame(pack(MessageKind.POLL, 99))))
             known = twin.status()
             assert state == Message(
                 MessageKind.STATUS, 99, {**unpack(known.pack(99)).values, "input_room": state["input_room"]}
@@ -193,7 +193,7 @@ def test_the_identity_is_the_one_that_the_model_gives() -> None:
         assert expected.cadence == (plan.cadence if plan.schedule == "private" else 0)
 
 
-def test_hears_nothing_in_the_first_cycles() -> None:
+def test_ignores_input_in_the_first_cycles() -> None:
     top = Top(PLANS["private"], clock_hz=CLOCK, port="bytes")
 
     async def bench(ctx: Any) -> None:
@@ -217,12 +217,12 @@ def test_a_full_outbox_stops_the_network_and_no_command() -> None:
         await board.exchange(ctx, frame(opened(300, secret=secret)))
 
         async def offer(confirmed: int) -> ResultCode | None:
-            """The next 16 bytes; None where only output answers, which says as much as OK."""
+            """The next 16 bytes; None where only output answers, which implies OK."""
             nonlocal position
             piece = pack(
                 MessageKind.INPUT, 2, steps[position : position + 16], nonce=9, position=position, confirmed=confirmed
             )
-            answers, more = told(await board.exchange(ctx, frame(piece)))
+            answers, more = parse_replies(await board.exchange(ctx, frame(piece)))
             output.update(more)
             result = ResultCode(answers[0]["result"]) if answers else None
             position += 16 * (result is not ResultCode.FULL)
@@ -232,7 +232,7 @@ def test_a_full_outbox_stops_the_network_and_no_command() -> None:
             turns += 1
             assert turns < 30
         assert sorted(output) == [0, 1, 2, 3]
-        (state,), _ = told(await board.exchange(ctx, frame(pack(MessageKind.POLL, 3))))
+        (state,), _ = parse_replies(await board.exchange(ctx, frame(pack(MessageKind.POLL, 3))))
         assert (state["output_position"], state["confirmed"], state["input_position"]) == (4, 0, position)
         assert state["input_room"] < 16
         assert await offer(4) is ResultCode.FULL
@@ -245,7 +245,7 @@ def test_a_full_outbox_stops_the_network_and_no_command() -> None:
         expected: dict[int, int] = {}
         for place in range(40):
             step = steps[2 * place : 2 * place + 2]
-            expected |= told(
+            expected |= parse_replies(
                 twin.receive(pack(MessageKind.INPUT, 0, step, nonce=9, position=2 * place, confirmed=place))
             )[1]
         assert output == expected
@@ -266,7 +266,7 @@ def test_frames_back_to_back_at_four_clocks_a_bit() -> None:
         for place, piece in enumerate(pieces)
     ]
     line += [pack(MessageKind.IDENTIFY, 3), pack(MessageKind.POLL, 4), pack(MessageKind.POLL, 5)]
-    heard: list[int] = []
+    received: list[int] = []
 
     async def speak(ctx: Any) -> None:
         await ctx.tick().repeat(POWER_ON_CYCLES + 8)
@@ -276,21 +276,21 @@ def test_frames_back_to_back_at_four_clocks_a_bit() -> None:
                 await ctx.tick().repeat(4)
 
     async def listen(ctx: Any) -> None:
-        while not [body for body in parse(bytes(heard)) if body[:2] == bytes([MessageKind.STATUS, 5])]:
+        while not [body for body in parse(bytes(received)) if body[:2] == bytes([MessageKind.STATUS, 5])]:
             await ctx.tick().until(~top.tx)
             bits = []
             for _ in range(9):
                 await ctx.tick().repeat(4)
                 bits.append(ctx.get(top.tx))
             assert bits[8]
-            heard.append(sum(bit << place for place, bit in enumerate(bits[:8])))
+            received.append(sum(bit << place for place, bit in enumerate(bits[:8])))
 
     simulator = Simulator(top)
     simulator.add_clock(1e-6)
     simulator.add_testbench(speak)
     simulator.add_testbench(listen)
     simulator.run()
-    answers, output = told(parse(bytes(heard)))
+    answers, output = parse_replies(parse(bytes(received)))
     state = Status.from_message(answers[-1])
     assert (state.input_position, state.damaged, state.result) == (len(data), 0, ResultCode.OK)
     assert sorted(output) == list(range(64))

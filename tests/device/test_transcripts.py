@@ -1,4 +1,4 @@
-"""Gateware and twin on each other's transcripts: what a driver said to one is said to the other, and answered alike."""
+"""Transcripts of a driver with the gateware and with its model: each answers the other's requests alike."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -42,7 +42,7 @@ class Recording:
     chunks: list[Chunk] = field(default_factory=list)
     answer: bytes = b""
 
-    def hear(self, direction: str, data: bytes) -> None:
+    def record(self, direction: str, data: bytes) -> None:
         """A piece."""
         if direction == "up":
             self.chunks.append(data)
@@ -56,7 +56,7 @@ def record(port: Port, folder: Path) -> Recording:
     spikes = np.random.default_rng(3).random((RECORDS, STEPS, PLAN.spec.inputs)) < 0.3
     with (
         Ledger(folder / "ledger", state_directory=folder / "state") as ledger,
-        Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.hear), timing=PATIENT) as device,
+        Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.record), timing=PATIENT) as device,
     ):
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
         device.load(PLAN.spec)
@@ -109,7 +109,7 @@ def stored() -> tuple[list[Chunk], list[bytes]]:
 
 
 def test_the_twin_answers_as_a_kept_transcript() -> None:
-    """Made with the gateware once: whoever changes the protocol on both sides alike hears of it here."""
+    """The transcript was made with the gateware: a protocol change on both sides at once is detected here."""
     chunks, answers = stored()
     assert compare(chunks, answers, twin_device()) > 100
 

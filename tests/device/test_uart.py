@@ -26,9 +26,9 @@ def line_of(values: Sequence[int], *, stop: Fraction = Fraction(1)) -> list[tupl
 
 
 def receive(levels: Sequence[tuple[Fraction, int]], baud: int, bit: Fraction, *, taken: bool = True) -> list[int]:
-    """What a receiver for `baud` hears where a bit lasts `bit` clocks on the line."""
+    """The bytes that a receiver for `baud` receives where a bit lasts `bit` clocks on the line."""
     dut = UartReceiver(clock_hz=CLOCK, baud=baud)
-    heard: list[int] = []
+    received: list[int] = []
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.o.ready, taken)
@@ -38,19 +38,19 @@ def receive(levels: Sequence[tuple[Fraction, int]], baud: int, bit: Fraction, *,
             while cycle < time:
                 ctx.set(dut.rx, level)
                 if ctx.get(dut.o.valid) and taken:
-                    heard.append(ctx.get(dut.o.payload))
+                    received.append(ctx.get(dut.o.payload))
                 await ctx.tick()
                 cycle += 1
         if not taken and ctx.get(dut.o.valid):
-            heard.append(ctx.get(dut.o.payload))
+            received.append(ctx.get(dut.o.payload))
 
     run(dut, bench)
-    return heard
+    return received
 
 
 @pytest.mark.parametrize("ratio", RATIOS, ids=str)
 @pytest.mark.parametrize("error", ERRORS, ids=str)
-def test_hears_every_byte_back_to_back(ratio: Fraction, error: Fraction) -> None:
+def test_receives_every_byte_back_to_back(ratio: Fraction, error: Fraction) -> None:
     baud = round(CLOCK / ratio)
     values = BYTES[:3] if ratio > 50 else BYTES
     for offset in (Fraction(0), Fraction(1, 3), Fraction(4, 5)):  # where edges fall between the clock's
@@ -98,31 +98,31 @@ def test_sends_ten_bits_a_byte_within_a_clock_of_their_place(ratio: Fraction) ->
 
 
 @pytest.mark.parametrize("ratio", [Fraction(4), Fraction(25, 3)], ids=str)
-def test_a_receiver_hears_its_transmitter(ratio: Fraction) -> None:
+def test_a_receiver_receives_from_its_transmitter(ratio: Fraction) -> None:
     baud = round(CLOCK / ratio)
     m: Any = Module()
     m.submodules.tx = tx = UartTransmitter(clock_hz=CLOCK, baud=baud)
     m.submodules.rx = rx = UartReceiver(clock_hz=CLOCK, baud=baud)
     m.d.comb += rx.rx.eq(tx.tx)
-    heard: list[int] = []
+    received: list[int] = []
 
     async def bench(ctx: Any) -> None:
         waiting = list(range(0, 256, 5))
         ctx.set(rx.o.ready, 1)
-        while len(heard) < 52:
+        while len(received) < 52:
             ctx.set(tx.i.valid, bool(waiting))
             ctx.set(tx.i.payload, waiting[0] if waiting else 0)
             if waiting and ctx.get(tx.i.ready):
                 waiting.pop(0)
             if ctx.get(rx.o.valid):
-                heard.append(ctx.get(rx.o.payload))
+                received.append(ctx.get(rx.o.payload))
             await ctx.tick()
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    assert heard == list(range(0, 256, 5))
+    assert received == list(range(0, 256, 5))
 
 
 @pytest.mark.parametrize("baud", [9600, 115_200, 921_600, 1_000_000, 3_000_000])

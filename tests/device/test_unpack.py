@@ -80,7 +80,7 @@ def test_bytes_by_hand() -> None:
 
 @pytest.mark.parametrize("inputs", [1, 8, 9, 17, 24, 255, 256])
 def test_against_the_twin(inputs: int) -> None:
-    """Steps of every rate, each encoding; then bytes that nobody encoded."""
+    """Steps of every rate in each encoding; then random bytes."""
     stalls = Stalls(i=EVERY_OTHER, o=0xFF00) if inputs % 2 else NO_STALLS
     rng = np.random.default_rng(inputs)
     steps = rng.random((7, inputs)) < np.array([[0], [1], [0.5], [0.1], [0.3], [0.02], [0.9]])
@@ -93,15 +93,15 @@ def test_against_the_twin(inputs: int) -> None:
     got = as_steps(unpacked(inputs, mixed, tagged=1, cycles=1500 + 4 * len(mixed), stalls=stalls), inputs)
     np.testing.assert_array_equal(got, expected)
     noise = rng.bytes(400)
-    whole = model.Unpacker(inputs, 1).take(noise, 1000)
+    steps_of_noise = model.Unpacker(inputs, 1).take(noise, 1000)
     got = as_steps(unpacked(inputs, noise, tagged=1, cycles=1800), inputs)
-    np.testing.assert_array_equal(got[: len(whole)], whole)
-    assert len(whole) >= 1
+    np.testing.assert_array_equal(got[: len(steps_of_noise)], steps_of_noise)
+    assert len(steps_of_noise) >= 1
 
 
 @pytest.mark.parametrize("inputs", [40, 300])
 def test_time_depends_on_the_number_of_indices_alone(inputs: int) -> None:
-    """And is what the docstring says; bytes come in bursts with pauses, as frames do."""
+    """The time is that of the docstring; bytes arrive in bursts with pauses, as in frames."""
     rng = np.random.default_rng(3)
     count, cost = -(-inputs // INPUT_LANES), 2 + model.index_bytes(inputs)
     kinds = [np.zeros(5, int), np.full(5, inputs - 1), np.arange(5), np.arange(5)[::-1] * 7, np.full(5, inputs)]
@@ -121,7 +121,7 @@ def test_time_depends_on_the_number_of_indices_alone(inputs: int) -> None:
 
 @pytest.mark.parametrize("tagged", [0, 1])
 def test_clear_drops_what_is_inside(tagged: int) -> None:
-    """In whatever cycle it comes, the steps that follow are whole and new."""
+    """Whenever `clear` comes, the steps after it are complete and new."""
     inputs, rng = 40, np.random.default_rng(1)
     old, new = rng.random((2, 2, inputs)) < [[[0.9]], [[0.1]]]
     encode = (lambda steps: model.padded(steps, int(steps.sum(axis=1).max()))) if tagged else model.bitmaps
@@ -158,4 +158,4 @@ def test_refuses_more_inputs_than_an_index_names() -> None:
         Unpacker(plan(65536))
     assert str(error.value) == "inputs of a device must be 1 to 65535, not 65536"
     del error
-    gc.collect()  # the refused component warns here, where it is expected, that nobody elaborated it
+    gc.collect()  # the refused component warns here, where it is expected, that it was not elaborated
