@@ -8,6 +8,8 @@ from support.page_run import GIVEN, PageRun
 from support.pages import PageError, blocks_of, masked, unfenced_commands
 from support.paths import DOCS, EXAMPLES, ROOT
 
+from spikeveil.host.cli import COMMANDS
+
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(EXAMPLES.glob("*/README.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -30,6 +32,18 @@ def test_commands_stand_in_fences(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_nothing_is_installed_from_an_index_that_does_not_have_it(page: Path) -> None:
     assert re.findall(r"pip install '?spikeveil\b", page.read_text()) == []
+
+
+def test_readme_names_every_page_and_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in NAMES[1:] if f"({name})" not in readme] == []
+    assert [name for name in COMMANDS if not re.search(rf"`(spikeveil )?{name}\b", readme)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
 PAGE = """\
