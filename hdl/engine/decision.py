@@ -206,7 +206,7 @@ class WordCollector(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat = Signal(range(self.beats_per_word))
+        beat = Signal(index_bits(self.beats_per_word))
         accepted = Signal()
         m.d.comb += [self.beats.ready.eq(~self.full), accepted.eq(self.beats.valid & self.beats.ready)]
         with m.If(accepted):
@@ -294,7 +294,7 @@ class Response(wiring.Component):
         """Divide the word by q: `classes` - 1 trial subtractions, a cycle each. The quotient selects the class."""
         others = decision.classes - 1
         difference = Signal(signed(decision.bits + 1))
-        cycle = Signal(range(others))
+        cycle = Signal(index_bits(others))
         quotient = Signal(range(others + 1))  # min(floor(word / q), classes - 1)
         m.d.comb += [
             difference.eq(collector.word - decision.q),

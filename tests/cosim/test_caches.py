@@ -98,7 +98,7 @@ def test_simulators_keep_to_the_bound(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(verilator_build, "_compile", compiled)
-    monkeypatch.setattr(verilator_build, "KEEP", 3)
+    monkeypatch.setattr(verilator_build, "MAX_ENTRIES", 3)
 
     def built(design: str) -> Path:
         program = verilator_build.Program("sim", (design,), lambda: {"top.v": ""}, "top", Path(__file__))

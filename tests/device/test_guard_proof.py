@@ -130,7 +130,7 @@ class Trusting(Guard):
     """Takes any number again."""
 
     def _judge(self, secret_valid: Value) -> Value:
-        return Mux(secret_valid & self.nonzero, ResultCode.OK, ResultCode.MALFORMED)
+        return Mux(secret_valid & self.in_range, ResultCode.OK, ResultCode.MALFORMED)
 
 
 class Generous(Guard):

@@ -496,7 +496,7 @@ def test_float_files_keep_every_field(tmp_path: Any) -> None:
     assert (np.asarray(first.threshold).tolist(), first.compare, first.readout) == ([2.5], "gt", False)
     assert (np.asarray(last.threshold).tolist(), last.compare, last.readout) == (1.0, "ge", True)
     (tmp_path / "other.npz").write_bytes(b"PK\3\4")
-    with pytest.raises(ValueError, match=r"float network file .*other\.npz must hold one, as `save` wrote it"):
+    with pytest.raises(ValueError, match=r"float network file .*other\.npz must be one that `save` wrote"):
         FloatNetwork.load(tmp_path / "other.npz")
 
 

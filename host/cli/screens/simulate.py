@@ -21,5 +21,5 @@ def _text(name: str, value: Any) -> str:
     if name == "released_accuracy":
         return f"{100 * value:.1f} %"
     if isinstance(value, float):
-        return f"{value:,.6g}"
+        return f"{value:,.0f}" if value >= 1e6 else f"{value:,.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
