@@ -135,6 +135,15 @@ class Identity:
         return -(-self.outputs * self.output_bits // 8)
 
 
+def require_spikes(spec: NetworkSpec) -> None:
+    """Raise ValueError for a network with a decision, which no device has yet; to be called before a device is made."""
+    if spec.decision is not None:
+        raise ValueError(
+            "network decision must be None for a device: its guard counts steps, and its protocol names no "
+            "decision; a network with one runs in the model and as a bare network in simulation"
+        )
+
+
 def identity(
     plan: DevicePlan,
     *,
@@ -147,11 +156,7 @@ def identity(
     Raises ValueError for a network with a decision, which no device has yet.
     """
     spec = plan.spec
-    if spec.decision is not None:
-        raise ValueError(
-            "network decision must be None for a device: its guard counts steps, and its protocol names no "
-            "decision; a network with one runs in the model and as a bare network in simulation"
-        )
+    require_spikes(spec)
     last = spec.layers[-1]
     private = plan.schedule == "private"
     return Identity(
