@@ -1,7 +1,6 @@
 """The same network with another release: a decision, or flipped spikes of its last layer."""
 
-from dataclasses import replace
-
+from spikeveil.host.networks.scales import with_output
 from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
@@ -13,8 +12,8 @@ def with_decision(spec: NetworkSpec, decision: RandomisedDecision, steps: int) -
     The flipper and the limits of the last layer go; those of the layers before it stay. Raises ValueError where the
     decision does not fit the last layer.
     """
-    last = replace(spec.layers[-1], flip=None, spike_limit=None, step_spike_limit=None)
-    return NetworkSpec([*spec.layers[:-1], last], spec.cadence, decision, steps)
+    raw = with_output(spec, flip=None, spike_limit=None, step_spike_limit=None)
+    return NetworkSpec(raw.layers, raw.cadence, decision, steps)
 
 
 def with_spikes(
@@ -24,5 +23,4 @@ def with_spikes(
 
     Raises ValueError where the last layer is a readout, which has no spikes, or a limit is out of range.
     """
-    last = replace(spec.layers[-1], flip=flip, spike_limit=spike_limit, step_spike_limit=step_spike_limit)
-    return NetworkSpec([*spec.layers[:-1], last], spec.cadence)
+    return with_output(spec, flip=flip, spike_limit=spike_limit, step_spike_limit=step_spike_limit)

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from spikeveil.host.privacy.binomial import check_count, check_delta, float_up, precise
 from spikeveil.pysim.model import checks
-from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
+from spikeveil.pysim.model.decision import RandomisedDecision
 
 MAX_COMPOSED = 100_000
 _WIDEN = Decimal(10) ** -28  # relative; far above the error of 10^6 operations on 40-digit decimals
@@ -67,7 +67,7 @@ def _tails(decision: RandomisedDecision, count: int) -> Iterator[tuple[Decimal, 
     With d_j the probability that the sum is n - j, and z = 1 - a - b:
     j a d_j = z (n - j + 1) d_(j-1) + b (2 n - j + 2) d_(j-2).
     """
-    touched, ratio = _loss_probability(decision), decision.ratio
+    touched, ratio = decision.loss_probability, decision.ratio
     plus, minus = touched * ratio / (1 + ratio), touched / (1 + ratio)
     zero_odds, minus_odds = _decimal((1 - touched) / plus), _decimal(minus / plus)
     growth = _decimal(ratio)
@@ -86,17 +86,6 @@ def _tails(decision: RandomisedDecision, count: int) -> Iterator[tuple[Decimal, 
 
 def _decimal(exact: Fraction) -> Decimal:
     return Decimal(exact.numerator) / Decimal(exact.denominator)
-
-
-def _loss_probability(decision: RandomisedDecision) -> Fraction:
-    """a + b: the probability that one decision has a loss other than 0, between two different winners."""
-    words = 1 << decision.bits
-    if isinstance(decision, Decision):
-        return Fraction(words - (decision.classes - 2) * decision.q, words)
-    if isinstance(decision, OneHotDecision):
-        p, o = Fraction(decision.k1, words), Fraction(decision.k0, words)
-        return p * (1 - o) + (1 - p) * o
-    raise ValueError(f"decision must be a Decision or a OneHotDecision, not {decision!r}")
 
 
 def _check_count(count: int) -> None:

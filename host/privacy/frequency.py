@@ -2,8 +2,8 @@
 
 What is estimated is what the NETWORK decides, not the truth about the records: a network that is wrong is wrong here
 too (`correct` inverts a known confusion matrix). With p = P(the winner is reported) and o = P(one given other class is
-reported), the unbiased estimate from n reports is (count / n - o) / (p - o) (Warner 1965; Wang, Blocki, Li, Jha 2017,
-eq. 2). Everything here is post-processing of released decisions and costs no privacy.
+reported), the unbiased estimate from n reports is (count / n - o) / (p - o) (Warner 1965). Everything here is
+post-processing of released decisions and costs no privacy.
 """
 
 import math
@@ -63,21 +63,12 @@ class ReportCounts:
     @property
     def kept(self) -> float:
         """p: the probability that the winning class is reported."""
-        return _report_probabilities(self.decision)[0]
+        return float(self.decision.winner_probability)
 
     @property
     def other(self) -> float:
         """o: the probability that one given other class is reported."""
-        return _report_probabilities(self.decision)[1]
-
-
-def _report_probabilities(decision: RandomisedDecision) -> tuple[float, float]:
-    words = 1 << decision.bits
-    if isinstance(decision, Decision):
-        return (words - (decision.classes - 1) * decision.q) / words, decision.q / words
-    if isinstance(decision, OneHotDecision):
-        return decision.k1 / words, decision.k0 / words
-    raise ValueError(f"decision must be a Decision or a OneHotDecision, not {decision!r}")
+        return float(self.decision.other_probability)
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ class Shares:
         return self.shares + self._half_width(len(self.shares))
 
     def on_simplex(self) -> Floats:
-        """The nearest shares (Euclidean) that are 0 or more and sum to 1 (Wang, Carreira-Perpinan 2013); no interval
+        """The nearest shares (Euclidean) that are 0 or more and sum to 1; no interval
         goes with them.
         """
         ordered = np.sort(self.shares)[::-1]
@@ -285,7 +276,7 @@ def _variance(decision: RandomisedDecision, share: float | None) -> float:
     """Of one report; it is linear in the class's share, so without one it is largest at one of the ends."""
     if share is not None and not 0 <= share <= 1:
         raise ValueError(f"share must be 0 to 1, not {share!r}")
-    p, o = _report_probabilities(decision)
+    p, o = float(decision.winner_probability), float(decision.other_probability)
     present, absent = p * (1 - p) / (p - o) ** 2, o * (1 - o) / (p - o) ** 2
     return max(present, absent) if share is None else share * present + (1 - share) * absent
 

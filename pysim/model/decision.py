@@ -45,6 +45,21 @@ class RandomisedDecision(ABC):
         """The largest ratio of the probabilities of one output under two winners: e^epsilon exactly."""
 
     @property
+    @abstractmethod
+    def winner_probability(self) -> Fraction:
+        """The probability that the winning class is reported, exactly."""
+
+    @property
+    @abstractmethod
+    def other_probability(self) -> Fraction:
+        """The probability that one given other class is reported, exactly."""
+
+    @property
+    @abstractmethod
+    def loss_probability(self) -> Fraction:
+        """The probability that the privacy loss between two different winners is not 0, exactly."""
+
+    @property
     def epsilon(self) -> float:
         """Epsilon of ONE record (delta 0), rounded up to the next float."""
         return log_up(self.ratio)
@@ -66,7 +81,7 @@ class RandomisedDecision(ABC):
 
 @dataclass(frozen=True)
 class Decision(RandomisedDecision):
-    """k-ary randomised response on the class (Kairouz, Oh, Viswanath 2014, eq. 4, with exact integers).
+    """k-ary randomised response on the class (the k-ary form of Warner 1965), with exact integers.
 
     For one word W < 2^w: W < (classes - 1) q releases the other class number floor(W / q), the others in ascending
     order; any other W releases the winner. Each other class has probability q / 2^w exactly.
@@ -116,9 +131,19 @@ class Decision(RandomisedDecision):
         return (self.classes - 1).bit_length()
 
     @property
-    def lie_probability(self) -> Fraction:
-        """The probability that another class than the winner is released, (c - 1) q / 2^w."""
-        return Fraction((self.classes - 1) * self.q, 1 << self.bits)
+    def winner_probability(self) -> Fraction:
+        """1 - (c - 1) q / 2^w."""
+        return 1 - (self.classes - 1) * self.other_probability
+
+    @property
+    def other_probability(self) -> Fraction:
+        """q / 2^w."""
+        return Fraction(self.q, 1 << self.bits)
+
+    @property
+    def loss_probability(self) -> Fraction:
+        """One of the two winners is released: the probabilities of both, added."""
+        return self.winner_probability + self.other_probability
 
     @classmethod
     def for_epsilon(cls, epsilon: float, classes: int, bits: int = MAX_BITS) -> "Decision":
@@ -178,6 +203,22 @@ class OneHotDecision(RandomisedDecision):
         """k1 (2^w - k0) / ((2^w - k1) k0)."""
         words = 1 << self.bits
         return Fraction(self.k1 * (words - self.k0), (words - self.k1) * self.k0)
+
+    @property
+    def winner_probability(self) -> Fraction:
+        """k1 / 2^w."""
+        return Fraction(self.k1, 1 << self.bits)
+
+    @property
+    def other_probability(self) -> Fraction:
+        """k0 / 2^w."""
+        return Fraction(self.k0, 1 << self.bits)
+
+    @property
+    def loss_probability(self) -> Fraction:
+        """The two bits that differ come out unlike: with both alike the losses cancel."""
+        p, o = self.winner_probability, self.other_probability
+        return p * (1 - o) + (1 - p) * o
 
     @property
     def output_neurons(self) -> int:
