@@ -22,6 +22,7 @@ TIMEOUT = 600  # seconds for a block
 SOAK_TIMEOUT = 4 * 3600
 START_TIMEOUT = 600  # for a program in the background: the first start compiles it
 COLUMNS = "80"
+LEFT_OUT = ("PYTEST", "COV", "XDG", "MAKE", "MFLAGS")  # a test run under make would show in the output of make
 
 PIP = """\
 pip() { python "$HOME/pip.py" "$@"; }
@@ -119,7 +120,7 @@ class PageRun:
         functions.write_text(PIP)
         (self.home / "pip.py").write_text(PIP_SCRIPT)
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV", "XDG"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
         self.environment = kept | {
             "HOME": str(self.home),
             "XDG_CACHE_HOME": cache,
