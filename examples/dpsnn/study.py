@@ -61,7 +61,7 @@ def record_of(row: StudyRow, result: TrainingResult, data: Dataset, ran: dict[st
         "seconds": round(result.progress.seconds),
         "steps_lost": result.progress.spent - result.progress.updates,
         "accuracy_by_epoch": [record["test_accuracy"] for record in result.progress.log],
-        "config": row.config.record(),
+        "config": row.config.to_dict(),
         "data_sha256": data.digest,
         "versions": ran["versions"],
     }

@@ -59,7 +59,7 @@ class Choices:
             if value is not None:
                 checks.choice(name.replace("_", "-"), value, values)
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The choices as plain data for a network file; those not made are left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 

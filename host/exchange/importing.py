@@ -55,7 +55,7 @@ class Imported:
             "source": source,
             "source_sha256": graph.file.sha256,
             "nir_version": graph.file.version,
-            "choices": graph.choices.record(),
+            "choices": graph.choices.to_dict(),
             "formats": asdict(formats),
             "exponents": [np.asarray(exponent).tolist() for exponent in self.exponents],
             "deviations": list(self.lowered.deviations),

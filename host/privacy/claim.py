@@ -213,7 +213,7 @@ class Claim:
         behind = [wall.layer for wall in self.walls if self.wall is not None and wall.layer > self.wall.layer]
         return f", or less with the flipped layers behind it ({', '.join(map(str, behind))})" if behind else ""
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON; an infinite epsilon is the word "inf"."""
         wall = self.wall
         return {
@@ -242,7 +242,7 @@ class Claim:
         }
 
 
-def wall_record(wall: Wall, delta: float) -> dict[str, Any]:
+def wall_dict(wall: Wall, delta: float) -> dict[str, Any]:
     """What one record costs at this flipped layer alone, ready for JSON."""
     cost = unit_costs(wall.mechanism, wall.raster, 1, delta)[-1]
     return {

@@ -11,18 +11,18 @@ from spikeveil.host.privacy.plan import accuracy_ceiling
 from spikeveil.pysim.model.files import write_atomically
 
 
-def label(record: Mapping[str, Any]) -> str:
-    """The setting of a `Point.record`, for a legend."""
-    limit = "" if record["spike_limit"] is None else f", limit {record['spike_limit']}"
-    loop = "in" if record["flipper_in_the_loop"] else "not in"
-    size = f"{record['hidden']} hidden, {record['neurons_a_class']} a class"
-    return f"{record['place']}: {size}{limit}, flipper {loop} the loop"
+def label(report: Mapping[str, Any]) -> str:
+    """The setting of a `Point.to_dict`, for a legend."""
+    limit = "" if report["spike_limit"] is None else f", limit {report['spike_limit']}"
+    loop = "in" if report["flipper_in_the_loop"] else "not in"
+    size = f"{report['hidden']} hidden, {report['neurons_a_class']} a class"
+    return f"{report['place']}: {size}{limit}, flipper {loop} the loop"
 
 
-def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str, path: Path) -> None:
+def utility_plot(reports: Sequence[Mapping[str, Any]], classes: int, title: str, path: Path) -> None:
     """Accuracy against the epsilon of one spike, and against that of a whole record with its ceiling, as a .png file.
 
-    records: of `Point.record`. A mark is the mean over the seeds, its bar reaches from the lowest seed to the highest.
+    reports: of `Point.to_dict`. A mark is the mean over the seeds, its bar reaches from the lowest seed to the highest.
     The right-hand side shows the same points at the cost of a record; nothing can lie above the line (beyond sampling:
     the test labels are not equally likely).
     """
@@ -31,9 +31,9 @@ def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str,
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     spike, whole = figure.subplots(1, 2, sharey=True)
-    delta = records[0]["record"]["delta"]
-    for index, name in enumerate(dict.fromkeys(map(label, records))):
-        mine = sorted((one for one in records if label(one) == name), key=lambda one: one["epsilon_of_one_spike"])
+    delta = reports[0]["record"]["delta"]
+    for index, name in enumerate(dict.fromkeys(map(label, reports))):
+        mine = sorted((one for one in reports if label(one) == name), key=lambda one: one["epsilon_of_one_spike"])
         means = 100 * np.array([one["mean"] for one in mine])
         extremes = 100 * np.array([[f(one["released_accuracy"]) for one in mine] for f in (min, max)])
         low, high = np.abs(extremes - means)  # a mean of equal values may miss them by a rounding
@@ -42,7 +42,7 @@ def utility_plot(records: Sequence[Mapping[str, Any]], classes: int, title: str,
             (whole, [one["record"]["epsilon"] for one in mine]),
         ):
             axes.errorbar(x, means, [low, high], fmt="o-", ms=4, capsize=3, color=f"C{index}", label=name)
-    grid = np.geomspace(0.3, 2 * max(one["record"]["epsilon"] for one in records), 300)
+    grid = np.geomspace(0.3, 2 * max(one["record"]["epsilon"] for one in reports), 300)
     ceiling = [100 * accuracy_ceiling(float(epsilon), delta, classes) for epsilon in grid]
     whole.plot(grid, ceiling, "k--", label=f"no mechanism is right more often ({classes} equally likely classes)")
     whole.fill_between(grid, ceiling, 101, color="0.9")

@@ -71,7 +71,7 @@ class Point:
     accuracies: tuple[float, ...]
     claim: Claim
 
-    def record(self, classes: int) -> dict[str, Any]:
+    def to_dict(self, classes: int) -> dict[str, Any]:
         """Ready for JSON; every epsilon with its unit, delta, bits and ceiling."""
         values, unit = np.array(self.accuracies), self.claim.nominal(Unit.RECORD)
         return {

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, Literal
 
 from spikeveil.host.training.neurons import Neuron
-from spikeveil.host.training.surrogates import surrogate_of, surrogate_record
+from spikeveil.host.training.surrogates import surrogate_dict, surrogate_of
 from spikeveil.pysim.model import checks
 
 LARGEST = 1 << 20
@@ -199,7 +199,7 @@ class Architecture:
             and all(neuron.exportable for neuron in (*neurons, self.readout.neuron))
         )
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON or TOML; `architecture_of` reads it."""
         names = {kind: name for name, kind in LAYERS.items()}
         layers = [{"kind": names[type(layer)], **_plain(layer)} for layer in self.layers]
@@ -218,13 +218,13 @@ class Architecture:
         return {"kind": self.kind, **whole}
 
 
-def architecture_of(record: Mapping[str, Any]) -> Architecture:
+def architecture_of(content: Mapping[str, Any]) -> Architecture:
     """The architecture that a configuration describes.
 
     A table [neuron] gives the neuron of every layer that has none of its own; a layer's own table changes single
     fields of it. Raises ValueError for an unknown or missing word.
     """
-    values = dict(record)
+    values = dict(content)
     shared = dict(values.pop("neuron", {}))
     layers = [_layer_of(layer, shared) for layer in values.pop("layers", ())]
     readout = built(Readout, "readout", values.pop("readout", {}), shared)
@@ -232,15 +232,15 @@ def architecture_of(record: Mapping[str, Any]) -> Architecture:
     return whole
 
 
-def _layer_of(record: Mapping[str, Any], shared: dict[str, Any]) -> Layer:
-    values = dict(record)
+def _layer_of(content: Mapping[str, Any], shared: dict[str, Any]) -> Layer:
+    values = dict(content)
     kind = checks.choice("layer kind", values.pop("kind", None), tuple(LAYERS))
     layer: Layer = built(LAYERS[kind], kind, values, shared)
     return layer
 
 
-def _neuron_of(record: Mapping[str, Any]) -> Neuron:
-    values = dict(record)
+def _neuron_of(content: Mapping[str, Any]) -> Neuron:
+    values = dict(content)
     if "surrogate" in values:
         values["surrogate"] = surrogate_of(values["surrogate"])
     neuron: Neuron = built(Neuron, "neuron", values)
@@ -270,7 +270,7 @@ def _plain(part: Any) -> dict[str, Any]:
     values = {one.name: getattr(part, one.name) for one in fields(part)}
     neuron = values.get("neuron")
     if isinstance(neuron, Neuron):
-        values["neuron"] = {**asdict(neuron), "surrogate": surrogate_record(neuron.surrogate)}
+        values["neuron"] = {**asdict(neuron), "surrogate": surrogate_dict(neuron.surrogate)}
     return {name: value for name, value in values.items() if value is not None}
 
 

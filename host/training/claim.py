@@ -50,14 +50,14 @@ class TrainingClaim:
             "whoever cannot predict the noise, whatever else they know"
         )
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
             **self.parts(),
             "private": self.private,
             "protects": COVERS,
             "does_not_cover": NOT_COVERED,
-            **self.spent.record(),
+            **self.spent.to_dict(),
             "noise_multiplier": self.mechanism.noise_multiplier,
             "batch_size": self.mechanism.batch_size,
             "dataset_size": self.mechanism.dataset_size,

@@ -129,18 +129,18 @@ class Config:
         """What one step does to the data, for the accountant; None without privacy."""
         return None if self.privacy is None else DpSgd(self.privacy.noise_multiplier, self.batch_size, dataset_size)
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for TOML and JSON, every default written out; `config_of` reads it."""
-        record = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         for name in ("data", "optimiser", "privacy"):
-            record[name] = None if record[name] is None else _table(record[name])
-        record["network"] = self.network.record()
-        return {name: value for name, value in record.items() if value is not None}
+            values[name] = None if values[name] is None else _table(values[name])
+        values["network"] = self.network.to_dict()
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything in it, as 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def as_ann(self) -> "Config":
         """The ANN of the same structure (`Architecture.as_ann`), trained the same way."""
@@ -155,12 +155,12 @@ def _table(part: Any) -> dict[str, Any]:
     return {one.name: getattr(part, one.name) for one in fields(part) if getattr(part, one.name) is not None}
 
 
-def config_of(record: Mapping[str, Any]) -> Config:
+def config_of(content: Mapping[str, Any]) -> Config:
     """The configuration that a table describes; ValueError, one sentence, for what is unknown or out of bounds.
 
     A table [ran], which the echo of a run carries, is passed over.
     """
-    values = {name: value for name, value in record.items() if name != "ran"}
+    values = {name: value for name, value in content.items() if name != "ran"}
     for name, kind in (("data", DataChoice), ("optimiser", Optimiser), ("privacy", Privacy)):
         if name in values:
             values[name] = built(kind, name, _is_table(name, values[name]))

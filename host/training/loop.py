@@ -83,7 +83,7 @@ class TrainingRun:
     def train(
         self,
         on_step: Callable[[TrainingProgress], None] = lambda progress: None,
-        on_evaluation: Callable[[dict[str, Any]], None] = lambda record: None,
+        on_evaluation: Callable[[dict[str, Any]], None] = lambda evaluation: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> TrainingResult:
         """Run the remaining steps, or until stop() is true after a step. Callbacks receive only released values."""
@@ -141,7 +141,7 @@ class TrainingRun:
         self.progress = progress
 
     def _evaluate(self, on_evaluation: Callable[[dict[str, Any]], None]) -> None:
-        record: dict[str, Any] = {
+        evaluation: dict[str, Any] = {
             "steps": self.progress.spent,
             "updates": self.progress.updates,
             "epochs": self.progress.spent / self.plan.steps_per_epoch,
@@ -149,9 +149,9 @@ class TrainingRun:
             **evaluate(self.config, self._result(), self.feed),
         }
         if self.plan.meter is not None:
-            record["privacy"] = self.plan.meter.spent(self.progress.spent).record()
-        self._save(replace(self.progress, log=(*self.progress.log, record)))
-        on_evaluation(record)
+            evaluation["privacy"] = self.plan.meter.spent(self.progress.spent).to_dict()
+        self._save(replace(self.progress, log=(*self.progress.log, evaluation)))
+        on_evaluation(evaluation)
 
     def _result(self) -> SpikingNetwork:
         """A copy of the network with the resulting weights: their running mean where one is kept."""

@@ -17,7 +17,7 @@ class Spent:
     clt: float
     mu: float
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
             "steps": self.steps,

@@ -98,26 +98,26 @@ class RunFolder:
         on_evaluation: Callable[[dict[str, Any]], None],
         stop: Callable[[], bool],
     ) -> dict[str, Any]:
-        """Train and write the files; the record of result.json.
+        """Train and write the files; the report in result.json.
 
-        result.json and network.npz are written only where the run was finished, as the record's `finished` says.
+        result.json and network.npz are written only where the run was finished, as the report's `finished` says.
         """
-        echo = {**self.config.record(), "ran": self._environment}
+        echo = {**self.config.to_dict(), "ran": self._environment}
         write_atomically(self.folder / "config.toml", toml_text(echo).encode())
         result = self.run.train(on_step, on_evaluation, stop)
-        record = result_record(self.config, result, self._environment)
+        report = result_dict(self.config, result, self._environment)
         write_atomically(self.folder / "log.json", _json(list(result.progress.log)))
         if result.finished:
-            write_atomically(self.folder / "result.json", _json(record))
-            save_network(result.network, self.folder / "network.npz", {"name": self.config.name, "result": record})
-        return record
+            write_atomically(self.folder / "result.json", _json(report))
+            save_network(result.network, self.folder / "network.npz", {"name": self.config.name, "result": report})
+        return report
 
 
-def result_record(config: Config, result: TrainingResult, environment: dict[str, Any]) -> dict[str, Any]:
+def result_dict(config: Config, result: TrainingResult, environment: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run, ready for JSON; of the evaluations only the last."""
     progress, plan = result.progress, result.plan
     last = dict(progress.log[-1]) if progress.log else {}
-    record = {
+    report = {
         "name": config.name,
         "finished": result.finished,
         "steps_planned": plan.steps,
@@ -131,9 +131,9 @@ def result_record(config: Config, result: TrainingResult, environment: dict[str,
     if plan.meter is not None:
         spent = plan.meter.spent(progress.spent)
         claim = TrainingClaim(config, plan.meter.mechanism, spent, charge_text(progress.charged))
-        record["claim"] = claim.record()
-    return record
+        report["claim"] = claim.to_dict()
+    return report
 
 
-def _json(record: Any) -> bytes:
-    return (json.dumps(record, indent=2) + "\n").encode()
+def _json(report: Any) -> bytes:
+    return (json.dumps(report, indent=2) + "\n").encode()

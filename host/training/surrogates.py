@@ -213,9 +213,9 @@ SURROGATES: dict[str, type[Surrogate]] = {
 }
 
 
-def surrogate_of(record: Mapping[str, Any]) -> Surrogate:
+def surrogate_of(content: Mapping[str, Any]) -> Surrogate:
     """The surrogate that a configuration names: {"name": "gate", "width": 1.0}; ValueError for unknown words."""
-    parameters = dict(record)
+    parameters = dict(content)
     name = parameters.pop("name", None)
     if name not in SURROGATES:
         raise ValueError(f"surrogate name must be one of {', '.join(map(repr, SURROGATES))}, not {name!r}")
@@ -226,7 +226,7 @@ def surrogate_of(record: Mapping[str, Any]) -> Surrogate:
     return SURROGATES[name](**parameters)
 
 
-def surrogate_record(surrogate: Surrogate) -> dict[str, Any]:
+def surrogate_dict(surrogate: Surrogate) -> dict[str, Any]:
     """What `surrogate_of` reads."""
     names = {kind: name for name, kind in SURROGATES.items()}
     return {"name": names[type(surrogate)], **asdict(surrogate)}

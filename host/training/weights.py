@@ -14,7 +14,7 @@ FILE = ArchiveKind("spikeveil-weights", 1, "weights")
 
 def save_network(network: SpikingNetwork, path: Path, about: dict[str, Any] | None = None) -> None:
     """Write it whole or not at all. about: what else should stand in it, ready for JSON (a claim)."""
-    header = {"architecture": network.architecture.record(), "about": about or {}}
+    header = {"architecture": network.architecture.to_dict(), "about": about or {}}
     FILE.write(path, header, dict(network.named_parameters()))
 
 
@@ -22,8 +22,8 @@ def load_network(path: Path) -> tuple[SpikingNetwork, dict[str, Any]]:
     """The network and what was said about it, from a file that `save_network` wrote; ValueError for any other."""
     header, tensors = FILE.read(path)
     with FILE.whole(path):
-        record, about = header["architecture"], header["about"]
-    network = SpikingNetwork(architecture_of(record), seed=0)
+        architecture, about = header["architecture"], header["about"]
+    network = SpikingNetwork(architecture_of(architecture), seed=0)
     wanted = {name: value.shape for name, value in network.named_parameters()}
     if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
         raise ValueError(f"weights {path.name} must have the arrays of its architecture, not others")

@@ -239,7 +239,7 @@ def test_presets(name: str) -> None:
     """Each is whole, echoes to itself, and its network takes an example."""
     config = load_config(name)
     assert config.name == name
-    assert config_of(tomllib.loads(toml_text(config.record()))) == config
+    assert config_of(tomllib.loads(toml_text(config.to_dict()))) == config
     network = SpikingNetwork(config.network, seed=1, gain=config.gain)
     assert network(torch.rand(2, *config.network.shape)).shape == (2, config.network.classes)
     assert config.privacy is not None
@@ -300,7 +300,7 @@ def test_the_ann_of_a_preset_has_its_weights(name: str) -> None:
     ]
     assert shapes[0] == shapes[1]
     assert (ann.privacy, ann.optimiser, ann.name) == (config.privacy, config.optimiser, f"{name}-ann")
-    assert config_of(tomllib.loads(toml_text(ann.record()))) == ann
+    assert config_of(tomllib.loads(toml_text(ann.to_dict()))) == ann
 
 
 def test_weights_in_a_file_that_is_none(tmp_path: Path) -> None:

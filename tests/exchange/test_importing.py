@@ -62,10 +62,10 @@ POOL = {"kernel_size": 2, "stride": 2, "padding": 0}
     ("choices", "neurons"),
     [
         (GE, spiking(v_threshold=20.0)),
-        (Choices.of(GE.record() | {"compare": "gt"}), spiking(v_threshold=20.0)),
-        (Choices.of(GE.record() | {"reset_timing": "delayed"}), spiking(v_threshold=np.linspace(8, 20, 12))),
-        (Choices.of(GE.record() | {"reset": "subtract"}), spiking(v_threshold=20.0)),
-        (Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"}), spiking(v_threshold=20.0)),
+        (Choices.of(GE.to_dict() | {"compare": "gt"}), spiking(v_threshold=20.0)),
+        (Choices.of(GE.to_dict() | {"reset_timing": "delayed"}), spiking(v_threshold=np.linspace(8, 20, 12))),
+        (Choices.of(GE.to_dict() | {"reset": "subtract"}), spiking(v_threshold=20.0)),
+        (Choices.of(GE.to_dict() | {"reset": "subtract", "reset_timing": "delayed"}), spiking(v_threshold=20.0)),
         (GE, spiking(v_threshold=16.0, v_reset=-4.0)),
         (GE, spiking(v_threshold=20.0, r=0.5)),
         (GE, spiking(v_threshold=20.0, tau=np.inf, r=np.inf)),
@@ -146,12 +146,12 @@ TWICE = (
     ],
 )
 def test_what_the_core_does_otherwise_is_said(changes: dict[str, str], expected: tuple[str, ...]) -> None:
-    made = graph((2,), dense([[8, 8]]), spiking(tau=4.0, r=4.0), choices=Choices.of(GE.record() | changes))
+    made = graph((2,), dense([[8, 8]]), spiking(tau=4.0, r=4.0), choices=Choices.of(GE.to_dict() | changes))
     assert lowering.lower_graph(made).deviations == expected
 
 
 def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
-    late = Choices.of(GE.record() | {"reset": "subtract", "reset_timing": "delayed"})
+    late = Choices.of(GE.to_dict() | {"reset": "subtract", "reset_timing": "delayed"})
     weights = np.hstack([grid((5, 6), 1), np.zeros((5, 1), np.float32)])  # the last input does nothing
     made = graph((7,), dense(weights), spiking(tau=2.0, r=2.0, v_threshold=8.0), choices=late)
     (layer,) = lowering.lower_graph(made).network.layers
@@ -188,7 +188,7 @@ def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
         ),
         (
             spiking(v_reset=0.5),
-            Choices.of(GE.record() | {"initial": "zero"}),
+            Choices.of(GE.to_dict() | {"initial": "zero"}),
             "node 'n' (IF) must start where it resets to, as the core does, not at 0 with v_reset 0.5",
         ),
         (

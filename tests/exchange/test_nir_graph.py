@@ -175,7 +175,7 @@ def test_a_choice_out_of_range_is_refused(value: dict[str, Any], sentence: str) 
 
 
 def test_choices_come_back_from_their_record() -> None:
-    assert Choices.of(CHOICES.record()) == CHOICES
+    assert Choices.of(CHOICES.to_dict()) == CHOICES
     with pytest.raises(ValueError, match=r"^choices must be of compare, "):
         Choices.of({"tau": 1})
 

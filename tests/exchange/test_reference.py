@@ -41,7 +41,7 @@ def test_every_spike_is_the_one_that_the_exporting_library_computed(name: str) -
 @pytest.mark.parametrize("name", ["snntorch_delayed", "snntorch_immediate", "sinabs_lif"])
 def test_another_choice_gives_other_spikes(name: str) -> None:
     recorded = records.load_data(NIR / f"{name}.npz")
-    other = Choices.of(MEANT[name].record() | {"reset_timing": "immediate", "reset": "zero"})
+    other = Choices.of(MEANT[name].to_dict() | {"reset_timing": "immediate", "reset": "zero"})
     assert (reference.load_graph(NIR / f"{name}.nir", other).run(recorded.inputs)[-1].spikes != recorded.spikes).any()
 
 

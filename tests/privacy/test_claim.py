@@ -97,14 +97,14 @@ def test_what_makes_it_infinite(layers: list[LayerSpec], options: dict[str, obje
     assert parts["epsilon, delta"].startswith(f"INFINITE: {reason}")
     assert "NOBODY" in parts["epsilon, delta"]
     assert "infinity" in parts["spent"]
-    assert found.record()["epsilon_delta"]["record_epsilon"] == "inf"
+    assert found.to_dict()["epsilon_delta"]["record_epsilon"] == "inf"
 
 
 def test_always_four_parts() -> None:
     for found in (claim(layer(4, 3)), claim(layer(4, 3, QUARTER)), claim(layer(4, 3, QUARTER), source="lfsr")):
         assert list(found.parts()) == ["unit", "epsilon, delta", "randomness", "spent"]
         assert all(found.parts().values())
-        assert set(found.record()) == {"unit", "epsilon_delta", "randomness", "spent"}
+        assert set(found.to_dict()) == {"unit", "epsilon_delta", "randomness", "spent"}
 
 
 def test_the_parts_in_words() -> None:

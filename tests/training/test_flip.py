@@ -233,7 +233,7 @@ def test_a_study_says_what_each_point_costs(tmp_path: Path) -> None:
         leases=1,
         report=report.append,
     )
-    records = [point.record(data.classes) for point in points]
+    records = [point.to_dict(data.classes) for point in points]
     assert [record["record"]["bits_that_may_differ"] for record in records] == [8, 64, 32]  # 2*4; 8*8; 8*4
     for point, record in zip(points, records, strict=True):
         assert record["epsilon_of_one_spike"] == FLIP.epsilon and len(record["released_accuracy"]) == 2

@@ -132,7 +132,7 @@ def test_an_ann_is_tanh_layer_by_layer() -> None:
     np.testing.assert_allclose(trace.scores.detach(), scores.detach(), rtol=1e-12)
     assert trace.spikes == trace.outputs == ()
     assert not architecture.exportable
-    assert architecture_of(architecture.record()) == architecture
+    assert architecture_of(architecture.to_dict()) == architecture
 
 
 class Invert(nn.Module):  # type: ignore[misc]
@@ -179,7 +179,7 @@ def test_an_architecture_is_its_record() -> None:
     layers = (Conv(4, 3, 2, 1, Neuron(0.2, surrogate=Triangular(2.0))), Pool(2), Flatten(), Dense(8))
     architecture = Architecture((1, 28, 28), 10, 4, layers, Readout(gain=4.0), "direct")
     assert not architecture.exportable
-    assert architecture_of(architecture.record()) == architecture
+    assert architecture_of(architecture.to_dict()) == architecture
     shared = architecture_of(
         {
             "shape": [6],

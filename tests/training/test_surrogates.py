@@ -25,8 +25,8 @@ from spikeveil.host.training.surrogates import (
     Surrogate,
     TanhDerivative,
     Triangular,
+    surrogate_dict,
     surrogate_of,
-    surrogate_record,
 )
 
 #: surrogate -> its value at x = 0, at x = 1/4, and at x = -2, from the formulas by hand
@@ -157,7 +157,7 @@ def test_a_surrogate_is_its_record(name: str) -> None:
     numbers = {field.name: 0.75 for field in fields(SURROGATES[name])}
     surrogate = surrogate_of({"name": name, **numbers})
     assert surrogate == SURROGATES[name](**numbers)
-    assert surrogate_record(surrogate) == {"name": name, **numbers}
+    assert surrogate_dict(surrogate) == {"name": name, **numbers}
 
 
 @pytest.mark.parametrize(

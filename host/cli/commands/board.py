@@ -19,7 +19,7 @@ from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.device import DEFAULT_BAUD
 from spikeveil.host.cli.options.network import network_argument, plan_options, read_plan
-from spikeveil.host.cli.screens.board import board_record, board_text, figures_text
+from spikeveil.host.cli.screens.board import board_report, board_text, figures_text
 from spikeveil.host.networks import catalogue
 from spikeveil.host.virtual.build import MIN_DIVISOR, BoardSpec
 from spikeveil.host.virtual.process import Figures, VirtualBoard
@@ -75,7 +75,7 @@ def _board_spec(network: str, options: dict[str, Any]) -> BoardSpec:
 
 
 def _print_board(device: VirtualBoard, as_json: bool) -> None:
-    click.echo(json.dumps(board_record(device)) if as_json else board_text(device))
+    click.echo(json.dumps(board_report(device)) if as_json else board_text(device))
     sys.stdout.flush()
 
 

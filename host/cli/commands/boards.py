@@ -18,11 +18,11 @@ def boards(as_json: bool) -> None:
 
     A board of your own is a Python file of some 20 lines (docs/boards.md): give it as --board FILE.py:NAME.
     """
-    records = [_report(find(name)) for name in BOARDS]
+    reports = [_report(find(name)) for name in BOARDS]
     if as_json:
-        print_json(records)
+        print_json(reports)
     else:
-        print_boards(records)
+        print_boards(reports)
 
 
 def _report(board: Board) -> dict[str, Any]:

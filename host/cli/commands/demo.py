@@ -180,5 +180,5 @@ def _report(comparison: Comparison, claim: Claim) -> dict[str, Any]:
         "cycles_per_image": result.cycles_per_record,
         "cycles_simulated": result.cycles,
         "simulation_seconds": result.seconds,
-        "claim": claim.record(),
+        "claim": claim.to_dict(),
     }

@@ -79,7 +79,7 @@ def _quantised(
     data = read_data(options["data"], options["layout"]) if options["data"] else None
     imported = importing.import_graph(graph, formats, None if data is None else data.inputs)
     record = {
-        "choices": choices.record(),
+        "choices": choices.to_dict(),
         "layers": importing.import_report(imported, graph),
         "deviations": list(imported.lowered.deviations),
         "recorded": _compare_recorded(graph, data),
@@ -106,7 +106,7 @@ def _compare_recorded(graph: FloatGraph, data: RecordedData | None) -> dict[str,
 def _reproduces(graph: FloatGraph, change: dict[str, str], inputs: NDArray[Any], spikes: NDArray[np.bool_]) -> bool:
     """Whether the graph gives the recorded spikes with these choices instead of its own."""
     try:
-        choices = Choices.of(graph.choices.record() | change)
+        choices = Choices.of(graph.choices.to_dict() | change)
         trial = slice(TRIAL_RECORDS)
         return all(_count_different(graph, choices, inputs[part], spikes[part]) == 0 for part in (trial, slice(None)))
     except ValueError:  # such as a v_reset that is not zero where a spike subtracts

@@ -13,7 +13,7 @@ from spikeveil.host.cli.options.privacy import delta_option, read_delta
 from spikeveil.host.cli.screens.info import print_info
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.networks import catalogue
-from spikeveil.host.privacy.claim import Claim, wall_record
+from spikeveil.host.privacy.claim import Claim, wall_dict
 from spikeveil.pysim import NetworkSpec
 
 NO_KEY = "none yet, to be drawn from the operating system's generator"
@@ -94,6 +94,6 @@ def _report(plan: Plan, claim: Claim, steps: int) -> dict[str, Any]:
             "cycles_per_record": plan.cadence * steps if fixed else None,
             "latency_cycles": plan.cadence * plan.slots if fixed else None,
         },
-        "walls": [wall_record(wall, claim.delta) for wall in claim.walls],
-        "claim": claim.record(),
+        "walls": [wall_dict(wall, claim.delta) for wall in claim.walls],
+        "claim": claim.to_dict(),
     }

@@ -95,7 +95,7 @@ def run(network: str, **options: Any) -> None:
         result = _run_and_write(output, spec, records, options)
     report = _report(result, records, options)
     if options["as_json"]:
-        print_json(report | {"claim": result.claim.record()})
+        print_json(report | {"claim": result.claim.to_dict()})
     else:
         print_run(report, result.claim, records.classes)
 
@@ -202,7 +202,7 @@ def _write(output: Path, result: RunResult, results: Results) -> None:
     """Write the released file, then remove the partial one."""
     name = "readout" if results.readout else "released"
     content = {name: result.released, "leases": result.leases, "places": result.lease_indices}
-    claim = json.dumps(result.claim.record())
+    claim = json.dumps(result.claim.to_dict())
     write_atomically(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
     results.discard()
 

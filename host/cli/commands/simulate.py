@@ -74,7 +74,7 @@ def simulate(network: str, **options: Any) -> None:
     if options["output"]:
         _write(Path(options["output"]), result.released if result else _expected(model), spec)
     claim = _claim(spec, records.spikes.shape[1], opening, delta, options)
-    report = _report(records, model, result, options) | {"claim": claim.record()}
+    report = _report(records, model, result, options) | {"claim": claim.to_dict()}
     if options["as_json"]:
         print_json(report)
     else:

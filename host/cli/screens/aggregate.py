@@ -9,21 +9,21 @@ from rich.table import Table
 from spikeveil.host.privacy.frequency import Shares
 
 
-def print_shares(record: dict[str, Any]) -> None:
+def print_shares(report: dict[str, Any]) -> None:
     """The shares with both kinds of interval, and what they are of."""
-    console, percent = Console(highlight=False), f"{100 * record['confidence']:g} %"
-    simplex = record["on_simplex"]
+    console, percent = Console(highlight=False), f"{100 * report['confidence']:g} %"
+    simplex = report["on_simplex"]
     table = Table("class", "share", f"interval, {percent}", f"for all classes at once, {percent}")
     if simplex:
         table.add_column("on the simplex")
-    for number, share in enumerate(record["shares"]):
-        own = _interval(record["low"][number], record["high"][number])
-        every = _interval(record["simultaneous_low"][number], record["simultaneous_high"][number])
+    for number, share in enumerate(report["shares"]):
+        own = _interval(report["low"][number], report["high"][number])
+        every = _interval(report["simultaneous_low"][number], report["simultaneous_high"][number])
         row = [str(number), f"{100 * share:.2f} %", own, every]
         table.add_row(*row, *([f"{100 * simplex[number]:.2f} %"] if simplex else []))
     console.print(table)
-    console.print(f"Estimated: {record['estimand']}; {record['reports']:,} reports.")
-    for part in record["mechanisms"]:
+    console.print(f"Estimated: {report['estimand']}; {report['reports']:,} reports.")
+    for part in report["mechanisms"]:
         console.print(
             f"{part['reports']:,} reports at record epsilon {part['record_epsilon']:.6g}, delta 0: {part['text']}"
         )
@@ -33,14 +33,14 @@ def _interval(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f} %"
 
 
-def print_plan(record: dict[str, Any]) -> None:
+def print_plan(report: dict[str, Any]) -> None:
     """Records for a half-width."""
-    share = record["share"]
+    share = report["share"]
     whose = "every interval" if share is None else f"the interval of a class of {100 * share:g} %"
     Console(highlight=False).print(
-        f"{record['records']:,} records: then {whose} at {100 * record['confidence']:g} % is no wider than "
-        f"+-{100 * record['half_width']:g} points, at record epsilon {record['record_epsilon']:.6g} (delta 0) and "
-        f"{record['classes']} classes"
+        f"{report['records']:,} records: then {whose} at {100 * report['confidence']:g} % is no wider than "
+        f"+-{100 * report['half_width']:g} points, at record epsilon {report['record_epsilon']:.6g} (delta 0) and "
+        f"{report['classes']} classes"
     )
 
 

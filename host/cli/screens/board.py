@@ -7,7 +7,7 @@ from spikeveil.host.virtual.process import Figures, VirtualBoard
 LEDS = ("lease open", "traffic", "fault")
 
 
-def board_record(device: VirtualBoard) -> dict[str, Any]:
+def board_report(device: VirtualBoard) -> dict[str, Any]:
     """The port and what is behind it, ready for JSON."""
     spec, plan = device.board, device.board.plan
     return {

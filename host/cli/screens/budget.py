@@ -129,14 +129,14 @@ def state(
     }
 
 
-def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
+def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
     """Print what `state` made."""
     if as_json:
-        print_json(record)
+        print_json(report)
         return
     table = _table(f"Budgets in {path}", "data set", "unit", "quantity", ">limit", ">spent", ">remaining")
     marked = False
-    for name, balances in record["data_sets"].items():
+    for name, balances in report["data_sets"].items():
         for balance in balances:
             marked = marked or balance["nominal"]
             unit = balance["unit"] + (" (nominal)" if balance["nominal"] else "")
@@ -146,10 +146,10 @@ def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
     console = _console()
     console.print(table)
     for unit in Unit:
-        if any(balance["unit"] == unit.value for balances in record["data_sets"].values() for balance in balances):
+        if any(balance["unit"] == unit.value for balances in report["data_sets"].values() for balance in balances):
             console.print(f"{unit.value} level: neighbours differ in {unit.relation}")
-    for name, balances in record["data_sets"].items():
-        console.print(_data_text(name, record["data"][name]))
+    for name, balances in report["data_sets"].items():
+        console.print(_data_text(name, report["data"][name]))
         for balance in balances:
             console.print(_standing_text(name, balance))
             if balance["relation"] != "substitution":
@@ -160,9 +160,9 @@ def print_state(path: str, record: dict[str, Any], as_json: bool) -> None:
     console.print(FILTER)
     if marked:
         console.print(NOMINAL, style="bold red")
-    if record["witness_error"]:
-        console.print(f"No rollback can be noticed here: {record['witness_error']}", style="yellow")
-    head = f"{record['entries']}:{record['head']}"
+    if report["witness_error"]:
+        console.print(f"No rollback can be noticed here: {report['witness_error']}", style="yellow")
+    head = f"{report['entries']}:{report['head']}"
     console.print(f"Head (note it down for verify --head): {head}", soft_wrap=True)
 
 
@@ -199,7 +199,7 @@ def _charges(content: dict[str, Any]) -> list[dict[str, Any]]:
 def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = None) -> None:
     """Print a charge that was made."""
     content = entry.content
-    record = {
+    report = {
         "entry": entry.sequence,
         "hash": entry.hash,
         **({"lease": content["lease"]} if "lease" in content else {}),
@@ -212,16 +212,16 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         "charges": _charges(content),
     }
     if as_json:
-        print_json(record)
+        print_json(report)
         return
     title = f"lease {content['lease']}" if "lease" in content else "spend"
     title = f"Charged: {title}, entry {entry.sequence}, data set {content['data_set']}"
     table = _table(title, "unit", ">composed bits", ">epsilon", ">delta")
-    for charge in record["charges"]:
+    for charge in report["charges"]:
         table.add_row(charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"])
     console = _console()
     console.print(table)
-    console.print(f"mechanism: {record['mechanism']}\nagainst: {record['against']}")
+    console.print(f"mechanism: {report['mechanism']}\nagainst: {report['against']}")
     for name, value in (extra or {}).items():
         console.print(f"{name.replace('_', ' ')}: {value}")
     if content["worth"] == "nominal":

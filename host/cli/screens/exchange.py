@@ -7,22 +7,22 @@ from rich.console import Console
 from rich.table import Table
 
 
-def print_import(file: str, record: dict[str, Any]) -> None:
+def print_import(file: str, report: dict[str, Any]) -> None:
     """Print what was read, the layers, the deviations and the fingerprint."""
     console = Console(highlight=False, soft_wrap=True)
-    if record["exact"]:
+    if report["exact"]:
         console.print(f"{file}: exported by spikeveil, unchanged since: the network is restored exactly")
     else:
-        choices = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in record["choices"].items())
+        choices = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in report["choices"].items())
         console.print(f"{file}: read with {choices}")
-        if record["choices"].get("decay") == "exp" and record["choices"]["gain"] == "dt-over-tau":
+        if report["choices"].get("decay") == "exp" and report["choices"]["gain"] == "dt-over-tau":
             console.print("note: the gain is r dt/tau; with exp, Sinabs and Rockpool mean another (--gain)")
-        _print_layers(record["layers"])
-        for sentence in record["deviations"]:
+        _print_layers(report["layers"])
+        for sentence in report["deviations"]:
             console.print(f"deviation: {sentence}")
-        _print_recorded(console, record["recorded"])
-    console.print(f"fingerprint {record['fingerprint']}")
-    console.print(f"written to {record['file']}" if record["file"] else "not written: -o names a file")
+        _print_recorded(console, report["recorded"])
+    console.print(f"fingerprint {report['fingerprint']}")
+    console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
 
 
 def _print_recorded(console: Console, recorded: dict[str, Any] | None) -> None:

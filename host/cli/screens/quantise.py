@@ -10,7 +10,7 @@ from rich.table import Table
 from spikeveil.host.privacy.wording import up
 
 
-def print_quantised(path: Path, record: dict[str, Any]) -> None:
+def print_quantised(path: Path, report: dict[str, Any]) -> None:
     """Print the layers, the accuracies and what was written."""
     console = Console(highlight=False, soft_wrap=True)
     wide = Console(highlight=False)
@@ -19,7 +19,7 @@ def print_quantised(path: Path, record: dict[str, Any]) -> None:
     columns = ("layer", "size", "scale", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated")
     for column in (*columns, "agreement"):
         table.add_column(column, justify="right", no_wrap=True)
-    for index, layer in enumerate(record["layers"]):
+    for index, layer in enumerate(report["layers"]):
         table.add_row(str(index), *_cells(layer))
     wide.print(table)
     console.print(
@@ -27,21 +27,21 @@ def print_quantised(path: Path, record: dict[str, Any]) -> None:
         "of potentials. cut: weights beyond their bits; saturated: potentials at a limit of theirs"
     )
     console.print(
-        f"{record['test_records']:,} test records of {record['data']}, {record['steps']} steps, {record['encoder']} "
-        f"coding: floats {record['float_accuracy']:.2%}, integers {record['integer_accuracy']:.2%}, both unflipped"
+        f"{report['test_records']:,} test records of {report['data']}, {report['steps']} steps, {report['encoder']} "
+        f"coding: floats {report['float_accuracy']:.2%}, integers {report['integer_accuracy']:.2%}, both unflipped"
     )
-    console.print(f"scales from the {record['scales_from']}")
-    if record["flip"] is not None:
-        flip = record["flip"]
+    console.print(f"scales from the {report['scales_from']}")
+    if report["flip"] is not None:
+        flip = report["flip"]
         flipper = f"flipper {flip['threshold']}/{1 << flip['bits']} on the last layer"
         record_epsilon, spike = up(flip["epsilon_of_a_record"]), up(flip["epsilon_of_one_spike"])
         console.print(
             f"{flipper}: epsilon {record_epsilon} for a whole record at delta 1e-6; for ONE spike of it {spike}"
         )
-    if record["training_claim"] is not None:
+    if report["training_claim"] is not None:
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
-    console.print(f"fingerprint {record['fingerprint']}")
-    console.print(f"written to {record['file']}" if record["file"] else "not written: -o names a file")
+    console.print(f"fingerprint {report['fingerprint']}")
+    console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
 
 
 def _cells(layer: dict[str, Any]) -> list[str]:

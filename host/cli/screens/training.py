@@ -70,16 +70,16 @@ class TrainingBar:
             self._bar.update(self._task, cost=self._epsilon_text(progress.spent))
             self._next_update = start + max(1.0, 50 * (time.monotonic() - start))
 
-    def on_evaluation(self, record: dict[str, Any]) -> None:
+    def on_evaluation(self, evaluation: dict[str, Any]) -> None:
         """Print an evaluation above the bar."""
-        self._bar.console.print(_evaluation_text(record))
+        self._bar.console.print(_evaluation_text(evaluation))
 
 
-def _evaluation_text(record: dict[str, Any]) -> str:
+def _evaluation_text(report: dict[str, Any]) -> str:
     """An evaluation in a line."""
-    text = f"epoch {record['epochs']:5.1f}  {record['seconds']:5.0f} s  test {100 * record['test_accuracy']:.2f} %"
-    if "privacy" in record:
-        cost = record["privacy"]
+    text = f"epoch {report['epochs']:5.1f}  {report['seconds']:5.0f} s  test {100 * report['test_accuracy']:.2f} %"
+    if "privacy" in report:
+        cost = report["privacy"]
         text += (
             f"  epsilon {cost['epsilon_pld']:.3f} PLD {cost['epsilon_rdp']:.3f} RDP "
             f"~{cost['epsilon_clt_approximation']:.3f} CLT (approx.)"
@@ -87,15 +87,15 @@ def _evaluation_text(record: dict[str, Any]) -> str:
     return text
 
 
-def print_result(console: Console, record: dict[str, Any], out: Path) -> None:
+def print_result(console: Console, report: dict[str, Any], out: Path) -> None:
     """Print the result and its claim."""
-    accuracy = record["last_evaluation"]["test_accuracy"]
+    accuracy = report["last_evaluation"]["test_accuracy"]
     console.print(
-        f"[bold]{record['name']}: {100 * accuracy:.2f} % of the test records[/], weights of the last step, "
-        f"{record['seconds']:.0f} s of training ({record['seconds_per_epoch']:.1f} s an epoch)."
+        f"[bold]{report['name']}: {100 * accuracy:.2f} % of the test records[/], weights of the last step, "
+        f"{report['seconds']:.0f} s of training ({report['seconds_per_epoch']:.1f} s an epoch)."
     )
-    if "claim" in record:
-        claim = record["claim"]
+    if "claim" in report:
+        claim = report["claim"]
         facts = {name: claim[name] for name in ("unit", "epsilon, delta", "randomness", "spent", "protects")}
         facts["does not cover"] = claim["does_not_cover"]
         console.print(facts_table(facts.items(), "Claim for the weights"))

@@ -6,21 +6,21 @@ from rich.console import Console
 from rich.table import Table
 
 
-def print_verilog(record: dict[str, Any]) -> None:
+def print_verilog(report: dict[str, Any]) -> None:
     """Print the ports, the cadence and the hashes."""
     console = Console(highlight=False)
-    table = Table(title=f"Verilog in {record['file']}: ports besides clk and rst", title_justify="left")
+    table = Table(title=f"Verilog in {report['file']}: ports besides clk and rst", title_justify="left")
     for name in ("port", "direction", "bits"):
         table.add_column(name, justify="right" if name == "bits" else "left")
-    for port in record["ports"]:
+    for port in report["ports"]:
         table.add_row(port["name"], port["direction"], str(port["bits"]))
     console.print(table)
-    cadence = record["cycles_per_step"]
+    cadence = report["cycles_per_step"]
     timing = "as soon as it is done" if cadence is None else f"every {cadence} cycles, whatever the spikes"
     console.print(
-        f"{record['lines']:,} lines; source {record['source']}, {record['lanes']} lanes, schedule "
-        f"{record['schedule']}: a step leaves {timing}"
+        f"{report['lines']:,} lines; source {report['source']}, {report['lanes']} lanes, schedule "
+        f"{report['schedule']}: a step leaves {timing}"
     )
-    if record["source"] == "lfsr":
+    if report["source"] == "lfsr":
         console.print("An LFSR is predictable and hides nothing: epsilon is infinite.", style="bold red")
-    console.print(f"fingerprint {record['fingerprint']}\nsha256      {record['sha256']}", soft_wrap=True)
+    console.print(f"fingerprint {report['fingerprint']}\nsha256      {report['sha256']}", soft_wrap=True)

@@ -138,7 +138,7 @@ class Binding:
             first += part.records
         return None
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The binding as it stands in an entry."""
         subjects = self.subjects and {"column": self.subjects.column, "runs": [list(run) for run in self.subjects.runs]}
         return {

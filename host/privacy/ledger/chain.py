@@ -112,7 +112,7 @@ class Balance:
         """Whether both are the budget of one unit and relation."""
         return (self.unit, self.relation) == (other.unit, other.relation)
 
-    def record(self) -> Content:
+    def to_dict(self) -> Content:
         """The balance as it stands in an entry."""
         found: Content = {
             "unit": self.unit.value,
@@ -157,12 +157,12 @@ def _balance(one: Content) -> Balance:
     check_relation(found.relation)
     check_hash("specification", found.specification)
     check_layer(found.layer)
-    if not old and found.record() != one:
+    if not old and found.to_dict() != one:
         raise ValueError("a balance is not in canonical form")
     return found
 
 
-def charge_record(cost: SessionCost) -> Content:
+def charge_dict(cost: SessionCost) -> Content:
     """One budget's charge as it stands in an entry."""
     found: Content = {
         "unit": cost.unit.value,
@@ -185,7 +185,7 @@ def _charge(one: Content) -> SessionCost:
     cost = SessionCost(
         Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]), counts
     )
-    if charge_record(cost) != one:
+    if charge_dict(cost) != one:
         raise ValueError("a charge is not in canonical form")
     return cost
 

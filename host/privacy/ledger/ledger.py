@@ -28,7 +28,7 @@ from spikeveil.host.privacy.ledger.chain import (
     Content,
     Network,
     balances_of,
-    charge_record,
+    charge_dict,
     charges_of,
 )
 from spikeveil.host.privacy.ledger.charging import Effect, WrongNetwork, costs_of, effect, network_of
@@ -171,8 +171,8 @@ class Ledger(LedgerFile):
                 self._bind(connection, name, 0, data)
             if fresh.unit is Unit.SUBJECT and binding.subjects is None:
                 raise ValueError("a budget at subject level needs the data and the column of subjects")
-            balances = [one.record() for one in (*before, fresh)]
-            draft.append("budget", {"data_set": name, "balances": balances, **binding.record()})
+            balances = [one.to_dict() for one in (*before, fresh)]
+            draft.append("budget", {"data_set": name, "balances": balances, **binding.to_dict()})
         return fresh
 
     def extend(self, data_set: str, data: DataIdentity, subjects: Subjects | None = None) -> Binding:
@@ -196,8 +196,8 @@ class Ledger(LedgerFile):
                 and Subjects(binding.subjects.column, (*binding.subjects.runs, *subjects.runs))
             )
             after = Binding((*binding.parts, data), joined or None)
-            balances = [one.record() for one in account.balances]
-            draft.append("extend", {"data_set": name, "balances": balances, **after.record()})
+            balances = [one.to_dict() for one in account.balances]
+            draft.append("extend", {"data_set": name, "balances": balances, **after.to_dict()})
         return after
 
     def spend(
@@ -390,7 +390,7 @@ class Ledger(LedgerFile):
         worked.write(lambda axis: TableSpread(draft.connection, account.name, axis))
         content: Content = {
             "data_set": account.name,
-            "session": cost.record(),
+            "session": cost.to_dict(),
             "relation": cost.relation,
             "records": None if ranges is None else [list(one) for one in ranges],
             "bound": account.bound,
@@ -399,9 +399,9 @@ class Ledger(LedgerFile):
             "demonstration": booking.demonstration,
             "worth": booking.worth,
             "device": device,
-            "evidence": evidence.record(),
-            "charges": [charge_record(one) for one in costs],
-            "balances": [balance.record() for balance in worked.after],
+            "evidence": evidence.to_dict(),
+            "charges": [charge_dict(one) for one in costs],
+            "balances": [balance.to_dict() for balance in worked.after],
         }
         if lease:
             content |= {"lease": draft.next_lease(), "key": self._claim(draft.connection, booking, key)}

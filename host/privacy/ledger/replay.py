@@ -248,7 +248,7 @@ class Replay:
             )
         if content["device"]:
             check_text("device", content["device"])
-        if Evidence(**content["evidence"]).record() != content["evidence"]:
+        if Evidence(**content["evidence"]).to_dict() != content["evidence"]:
             raise ChainBroken(f"entry {number} cannot be read")
         return booking
 

@@ -117,6 +117,6 @@ class RunReplay:
             raise ValueError("whether it is run again does not follow")
         if again:  # the entry before it charges its steps
             before = self._last
-            if before["kind"] != "spend" or before["session"] != part(run.session, content["steps"]).record():
+            if before["kind"] != "spend" or before["session"] != part(run.session, content["steps"]).to_dict():
                 raise ValueError("the steps that are run again were not charged")
         run.begin(number, content["key"], content["start"], content["steps"])

@@ -117,7 +117,7 @@ class Session:
         epsilon = _composed(self.mechanism, one, self.later, count, self.delta)
         return SessionCost(unit, one * count, epsilon, self.delta)
 
-    def record(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The session as it stands in an entry."""
         return {
             "kind": "randomised response",
@@ -131,10 +131,10 @@ class Session:
             "layer": self.layer,
             "delta": to_text(self.delta),
             "composition": "exact binomial" if self.delta else "pure sum",
-            **({"later": self._later_record()} if self.later else {}),
+            **({"later": self._later_dict()} if self.later else {}),
         }
 
-    def _later_record(self) -> list[dict[str, int]]:
+    def _later_dict(self) -> list[dict[str, int]]:
         return [{"threshold": wall.threshold, "bits": wall.bits, "record_bits": bits} for wall, bits in self.later]
 
 
@@ -192,7 +192,7 @@ class TrainingSession:
         key = (self.noise_multiplier, self.batch_size, self.dataset_size, self.steps, self.delta, self.method)
         return SessionCost(unit, 0, _trained(*key), self.delta)
 
-    def record(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The session as it stands in an entry."""
         return {
             "kind": "dp-sgd",
@@ -245,7 +245,7 @@ class Stated:
             return SessionCost(unit, 0, releases * self.epsilon, self.delta)
         return SessionCost(unit, 0, self.epsilon if unit in _COVERS[self.unit] else math.inf, self.delta)
 
-    def record(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The statement as it stands in an entry."""
         return {
             "kind": "stated",
@@ -259,29 +259,29 @@ class Stated:
 Chargeable = Session | TrainingSession | Stated
 
 
-def session_of(record: dict[str, Any], relation: Relation = "substitution") -> Chargeable:
-    """The session that wrote `record`. ValueError or TypeError where it is none, or not the one text of it."""
-    kind, delta = record["kind"], fraction_from_text(record["delta"])
+def session_of(content: dict[str, Any], relation: Relation = "substitution") -> Chargeable:
+    """The session that wrote `content`. ValueError or TypeError where it is none, or not the one text of it."""
+    kind, delta = content["kind"], fraction_from_text(content["delta"])
     found: Chargeable
     if kind == "randomised response":
-        mechanism = RandomizedResponse(record["threshold"], record["bits"])
-        shape = (record["steps"], record["neurons"], record["releases"], delta)
+        mechanism = RandomizedResponse(content["threshold"], content["bits"])
+        shape = (content["steps"], content["neurons"], content["releases"], delta)
         later = tuple(
-            (RandomizedResponse(one["threshold"], one["bits"]), one["record_bits"]) for one in record.get("later", ())
+            (RandomizedResponse(one["threshold"], one["bits"]), one["record_bits"]) for one in content.get("later", ())
         )
-        found = Session(mechanism, *shape, record["spike_limit"], record["step_limit"], record.get("layer"), later)
+        found = Session(mechanism, *shape, content["spike_limit"], content["step_limit"], content.get("layer"), later)
     elif kind == "dp-sgd":
-        noise = float(fraction_from_text(record["noise_multiplier"]))
-        sizes = (record["batch_size"], record["dataset_size"], record["steps"])
-        found = TrainingSession(noise, *sizes, delta, record["method"])
+        noise = float(fraction_from_text(content["noise_multiplier"]))
+        sizes = (content["batch_size"], content["dataset_size"], content["steps"])
+        found = TrainingSession(noise, *sizes, delta, content["method"])
     elif kind == "stated":
-        found = Stated(record["mechanism"], Unit(record["unit"]), from_text(record["epsilon"]), delta, relation)
+        found = Stated(content["mechanism"], Unit(content["unit"]), from_text(content["epsilon"]), delta, relation)
     else:
         raise ValueError(f"session kind {kind!r} is unknown")
-    written = found.record()
-    if "layer" not in record and written.get("layer", 0) is None:
+    written = found.to_dict()
+    if "layer" not in content and written.get("layer", 0) is None:
         del written["layer"]  # as schema 1 wrote it
-    if written != record or found.relation != relation:
+    if written != content or found.relation != relation:
         raise ValueError("the session contradicts itself")
     return found
 
@@ -346,7 +346,7 @@ class Evidence:
         if self.versions is not None:
             text("versions", self.versions, 2000)
 
-    def record(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The evidence as it stands in an entry: what is known, and nothing else."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
