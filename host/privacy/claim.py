@@ -1,4 +1,4 @@
-"""The claim that stands beside every release: unit, epsilon and delta, randomness, spent. Always all four."""
+"""The privacy claim of a release, always in four parts: unit; epsilon and delta; randomness; spent."""
 
 import math
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[tuple[Fraction, i
 
 @dataclass(frozen=True)
 class Claim:
-    """What `releases` released records of ONE subject's data cost on a core built from `spec`; make it with `of`.
+    """The privacy cost of `releases` releases of the same data from a core built from `spec`; made by `of`.
 
     wall: the flipped layer that bounds the release, None where there is none. Everything behind a flipped layer is
     computed from its flipped spikes (post-processing), so with several of them each one alone bounds the whole
@@ -94,7 +94,7 @@ class Claim:
 
         source: `trivium` or `lfsr`; schedule: `private` or `fast`; delta: at least 0, under 1. ValueError otherwise.
         key_public: whether anybody can look the key up. booked: what a ledger has charged, in words; None for a
-        simulation, which releases nobody's data.
+        simulation, which charges no budget.
         """
         checks.choice("claim source", source, tuple(ASSURANCE))
         checks.choice("claim schedule", schedule, ("private", "fast"))
@@ -112,13 +112,13 @@ class Claim:
         )
         faults = []
         if wall is None:
-            faults.append("no layer has a flipper, so the input reaches the output")
+            faults.append("no layer has a flipper, so the output is a deterministic function of the input")
         if source == "lfsr":
-            faults.append("an LFSR is linear, and whoever sees some flips can compute all")
+            faults.append("an LFSR is linear: a few hundred known flips determine all others")
         if key_public:
             faults.append("the key is published")
         if schedule == "fast":
-            faults.append("the moment a step leaves the fast schedule tells how many spikes went in")
+            faults.append("on the fast schedule, the time at which a step is released reveals its number of spikes")
         return cls(spec, wall, float(delta), releases, costs, source, key_origin, steps, found, booked, tuple(faults))
 
     @property
@@ -144,7 +144,7 @@ class Claim:
 
     @property
     def released(self) -> str:
-        """What leaves the chip."""
+        """What is released."""
         last = self.spec.layers[-1]
         what = "the potentials of the last layer" if last.readout else "the spikes of the last layer"
         if self.wall is None:
@@ -155,12 +155,12 @@ class Claim:
 
     @property
     def against(self) -> str:
-        """Against whom the figures hold."""
+        """The adversary against whom the figures hold."""
         return AGAINST["none" if self.faults and self.source != "lfsr" else self.source]
 
     @property
     def randomness(self) -> str:
-        """What the flips are worth."""
+        """The source of the flips and its security."""
         if self.wall is None:
             return "none is used: no layer has a flipper"
         return f"{self.source}: {ASSURANCE[self.source]}; key: {self.key_origin}"
@@ -170,11 +170,8 @@ class Claim:
         """What a ledger has charged."""
         if self.booked is not None:
             return self.booked
-        price = f"epsilon {up(self.epsilon(Unit.RECORD))}" if self.private else "infinity"
-        return (
-            f"nothing: a simulation releases nobody's data and books nothing; a chip owes its ledger {price} "
-            "before each record"
-        )
+        cost = f"epsilon {up(self.epsilon(Unit.RECORD))}" if self.private else "infinite epsilon"
+        return f"nothing: a simulation charges no budget. On a device, every record is charged {cost} beforehand"
 
     def parts(self, unit: Unit = Unit.RECORD) -> dict[str, str]:
         """The four parts in words, with the epsilon of `unit`."""
@@ -187,7 +184,7 @@ class Claim:
 
     def _unit(self, unit: Unit) -> str:
         if self.wall is None:
-            return f"{unit.value}: neighbours differ in {unit.relation}, and nothing hides it"
+            return f"{unit.value}: neighbours differ in {unit.relation}, without any protection"
         return (
             f"{unit.value}: neighbours differ in {unit.relation}, layer {self.wall.layer}; up to "
             f"{self.nominal(unit).bits_one} released bits of a record may differ"
@@ -195,12 +192,12 @@ class Claim:
 
     def _epsilon(self, unit: Unit) -> str:
         infinite = f"INFINITE: {'; '.join(self.faults)}. " if self.faults else ""
-        holds = f"Released: {self.released}. Against: {self.against}"
+        holds = f"Released: {self.released}. Holds against {self.against}"
         if self.wall is None:
             return infinite + holds
         cost, p = self.nominal(unit), self.wall.mechanism.flip_probability
         records = "one record" if self.releases == 1 else f"{self.releases} records of the same data"
-        label = "Nominal, worth nothing here: " if self.faults else ""
+        label = "Nominal, no guarantee: " if self.faults else ""
         return (
             f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: exact composition of {cost.bits} "
             f"bit{'s' * (cost.bits > 1)} of randomised response, p = {p.numerator}/{p.denominator}{self._behind}. "

@@ -85,7 +85,7 @@ class SpikeLevelDP:
         if mechanism == "subsampling":
             self._warn("spike subsampling is not differentially private: a released spike proves a spike")
         if seed is not None:
-            self._warn("a seeded mask can be repeated by whoever knows the seed, and cancels in a second release")
+            self._warn("anyone who knows the seed can recompute a seeded mask; it also cancels in a second release")
 
     @staticmethod
     def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""The words that stand beside every epsilon: against whom it holds, what was released, how it was composed."""
+"""The text printed with every epsilon: the adversary, what is released, the mechanism."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
@@ -6,12 +6,12 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
 
-#: noise source -> against whom the figures hold
+#: noise source -> the adversary against whom the figures hold
 AGAINST = {
-    "trivium": "whoever has neither the secret 80-bit key nor a break of Trivium (computational)",
-    "os": "whoever cannot predict the operating system's random generator (computational)",
-    "lfsr": "NOBODY who knows the LFSR's polynomial and sees some flips: figures are nominal, the real epsilon is inf",
-    "none": "NOBODY: nothing is hidden",
+    "trivium": "an adversary who neither has the secret 80-bit key nor can break Trivium (computational)",
+    "os": "an adversary who cannot predict the operating system's random generator (computational)",
+    "lfsr": "no adversary who knows the LFSR's polynomial: the figures are nominal, the true epsilon is infinite",
+    "none": "no adversary: nothing is protected",
 }
 
 
@@ -36,7 +36,7 @@ class Raster:
 
     @property
     def released(self) -> str:
-        """What leaves, as a phrase."""
+        """What is released, as a phrase."""
         limits = [
             f"at most {limit} spikes a {name} enter the flipper"
             for name, limit in (("record", self.spike_limit), ("step", self.step_spike_limit))

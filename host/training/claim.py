@@ -41,13 +41,13 @@ class TrainingClaim:
 
     def _epsilon(self) -> str:
         spent, noise = self.spent, self.mechanism
-        nominal = "" if self.private else "INFINITE: the noise is known. Nominal, worth nothing here: "
+        nominal = "" if self.private else "INFINITE: the noise is known. Nominal, no guarantee: "
         return (
             f"{nominal}{up(spent.pld)} at delta {spent.delta:g} for all {spent.steps} steps of the run (privacy-loss "
             f"distribution, upper bound; Rényi {up(spent.rdp)}, upper bound; central limit {spent.clt:.4g}, mu "
             f"{spent.mu:.4g}, an APPROXIMATION and no bound). Noise multiplier {noise.noise_multiplier:g}, Poisson "
-            f"sampling {noise.batch_size}/{noise.dataset_size}. Released: every weight after every step. Against: "
-            "whoever cannot predict the noise, whatever else they know"
+            f"sampling {noise.batch_size}/{noise.dataset_size}. Released: every weight after every step. Holds "
+            "against an adversary who cannot predict the noise, whatever else they know"
         )
 
     def to_dict(self) -> dict[str, Any]:

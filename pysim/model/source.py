@@ -109,7 +109,7 @@ class LfsrSource(WordSource):
     """
 
     name = "lfsr"
-    assurance = "none: linear, so its 127 bits of state follow from a few hundred flips that are known"
+    assurance = "none: linear, so a few hundred known flips determine its 127 bits of state"
 
     def __init__(self, seeds: Sequence[int]) -> None:
         if not isinstance(seeds, Sequence) or isinstance(seeds, str | bytes):
@@ -157,7 +157,7 @@ class TriviumSource(WordSource):
     """
 
     name = "trivium"
-    assurance = "computational: as hard to tell from uniform bits as Trivium under a secret 80-bit key"
+    assurance = "computational: uniform bits to an adversary who cannot break Trivium (80-bit key)"
 
     def __init__(self, key: bytes) -> None:
         port_value(key, "key")

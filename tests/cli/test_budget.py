@@ -103,7 +103,7 @@ def test_a_lease_makes_its_key_and_keeps_it_to_its_owner(budget: Run) -> None:
     assert digits not in json.dumps(granted)
     again = budget(f"{start} --key-file device.key")
     assert "Charged: lease 2" in words(again)
-    assert "whoever has neither the secret 80-bit key" in words(again)
+    assert "an adversary who neither has the secret 80-bit key" in words(again)
     assert "key file device.key could not be made" in budget(f"{start} --new-key device.key", 1).stderr
     assert "nothing was charged" in budget(f"{start} --releases 9 --new-key other.key", 1).stderr
     assert not Path("other.key").exists()
@@ -124,7 +124,7 @@ def test_an_lfsr_is_refused_unless_a_demonstration_is_meant(budget: Run) -> None
     refused = budget(start, 1)
     assert "asked inf; nothing was charged" in refused.stderr
     text = words(budget(f"{start} --insecure-demonstration"))
-    assert "NOBODY who knows the LFSR's polynomial" in text
+    assert "no adversary who knows the LFSR's polynomial" in text
     assert "NOMINAL: an insecure demonstration was charged" in text
     assert "record (nominal)" in words(budget("show my.ledger"))
     assert "(nominal)" in words(budget("history my.ledger")).replace("(nominal )", "(nominal)")

@@ -126,7 +126,7 @@ def test_the_demonstration_key_is_claimed_for_nothing(folder: Path) -> None:
 def test_the_lfsr_is_labelled(folder: Path) -> None:
     text = words(run("simulate small.snn --data x.npy --source lfsr"))
     assert "INFINITE: an LFSR is linear" in text
-    assert "Nominal, worth nothing here" in text
+    assert "Nominal, no guarantee" in text
 
 
 def test_seeds_from_a_file_are_the_low_bits_of_sixteen_bytes(folder: Path) -> None:

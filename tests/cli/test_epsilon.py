@@ -74,7 +74,7 @@ def test_the_table_says_what_the_figures_mean() -> None:
         "p = 8813/32768",
         "epsilon of a record: 117.769 (record level, delta 1e-05, 160 bits) epsilon of ONE spike: 0.99995",
         "released: every flipped spike of one layer, 16 steps of 10 neurons a record",
-        "against: whoever has neither the secret 80-bit key",
+        "holds against an adversary who neither has the secret 80-bit key",
         "epsilon at delta 1e-05, exact composition, rounded up",
         "epsilon at record level, 160 bits, delta 1e-05, by theorem",
         "117.769",
@@ -88,7 +88,7 @@ def test_a_predictable_source_is_called_nominal_everywhere() -> None:
     assert "nominal epsilon of ONE spike" in text
     assert "nominal epsilon at delta" in text
     assert "nominal epsilon at record level" in text
-    assert "NOBODY who knows the LFSR's polynomial" in text
+    assert "holds against no adversary who knows the LFSR's polynomial" in text
     assert record("-k 17626 -T 16 -N 10 --delta 1e-5 --source lfsr")["private"] is False
 
 

@@ -99,7 +99,7 @@ def test_a_private_run(config: Path, tmp_path: Path) -> None:
 def test_a_seed_is_shown_as_worth_nothing(config: Path, tmp_path: Path) -> None:
     config.write_text(CONFIG + 'randomness = "seeded"\n')
     shown = call(config, "--out", tmp_path / "run", "--epochs", 1)
-    assert "INFINITE: the noise is known. Nominal, worth nothing here" in shown.output
+    assert "INFINITE: the noise is known. Nominal, no guarantee" in shown.output
     assert json.loads((tmp_path / "run/result.json").read_text())["claim"]["private"] is False
 
 

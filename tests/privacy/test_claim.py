@@ -83,7 +83,7 @@ def test_a_readout_behind_a_wall_is_post_processing() -> None:
     [
         ([layer(4, 3)], {}, "no layer has a flipper"),
         ([layer(4, 3, QUARTER)], {"source": "lfsr"}, "an LFSR is linear"),
-        ([layer(4, 3, QUARTER)], {"schedule": "fast"}, "the moment a step leaves"),
+        ([layer(4, 3, QUARTER)], {"schedule": "fast"}, "on the fast schedule, the time at which a step is released"),
         ([layer(4, 3, QUARTER)], {"key_public": True}, "the key is published"),
     ],
 )
@@ -95,8 +95,8 @@ def test_what_makes_it_infinite(layers: list[LayerSpec], options: dict[str, obje
     assert found.ceiling(10) == 1.0
     parts = found.parts()
     assert parts["epsilon, delta"].startswith(f"INFINITE: {reason}")
-    assert "NOBODY" in parts["epsilon, delta"]
-    assert "infinity" in parts["spent"]
+    assert "no adversary" in parts["epsilon, delta"]
+    assert parts["spent"].endswith("every record is charged infinite epsilon beforehand")
     assert found.to_dict()["epsilon_delta"]["record_epsilon"] == "inf"
 
 
@@ -117,7 +117,7 @@ def test_the_parts_in_words() -> None:
     assert float(parts["epsilon, delta"].partition(",")[0]) == pytest.approx(exact, rel=1e-5)
     assert "exact composition of 20 bits of randomised response, p = 1/4" in parts["epsilon, delta"]
     assert "80-bit key" in parts["randomness"]
-    assert parts["spent"].startswith("nothing: a simulation releases nobody's data")
+    assert parts["spent"].startswith("nothing: a simulation charges no budget")
     assert claim(layer(4, 3, QUARTER), booked="epsilon 22 of 100").parts()["spent"] == "epsilon 22 of 100"
 
 

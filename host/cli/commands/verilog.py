@@ -25,7 +25,7 @@ from spikeveil.pysim.model.files import write_atomically
 @network_argument
 @click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The Verilog file to write.")
 @click.option("--top", default="spikeveil", show_default=True, help="Name of the top module.")
-@click.option("--unguarded", is_flag=True, help="The bare network: whoever opens a lease twice reads raw spikes.")
+@click.option("--unguarded", is_flag=True, help="The bare network: opening a lease twice reveals raw spikes.")
 @plan_options
 @json_option
 def verilog(network: str, **options: Any) -> None:

@@ -38,7 +38,7 @@ schedule_option = click.option(
     type=click.Choice(("private", "fast")),
     default="private",
     show_default=True,
-    help="private: steps leave on a fixed cadence; fast: once done, which tells how many spikes went in.",
+    help="private: steps leave on a fixed cadence; fast: once done, which reveals the number of spikes.",
 )
 fold_option = click.option(
     "--fold",

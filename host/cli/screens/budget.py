@@ -1,4 +1,4 @@
-"""What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and against whom it holds."""
+"""What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and the adversary."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -221,7 +221,7 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         table.add_row(charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"])
     console = _console()
     console.print(table)
-    console.print(f"mechanism: {report['mechanism']}\nagainst: {report['against']}")
+    console.print(f"mechanism: {report['mechanism']}\nholds against {report['against']}")
     for name, value in (extra or {}).items():
         console.print(f"{name.replace('_', ' ')}: {value}")
     if content["worth"] == "nominal":
@@ -251,7 +251,7 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
         table.add_row(line["unit"], bits, *(line[key] for key in keys), verdict)
     console = _console()
     console.print(table)
-    console.print(f"against: {AGAINST[source]}")
+    console.print(f"holds against {AGAINST[source]}")
 
 
 def print_history(entries: Sequence[Entry], as_json: bool) -> None:

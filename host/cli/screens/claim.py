@@ -36,7 +36,7 @@ def _units(claim: Claim) -> Table:
 def ceiling(claim: Claim, classes: int) -> str:
     """The accuracy ceiling in a sentence."""
     if not claim.private:
-        return f"(no ceiling on the accuracy at {classes} classes: epsilon is infinite)"
+        return f"(no bound on the accuracy of a guess among {classes} classes: epsilon is infinite)"
     best = claim.ceiling(classes)
-    note = "at record level this hides next to nothing: " if best > WEAK else ""
-    return f"({note}a guess among {classes} equally likely classes may be right {up(100 * best, 4)} % of the time)"
+    note = "almost no protection at record level: " if best > WEAK else ""
+    return f"({note}a guess among {classes} equally likely classes is right at most {up(100 * best, 4)} % of the time)"

@@ -28,7 +28,7 @@ def print_epsilon(
     sentence = f"{nominal}epsilon of ONE spike: {up(mechanism.epsilon)} (spike level, delta 0, 1 bit)"
     console.print(sentence, highlight=False)
     console.print(f"released: {raster.released}", highlight=False)
-    console.print(f"against: {record['against']}", highlight=False)
+    console.print(f"holds against {record['against']}", highlight=False)
     console.print(_unit_table(costs, f"{nominal}epsilon at delta {delta}, exact composition, rounded up", record))
     unit = record["compositions"]["unit"]
     bits = next(cost.bits for cost in costs if cost.unit.value == unit)

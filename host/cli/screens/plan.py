@@ -31,7 +31,7 @@ def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
         ("epsilon of ONE spike", f"{up(plan.mechanism.epsilon)}  (spike level, delta 0, 1 bit)"),
         ("neighbours differ in", plan.unit.relation),
         ("released", plan.raster.released),
-        ("against", record["against"]),
+        ("holds against", record["against"]),
         ("composition", "exact binomial of a session declared beforehand, rounded up"),
         (
             f"accuracy ceiling, {record['classes']} classes",

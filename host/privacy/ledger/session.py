@@ -1,4 +1,4 @@
-"""What is charged: releases or a training run declared beforehand, or a cost stated by whoever computed it."""
+"""What is charged: releases or a training run declared beforehand, or a cost that was computed elsewhere."""
 
 import hashlib
 import math
@@ -300,7 +300,7 @@ class Booking:
 
     @property
     def worth(self) -> str:
-        """ "private" (against whoever cannot predict the source), "nominal" (a demonstration) or "none"."""
+        """ "private" (against an adversary who cannot predict the source), "nominal" (a demonstration) or "none"."""
         if self.unsafe or self.source == "none" or not (SOURCES[self.source] or self.demonstration):
             return "none"
         return "nominal" if self.demonstration else "private"
