@@ -82,5 +82,15 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(metadata.version("spikeveil"), prog_name="spikeveil")
-def main() -> None:
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    help="What a file of arrays or a network may declare, instead of 256 MiB (data) and 64 MiB (networks).",
+)
+@click.pass_context
+def main(context: click.Context, max_bytes: int | None) -> None:
     """Private spiking neural networks, from a trained network to an FPGA and the epsilon that it gives."""
+    if max_bytes is not None:
+        from spikeveil.pysim.model.array_file import raised_limit  # loads NumPy
+
+        context.with_resource(raised_limit(max_bytes))

@@ -1,7 +1,6 @@
 """Grey images of your own: a folder with one subfolder of PGM files for each class, or an .npz file."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.host.data.dataset import DataMissing, Dataset
+from spikeveil.pysim.model.array_file import ArrayFile
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 TEST_SHARE = (128, 576)  # of the images of a class; DPSNN tests on 128 of the 576 images of each subject
@@ -99,8 +99,5 @@ def _folder(path: Path) -> list[NDArray[Any]]:
 
 
 def _arrays(path: Path) -> list[NDArray[Any]]:
-    try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return [file[name] for name in ARRAYS]
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"data file {path} must be a .npz file with {', '.join(ARRAYS)}: {error}") from error
+    with ArrayFile(path, f"data file {path}", f"a .npz file with {', '.join(ARRAYS)}") as file:
+        return [file.array(name) for name in ARRAYS]

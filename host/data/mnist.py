@@ -1,6 +1,5 @@
 """MNIST and Fashion-MNIST: from files that you have, from a package of the system, or downloaded and checked."""
 
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from spikeveil.host.data.dataset import DataMissing, Dataset
 from spikeveil.host.data.download import Pinned, cache_folder, fetch
 from spikeveil.host.data.idx import content_digest, read_idx
+from spikeveil.pysim.model.array_file import ArrayFile
 
 CLASSES, SHAPE = 10, (28, 28)
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -139,11 +139,8 @@ def _found(folder: Path, stem: str) -> Path:
 
 
 def _keras(path: Path) -> list[NDArray[Any]]:
-    try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return [file[name] for name in ARRAYS]
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"data file {path} must be a .npz file with {', '.join(ARRAYS)}: {error}") from error
+    with ArrayFile(path, f"data file {path}", f"a .npz file with {', '.join(ARRAYS)}") as file:
+        return [file.array(name) for name in ARRAYS]
 
 
 def _dataset(

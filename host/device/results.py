@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.pysim.device.pack import unpack
+from spikeveil.pysim.model.array_file import ArrayFile
 from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.spec import NetworkSpec
 
+MAX_IDENTITY = 1 << 16  # bytes of fingerprint and digest, as text
 OWNER_ONLY = 0o600  # the file holds a digest of the private input
 #: attribute -> name in the file
 ARRAYS = {"released": "rows", "received": "received", "leases": "leases", "lease_indices": "places", "sent": "sent"}
@@ -83,13 +85,10 @@ class Results:
             write_atomically(self.path, npz(**arrays, **self._identity), OWNER_ONLY)
 
     def _read(self, path: Path) -> None:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in (*ARRAYS.values(), *self._identity)}
-        except (ValueError, KeyError, EOFError, OSError) as error:
-            raise ValueError(
-                f"file {path} must hold the results of a run, and is damaged or another file: remove it"
-            ) from error
+        names = {name: getattr(self, attribute) for attribute, name in ARRAYS.items()}
+        declared = 2 * sum(array.nbytes for array in names.values()) + MAX_IDENTITY
+        with ArrayFile(path, f"file {path}", "the results of a run (remove it)", declared) as file:
+            content = {name: file.array(name) for name in (*names, *self._identity)}
         for name, value in self._identity.items():
             if str(content[name]) != value:
                 source = "network" if name == "fingerprint" else "data"
@@ -97,7 +96,17 @@ class Results:
                     f"file {path} must be of the same {source} as this run: remove it, or name another output"
                 )
         for attribute, name in ARRAYS.items():
-            setattr(self, attribute, content[name])
+            setattr(self, attribute, _matching(path, name, content[name], names[name]))
+
+
+def _matching(path: Path, name: str, array: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
+    """`array`, of the shape and type of `expected`. ValueError for another."""
+    if array.shape != expected.shape or array.dtype != expected.dtype:
+        raise ValueError(
+            f"file {path} must hold {name} of {expected.dtype} {expected.shape}, the records of this run, not "
+            f"{array.dtype} {array.shape}: remove it"
+        )
+    return np.ascontiguousarray(array)
 
 
 def npz(**arrays: Any) -> bytes:

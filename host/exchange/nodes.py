@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-MAX_BYTES = 1 << 29  # of a file and of all that it declares: compressed zeros can claim more than any memory holds
-MAX_NUMBERS = 1 << 28  # values of one node, as its shapes declare them
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, require_size
+from spikeveil.pysim.model.damage import DAMAGE
+
+MAX_NUMBERS = 1 << 24  # values of one node, as its shapes declare them
 MAX_DEPTH = 32  # groups in groups
 NOTE = "spikeveil"  # key of the note that spikeveil writes into the graph's metadata
 
@@ -53,23 +55,25 @@ class NirFile:
     note: str | None = None
 
 
-def read_nir(path: Path, max_bytes: int = MAX_BYTES) -> NirFile:
+def read_nir(path: Path) -> NirFile:
     """Read a NIR file. ValueError, one sentence, where it is none; OSError where it cannot be opened.
 
     Everything must lie in the file itself, once: links other than hard links, storage in other files and virtual data
-    sets would copy what else is readable on this machine into the network, and are refused. `max_bytes` bounds the
-    file and all that it declares, before any of it is read.
+    sets would copy what else is readable on this machine into the network, and are refused. The file, and all
+    that it declares, may have NETWORK_BYTES: SizeError, before any of it is read.
     """
     import h5py
 
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise ValueError(f"NIR file {path} must have at most {max_bytes:,} bytes, not {size:,}")
+    require_size(f"NIR file {path}", path.stat().st_size, NETWORK_BYTES)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         with h5py.File(path, "r") as file:
-            return _Reader(str(path), max_bytes).graph(file, digest)
-    except (OSError, KeyError, RuntimeError, TypeError, UnicodeDecodeError, OverflowError) as error:
+            return _Reader(str(path)).graph(file, digest)
+    except ValueError as error:
+        if type(error) is not UnicodeDecodeError:
+            raise
+        raise ValueError(f"NIR file {path} must hold text as UTF-8: {error}") from error
+    except DAMAGE as error:
         raise ValueError(
             f"NIR file {path} must be a whole NIR graph in HDF5, and it is cut or foreign: {error}"
         ) from error
@@ -78,9 +82,9 @@ def read_nir(path: Path, max_bytes: int = MAX_BYTES) -> NirFile:
 class _Reader:
     """Walks a file and reads its values, each object once, within a budget of bytes."""
 
-    def __init__(self, path: str, max_bytes: int) -> None:
-        self._path, self._max_bytes = path, max_bytes
-        self._remaining = max_bytes
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._declared = 0
         self._visited: set[int] = set()
 
     def graph(self, file: Any, digest: str) -> NirFile:
@@ -173,11 +177,8 @@ class _Reader:
         return texts
 
     def _spend(self, name: str, size: int) -> None:
-        self._remaining -= size
-        if self._remaining < 0:
-            raise ValueError(
-                f"NIR file {self._path} must declare at most {self._max_bytes:,} bytes, and {name} goes past them"
-            )
+        self._declared += size
+        require_size(f"NIR file {self._path} with what it declares up to {name}", self._declared, NETWORK_BYTES)
 
 
 def _has_link(group: Any, name: str) -> bool:

@@ -1,6 +1,5 @@
 """Input records for imported networks, and output spikes recorded from another library, in .npy and .npz files."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.model import checks
+from spikeveil.pysim.model import array_file, checks
 
 LAYOUTS = ("records-first", "steps-first")
 
@@ -57,11 +56,4 @@ def _records_first(path: Path, name: str, array: NDArray[Any], layout: str) -> N
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a file; the only one of a .npy file is called `array`."""
-    try:
-        with path.open("rb") as content:
-            loaded = np.load(content, allow_pickle=False)
-            return (
-                {"array": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-            )
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"data file {path} must be a .npy or .npz file of plain numbers: {error}") from error
+    return array_file.read_arrays(path, f"data file {path}")

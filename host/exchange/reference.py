@@ -128,5 +128,6 @@ def _shape(node: Node) -> tuple[int, ...]:
     """What an Input or Output says of its shape; a number alone is a shape of one dimension."""
     shape = tuple(int(size) for size in np.atleast_1d(node.array("shape")))
     if not shape or min(shape) < 1 or int(np.prod(shape, dtype=object)) > nodes.MAX_NUMBERS:
-        raise ValueError(f"{node} shape must be of 1 or more in each dimension, not {shape}")
+        bounds = f"1 or more in each dimension and {nodes.MAX_NUMBERS:,} in all"
+        raise ValueError(f"{node} shape must be of {bounds}, not {shape}")
     return shape

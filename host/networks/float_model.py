@@ -1,7 +1,6 @@
 """Float networks: spiking layers with float weights, evaluated with NumPy."""
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 
 from spikeveil.host.data.decoder import class_counts
 from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, SizeError, read_arrays
+from spikeveil.pysim.model.damage import DAMAGE
 from spikeveil.pysim.model.files import write_atomically
 
 Floats = NDArray[np.float32]
@@ -138,11 +139,12 @@ class FloatNetwork:
     def load(cls, path: Path) -> "FloatNetwork":
         """Read a file that `save` wrote; ValueError, one sentence, for another."""
         try:
-            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_arrays(path, f"float network file {path}", "one that `save` wrote", NETWORK_BYTES)
             count = len({name.partition(".")[0] for name in arrays})
             return cls(tuple(_layer(arrays, index) for index in range(count)))
-        except (KeyError, TypeError, EOFError, AttributeError, ValueError, zipfile.BadZipFile) as error:
+        except (SizeError, OSError):
+            raise
+        except DAMAGE as error:
             raise ValueError(f"float network file {path} must be one that `save` wrote: {error}") from error
 
 

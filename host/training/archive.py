@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, ArrayFile, SizeError, require_size
+from spikeveil.pysim.model.damage import DAMAGE
 from spikeveil.pysim.model.files import write_atomically
-from spikeveil.pysim.model.storage import DAMAGE
 
 HEADER = "header"
 
@@ -37,11 +38,11 @@ class ArchiveKind:
 
     def read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What `write` wrote; ValueError for anything else, OSError where it cannot be read."""
-        content = path.read_bytes()
+        require_size(f"{self.name} {path.name}", path.stat().st_size, NETWORK_BYTES)
         with self.whole(path):
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                tensors = {name: torch.from_numpy(file[name]) for name in file.files if name != HEADER}
-                header = json.loads(file[HEADER].tobytes())
+            with ArrayFile(path, f"{self.name} {path.name}", "a whole file of ours", NETWORK_BYTES) as file:
+                tensors = {name: torch.from_numpy(file.array(name)) for name in file.names if name != HEADER}
+                header = json.loads(file.array(HEADER).tobytes())
             found, version = header.pop("format"), header.pop("version")
         if found != self.format or version != self.version:
             raise ValueError(f"{self.name} {path.name} must be of version {self.version}, not {version!r}")
@@ -52,5 +53,7 @@ class ArchiveKind:
         """Context that turns the exceptions of a missing or malformed part into one ValueError."""
         try:
             yield
+        except (SizeError, OSError):
+            raise
         except DAMAGE as error:
             raise ValueError(f"{self.name} {path.name} must be a whole file of ours, not a damaged one") from error

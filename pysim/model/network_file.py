@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from spikeveil.pysim.model import checks, storage
 from spikeveil.pysim.model import decision as decisions
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, SizeError, require_size
+from spikeveil.pysim.model.damage import DAMAGE
 from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.flipper import FlipSpec
@@ -23,7 +25,7 @@ FORMAT = "spikeveil-network"
 VERSIONS = (1, 2)  # 2: with a decision
 SCALAR_FIELDS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
 ARRAY_FIELDS = ("weights", "threshold", "bias")
-_MALFORMED = (KeyError, TypeError)  # what a header raises that lacks a field or has one of the wrong type
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)  # of a field that lacks or is odd
 
 Header = dict[str, Any]
 Arrays = dict[str, NDArray[np.int32]]
@@ -86,9 +88,10 @@ def write(path: Path, header: Header, arrays: Arrays, origin: dict[str, Any] | N
 
 def read(path: Path) -> StoredNetwork:
     """The content of a network file; ValueError, one sentence, where the file is damaged, foreign or newer."""
+    require_size(f"network file {path}", path.stat().st_size, NETWORK_BYTES)
     content = path.read_bytes()
-    with _damage_as_sentence(path, storage.DAMAGE):
-        container = storage.Container(content)
+    with _damage_as_sentence(path, DAMAGE):
+        container = storage.Container(content, f"network file {path}")
     header = container.header
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         given = header.get("format") if isinstance(header, dict) else header
@@ -113,7 +116,7 @@ def _layer(path: Path, container: storage.Container, index: int, entry: dict[str
     for name in ARRAY_FIELDS:
         value = entry[name]
         if isinstance(value, list):
-            with _damage_as_sentence(path, storage.DAMAGE):
+            with _damage_as_sentence(path, DAMAGE):
                 value = container.array(f"{index}.{name}")
         values[name] = value
     flip = entry["flip"]
@@ -125,6 +128,8 @@ def _damage_as_sentence(path: Path, errors: tuple[type[Exception], ...]) -> Iter
     """Raise `errors` again as the ValueError that the file is cut or foreign."""
     try:
         yield
+    except SizeError:
+        raise
     except errors as error:
         raise ValueError(
             f"network file {path} must be a whole spikeveil network, and it is cut or foreign: {error}"

@@ -6,20 +6,16 @@ It holds no pickle, and equal contents give equal bytes. What header and arrays 
 
 import io
 import json
-import lzma
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-DAMAGE = (  # what zipfile, zlib, json and NumPy raise on damaged bytes that are already in memory
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, TypeError, EOFError),
-    *(RuntimeError, MemoryError, OSError, OverflowError, SyntaxError),
-)
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, parse_array, require_size
+
+MAX_HEADER = 1 << 22  # bytes of the JSON, whose values take up to 20 times as much memory
 _HEADER = "header.json"
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # of every member: the earliest that a zip archive can hold
 
@@ -37,20 +33,23 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
 
 
 class Container:
-    """A packed container, read from memory. Damaged content raises one of `DAMAGE`, here or in `array`.
+    """A packed container, read from memory. Damaged content raises one of `damage.DAMAGE`, here or in `array`.
 
-    `header`: the JSON value of the header, of any type.
+    `header`: the JSON value of the header, of any type. SizeError where its parts declare more than NETWORK_BYTES,
+    before any is unpacked.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, name: str = "network file") -> None:
         self._archive = zipfile.ZipFile(io.BytesIO(content))
+        declared = sum(member.file_size for member in self._archive.infolist())
+        require_size(f"{name} with what it declares", declared, NETWORK_BYTES)
+        if self._archive.getinfo(_HEADER).file_size > MAX_HEADER:
+            raise ValueError(f"its header must be at most {MAX_HEADER:,} bytes")
         self.header: Any = json.loads(self._archive.read(_HEADER))
 
     def array(self, name: str) -> NDArray[Any]:
         """The array `name`."""
-        encoded = io.BytesIO(self._archive.read(_member(name)))
-        array: NDArray[Any] = np.lib.format.read_array(encoded, allow_pickle=False)
-        return array
+        return parse_array(self._archive.read(_member(name)))
 
 
 def _member(name: str) -> str:

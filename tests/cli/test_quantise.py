@@ -112,5 +112,6 @@ def test_refusals(tmp_path: Path, arguments: list[str], sentence: str) -> None:
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.npz").write_bytes(b"PK\3\4")
     shown = run(tmp_path / "net.npz", "--data", "digits", code=1)
-    assert shown.stderr == "Error: network net.npz must be a .npz file of `spikeveil train` or of a FloatNetwork\n"
+    expected = "network net.npz must be a .npz file of `spikeveil train` or of a FloatNetwork: File is not a zip file"
+    assert shown.stderr == f"Error: {expected}\n"
     assert FloatNetwork.load(FLOAT).layers[0].inputs == 64

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from support.paths import DATA
 
-from spikeveil.host.exchange.nodes import MAX_BYTES, read_nir
+from spikeveil.host.exchange.nodes import read_nir
+from spikeveil.pysim.model.array_file import NETWORK_BYTES, raised_limit
 
 GOOD = DATA / "nir" / "snntorch_if.nir"
 
@@ -92,7 +93,7 @@ def test_declared_sizes_are_refused_before_they_are_read(crafted: Callable[..., 
         del group[name]
         group.create_dataset(name, (1 << 17, 1 << 17), np.float64, chunks=(1024, 1024), compression="gzip")
 
-    assert f"must declare at most {MAX_BYTES:,} bytes" in refusal(crafted(change))
+    assert f"must be at most {NETWORK_BYTES:,} bytes" in refusal(crafted(change))
 
 
 def test_hard_links_of_hard_links_are_refused(crafted: Callable[..., Path]) -> None:
@@ -117,8 +118,11 @@ def test_text_counts_as_much_as_numbers(crafted: Callable[..., Path]) -> None:
         node.create_dataset("zeros", (1 << 20,), np.uint8, compression="gzip")
         node.create_dataset("text", (40,), h5py.string_dtype(), data=["x" * (1 << 16)] * 40)
 
-    with pytest.raises(ValueError, match=r"must declare at most 3,000,000 bytes, and .*(zeros|text) goes past them"):
-        read_nir(crafted(change), max_bytes=3_000_000)
+    with (
+        raised_limit(3_000_000),
+        pytest.raises(ValueError, match=r"what it declares up to .*(zeros|text) must be at most 3,000,000 bytes"),
+    ):
+        read_nir(crafted(change))
 
 
 def test_edges_of_another_shape_are_refused(crafted: Callable[..., Path]) -> None:

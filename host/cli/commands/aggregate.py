@@ -13,6 +13,7 @@ from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.privacy import frequency, report_files
 from spikeveil.host.privacy.frequency import ReportCounts, Shares
 from spikeveil.pysim import Decision
+from spikeveil.pysim.model import array_file
 
 EXAMPLE = "Example: spikeveil aggregate monday.npz tuesday.csv --plot shares.png"
 
@@ -80,7 +81,7 @@ def _plan(options: dict[str, Any]) -> None:
 def _confusion(path: Path) -> Any:
     """A confusion matrix from a .npy or JSON file."""
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
+        return array_file.read_arrays(path, f"confusion file {path}", "a .npy file of counts")[array_file.ONLY]
     try:
         return np.array(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:

@@ -23,7 +23,7 @@ from spikeveil.host.networks.scales import Exponent, Quantised, fitting_exponent
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec
-from spikeveil.pysim.model.storage import DAMAGE
+from spikeveil.pysim.model.array_file import ArrayFile
 
 EXAMPLE = "Example: spikeveil quantise runs/digits/network.npz --data digits -o digits.snn --epsilon 1"
 BLOCK = 500  # records that are evaluated at once
@@ -94,13 +94,8 @@ def quantise(network: Path, **options: Any) -> None:
 
 
 def _source(path: Path, options: dict[str, Any]) -> Source:
-    try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            trained = "header" in file.files
-    except (*DAMAGE, AttributeError) as error:
-        raise ValueError(
-            f"network {path.name} must be a .npz file of `spikeveil train` or of a FloatNetwork"
-        ) from error
+    with ArrayFile(path, f"network {path.name}", "a .npz file of `spikeveil train` or of a FloatNetwork") as file:
+        trained = "header" in file.names
     if not trained:
         return Source(FloatNetwork.load(path), options["encoder"], options["steps"] or 16, None, None)
     return _load_trained(path, options)

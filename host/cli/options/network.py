@@ -14,6 +14,7 @@ from spikeveil.host.cli.options.common import stack
 from spikeveil.host.networks.digits_example import CLASSES, held_out
 from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.array_file import ArrayFile
 
 DIGITS = "digits"
 ENGINES = ("model", "verilator", "amaranth")
@@ -108,25 +109,16 @@ def load_data(data: str, column: str | None = None) -> tuple[NDArray[np.bool_], 
 def _load_column(path: Path, column: str | None) -> NDArray[Any] | None:
     if column is None:
         return None
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return None
-    with loaded:
-        return np.asarray(loaded[column]) if column in loaded.files else None
+    with ArrayFile(path, f"data file {path}") as file:
+        return file.array(column) if column in file.names else None
 
 
 def _load_file(path: Path) -> Records:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"data file {path} must be a .npy or .npz file of plain numbers: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        return Records(str(path), loaded)
-    with loaded:
-        names = loaded.files
+    with ArrayFile(path, f"data file {path}") as file:
+        names = file.names
         if "spikes" not in names and len(names) != 1:
             raise ValueError(f"data file {path} must hold an array named 'spikes', not {', '.join(names) or 'nothing'}")
-        return Records(str(path), loaded["spikes" if "spikes" in names else names[0]])
+        return Records(str(path), file.array("spikes" if "spikes" in names else names[0]))
 
 
 def read_plan(spec: NetworkSpec, options: dict[str, Any]) -> Plan:
