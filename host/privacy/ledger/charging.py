@@ -8,10 +8,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from spikeveil.host.privacy.ledger.amounts import Amount
+from spikeveil.host.privacy.ledger.balances import Balance
 from spikeveil.host.privacy.ledger.binding import Binding, Ranges
-from spikeveil.host.privacy.ledger.chain import Balance, Network
-from spikeveil.host.privacy.ledger.session import Booking, Chargeable, Relation, Session, SessionCost, Stated
+from spikeveil.host.privacy.ledger.booking import Booking
+from spikeveil.host.privacy.ledger.chain import Network
+from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.fields import Relation
+from spikeveil.host.privacy.ledger.session import Chargeable, Session
 from spikeveil.host.privacy.ledger.spread import Span, Spread, apply, peaks
+from spikeveil.host.privacy.ledger.stated import Stated
 from spikeveil.host.privacy.units import Unit
 
 RECORDS, SUBJECTS = 0, 1

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from spikeveil.host.privacy.ledger.session import text
+from spikeveil.host.privacy.ledger.fields import text
 
 
 def normal_name(name: object) -> str:

@@ -1,69 +1,31 @@
 """The replay: the ledger's state rebuilt entry by entry, with every rule checked and every charge recomputed."""
 
 import json
-import math
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import datetime
-from fractions import Fraction
 
-from spikeveil.host.privacy.ledger.amounts import Amount, shown_up
-from spikeveil.host.privacy.ledger.binding import Binding, DataIdentity, Ranges, binding_of, check_ranges, size_of
-from spikeveil.host.privacy.ledger.chain import (
-    GENESIS_HASH,
-    MAX_LEASE,
-    SCHEMA,
-    Balance,
-    ChainBroken,
-    Content,
-    balances_of,
-    canonical,
-    charges_of,
-    link,
-)
-from spikeveil.host.privacy.ledger.charging import costs_of, effect, network_of
+from spikeveil.host.privacy.ledger.balances import balances_of
+from spikeveil.host.privacy.ledger.binding import Binding, binding_of
+from spikeveil.host.privacy.ledger.booking import Booking
+from spikeveil.host.privacy.ledger.chain import GENESIS_HASH, MAX_LEASE, SCHEMA, ChainBroken, Content, canonical, link
+from spikeveil.host.privacy.ledger.data_sets import DataSetState, numbered_parts
+from spikeveil.host.privacy.ledger.fields import FIELDS, Evidence, Relation, check_relation
+from spikeveil.host.privacy.ledger.fields import text as check_text
 from spikeveil.host.privacy.ledger.names import normal_name
+from spikeveil.host.privacy.ledger.recomputation import Recomputation, costs_of_or_none
 from spikeveil.host.privacy.ledger.runs import RunReplay
-from spikeveil.host.privacy.ledger.session import (
-    Booking,
-    Chargeable,
-    Evidence,
-    Relation,
-    Session,
-    SessionCost,
-    Stated,
-    TrainingSession,
-    check_relation,
-    session_of,
-)
-from spikeveil.host.privacy.ledger.session import (
-    text as check_text,
-)
-from spikeveil.host.privacy.ledger.spread import MemorySpread
+from spikeveil.host.privacy.ledger.session import session_of
 from spikeveil.host.privacy.ledger.views import Verified
 
 #: highest lease that schema 1 granted
 MAX_LEASE_1 = (1 << 40) - 1
-#: by how much a recomputed charge may differ on another machine, whose sums of floats round otherwise
-TOLERANCE = Fraction(1, 1 << 40)
-
-
-@dataclass
-class DataSetState:
-    """A data set after the entries so far."""
-
-    balances: tuple[Balance, ...] = ()
-    binding: Binding = field(default_factory=Binding)
-    bound: int = 0
-    charged: bool = False
-    spreads: defaultdict[int, MemorySpread] = field(default_factory=lambda: defaultdict(MemorySpread))
 
 
 class Replay:
     """The ledger's state, rebuilt entry by entry; `take` raises ChainBroken at the first that cannot follow.
 
-    recompute: whether every charge is computed again from the session beside it. What that found is in `recomputed`
-    (charges), `stated` and `above` (a line each); `reversals` has the entries of schema 1 whose time runs backwards.
+    recompute: whether every charge is computed again from the session beside it; what that found is in
+    `recomputation`. `reversals` has the entries of schema 1 whose time runs backwards.
     """
 
     def __init__(self, recompute: bool = True) -> None:
@@ -75,9 +37,7 @@ class Replay:
         self.schema = 0
         self.time = ""
         self.recompute = recompute
-        self.recomputed = 0
-        self.stated: list[str] = []
-        self.above: list[str] = []
+        self.recomputation = Recomputation()
         self.reversals: list[int] = []
         self.data_sets: dict[str, DataSetState] = {}
         self.bindings: dict[str, tuple[str, int, int]] = {}
@@ -119,13 +79,7 @@ class Replay:
         if (kind == "genesis") != (number == 1):
             raise ChainBroken(f"entry {number} is a {kind} where none can be")
         if kind == "genesis":
-            self.identity, self.last_lease, self.schema = content["ledger"], content["last_lease"], content["schema"]
-            if bytes.fromhex(self.identity).hex() != self.identity or len(self.identity) != 32:
-                raise ChainBroken(f"entry {number} has no identity")
-            if type(self.last_lease) is not int or not 0 <= self.last_lease <= MAX_LEASE_1:
-                raise ChainBroken(f"entry {number} has last lease {self.last_lease}")
-            if self.schema not in (1, SCHEMA):
-                raise ChainBroken(f"entry {number} has schema {self.schema}")
+            self._genesis(number, content)
         elif kind == "upgrade":
             if self.schema >= SCHEMA or content["schema"] != SCHEMA:
                 raise ChainBroken(f"entry {number} upgrades where nothing can be")
@@ -137,6 +91,15 @@ class Replay:
         elif kind not in FIELDS or self.schema < 2:
             raise ChainBroken(f"entry {number} is of the unknown kind {kind!r}")
         self._check_keys(number, content)
+
+    def _genesis(self, number: int, content: Content) -> None:
+        self.identity, self.last_lease, self.schema = content["ledger"], content["last_lease"], content["schema"]
+        if bytes.fromhex(self.identity).hex() != self.identity or len(self.identity) != 32:
+            raise ChainBroken(f"entry {number} has no identity")
+        if type(self.last_lease) is not int or not 0 <= self.last_lease <= MAX_LEASE_1:
+            raise ChainBroken(f"entry {number} has last lease {self.last_lease}")
+        if self.schema not in (1, SCHEMA):
+            raise ChainBroken(f"entry {number} has schema {self.schema}")
 
     def _check_keys(self, number: int, content: Content) -> None:
         """Every entry has exactly the fields of its kind."""
@@ -154,87 +117,31 @@ class Replay:
     def _budget(self, number: int, content: Content) -> None:
         state, after = self._state(number, content), balances_of(content)
         binding = binding_of(content) if self.schema >= 2 else Binding()
-        wrong = ChainBroken(f"entry {number} makes a budget that cannot follow")
         if content["kind"] == "budget":
-            fresh = after[-1]
-            unspent = Balance(
-                fresh.unit,
-                fresh.epsilon_limit,
-                fresh.delta_limit,
-                relation=fresh.relation,
-                specification=fresh.specification,
-                layer=fresh.layer,
-            )
-            repeated = any(fresh.same_budget(other) for other in state.balances)
-            rebound = state.binding.parts and binding != state.binding
-            if state.charged or after[:-1] != state.balances or repeated or rebound or fresh != unspent:
-                raise wrong
-            if fresh.unit.value == "subject" and binding.subjects is None:
-                raise wrong
+            state.make_budget(number, after, binding)
         else:
-            old = state.binding.subjects.runs if state.binding.subjects else ()
-            new = binding.subjects.runs if binding.subjects else ()
-            if not state.binding.parts or binding.parts[:-1] != state.binding.parts or new[: len(old)] != old:
-                raise wrong
-            count = state.binding.subjects.count if state.binding.subjects else 0
-            if any(number < count for _, number in new[len(old) :]) or after != state.balances:
-                raise wrong
-            if bool(old) != bool(new):
-                raise wrong
-        for first, part in _numbered(binding):
-            if self.bindings.setdefault(part.digest, (content["data_set"], first, part.records)) != (
-                content["data_set"],
-                first,
-                part.records,
-            ):
+            state.extend(number, after, binding)
+        for first, part in numbered_parts(binding):
+            place = (content["data_set"], first, part.records)
+            if self.bindings.setdefault(part.digest, place) != place:
                 raise ChainBroken(f"entry {number} binds a file that is bound already")
-        state.balances, state.binding, state.bound = after, binding, number
 
     def _charge(self, number: int, content: Content) -> None:
         state = self.data_sets[content["data_set"]]
-        current = self.schema >= 2
+        current, before = self.schema >= 2, state.balances
         relation: Relation = content["relation"] if current else "substitution"
         check_relation(relation)
         charge, booking = session_of(content["session"], relation), self._booking(number, content)
-        ranges: Ranges | None = None
-        if current and content["records"] is not None:
-            ranges = check_ranges(content["records"], state.binding.records)
-        if ranges is not None and isinstance(charge, Session) and size_of(ranges) != charge.releases:
-            raise ChainBroken(f"entry {number} releases {charge.releases} records and names {size_of(ranges)}")
-        if ranges is not None and isinstance(charge, TrainingSession):
-            raise ChainBroken(f"entry {number} trains on named records")
-        if current and content["bound"] != state.bound:
-            raise ChainBroken(f"entry {number} is bound by entry {content['bound']}, not {state.bound}")
-        costs = charges_of(content)
-        before = state.balances
-        if not current:
-            found = tuple(b.charged(c, booking.worth == "nominal") for b, c in zip(before, costs, strict=True))
-            if [cost.unit for cost in costs] != [balance.unit for balance in before]:
-                raise ChainBroken(f"entry {number} does not charge every budget of its data set")
+        if current:
+            ranges = state.ranges(number, content, charge)
+            costs = state.charge(number, content, charge, booking, ranges)
         else:
-            if [cost.unit for cost in costs] != [one.unit for one in before if one.relation == relation]:
-                raise ChainBroken(f"entry {number} does not charge every budget of its data set")
-            worked = effect(
-                before,
-                costs,
-                relation,
-                ranges,
-                state.binding,
-                state.spreads.__getitem__,
-                nominal=booking.worth == "nominal",
-                network=network_of(charge, content["evidence"].get("specification")),
-            )
-            found = worked.after
-            worked.write(state.spreads.__getitem__)
-        if found != balances_of(content) or not all(balance.within for balance in found):
-            raise ChainBroken(f"entry {number} has balances that do not add up")
+            ranges, costs = None, state.charge_schema_1(number, content, booking)
         if self.recompute:
-            self._recompute(number, charge, costs, costs_of_or_none(charge, booking, before, ranges, state.binding))
+            exact = costs_of_or_none(charge, booking, before, ranges, state.binding)
+            self.recomputation.check(number, charge, costs, exact)
         if content["kind"] == "lease":
             self._lease(number, content, booking)
-        state.balances, state.charged = found, True
-        if not current:
-            state.bound = 0  # schema 1 bound nothing
 
     def _booking(self, number: int, content: Content) -> Booking:
         """The source and its worth, which follow from one another."""
@@ -270,91 +177,6 @@ class Replay:
                 raise ChainBroken(f"entry {number} uses a seed again")
         self.last_lease, self.leases = content["lease"], self.leases + 1
 
-    def _recompute(
-        self, number: int, charge: Chargeable, costs: tuple[SessionCost, ...], wanted: tuple[SessionCost, ...] | None
-    ) -> None:
-        """Compare the charges with what the session costs; a stated one is only what somebody said."""
-        if wanted is None:
-            self.stated.append(f"entry {number}: DP-SGD by the pld bound, which needs dp-accounting to be recomputed")
-            return
-        for cost, exact in zip(costs, wanted, strict=True):
-            if (cost.unit, cost.bits, cost.delta) != (exact.unit, exact.bits, exact.delta):
-                raise ChainBroken(
-                    f"entry {number} does not charge what its session composes at {cost.unit.value} level"
-                )
-            pairs = [(cost.epsilon, exact.epsilon)]
-            pairs += [(one[1], other[1]) for one, other in zip(cost.counts, exact.counts, strict=True)]
-            if [(n, d) for n, _, d in cost.counts] != [(n, d) for n, _, d in exact.counts]:
-                raise ChainBroken(f"entry {number} does not charge its subjects what its session composes")
-            if any(below(charged, needed) for charged, needed in pairs):
-                raise ChainBroken(
-                    f"entry {number} charges epsilon {shown_up(cost.epsilon)} at {cost.unit.value} level for what "
-                    f"costs {shown_up(exact.epsilon)}"
-                )
-            if any(below(needed, charged) for charged, needed in pairs):
-                self.above.append(
-                    f"entry {number}: charged {shown_up(cost.epsilon)} at {cost.unit.value} level, "
-                    f"costs {shown_up(exact.epsilon)}"
-                )
-        if isinstance(charge, Stated):
-            self.stated.append(f"entry {number}: {charge.mechanism}, epsilon {shown_up(charge.epsilon)}")
-        else:
-            self.recomputed += 1
-
-
-def costs_of_or_none(
-    charge: Chargeable, booking: Booking, balances: tuple[Balance, ...], ranges: Ranges | None, binding: Binding
-) -> tuple[SessionCost, ...] | None:
-    """What `charge` costs; None where a library that the figure needs is not installed."""
-    try:
-        return costs_of(charge, booking, balances, ranges, binding)
-    except ImportError:
-        return None
-
-
-def below(one: Amount, other: Amount) -> bool:
-    """Whether `one` is under `other` by more than floats of two machines may differ."""
-    if one == other or one == math.inf:
-        return False
-    return other == math.inf or one < other * (1 - TOLERANCE)
-
-
-def _numbered(binding: Binding) -> list[tuple[int, DataIdentity]]:
-    found, first = [], 0
-    for part in binding.parts:
-        found.append((first, part))
-        first += part.records
-    return found
-
-
-_COMMON = {"sequence", "kind", "time", "last_lease"}
-_BUDGET = _COMMON | {"data_set", "balances", "data", "subjects"}
-_SPEND = _COMMON | {
-    "data_set",
-    "session",
-    "relation",
-    "records",
-    "bound",
-    "source",
-    "unsafe",
-    "demonstration",
-    "worth",
-    "device",
-    "evidence",
-    "charges",
-    "balances",
-}
-#: kind of entry -> its fields in schema 2
-FIELDS = {
-    "upgrade": _COMMON | {"schema", "software"},
-    "budget": _BUDGET,
-    "extend": _BUDGET,
-    "spend": _SPEND,
-    "lease": _SPEND | {"lease", "key"},
-    "block": _COMMON | {"run", "key", "start", "steps", "again"},
-    "checkpoint": _COMMON | {"run", "block", "key", "token"},
-}
-
 
 def verified(
     state: Replay, *, witnessed: bool | None = None, witness_new: bool = False, signers: tuple[str, ...] = ()
@@ -371,9 +193,9 @@ def verified(
         state.head,
         witnessed,
         witness_new,
-        state.recomputed,
-        tuple(state.stated),
-        tuple(state.above),
+        state.recomputation.recomputed,
+        tuple(state.recomputation.stated),
+        tuple(state.recomputation.above),
         tuple(state.reversals),
         tuple(tuple(names) for names in spellings.values() if len(names) > 1),
         signers,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spikeveil.host.privacy.ledger.chain import ChainBroken, Content
-from spikeveil.host.privacy.ledger.session import TrainingSession, session_of
+from spikeveil.host.privacy.ledger.session import session_of
+from spikeveil.host.privacy.ledger.training_session import TrainingSession
 
 
 class RunForked(ValueError):  # noqa: N818, named for what it is

@@ -1,61 +1,22 @@
-"""What is charged: releases or a training run declared beforehand, or a cost that was computed elsewhere."""
+"""Releases declared before the first of them, as they are charged; the sessions that entries hold."""
 
-import hashlib
-import math
-import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-from spikeveil.host.known_keys import check_secret
 from spikeveil.host.privacy.binomial import check_count
-from spikeveil.host.privacy.ledger.amounts import (
-    Amount,
-    amount,
-    float_below,
-    fraction_from_text,
-    from_text,
-    probability,
-    to_text,
-)
+from spikeveil.host.privacy.ledger.amounts import float_below, fraction_from_text, from_text, probability, to_text
+from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.fields import Relation, check_layer
+from spikeveil.host.privacy.ledger.stated import Stated
+from spikeveil.host.privacy.ledger.training_session import TrainingSession
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.series import series_epsilon
-from spikeveil.host.privacy.units import SMALL_UNITS, Unit
+from spikeveil.host.privacy.units import Unit
 
 #: the record number is 32 bits of the cipher's IV
 MAX_RELEASES = 1 << 32
-
-#: noise source -> whether its words are unpredictable to somebody who knows how they are made
-SOURCES = {"trivium": True, "os": True, "lfsr": False, "none": False}
-
-#: what neighbouring data sets differ by: one record (or subject) exchanged, or one added or removed
-Relation = Literal["substitution", "add/remove"]
-RELATIONS: tuple[Relation, ...] = ("substitution", "add/remove")
-
-#: unit -> the units whose neighbours are neighbours under it too
-_COVERS = {
-    Unit.SUBJECT: frozenset(Unit),
-    Unit.RECORD: SMALL_UNITS | {Unit.RECORD},
-    Unit.STEP: frozenset({Unit.STEP, Unit.SPIKE}),
-    Unit.NEURON: frozenset({Unit.NEURON, Unit.SPIKE}),
-    Unit.SPIKE: frozenset({Unit.SPIKE}),
-}
-
-
-@dataclass(frozen=True)
-class SessionCost:
-    """What a session costs at one unit: (epsilon, delta), and how many bits were composed (0: not a bit mechanism).
-
-    counts: at subject level, for releases of named records, (records of a subject, epsilon, delta) for each number of
-    records that a subject has among them; epsilon and delta are then the largest. Empty otherwise.
-    """
-
-    unit: Unit
-    bits: int
-    epsilon: Amount
-    delta: Fraction
-    counts: tuple[tuple[int, Amount, Fraction], ...] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -151,111 +112,6 @@ def _composed(
     return Fraction(series_epsilon((mechanism.flip_probability, bits), behind, releases, float_below(delta)))
 
 
-@dataclass(frozen=True)
-class TrainingSession:
-    """A whole run of DP-SGD, declared before its first step; see `DpSgd` for its conditions.
-
-    noise_multiplier, batch_size (expected), dataset_size: of every step; steps: ALL steps of the run; delta: read
-    exactly; method: the bound, `pld` or `rdp`. Neighbours differ by one example added or removed: it is charged to
-    add/remove budgets alone. Raises ValueError for a value out of range.
-    """
-
-    noise_multiplier: float
-    batch_size: int
-    dataset_size: int
-    steps: int
-    delta: Fraction
-    method: Literal["pld", "rdp"] = "pld"
-
-    def __post_init__(self) -> None:
-        from spikeveil.host.privacy.dpsgd import DpSgd
-
-        mechanism = DpSgd(self.noise_multiplier, self.batch_size, self.dataset_size)
-        object.__setattr__(self, "noise_multiplier", mechanism.noise_multiplier)
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 10**9:
-            raise ValueError(f"training steps must be an integer from 1 to 10^9, not {self.steps!r}")
-        if self.method not in ("pld", "rdp"):
-            raise ValueError(
-                f"training method must be pld or rdp, not {self.method!r}: an approximation bounds nothing"
-            )
-        object.__setattr__(self, "delta", probability("training delta", self.delta))
-
-    @property
-    def relation(self) -> Relation:
-        """What neighbours differ by."""
-        return "add/remove"
-
-    def cost(self, unit: Unit, releases: int | None = None) -> SessionCost:
-        """The cost of the whole run for one example; infinite at any other unit."""
-        if unit is not Unit.RECORD:
-            return SessionCost(unit, 0, math.inf, self.delta)
-        key = (self.noise_multiplier, self.batch_size, self.dataset_size, self.steps, self.delta, self.method)
-        return SessionCost(unit, 0, _trained(*key), self.delta)
-
-    def to_dict(self) -> dict[str, object]:
-        """The session as it stands in an entry."""
-        return {
-            "kind": "dp-sgd",
-            "noise_multiplier": to_text(Fraction(self.noise_multiplier)),
-            "batch_size": self.batch_size,
-            "dataset_size": self.dataset_size,
-            "steps": self.steps,
-            "delta": to_text(self.delta),
-            "method": self.method,
-        }
-
-
-@lru_cache(maxsize=64)
-def _trained(noise: float, batch: int, size: int, steps: int, delta: Fraction, method: Literal["pld", "rdp"]) -> Amount:
-    from spikeveil.host.privacy.dpsgd import DpSgd
-
-    epsilon = DpSgd(noise, batch, size).epsilon(steps, float_below(delta), method)
-    return Fraction(epsilon) if math.isfinite(epsilon) else math.inf
-
-
-@dataclass(frozen=True)
-class Stated:
-    """A cost computed elsewhere (a label mechanism, another library): `epsilon` and `delta` at `unit`, by `mechanism`.
-
-    The text `mechanism` says what was done and which theorem gave the figures. The cost holds for every unit whose
-    neighbours are neighbours at the stated one (a record's cost bounds a spike's, never the other way round), and for
-    budgets of its `relation` alone. Nobody can recompute it: `verify` accepts it only where it is told to.
-    Raises ValueError for a value out of range.
-    """
-
-    mechanism: str
-    unit: Unit
-    epsilon: Amount
-    delta: Fraction
-    relation: Relation = "substitution"
-
-    def __post_init__(self) -> None:
-        text("stated mechanism", self.mechanism)
-        object.__setattr__(self, "unit", Unit(self.unit))
-        object.__setattr__(self, "epsilon", amount("stated epsilon", self.epsilon))
-        object.__setattr__(self, "delta", probability("stated delta", self.delta))
-        check_relation(self.relation)
-
-    def cost(self, unit: Unit, releases: int | None = None) -> SessionCost:
-        """The cost at `unit`; infinite where the statement says nothing about that unit.
-
-        At subject level, of a subject with that many of the records: group privacy, for delta = 0 alone.
-        """
-        if unit is Unit.SUBJECT and self.unit is Unit.RECORD and releases is not None and self.delta == 0:
-            return SessionCost(unit, 0, releases * self.epsilon, self.delta)
-        return SessionCost(unit, 0, self.epsilon if unit in _COVERS[self.unit] else math.inf, self.delta)
-
-    def to_dict(self) -> dict[str, object]:
-        """The statement as it stands in an entry."""
-        return {
-            "kind": "stated",
-            "mechanism": self.mechanism,
-            "unit": self.unit.value,
-            "epsilon": to_text(self.epsilon),
-            "delta": to_text(self.delta),
-        }
-
-
 Chargeable = Session | TrainingSession | Stated
 
 
@@ -284,98 +140,3 @@ def session_of(content: dict[str, Any], relation: Relation = "substitution") -> 
     if written != content or found.relation != relation:
         raise ValueError("the session contradicts itself")
     return found
-
-
-@dataclass(frozen=True)
-class Booking:
-    """What a charge is worth: where the noise comes from, and what was declared about it; see `Ledger.spend`."""
-
-    source: str
-    unsafe: bool = False
-    demonstration: bool = False
-
-    def __post_init__(self) -> None:
-        if self.source not in SOURCES:
-            raise ValueError(f"noise source must be {', '.join(sorted(SOURCES))}, not {self.source!r}")
-
-    @property
-    def worth(self) -> str:
-        """ "private" (against an adversary who cannot predict the source), "nominal" (a demonstration) or "none"."""
-        if self.unsafe or self.source == "none" or not (SOURCES[self.source] or self.demonstration):
-            return "none"
-        return "nominal" if self.demonstration else "private"
-
-    def cost(self, cost: Chargeable, unit: Unit, releases: int | None = None) -> SessionCost:
-        """What is charged at `unit`, of all releases or of that many: the cost, or infinity."""
-        if self.worth == "none":
-            bits = cost.bits(unit, releases) if isinstance(cost, Session) else 0
-            return SessionCost(unit, bits, math.inf, cost.delta)
-        return cost.cost(unit, releases)
-
-    @property
-    def single_use(self) -> bool:
-        """Whether the source's key may serve one lease only: an LFSR's stream starts anew with each."""
-        return self.source == "lfsr"
-
-    def check_key(self, key: bytes | None) -> None:
-        """Raise ValueError where `key` is not what the source needs. The message never holds the key."""
-        given = "none" if key is None else f"{len(key)} bytes"
-        if self.source == "trivium" and (key is None or len(key) != 10):
-            raise ValueError(f"a lease under trivium needs a key of 10 bytes, not {given}")
-        if self.source == "lfsr" and (not key or len(key) % 16):
-            raise ValueError(f"a lease under lfsr needs its seeds, 16 bytes for each flipper, not {given}")
-        if self.source in ("os", "none") and key is not None:
-            raise ValueError(f"a lease under {self.source} takes no key")
-        if key is not None and not self.demonstration:
-            check_secret(key)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was built and run: SHA-256 of the specification, the Verilog and the bitstream (64 hexadecimal digits),
-    and the versions of the tools, each optional. Raises ValueError."""
-
-    specification: str | None = None
-    verilog: str | None = None
-    bitstream: str | None = None
-    versions: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("specification", "verilog", "bitstream"):
-            check_hash(name, getattr(self, name))
-        if self.versions is not None:
-            text("versions", self.versions, 2000)
-
-    def to_dict(self) -> dict[str, object]:
-        """The evidence as it stands in an entry: what is known, and nothing else."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-def check_hash(name: str, value: object) -> None:
-    """Raise ValueError unless `value` is None or a SHA-256 in hexadecimal."""
-    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value)):
-        raise ValueError(f"{name} hash must be 64 lower-case hexadecimal digits, not {value!r}")
-
-
-def check_layer(value: object) -> None:
-    """Raise ValueError unless `value` is None or the index of a layer."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 256):
-        raise ValueError(f"layer must be 0 to 255, not {value!r}")
-
-
-def check_relation(value: object) -> None:
-    """Raise ValueError unless `value` is one of `RELATIONS`."""
-    if value not in RELATIONS:
-        raise ValueError(f"relation must be substitution or add/remove, not {value!r}")
-
-
-def text(name: str, value: object, longest: int = 200) -> str:
-    """`value` if it is printable text of 1 to `longest` characters, else ValueError."""
-    if not isinstance(value, str) or not 1 <= len(value) <= longest or not value.isprintable():
-        raise ValueError(f"{name} must be 1 to {longest} printable characters, not {value!r}")
-    return value
-
-
-def key_digest(purpose: bytes, salt: bytes, key: bytes) -> str:
-    """A name for `key` (80 random bits or more) that cannot be turned back: 128 bits of SHA-256 under a salt."""
-    return hashlib.sha256(purpose + b"\0" + salt + b"\0" + key).hexdigest()[:32]

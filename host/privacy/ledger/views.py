@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from spikeveil.host.privacy.ledger.chain import Balance, Content
-from spikeveil.host.privacy.ledger.session import Session, SessionCost
+from spikeveil.host.privacy.ledger.balances import Balance
+from spikeveil.host.privacy.ledger.chain import Content
+from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.session import Session
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from spikeveil.host.privacy.ledger.database import Database, create
 from spikeveil.host.privacy.ledger.errors import LedgerCorrupt, LedgerError, file_error
-from spikeveil.host.privacy.ledger.session import key_digest
+from spikeveil.host.privacy.ledger.fields import key_digest
 from spikeveil.host.privacy.ledger.views import Mark
 
 _TABLES = (

@@ -1,0 +1,51 @@
+"""What a charge costs at one unit, and how it stands in an entry."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text, to_text
+from spikeveil.host.privacy.ledger.chain import Content
+from spikeveil.host.privacy.units import Unit
+
+
+@dataclass(frozen=True)
+class SessionCost:
+    """What a session costs at one unit: (epsilon, delta), and how many bits were composed (0: not a bit mechanism).
+
+    counts: at subject level, for releases of named records, (records of a subject, epsilon, delta) for each number of
+    records that a subject has among them; epsilon and delta are then the largest. Empty otherwise.
+    """
+
+    unit: Unit
+    bits: int
+    epsilon: Amount
+    delta: Fraction
+    counts: tuple[tuple[int, Amount, Fraction], ...] = field(default=())
+
+
+def charge_dict(cost: SessionCost) -> Content:
+    """One budget's charge as it stands in an entry."""
+    found: Content = {
+        "unit": cost.unit.value,
+        "bits": cost.bits,
+        "epsilon": to_text(cost.epsilon),
+        "delta": to_text(cost.delta),
+    }
+    if cost.counts:
+        found["counts"] = [[count, to_text(epsilon), to_text(delta)] for count, epsilon, delta in cost.counts]
+    return found
+
+
+def charges_of(content: Content) -> tuple[SessionCost, ...]:
+    """The charges that an entry made, one for each budget of its relation."""
+    return tuple(_charge(one) for one in content["charges"])
+
+
+def _charge(one: Content) -> SessionCost:
+    counts = tuple((n, from_text(epsilon), fraction_from_text(delta)) for n, epsilon, delta in one.get("counts", ()))
+    cost = SessionCost(
+        Unit(one["unit"]), one["bits"], from_text(one["epsilon"]), fraction_from_text(one["delta"]), counts
+    )
+    if charge_dict(cost) != one:
+        raise ValueError("a charge is not in canonical form")
+    return cost
