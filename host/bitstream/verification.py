@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +62,14 @@ class VerificationResult:
     | `compared` | number of spikes compared |
     | `difference` | the first difference, None where there is none |
     | `cycles`, `seconds` | clock cycles simulated, and the simulator's time for them |
+    | `released` | what the design released |
     """
 
     compared: int
     difference: SpikeDifference | None
     cycles: int
     seconds: float
+    released: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
     @property
     def different(self) -> int:
@@ -98,7 +100,7 @@ def compare(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: 
     if expected is None:
         raise BuildError("the network ends in potentials: only released spikes can be compared here")
     actual, cycles, seconds = _run(board, spikes, secret, lease)
-    return VerificationResult(expected.size, first_difference(expected, actual), cycles, seconds)
+    return VerificationResult(expected.size, first_difference(expected, actual), cycles, seconds, actual)
 
 
 def run_records(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> NDArray[np.bool_]:

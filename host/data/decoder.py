@@ -1,5 +1,7 @@
 """Decoder from released spikes to classes: post-processing, which costs no privacy."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -30,6 +32,23 @@ def classify(spikes: ArrayLike, classes: int) -> NDArray[np.int64]:
     estimating the raw counts first (debiasing) would choose the same class.
     """
     best: NDArray[np.int64] = class_counts(spikes, classes).argmax(axis=1).astype(np.int64)
+    return best
+
+
+def decide(released: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """The class of each record (records,), of whatever a network releases.
+
+    Spikes (records, steps, neurons) bool: see `classify`. Potentials of a readout (records, steps, neurons) integers:
+    the highest of the last step. Decisions (records,) integers are themselves, one-hot words (records, classes) the
+    lowest bit that is set. ValueError where the neurons are no multiple of `classes`.
+    """
+    array = np.asarray(released)
+    if array.ndim == 1:
+        return array.astype(np.int64)
+    if array.ndim == 3 and array.dtype == np.bool_:
+        return classify(array, classes)
+    rows = array[:, -1] if array.ndim == 3 else array
+    best: NDArray[np.int64] = rows.argmax(axis=1).astype(np.int64)
     return best
 
 

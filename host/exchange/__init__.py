@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from spikeveil.host.exchange.lowering import lower_graph as lower_graph
     from spikeveil.host.exchange.nodes import NirFile as NirFile
     from spikeveil.host.exchange.nodes import read_nir as read_nir
-    from spikeveil.host.exchange.records import RecordedData as RecordedData
-    from spikeveil.host.exchange.records import load_data as load_data
     from spikeveil.host.exchange.reference import FloatGraph as FloatGraph
     from spikeveil.host.exchange.reference import load_graph as load_graph
 
@@ -41,14 +39,12 @@ _HOMES = {
     "Imported": "importing",
     "NetworkDifference": "compare",
     "NirFile": "nodes",
-    "RecordedData": "records",
     "Recording": "compare",
     "export_losses": "exporting",
     "first_difference": "compare",
     "first_unequal_number": "compare",
     "import_graph": "importing",
     "import_report": "importing",
-    "load_data": "records",
     "load_graph": "reference",
     "lower_graph": "lowering",
     "read_nir": "nodes",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.data.spike_files import binary_spikes
 from spikeveil.host.exchange.exporting import without_flippers
-from spikeveil.host.exchange.importing import binary_spikes
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.pysim import LayerSpec, Network, NetworkSpec

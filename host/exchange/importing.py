@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.data.spike_files import binary_spikes
 from spikeveil.host.exchange.lowering import Lowered, lower_graph
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks import scales
 from spikeveil.host.networks.float_model import FloatLayer
 from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec
-from spikeveil.pysim.model import checks
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,6 @@ def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | Non
         leaks=[formats.leak(layer) for layer in lowered.network.layers],
     )
     return Imported(result.spec, lowered, result.exponents, result.reports, _agreement(graph, result.spec, flat))
-
-
-def binary_spikes(inputs: NDArray[Any], count: int) -> NDArray[np.bool_]:
-    """Inputs (records, steps, ...) as spikes (records, steps, count). ValueError where they are not 0 and 1."""
-    array = np.asarray(inputs)
-    spikes = array == 1
-    if (~spikes & (array != 0)).any():
-        raise ValueError(
-            f"data must be 0 and 1, the core's input spikes, not {array[~spikes & (array != 0)][0]}: encode them first"
-        )
-    return checks.spikes(spikes.reshape(*array.shape[:2], -1), count)
 
 
 def _unmeasured(layer: FloatLayer, formats: Formats) -> tuple[LayerSpec, scales.Exponent]:

@@ -1,6 +1,7 @@
 """Networks by name: a network file, or the trained example of the package."""
 
 from pathlib import Path
+from typing import Any
 
 from spikeveil.host.networks import digits_example
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -16,3 +17,10 @@ def load(name: str | Path) -> NetworkSpec:
     if str(name) == DIGITS and not Path(name).exists():
         return digits_example.load_network()
     return NetworkSpec.load(name)
+
+
+def origin(name: str | Path) -> dict[str, Any] | None:
+    """The note of origin of that network; None where it has none. Raises as `load` does."""
+    if str(name) == DIGITS and not Path(name).exists():
+        return {"made_by": "examples/digits/train.py", "data": DIGITS, "encoder": "rate", "steps": digits_example.STEPS}
+    return NetworkSpec.origin(name)

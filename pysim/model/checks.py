@@ -63,14 +63,14 @@ def integers(field: str, value: ArrayLike, shape: tuple[int | str, ...], low: in
 
 
 def spikes(value: Any, inputs: int) -> NDArray[np.bool_]:
-    """`value` as a bool array of shape (records, steps, inputs)."""
+    """`value`, 0 and 1 of any numeric type, as a bool array of shape (records, steps, inputs)."""
     array = np.asarray(value)
     if array.ndim != 3 or array.shape[2] != inputs:
         raise ValueError(f"spikes must have shape (records, steps, {inputs}), not {array.shape}")
     if array.dtype == np.bool_:
         return array
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"spikes must have a bool or integer dtype, not {array.dtype}")
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"spikes must be numbers or bool, not of type {array.dtype}")
     ones: NDArray[np.bool_] = array == 1
     wrong = ~ones & (array != 0)
     if wrong.any():

@@ -105,6 +105,26 @@ def test_part_of_the_data(folder: Path) -> None:
     assert loaded("simulate small.snn --data x.npz --skip 1 --records 2")["records"] == 2
 
 
+def test_more_records_than_there_are_and_a_layout_in_doubt_are_said(folder: Path) -> None:
+    more = run("simulate small.snn --data x.npy --skip 2 --records 9")
+    assert more.stderr == "warning: the data have 3 records from record 2 on, not the 9 of --records\n"
+    rates = np.random.default_rng(3).random((40, 1, 3))
+    np.save("turned.npy", np.moveaxis(np.random.default_rng(4).random((40, 16, 3)) < rates, 0, 1))
+    warned = run("simulate small.snn --data turned.npy")
+    assert warned.stderr.startswith("warning: the data are read as 16 records of 40 steps; if steps come first")
+    turned = run("simulate small.snn --data turned.npy --layout steps-first --json")
+    assert (json.loads(turned.stdout)["records"], turned.stderr) == (40, "")
+
+
+def test_labels_of_a_file_give_an_accuracy(folder: Path) -> None:
+    """Where no spike reaches a threshold and flips are rare, class 0 wins every record."""
+    NetworkSpec([LayerSpec(np.ones((4, 3), int), 1000, flip=FlipSpec(1, 16))]).save("silent.snn")
+    np.savez("labelled.npz", x=SPIKES, labels=[0, 0, 0, 1, 3])
+    assert loaded("simulate silent.snn --data labelled.npz --demonstration-key")["released_accuracy"] == 0.6
+    np.savez("labelled.npz", x=SPIKES, labels=[0, 0, 0, 1, 9])  # four outputs cannot be ten classes
+    assert loaded("simulate silent.snn --data labelled.npz --demonstration-key")["released_accuracy"] is None
+
+
 def test_fresh_keys_differ_and_no_key_is_shown(folder: Path) -> None:
     for name in ("a", "b"):
         run(f"simulate small.snn --data x.npy -o {name}.npz")
@@ -204,8 +224,12 @@ UNSAFE = (
         ("simulate open.snn --data x.npy", 1, UNSAFE),
         ("waves open.snn --data x.npy -o o.vcd", 1, UNSAFE),
         ("simulate small.snn --data none.npy", 1, "none.npy: No such file or directory"),
-        ("simulate small.snn --data key", 1, "data file key must be a .npy or .npz file of plain numbers"),
-        ("simulate small.snn --data digits", 1, "spikes must have shape (records, steps, 3), not (360, 16, 64)"),
+        ("simulate small.snn --data key", 1, "data file key must be a .npy or .npz file of plain numbers: it is text"),
+        (
+            "simulate small.snn --data digits",
+            1,
+            "data digits must have shape (records, steps, 3), the network's inputs, not (360, 16, 64)",
+        ),
         ("simulate small.snn --data x.npy --skip 5", 1, "skip must be under the 5 records of the data, not 5"),
         (
             "simulate small.snn --data x.npy --key-file x.npy",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikeveil.host.data import accuracy, class_counts, classify
+from spikeveil.host.data import accuracy, class_counts, classify, decide
 
 SPIKES = np.array(
     [
@@ -46,3 +46,10 @@ def test_accuracy_of_other_shapes_is_refused() -> None:
     with pytest.raises(ValueError) as caught:
         accuracy(np.array([1, 2]), np.array([1, 2, 3]))
     assert str(caught.value) == "predicted classes must have the shape of the labels (3,), not (2,)"
+
+
+def test_the_class_of_whatever_is_released() -> None:
+    assert decide(SPIKES.astype(bool), 3).tolist() == [1, 2, 0]
+    assert decide(np.array([2, 0, 1]), 3).tolist() == [2, 0, 1]
+    assert decide(np.array([[0, 1, 1], [0, 0, 0], [0, 0, 1]], bool), 3).tolist() == [1, 0, 2]
+    assert decide(np.array([[[9, 0, 0], [-3, -1, -2]]]), 3).tolist() == [1]  # the last step's potentials

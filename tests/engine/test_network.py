@@ -273,8 +273,8 @@ def test_the_next_layer_sees_released_spikes() -> None:
     assert readout[0, :, 0].tolist() == [1, 1, 12, 13]  # the flips of the keystream above, added up
 
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, np.uint64])
-def test_any_integer_type_of_spikes_will_do(dtype: type) -> None:
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int32, np.uint64, np.float32, np.float64])
+def test_any_numeric_type_of_spikes_is_accepted(dtype: type) -> None:
     x: NDArray[Any] = np.array([[[0, 1], [1, 1]]], dtype)
     released = Network(NetworkSpec([relay(2)])).run(x).released
     assert released is not None and released.dtype == np.bool_ and released.flags.c_contiguous
@@ -287,8 +287,10 @@ def test_any_integer_type_of_spikes_will_do(dtype: type) -> None:
     [
         (np.zeros((3, 2), int), "spikes must have shape (records, steps, 2), not (3, 2)"),
         (np.zeros((1, 3, 4), int), "spikes must have shape (records, steps, 2), not (1, 3, 4)"),
-        (np.zeros((1, 3, 2)), "spikes must have a bool or integer dtype, not float64"),
-        (np.full((1, 1, 2), "1"), "spikes must have a bool or integer dtype, not <U1"),
+        (np.full((1, 3, 2), 0.5), "spikes must be 0 or 1, not 0.5"),
+        (np.full((1, 3, 2), np.nan), "spikes must be 0 or 1, not nan"),
+        (np.zeros((1, 3, 2), complex), "spikes must be numbers or bool, not of type complex128"),
+        (np.full((1, 1, 2), "1"), "spikes must be numbers or bool, not of type <U1"),
         ([[[0, 2]]], "spikes must be 0 or 1, not 2"),
         ([[[-1, 1]]], "spikes must be 0 or 1, not -1"),
     ],

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from support.paths import DATA
 
-from spikeveil.host.exchange import compare, importing, lowering, records, reference
+from spikeveil.host.data import load_data
+from spikeveil.host.exchange import compare, importing, lowering, reference
 from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.nodes import NirFile, Node
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
@@ -225,14 +226,8 @@ def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
         assert [spec.layers[0].leak for spec in leaks] == [Leak.scale(14, 4), Leak.scale(3686, 12)]
 
 
-def test_inputs_that_are_no_spikes_are_refused() -> None:
-    with pytest.raises(ValueError) as refusal:
-        importing.binary_spikes(np.full((1, 2, 3), 0.5), 3)
-    assert str(refusal.value) == "data must be 0 and 1, the core's input spikes, not 0.5: encode them first"
-
-
 def test_a_file_from_snntorch_becomes_integers_close_to_it() -> None:
-    recorded = records.load_data(NIR / "snntorch_conv.npz")
+    recorded = load_data(NIR / "snntorch_conv.npz")
     made = reference.load_graph(NIR / "snntorch_conv.nir", Choices(1e-4, "euler", "zero", "delayed", "gt"))
     imported = importing.import_graph(made, importing.Formats(8, 16), recorded.inputs)
     rows = importing.import_report(imported, made)
@@ -254,38 +249,6 @@ def test_the_note_of_origin_is_kept_beside_the_fingerprint_and_not_under_it(tmp_
     with pytest.raises(ValueError, match=r"^network origin must be plain JSON values: "):
         imported.spec.save(tmp_path / "bad.snn", {"a": np.ones(2)})
     assert not (tmp_path / "bad.snn").exists()
-
-
-@pytest.mark.parametrize(("layout", "shape"), [(None, (3, 5, 2)), ("records-first", (5, 3, 2))])
-def test_x_lies_steps_first_unless_said_otherwise(tmp_path: Path, layout: str | None, shape: tuple[int, ...]) -> None:
-    np.savez(tmp_path / "d.npz", x=np.ones((5, 3, 2)), spikes=np.zeros((5, 3, 4)))
-    found = records.load_data(tmp_path / "d.npz", layout)
-    assert found.inputs.shape == shape and found.spikes is not None and found.spikes.shape == (*shape[:2], 4)
-
-
-def test_without_x_spikes_are_the_input_and_lie_records_first(tmp_path: Path) -> None:
-    np.savez(tmp_path / "d.npz", spikes=np.ones((5, 3, 2)), labels=np.ones(5))
-    assert records.load_data(tmp_path / "d.npz").inputs.shape == (5, 3, 2)
-    np.save(tmp_path / "d.npy", np.ones((5, 3, 2)))
-    assert records.load_data(tmp_path / "d.npy", "steps-first").inputs.shape == (3, 5, 2)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "sentence"),
-    [
-        ({"a": np.ones(3), "b": np.ones(3)}, "must hold an array 'x' or 'spikes', not a, b"),
-        ({"x": np.ones((2, 3))}, "x must be numbers of shape (records, steps, ...), not float64 (2, 3)"),
-        (
-            {"x": np.ones((2, 3, 4)), "spikes": np.ones((3, 2, 4))},
-            "spikes must have as many records and steps as x, not (3, 2, 4)",
-        ),
-    ],
-)
-def test_a_data_file_of_another_form_is_refused(tmp_path: Path, arrays: dict[str, Any], sentence: str) -> None:
-    np.savez(tmp_path / "d.npz", **arrays)
-    with pytest.raises(ValueError) as refusal:
-        records.load_data(tmp_path / "d.npz")
-    assert str(refusal.value) == f"data file {tmp_path / 'd.npz'} {sentence}"
 
 
 def two_layers(change: int = 0, flip: FlipSpec | None = None) -> NetworkSpec:

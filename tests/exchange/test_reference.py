@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from support.paths import DATA
 
-from spikeveil.host.exchange import operations, records, reference
+from spikeveil.host.data import load_data
+from spikeveil.host.exchange import operations, reference
 from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.neurons import population
 from spikeveil.host.exchange.nodes import Node
@@ -32,17 +33,18 @@ MEANT = {
 
 @pytest.mark.parametrize("name", MEANT)
 def test_every_spike_is_the_one_that_the_exporting_library_computed(name: str) -> None:
-    recorded = records.load_data(NIR / f"{name}.npz")
+    recorded = load_data(NIR / f"{name}.npz")
     graph = reference.load_graph(NIR / f"{name}.nir", MEANT[name])
-    assert recorded.spikes is not None and recorded.spikes.any()
-    np.testing.assert_array_equal(graph.run(recorded.inputs)[-1].spikes, recorded.spikes)
+    assert recorded.output_spikes is not None and recorded.output_spikes.any()
+    np.testing.assert_array_equal(graph.run(recorded.inputs)[-1].spikes, recorded.output_spikes)
 
 
 @pytest.mark.parametrize("name", ["snntorch_delayed", "snntorch_immediate", "sinabs_lif"])
 def test_another_choice_gives_other_spikes(name: str) -> None:
-    recorded = records.load_data(NIR / f"{name}.npz")
+    recorded = load_data(NIR / f"{name}.npz")
     other = Choices.of(MEANT[name].to_dict() | {"reset_timing": "immediate", "reset": "zero"})
-    assert (reference.load_graph(NIR / f"{name}.nir", other).run(recorded.inputs)[-1].spikes != recorded.spikes).any()
+    found = reference.load_graph(NIR / f"{name}.nir", other).run(recorded.inputs)[-1].spikes
+    assert (found != recorded.output_spikes).any()
 
 
 @pytest.mark.parametrize("timing", ["delayed", "snntorch"])

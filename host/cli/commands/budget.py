@@ -10,8 +10,8 @@ import click
 
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option, stack
+from spikeveil.host.cli.options.data import layout_option, load_subjects
 from spikeveil.host.cli.options.ledger import create_new_key, is_export, read_head, read_key_option
-from spikeveil.host.cli.options.network import load_data
 from spikeveil.host.cli.options.privacy import (
     SOURCES,
     UNITS,
@@ -78,6 +78,7 @@ def _ledger(path: str, create: bool = False) -> Ledger:
     help="Releases are charged to substitution budgets, DP-SGD to add/remove budgets.",
 )
 @click.option("--data", help="Bind the budget to this file of records: then different records do not add up.")
+@layout_option
 @click.option("--subjects", metavar="COLUMN", help="Array of the file with one subject's id a record.")
 @click.option("--specification", help="SHA-256 of the network that a spike, neuron or step budget is for.")
 @click.option("--layer", type=click.IntRange(0), help="Flipped layer that such a budget is for.")
@@ -89,7 +90,7 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
         limits = amount("budget epsilon", options["epsilon"]), probability("budget delta", options["delta"])
         network: dict[str, Any] = {name: options[name] for name in ("specification", "layer")}
         check_budget(options["unit"], *limits, relation=options["relation"], **network)
-        spikes, column = _read_data(options["data"], options["subjects"])
+        spikes, column = _read_data(options["data"], options["subjects"], options["layout"])
         if options["unit"] == "subject" and column is None:
             raise ValueError("a budget at subject level needs --data and --subjects")
         with _ledger(ledger, create=True) as opened:
@@ -107,27 +108,30 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
     _show(ledger, data_set, as_json)
 
 
-def _read_data(data: str | None, column: str | None) -> tuple[Any, Any]:
+def _read_data(data: str | None, column: str | None, layout: str | None) -> tuple[Any, Any]:
     if data is None:
         if column is not None:
             raise ValueError("--subjects needs --data")
         return None, None
-    return load_data(data, column)
+    return load_subjects(data, column, layout)
 
 
 @budget.command(epilog="Example: spikeveil budget extend my.ledger -d digits --data more.npz --disjoint")
 @click.argument("ledger", type=PATH)
 @_data_set()
 @click.option("--data", required=True, help="The file to join.")
+@layout_option
 @click.option("--subjects", metavar="COLUMN", help="Its array of subjects, where the data set has subjects.")
 @click.option("--disjoint", is_flag=True, required=True, help="State that nobody is in both: claims print it.")
 @json_option
-def extend(ledger: str, data_set: str, data: str, subjects: str | None, disjoint: bool, as_json: bool) -> None:
+def extend(
+    ledger: str, data_set: str, data: str, layout: str | None, subjects: str | None, disjoint: bool, as_json: bool
+) -> None:
     """Join a further file to the data of a data set. Its records keep sums of their own."""
     if not disjoint:
         raise click.UsageError("only files without a record in common can be joined: state it by --disjoint")
     with usage_errors():
-        spikes, column = _read_data(data, subjects)
+        spikes, column = _read_data(data, subjects, layout)
         with _ledger(ledger) as opened:
             before = opened.binding(data_set).subjects
             start = before.count if before else 0
@@ -164,6 +168,7 @@ _charge_options = stack(
     click.option("--delta", required=True, help="Delta of the session."),
     click.option("--layer", type=click.IntRange(0), help="Index of the flipped layer."),
     click.option("--data", help="The file whose records are released, where the data set is bound to it."),
+    layout_option,
     click.option("--records", "ranges", metavar="FIRST:END", multiple=True, help="The records that are released."),
     click.option("--unsafe", is_flag=True, help="The specification has a path around the flipper: infinite."),
     click.option("--insecure-demonstration", "demonstration", is_flag=True, help="Charge nominal figures, marked."),
@@ -190,7 +195,7 @@ def _read_ranges(opened: Ledger, options: dict[str, Any]) -> dict[str, Any]:
         if options["ranges"]:
             raise click.UsageError("--records needs the --data that it counts")
         return {}
-    spikes, _ = load_data(options["data"])
+    spikes, _ = load_subjects(options["data"], layout=options["layout"])
     pairs = sorted(tuple(map(int, text.split(":"))) for text in options["ranges"])
     if any(len(pair) != 2 for pair in pairs):
         raise click.UsageError("--records must be FIRST:END, the first record and the one after the last")

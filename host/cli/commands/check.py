@@ -21,7 +21,8 @@ from spikeveil.host.cli.options.build import (
     widest_build,
 )
 from spikeveil.host.cli.options.common import json_option
-from spikeveil.host.cli.options.network import Records, data_options, load_records, network_argument
+from spikeveil.host.cli.options.data import Records, data_options, load_records
+from spikeveil.host.cli.options.network import network_argument
 from spikeveil.host.cli.screens.build_progress import BuildProgress
 from spikeveil.host.cli.screens.tables import facts_table, print_json
 from spikeveil.host.networks import catalogue
@@ -58,7 +59,7 @@ def check(network: str, **options: Any) -> None:
     spec, board = catalogue.load(network), read_board(options)
     level: Level = options["level"] or default_level(board.chip.family)
     require_level(level, board.chip.family)
-    records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
+    records = load_records(spec, options, network)
     key = keys.fresh(options["source"], len(spec.randomised))
     with BuildProgress(Console(stderr=True, highlight=False)) as progress:
         design = _build(spec, board, options, progress)
@@ -97,6 +98,7 @@ def _report(design: Build, level: str, seed: int, records: Records, result: Veri
         "data": records.name,
         "records": len(records.spikes),
         "steps": records.spikes.shape[1],
+        "released_accuracy": None if result.released is None else records.accuracy(result.released),
         "bits_compared": result.compared,
         "different": result.different,
         "cycles": result.cycles,
@@ -109,6 +111,8 @@ def _print(report: dict[str, Any]) -> None:
         name: f"{report[name]:,}" if isinstance(report[name], int) else str(report[name]) for name in PRINTED_KEYS
     }
     console = Console(highlight=False)
+    if report["released_accuracy"] is not None:
+        values["released_accuracy"] = f"{100 * report['released_accuracy']:.1f} %"
     console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
     verdict = "every released spike equals the golden model's" if not report["different"] else "NOT the same spikes"
     console.print(f"{verdict}; key: {report['key']}", soft_wrap=True)

@@ -11,18 +11,20 @@ import click
 
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
-from spikeveil.host.cli.options.exchange import CHOICES, choice_options, layout_option, read_choices, read_data
+from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
+from spikeveil.host.cli.options.exchange import CHOICES, choice_options, read_choices
 from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.data import spike_files
+from spikeveil.host.data.spike_files import SpikeData
 from spikeveil.host.exchange import compare as comparison
-from spikeveil.host.exchange import exporting, nodes, records, reference
+from spikeveil.host.exchange import exporting, nodes, reference
 from spikeveil.host.exchange.choices import Choices
-from spikeveil.host.exchange.records import RecordedData
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks import catalogue
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.pysim import NetworkSpec
 
-Side: TypeAlias = NetworkSpec | FloatGraph | FloatNetwork | RecordedData
+Side: TypeAlias = NetworkSpec | FloatGraph | FloatNetwork | SpikeData
 
 EXAMPLE = "Example: spikeveil compare net.nir net.snn --data images.npz"
 
@@ -30,7 +32,7 @@ EXAMPLE = "Example: spikeveil compare net.nir net.snn --data images.npz"
 @click.command(epilog=EXAMPLE)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("--data", metavar="DATA", help="Input spikes: .npy, .npz, or `digits` for the test images.")
+@optional_data_option
 @layout_option
 @choice_options
 @json_option
@@ -39,7 +41,7 @@ def compare(a: str, b: str, **options: Any) -> None:
 
     The difference is a step, a layer and a neuron, with what each network does there. A and B are each a network file
     (.snn, or `digits`), a NIR graph (.nir), a float network (.npz that `FloatNetwork.save` wrote), or a recording (.npz
-    with input `x` and output `spikes`, which needs no --data). Flippers are left out: their noise is no property of a
+    with input `x` and `output_spikes`, which needs no --data). Flippers are left out: their noise is no property of a
     network. Without data two network files are compared number by number. What a NIR graph leaves open is taken from a
     network file that was imported from it, or from the options.
 
@@ -90,9 +92,9 @@ def _load(name: str, choices: Choices) -> Side:
         return exporting.restore_network(file) or reference.build_graph(file, choices)
     if path.suffix != ".npz":
         return catalogue.load(name)
-    names = set(records.read_arrays(path))
-    if {"x", "spikes"} <= names:
-        return records.load_data(path)
+    names = set(spike_files.read_arrays(path))
+    if "x" in names and names & {"spikes", "output_spikes"}:
+        return spike_files.load_data(path)
     return FloatNetwork.load(path)
 
 
@@ -103,7 +105,7 @@ def _compare_numbers(a: NetworkSpec, b: NetworkSpec) -> dict[str, Any]:
 
 
 def _compare_spikes(names: tuple[str, str], sides: list[Side], options: dict[str, Any]) -> dict[str, Any]:
-    recorded = next((side for side in sides if isinstance(side, RecordedData)), None)
+    recorded = next((side for side in sides if isinstance(side, SpikeData)), None)
     data = read_data(options["data"], options["layout"]) if options["data"] else recorded
     if data is None:
         raise ValueError(f"--data must be given to compare the spikes of {names[0]} and {names[1]}")
@@ -123,13 +125,13 @@ def _compare_spikes(names: tuple[str, str], sides: list[Side], options: dict[str
     }
 
 
-def _record(name: str, side: Side, data: RecordedData) -> comparison.Recording:
+def _record(name: str, side: Side, data: SpikeData) -> comparison.Recording:
     if isinstance(side, NetworkSpec):
         return comparison.run_integers(name, side, data.inputs)
     if isinstance(side, FloatGraph):
         return comparison.run_graph(name, side, data.inputs)
     if isinstance(side, FloatNetwork):
         return comparison.run_floats(name, side, data.inputs)
-    if side.spikes is None:
-        raise ValueError(f"{name} must hold output spikes beside x")
-    return comparison.recording(name, side.spikes)
+    if side.output_spikes is None:
+        raise ValueError(f"{name} must hold output_spikes beside x")
+    return comparison.recording(name, side.output_spikes)

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
-from spikeveil.host.cli.options.exchange import choice_options, layout_option, read_choices, read_data
+from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
+from spikeveil.host.cli.options.exchange import choice_options, read_choices
 from spikeveil.host.cli.screens.exchange import print_import
 from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.data.spike_files import SpikeData
 from spikeveil.host.exchange import chain, exporting, importing, nodes, reference
 from spikeveil.host.exchange.choices import WORDS, Choices
 from spikeveil.host.exchange.nodes import NirFile
-from spikeveil.host.exchange.records import RecordedData
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.pysim import NetworkSpec
 
@@ -39,7 +40,7 @@ FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
     "--leak-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of a leak's fraction."
 )
 @click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
-@click.option("--data", metavar="DATA", help="Input spikes (.npy, .npz, `digits`) that choose the scales; measured on.")
+@optional_data_option
 @layout_option
 @click.option(
     "--ignore-note", is_flag=True, help="Read a file of `spikeveil export` as if another tool had written it."
@@ -87,11 +88,11 @@ def _quantised(
     return imported.spec, imported.origin(graph, name, formats), record
 
 
-def _compare_recorded(graph: FloatGraph, data: RecordedData | None) -> dict[str, Any] | None:
+def _compare_recorded(graph: FloatGraph, data: SpikeData | None) -> dict[str, Any] | None:
     """Output spikes of the float network against the recorded ones, and other choices that reproduce them."""
-    if data is None or data.spikes is None:
+    if data is None or data.output_spikes is None:
         return None
-    inputs, spikes = data.inputs, data.spikes
+    inputs, spikes = data.inputs, data.output_spikes
     different = _count_different(graph, graph.choices, inputs, spikes)
     names = ["reset", "reset_timing", "compare", *(["gain"] if graph.choices.decay == "exp" else [])]
     candidates = product(*(WORDS[name] for name in names)) if different else ()
@@ -117,5 +118,7 @@ def _count_different(graph: FloatGraph, choices: Choices, inputs: NDArray[Any], 
     """How many output spikes differ from the recorded ones."""
     last = reference.build_graph(graph.file, choices).run(inputs)[-1].spikes
     if last.shape[2] != spikes.shape[2]:
-        raise ValueError(f"data spikes must be of {last.shape[2]} neurons, the graph's output, not {spikes.shape[2]}")
+        raise ValueError(
+            f"data output_spikes must be of {last.shape[2]} neurons, the graph's output, not {spikes.shape[2]}"
+        )
     return int((last != spikes).sum())

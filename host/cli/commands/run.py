@@ -11,8 +11,9 @@ import click
 
 from spikeveil.host.cli.errors import command_error, sentence_of, usage_errors
 from spikeveil.host.cli.options.common import json_option, stack
+from spikeveil.host.cli.options.data import Records, data_options, load_records
 from spikeveil.host.cli.options.device import device_options, read_timing
-from spikeveil.host.cli.options.network import Records, data_options, load_records, network_argument
+from spikeveil.host.cli.options.network import network_argument
 from spikeveil.host.cli.screens.run import print_run, progress_bar
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.device.driver import Device
@@ -91,7 +92,7 @@ def run(network: str, **options: Any) -> None:
         if output.exists():
             raise click.UsageError(f"output {output} is there already: a run does not write over a released file")
         spec = catalogue.load(network)
-        records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
+        records = load_records(spec, options, network)
         result = _run_and_write(output, spec, records, options)
     report = _report(result, records, options)
     if options["as_json"]:
@@ -213,5 +214,6 @@ def _report(result: RunResult, records: Records, options: dict[str, Any]) -> dic
         "records": len(result.released),
         "steps": result.released.shape[1],
         "leases": len(set(result.leases.tolist())),
+        "released_accuracy": records.accuracy(result.released),
         "file": options["output"],
     }

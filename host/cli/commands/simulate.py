@@ -11,13 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.data import Records, data_options, load_records
 from spikeveil.host.cli.options.keys import PUBLIC, Opening
 from spikeveil.host.cli.options.network import (
     ENGINES,
-    Records,
-    data_options,
     key_options,
-    load_records,
     network_argument,
     plan_options,
     read_opening,
@@ -29,7 +27,6 @@ from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
 from spikeveil.host.cosim.compare import first_difference
 from spikeveil.host.cosim.job import SimulationResult
-from spikeveil.host.data import accuracy, classify
 from spikeveil.host.networks import catalogue
 from spikeveil.host.privacy import report_files
 from spikeveil.host.privacy.claim import Claim
@@ -65,7 +62,7 @@ def simulate(network: str, **options: Any) -> None:
         )
     delta, spec = read_delta(options["delta"]), catalogue.load(network)
     spec.require_private(unsafe=options["unsafe"])
-    records = load_records(options["data"], spec.inputs, options["skip"], options["records"])
+    records = load_records(spec, options, network)
     opening = read_opening(spec, options)
     options |= {"lease": opening.number}
     model = Network(spec, opening.words()).run(records.spikes, lease=opening.number, first_record=opening.record)
@@ -133,7 +130,7 @@ def _report(
         "records": count,
         "steps": steps,
         "lease": options["lease"],
-        "released_accuracy": _accuracy(records, model),
+        "released_accuracy": records.accuracy(_expected(model)),
         "file": options["output"],
     }
     if model.released is not None:
@@ -166,13 +163,3 @@ def _kind(model: Result) -> str:
     if model.decisions is not None:
         return "decisions"
     return "readout" if model.released is None else "released"
-
-
-def _accuracy(records: Records, model: Result) -> float | None:
-    """The share of records classified correctly from what is released; None for data without labels."""
-    if records.labels is not None and model.decisions is not None:
-        decided = model.decisions.argmax(axis=1) if model.decisions.ndim == 2 else model.decisions
-        return float(np.mean(decided == records.labels))
-    if records.labels is None or model.released is None or model.released.shape[2] % records.classes:
-        return None
-    return accuracy(classify(model.released, records.classes), records.labels)

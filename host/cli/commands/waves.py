@@ -8,7 +8,8 @@ from rich.console import Console
 
 from spikeveil.host.cli.options import keys
 from spikeveil.host.cli.options.common import json_option
-from spikeveil.host.cli.options.network import data_options, load_records, network_argument, plan_options, read_plan
+from spikeveil.host.cli.options.data import data_options, load_records
+from spikeveil.host.cli.options.network import network_argument, plan_options, read_plan
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
 from spikeveil.host.networks import catalogue
@@ -39,7 +40,7 @@ def waves(network: str, **options: Any) -> None:
     """
     spec = catalogue.load(network)
     plan = read_plan(spec, options)
-    records = load_records(options["data"], spec.inputs, options["skip"], options["records"] or 1)
+    records = load_records(spec, {**options, "records": options["records"] or 1}, network)
     path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.randomised))
     if options["engine"] == "verilator":
         verilator_build.verilator_root()

@@ -1,17 +1,12 @@
 """Options that the commands on NIR files share."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import stack
-from spikeveil.host.cli.options.network import DIGITS
-from spikeveil.host.exchange import records
 from spikeveil.host.exchange.choices import Choices
-from spikeveil.host.exchange.records import RecordedData
-from spikeveil.host.networks.digits_example import held_out
 
 choice_options = stack(
     click.option("--dt", type=float, help="Length of a step, in the unit of the file's time constants."),
@@ -36,12 +31,6 @@ choice_options = stack(
         help="Where potentials start; asked where v_leak or v_reset is not 0.",
     ),
 )
-layout_option = click.option(
-    "--layout",
-    type=click.Choice(("records-first", "steps-first")),
-    help="Of the data; without it, an array `x` is steps-first and any other records-first.",
-)
-
 CHOICES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
 
 
@@ -49,10 +38,3 @@ def read_choices(options: dict[str, Any]) -> Choices:
     """The choices as typed. UsageError for a value out of range."""
     with usage_errors():
         return Choices(**{name: options[name] for name in CHOICES})
-
-
-def read_data(data: str, layout: str | None) -> RecordedData:
-    """The records of a file, or the digits test images."""
-    if data == DIGITS and not Path(data).exists():
-        return RecordedData(held_out()[0], "records-first")
-    return records.load_data(Path(data), layout)

@@ -40,4 +40,6 @@ def print_run(record: dict[str, Any], claim: Claim, classes: int) -> None:
     console.print(
         "{records:,} records of {steps:,} steps under {leases} leases: released spikes in {file}".format_map(record)
     )
+    if record["released_accuracy"] is not None:
+        console.print(f"accuracy of what was released: {100 * record['released_accuracy']:.1f} %")
     print_claim(console, claim, "Claim for one of these records", classes)
