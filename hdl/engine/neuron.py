@@ -1,7 +1,7 @@
 """Neuron update: leak, bias, threshold, reset and saturation of one row a cycle. Twin of pysim/model/neuron.py."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
@@ -13,7 +13,7 @@ from spikeveil.hdl.engine.accumulator import lane_rows, pack_fields
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, ImageWrite, lookup_memory, unchecked_read, word_of
 from spikeveil.hdl.engine.spikes import memory_depth
 from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
-from spikeveil.pysim.model.image import number_bits
+from spikeveil.pysim.model.image import FACTORS, factor_bits, number_bits, section_names
 from spikeveil.pysim.model.lanes import rows
 from spikeveil.pysim.model.layer_spec import LayerSpec, signed_bits
 from spikeveil.pysim.model.leak import Leak
@@ -22,13 +22,24 @@ LATENCY = SUMS_LATENCY + 3  # cycles from a scan request to its new potentials
 MIN_REVISIT_CYCLES = LATENCY + 1  # between two requests for a row: the second must read what the first wrote
 
 
-def leak(v: Value, decay: Leak) -> Value:
-    """The leaked potential, a signed value no wider than `v`."""
+def leak(v: Value, decay: Leak, factor: Value | None = None) -> Value:
+    """The leaked potential, a signed value no wider than `v`.
+
+    `factor`: the neuron's own, unsigned, in place of that of a `scale` leak. Where its top bit is set nothing leaks.
+    """
     if decay.kind == "shift":
-        return (v - (v >> decay.shift_by))[: len(v)].as_signed()
+        return (v - (_half_added(v, decay) >> decay.shift_by))[: len(v)].as_signed()
+    if decay.kind == "scale" and factor is not None:
+        leaked = (_half_added(v * factor[:-1], decay) >> decay.shift_by)[: len(v)].as_signed()
+        return Mux(factor[-1], v, leaked).as_signed()
     if decay.kind == "scale":
-        return ((v * Const(decay.factor)) >> decay.shift_by)[: len(v)].as_signed()
+        return (_half_added(v * Const(decay.factor), decay) >> decay.shift_by)[: len(v)].as_signed()
     return v
+
+
+def _half_added(v: Value, decay: Leak) -> Value:
+    """`v` plus half of what the shift divides by, where the leak rounds to nearest."""
+    return v + decay.half if decay.half else v
 
 
 def saturate(u: Value, bits: int) -> Value:
@@ -78,6 +89,15 @@ class _RowDelay:
         return self._stages[cycles]
 
 
+class _LaneNumbers(NamedTuple):
+    """The constants of the neuron that a lane updates; None where the layer has none of the kind."""
+
+    bias: Value | None
+    threshold: Value | None
+    factor: Value | None
+    reset: Value | None
+
+
 class Neurons(wiring.Component):
     """Updates `lanes` neurons a cycle by the equations of `LayerSpec`, and holds the potentials of the layer.
 
@@ -86,7 +106,7 @@ class Neurons(wiring.Component):
     | `i` | ScanRequest | in | row to update; rows in order, from 0 in each step |
     | `sums` | lanes * accumulator_bits | in | signed sums W x of the row, `SUMS_LATENCY` cycles after its request |
     | `o` | ScannedRow | out | spikes and new potentials; no back-pressure |
-    | `load` | ImageWrite | in | writes biases and thresholds, the last memories; only where `load` is given |
+    | `load` | ImageWrite | in | writes all numbers but the weights; only where `load` is given |
 
     | parameter | type | meaning |
     |---|---|---|
@@ -97,8 +117,8 @@ class Neurons(wiring.Component):
     Timing: one row a cycle; `o` follows `i` by `LATENCY` cycles. The same row must not be requested again within
     `MIN_REVISIT_CYCLES` cycles.
 
-    The potentials are in a memory with one word a row. It is never cleared: a request with `fresh` takes the old
-    potentials as 0. Reset empties the pipeline and leaves all memories.
+    The potentials are in a memory with one word a row. It is never cleared: a request with `fresh` takes the initial
+    potentials in place of the old ones. Reset empties the pipeline and leaves all memories.
     """
 
     i: Any
@@ -132,15 +152,15 @@ class Neurons(wiring.Component):
         # The potentials must be leaked, and biased, when the sums are there: read, register, leak, bias.
         read_cycle = SUMS_LATENCY - (3 if self.spec.bias is None else 4)
         v = Signal(self.lanes * width, reset_less=True)
-        m.d.sync += v.eq(unchecked_read(m, memory, row.delayed(read_cycle)))
-        biases = self._biases(m, row, read_cycle + 1)
-        thresholds = self._thresholds(m, row, SUMS_LATENCY - 1)
-        fresh = flags[read_cycle + 2][3]
+        stored = unchecked_read(m, memory, row.delayed(read_cycle))
+        fresh = [cycle_flags[3] for cycle_flags in flags]
+        m.d.sync += v.eq(self._started(m, row, read_cycle, fresh[read_cycle + 1], stored))
+        numbers = self._numbers(m, row, read_cycle)
         spikes = Signal(self.lanes)
         potentials = Signal(self.lanes * width)
         for lane in range(self.lanes):
             old = v.word_select(lane, width).as_signed()
-            potential = self._lane(m, lane, old, fresh, biases[lane], thresholds[lane], spikes[lane])
+            potential = self._lane(m, lane, old, fresh[read_cycle + 2], numbers[lane], spikes[lane])
             m.d.sync += potentials.word_select(lane, width).eq(potential)
         m.d.comb += [
             self.o.spikes.eq(spikes),
@@ -163,30 +183,14 @@ class Neurons(wiring.Component):
             flags.append(delayed)
         return flags
 
-    def _lane(
-        self,
-        m: Module,
-        lane: int,
-        v: Value,
-        fresh: Value,
-        bias: Value | None,
-        threshold: Value | None,
-        spike: Value,
-    ) -> Value:
+    def _lane(self, m: Module, lane: int, v: Value, fresh: Value, numbers: "_LaneNumbers", spike: Value) -> Value:
         """The update of one neuron, a register after each addition: u = leak(v) + bias + sum, then u - threshold.
 
         Drives the register `spike`; returns the new potential for a register beside it.
         """
-        spec = self.spec
-        leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
-        u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
+        spec, threshold = self.spec, numbers.threshold
+        u = self._sum(m, lane, v, fresh, numbers)
         u_delayed = Signal.like(u, name=f"u_delayed_{lane}")
-        m.d.sync += leaked.eq(Mux(fresh, 0, leak(v, spec.leak)))
-        biased = leaked
-        if bias is not None:
-            biased = Signal.like(u, name=f"biased_{lane}")  # cannot overflow: u has room for it at a sum of 0
-            m.d.sync += biased.eq(leaked + bias)
-        m.d.sync += u.eq(biased + self.sums.word_select(lane, spec.accumulator_bits).as_signed())
         m.d.sync += u_delayed.eq(u)
         if threshold is None:
             return saturate(u_delayed, spec.state_bits)
@@ -194,21 +198,73 @@ class Neurons(wiring.Component):
         m.d.sync += margin.eq(u - threshold)
         fires = ~margin[-1]
         m.d.sync += spike.eq(fires)
-        after_spike = margin[: spec.potential_bits].as_signed() if spec.reset == "subtract" else Const(0, signed(1))
+        after_spike: Value = Const(0, signed(1)) if numbers.reset is None else numbers.reset
+        if spec.reset == "subtract":
+            after_spike = margin[: spec.potential_bits].as_signed()
         return saturate(Mux(fires, after_spike, u_delayed).as_signed(), spec.state_bits)
+
+    def _sum(self, m: Module, lane: int, v: Value, fresh: Value, numbers: "_LaneNumbers") -> Signal:
+        """A register of u. Without initial potentials, a fresh record leaks to 0 whatever `v` is."""
+        spec = self.spec
+        leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
+        u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
+        leaked_v = leak(v, spec.leak, numbers.factor)
+        m.d.sync += leaked.eq(Mux(fresh, 0, leaked_v) if spec.initial is None else leaked_v)
+        biased = leaked
+        if numbers.bias is not None:
+            biased = Signal.like(u, name=f"biased_{lane}")  # cannot overflow: u has room for it at a sum of 0
+            m.d.sync += biased.eq(leaked + numbers.bias)
+        total = self.sums.word_select(lane, spec.accumulator_bits)
+        if spec.fraction_bits:
+            total = Cat(Const(0, spec.fraction_bits), total)
+        m.d.sync += u.eq(biased + total.as_signed())
+        return u
+
+    def _started(self, m: Module, row: _RowDelay, cycle: int, fresh: Value, stored: Value) -> Value:
+        """The row's `stored` potentials, or in a fresh record its initial ones, both valid a cycle after `cycle`."""
+        if self.spec.initial is None:
+            return stored
+        width = self.spec.state_bits
+        contents: dict[str, Any] = self._contents("initial", self.spec.initial, width)
+        initial = lookup_memory(
+            m, "initial", depth=self.rows, width=self.lanes * width, address=row.delayed(cycle), **contents
+        )
+        return Mux(fresh, initial, stored)
+
+    def _numbers(self, m: Module, row: _RowDelay, read_cycle: int) -> "list[_LaneNumbers]":
+        """The numbers of each lane, each valid in the cycle in which `_lane` uses it."""
+        spec = self.spec
+        biases = self._biases(m, row, read_cycle + 1)
+        thresholds = self._thresholds(m, row, SUMS_LATENCY - 1)
+        factors: Sequence[Value | None] = [None] * self.lanes
+        resets: Sequence[Value | None] = [None] * self.lanes
+        if spec.leak_factors is not None:
+            bits = factor_bits(spec)
+            contents = self._contents(FACTORS, spec.leak_factors, bits)
+            words = self._lane_numbers(m, FACTORS, row.delayed(read_cycle), bits, **contents)
+            factors = [word.as_unsigned() for word in words]
+        if spec.reset_potential is not None:
+            contents = self._contents("reset_potential", spec.reset_potential, spec.state_bits)
+            resets = self._lane_numbers(m, "resets", row.delayed(SUMS_LATENCY), spec.state_bits, **contents)
+        return [_LaneNumbers(*values) for values in zip(biases, thresholds, factors, resets, strict=True)]
+
+    def _contents(self, section: str, values: Any, bits: int) -> dict[str, Any]:
+        """The contents of a memory with a word a row, as `lookup_memory` takes them: built in or loaded."""
+        if self.loadable:
+            return {"load": self.load, "memory_index": self._memory_index(section)}
+        return {"init": [pack_fields(fields, bits) for fields in lane_rows(values, self.lanes)]}
+
+    def _memory_index(self, section: str) -> int:
+        """The bit of `load.to` that writes a section."""
+        return section_names(self.spec).index(section)
 
     def _biases(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value | None]:
         """The bias of each lane, valid two cycles after `cycle`."""
         bias = self.spec.bias
         if bias is None:
             return [None] * self.lanes
-        if self.loadable:
-            index = len(self.load.to) - 1 - (self.spec.threshold is not None)
-            bits = number_bits(self.spec)
-            return self._lane_numbers(m, "biases", row.delayed(cycle), bits, load=self.load, memory_index=index)
-        bits = signed_bits(int(bias.min()), int(bias.max()))
-        words = [pack_fields(fields, bits) for fields in lane_rows(bias, self.lanes)]
-        return self._lane_numbers(m, "biases", row.delayed(cycle), bits, init=words)
+        bits = number_bits(self.spec) if self.loadable else signed_bits(int(bias.min()), int(bias.max()))
+        return self._lane_numbers(m, "biases", row.delayed(cycle), bits, **self._contents("bias", bias, bits))
 
     def _thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value | None]:
         """The threshold of each lane, valid two cycles after `cycle`.
@@ -231,7 +287,7 @@ class Neurons(wiring.Component):
     def _loaded_thresholds(self, m: Module, row: _RowDelay, cycle: int) -> Sequence[Value]:
         """As `_thresholds`, from a loadable memory, or from one register that all neurons share."""
         bits = number_bits(self.spec)
-        index = len(self.load.to) - 1
+        index = self._memory_index("threshold")
         if isinstance(self.spec.threshold, np.ndarray):
             return self._lane_numbers(m, "thresholds", row.delayed(cycle), bits, load=self.load, memory_index=index)
         shared_threshold = Signal(signed(bits), reset_less=True)

@@ -1,4 +1,4 @@
-"""The image: weights, biases and thresholds as the bytes that a loadable device takes (`hdl/device/loader.py`).
+"""The image: the numbers of a network as the bytes that a loadable device takes (`hdl/device/loader.py`).
 
 docs/protocol.md, "The image", defines the order of the bytes. The rest of a specification, which an image does not
 carry, is its structure.
@@ -18,6 +18,9 @@ from spikeveil.pysim.model.lanes import LayerLanes, rows
 from spikeveil.pysim.model.layer_spec import MAX_POTENTIAL_BITS, LayerSpec, signed_bits
 from spikeveil.pysim.model.spec import NetworkSpec
 
+POTENTIALS = ("initial", "reset_potential")
+FACTORS = "leak_factors"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -26,10 +29,10 @@ class Section:
     | field | meaning |
     |---|---|
     | `layer` | index of the layer |
-    | `name` | `weights`, `bias` or `threshold`, as in `LayerSpec` |
+    | `name` | `weights`, `bias`, `threshold` or one of POTENTIALS and FACTORS, as in `LayerSpec` |
     | `words` | words of the memory |
     | `fields` | numbers in a word, the first in the low bits |
-    | `bits` | two's complement width of a number |
+    | `bits` | width of a number: two's complement, but that factors of a leak are unsigned |
     """
 
     layer: int
@@ -64,7 +67,7 @@ def sections(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> tuple[Sect
 
 
 def _layer_sections(index: int, layer: LayerSpec, lanes: LayerLanes) -> Iterator[Section]:
-    """Weights in rows of `lanes` neurons; biases and thresholds in rows of `scan` neurons."""
+    """Weights in rows of `lanes` neurons; everything else in rows of `scan` neurons."""
     bits, scan_rows = number_bits(layer), rows(layer.neurons, lanes.scan)
     yield Section(index, "weights", rows(layer.neurons, lanes.lanes) * layer.inputs, lanes.lanes, layer.weight_bits)
     if layer.bias is not None:
@@ -73,6 +76,21 @@ def _layer_sections(index: int, layer: LayerSpec, lanes: LayerLanes) -> Iterator
         yield Section(index, "threshold", scan_rows, lanes.scan, bits)
     elif layer.threshold is not None:
         yield Section(index, "threshold", 1, 1, bits)
+    for name in POTENTIALS:
+        if getattr(layer, name) is not None:
+            yield Section(index, name, scan_rows, lanes.scan, layer.state_bits)
+    if layer.leak_factors is not None:
+        yield Section(index, FACTORS, scan_rows, lanes.scan, factor_bits(layer))
+
+
+def section_names(layer: LayerSpec) -> tuple[str, ...]:
+    """The names of a layer's sections, in order."""
+    return tuple(section.name for section in _layer_sections(0, layer, LayerLanes(1, 1)))
+
+
+def factor_bits(layer: LayerSpec) -> int:
+    """Width of a leak's factor in an image, unsigned; a factor whose top bit is set counts as 2^shift_by."""
+    return layer.leak.shift_by + 1
 
 
 def size(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes]) -> int:
@@ -90,6 +108,8 @@ def structure(spec: NetworkSpec) -> str:
     for entry in header["layers"]:
         if isinstance(entry["threshold"], int):
             entry["threshold"] = []
+        if FACTORS in entry:
+            entry["leak"]["factor"] = []  # the largest of them
     header["format"] = "spikeveil-structure"
     return hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -105,10 +125,11 @@ def widest_network(spec: NetworkSpec) -> NetworkSpec:
 
 
 def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
-    """Weights, biases and thresholds of the largest magnitude that an image can carry."""
+    """Weights, biases, thresholds and leak factors of the largest magnitude that an image can carry."""
     least_weight, least_number = -(1 << (layer.weight_bits - 1)), -(1 << (number_bits(layer) - 1))
     active_inputs = min(layer.input_cap or layer.inputs, layer.inputs)
-    low = layer.state_range[0] + active_inputs * least_weight + (0 if layer.bias is None else least_number)
+    current = (active_inputs * least_weight) << layer.fraction_bits
+    low = layer.state_range[0] + current + (0 if layer.bias is None else least_number)
     if signed_bits(low, 0) > MAX_POTENTIAL_BITS:
         raise ValueError(
             f"layer {index} potentials must fit {MAX_POTENTIAL_BITS} bits under any image, and need "
@@ -123,11 +144,12 @@ def _widest(index: int, layer: LayerSpec) -> dict[str, Any]:
         "weights": np.full_like(layer.weights, least_weight),
         "bias": None if layer.bias is None else np.full_like(layer.bias, least_number),
         "threshold": threshold,
+        FACTORS: None if layer.leak_factors is None else np.full_like(layer.leak_factors, 1 << layer.leak.shift_by),
     }
 
 
 def replace_numbers(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
-    """The same structure with other weights, biases and thresholds."""
+    """The same structure with other numbers, a dictionary of `LayerSpec` fields for each layer."""
     return replace(
         spec, layers=tuple(replace(layer, **values) for layer, values in zip(spec.layers, numbers, strict=True))
     )
@@ -179,7 +201,7 @@ def from_bytes(spec: NetworkSpec, layer_lanes: Sequence[LayerLanes], content: by
 
 
 def _unchecked(spec: NetworkSpec, numbers: list[dict[str, Any]]) -> NetworkSpec:
-    """As `replace_numbers`, with thresholds below 1 allowed; every other number of an image is in its range."""
+    """As `replace_numbers`, with thresholds below 1 allowed; every other number of `from_bytes` is in its range."""
     thresholds = [values.get("threshold", 1) for values in numbers]
     valid_numbers = [
         values | ({"threshold": np.maximum(threshold, 1)} if "threshold" in values else {})
@@ -200,6 +222,8 @@ def _unpacked(layer: LayerSpec, section: Section, part: bytes) -> Any:
         bitorder="little",
     ).reshape(section.words, section.fields, section.bits)
     scale: NDArray[np.int64] = np.int64(1) << np.arange(section.bits, dtype=np.int64)
+    if section.name == FACTORS:
+        return np.minimum(planes @ scale, scale[-1]).reshape(-1)[: layer.neurons]
     scale[-1] = -scale[-1]
     values = planes @ scale  # (words, fields)
     if section.name == "threshold" and isinstance(layer.threshold, int):

@@ -20,7 +20,7 @@ def cap_inputs(spikes: NDArray[np.bool_], cap: int | None) -> NDArray[np.bool_]:
 
 
 def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
-    """The input current W x + bias, exact: (..., inputs) to (..., neurons).
+    """The input current W x * 2^fraction_bits + bias, exact: (..., inputs) to (..., neurons).
 
     A floating-point matrix product of integers is exact while every partial sum stays below 2^24 (float32)
     or 2^53 (float64), in whatever order they are added.
@@ -28,6 +28,8 @@ def current(spikes: NDArray[np.bool_], spec: LayerSpec) -> neuron.Integers:
     low, high = spec.current_range
     exact = np.float32 if max(-low, high) < _EXACT_FLOAT32 else np.float64
     total: neuron.Integers = (spikes.astype(exact) @ spec.weights.T.astype(exact)).astype(neuron.state_dtype(spec))
+    if spec.fraction_bits:
+        total <<= spec.fraction_bits
     return total if spec.bias is None else total + spec.bias.astype(total.dtype)
 
 
@@ -83,10 +85,10 @@ class LayerTrace:
 
 
 def run(spikes: NDArray[np.bool_], spec: LayerSpec) -> LayerTrace:
-    """Run the layer on input spikes (records, steps, inputs); potentials start at zero in every record."""
+    """Run the layer on input spikes (records, steps, inputs), every record from the initial potentials."""
     records, steps, _ = spikes.shape
     trace = LayerTrace(spec, records, steps)
-    v = np.zeros((records, spec.neurons), neuron.state_dtype(spec))
+    v = neuron.initial(records, spec)
     record_spikes = np.zeros(records, np.int64)
     for t, total in enumerate(_currents(spikes, spec)):
         raw, v = neuron.step(v, total, spec)

@@ -60,7 +60,7 @@ class Network:
     def run(self, spikes: ArrayLike, *, lease: int | None = None, first_record: int = 0) -> Result:
         """Run records of input spikes (records, steps, inputs), values 0 and 1, bool or any integer type.
 
-        Record i runs as record `first_record + i` of `lease`; potentials start at zero in each. The same
+        Record i runs as record `first_record + i` of `lease`, from the initial potentials. The same
         arguments give the same masks. The model does not prevent a second use of a lease: the ledger and the device do.
         """
         x = checks.spikes(spikes, self.spec.inputs)

@@ -22,9 +22,10 @@ from spikeveil.pysim.model.layer_spec import LayerSpec
 from spikeveil.pysim.model.leak import Leak
 
 FORMAT = "spikeveil-network"
-VERSIONS = (1, 2)  # 2: with a decision
+VERSIONS = (1, 2, 3)  # 2: with a decision; 3: with one of EXTENSIONS, or a leak that rounds to nearest
 SCALAR_FIELDS = ("reset", "state_bits", "weight_bits", "spike_limit", "step_spike_limit", "input_cap", "readout")
 ARRAY_FIELDS = ("weights", "threshold", "bias")
+EXTENSIONS: dict[str, Any] = {"fraction_bits": 0, "initial": None, "reset_potential": None, "leak_factors": None}
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)  # of a field that lacks or is odd
 
 Header = dict[str, Any]
@@ -48,15 +49,16 @@ def describe(
 ) -> tuple[Header, Arrays]:
     """A network as a JSON-ready header and its arrays, named `LAYER.FIELD`.
 
-    A network that releases spikes is of version 1, whose readers and fingerprints know nothing of decisions.
+    A network is of the lowest version that holds it: readers and fingerprints of version 1 know nothing of decisions,
+    those of version 2 nothing of EXTENSIONS, which a layer's entry names only where it uses them.
     """
     arrays: Arrays = {}
     entries = []
     for index, layer in enumerate(layers):
         entry: dict[str, Any] = {name: getattr(layer, name) for name in SCALAR_FIELDS}
-        entry["leak"] = asdict(layer.leak)
+        entry["leak"] = layer.leak.describe()
         entry["flip"] = None if layer.flip is None else asdict(layer.flip)
-        for name in ARRAY_FIELDS:
+        for name in (*ARRAY_FIELDS, *_extensions(layer)):
             value = getattr(layer, name)
             if isinstance(value, np.ndarray):
                 arrays[f"{index}.{name}"] = value.astype("<i4")
@@ -67,7 +69,15 @@ def describe(
     header: Header = {"format": FORMAT, "version": 1, "cadence": cadence, "layers": entries}
     if decision is not None:
         header |= {"version": 2, "decision": decisions.describe(decision), "steps": steps}
+    if any(layer.extended for layer in layers):
+        header = {"decision": None, "steps": None} | header | {"version": 3}
     return header, arrays
+
+
+def _extensions(layer: LayerSpec) -> list[str]:
+    """The names of EXTENSIONS that the layer uses."""
+    values = {name: getattr(layer, name) for name in EXTENSIONS}
+    return [name for name, value in values.items() if isinstance(value, np.ndarray) or value != EXTENSIONS[name]]
 
 
 def fingerprint(header: Header, arrays: Arrays) -> str:
@@ -105,7 +115,9 @@ def read(path: Path) -> StoredNetwork:
         layers = tuple(_layer(path, container, index, entry) for index, entry in enumerate(header["layers"]))
         decision, steps = None, None
         if header["version"] > 1:
-            decision, steps = decisions.from_description(header["decision"]), header["steps"]
+            stored = header["decision"]
+            decision = None if stored is None and header["version"] > 2 else decisions.from_description(stored)
+            steps = header["steps"]
         return StoredNetwork(
             layers, header["cadence"], decision, steps, header.get("fingerprint"), header.get("origin")
         )
@@ -113,12 +125,13 @@ def read(path: Path) -> StoredNetwork:
 
 def _layer(path: Path, container: storage.Container, index: int, entry: dict[str, Any]) -> LayerSpec:
     values: dict[str, Any] = {name: entry[name] for name in SCALAR_FIELDS}
-    for name in ARRAY_FIELDS:
-        value = entry[name]
+    stored = {name: entry[name] for name in ARRAY_FIELDS} | {name: entry[name] for name in EXTENSIONS if name in entry}
+    for name, value in stored.items():
         if isinstance(value, list):
             with _damage_as_sentence(path, DAMAGE):
-                value = container.array(f"{index}.{name}")
-        values[name] = value
+                values[name] = container.array(f"{index}.{name}")
+        else:
+            values[name] = value
     flip = entry["flip"]
     return LayerSpec(**values, leak=Leak(**entry["leak"]), flip=None if flip is None else FlipSpec(**flip))
 

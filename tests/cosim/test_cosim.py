@@ -20,6 +20,7 @@ from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 WANTED = {
     *("saturates low", "saturates high", "spike limit cuts", "input cap cuts"),
     *("bias", "thresholds", "readout", "flips twice", "k = 1", "k = half", "reset zero", "reset subtract"),
+    *("reset value", "round floor", "round nearest", "fraction_bits", "initial", "leak_factors"),
     *("leak none", "leak shift", "leak scale", "lfsr", "trivium", "fast", "private"),
     *("stalls in", "stalls out", "first record above 0", "records back to back", "partly filled row", "1 lane"),
     *("private folded", "fast folded"),
@@ -35,11 +36,14 @@ def features(case: Case) -> Iterator[str]:
     for index, layer in enumerate(plan.spec.layers):
         capped = cap_inputs(x, layer.input_cap)
         yield from (["input cap cuts"] if (capped != x).any() else [])
-        v, low_and_high = np.zeros((len(x), layer.neurons), np.int64), np.array(layer.state_range)
+        v, low_and_high = neuron.initial(len(x), layer).astype(np.int64), np.array(layer.state_range)
         for current in np.moveaxis(capped.astype(np.int64) @ layer.weights.T.astype(np.int64), 1, 0):
-            u = neuron.leak(v, layer.leak) + current + (0 if layer.bias is None else layer.bias)
+            factors = None if layer.leak_factors is None else layer.leak_factors.astype(np.int64)
+            u = neuron.leak(v, layer.leak, factors) + (current << layer.fraction_bits)
+            u += 0 if layer.bias is None else layer.bias
             if layer.threshold is not None:
-                after_spike = u - layer.threshold if layer.reset == "subtract" else 0
+                after_spike = 0 if layer.reset_potential is None else layer.reset_potential
+                after_spike = u - layer.threshold if layer.reset == "subtract" else after_spike
                 u = np.where(u >= layer.threshold, after_spike, u)
             yield from (["saturates low"] if u.min() < low_and_high[0] else [])
             yield from (["saturates high"] if u.max() > low_and_high[1] else [])
@@ -53,6 +57,9 @@ def features(case: Case) -> Iterator[str]:
                 yield "k = half"
         x = result.sent[index]
         yield f"leak {layer.leak.kind}"
+        yield from ([] if layer.leak.kind == "none" else [f"round {layer.leak.rounding}"])
+        for name in ("fraction_bits", "initial", "leak_factors"):
+            yield from ([name] if np.any(getattr(layer, name)) else [])
         yield from ([] if layer.bias is None else ["bias"])
         yield from (["thresholds"] if np.ndim(layer.threshold) else [])
         yield from (["partly filled row"] if layer.neurons % plan.layer_lanes[index].lanes else [])

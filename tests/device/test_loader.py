@@ -64,11 +64,28 @@ def network(seed: int, kind: str) -> NetworkSpec:
         first = LayerSpec(weights(9, 20, 8), threshold=int(rng.integers(1, 200)), leak=Leak.shift(2), spike_limit=30)
         second = LayerSpec(weights(6, 9, 2), threshold=int(rng.integers(1, 3)), weight_bits=2, flip=FlipSpec(1, 4))
         return NetworkSpec([first, second])
+    if kind == "numbers of version 3":
+        state = 1 << 7
+        first = LayerSpec(
+            weights(7, 20, 4),
+            threshold=int(rng.integers(1, 60)),
+            leak=Leak.scale(0, 5, "nearest"),
+            leak_factors=rng.choice([0, 32], 7) if seed == 2 else rng.integers(0, 33, 7),
+            initial=rng.integers(-state, state, 7),
+            reset="value",
+            reset_potential=rng.integers(-state, state, 7),
+            fraction_bits=2,
+            state_bits=8,
+            weight_bits=4,
+            flip=FlipSpec(3, 3),
+        )
+        last = LayerSpec(weights(5, 7, 3), state_bits=9, weight_bits=3, readout=True, initial=rng.integers(-9, 9, 5))
+        return NetworkSpec([first, last])
     one = LayerSpec([[int(rng.integers(-2, 2))] * 20], threshold=[1], bias=[1], state_bits=2, weight_bits=2)
     return NetworkSpec([replace(one, flip=FlipSpec(1, 3))])
 
 
-KINDS = ["biases, thresholds each", "one threshold", "one neuron"]
+KINDS = ["biases, thresholds each", "one threshold", "one neuron", "numbers of version 3"]
 
 
 class Device(wiring.Component):
@@ -139,10 +156,10 @@ def test_a_device_computes_the_network_that_it_was_given(kind: str, lanes: int, 
 
 
 def odd_image(spec: NetworkSpec, lanes: Sequence[LayerLanes]) -> bytes:
-    """An image of `spec` whose thresholds are noise: half of them lie below 1, which no specification has."""
+    """An image of `spec` whose thresholds and leak factors are noise, which no specification has in part."""
     content, at = bytearray(image.to_bytes(spec, lanes)), 0
     for section in image.sections(spec, lanes):
-        if section.name == "threshold":
+        if section.name in ("threshold", "leak_factors"):
             content[at : at + section.bytes] = np.random.default_rng(at).bytes(section.bytes)
         at += section.bytes
     return bytes(content)
@@ -154,6 +171,8 @@ def test_numbers_that_no_specification_has(each: bool) -> None:
     rng, lanes = np.random.default_rng(3), 4
     threshold = np.full(8, 9) if each else 9
     first = LayerSpec(rng.integers(-8, 8, (8, 20)), threshold, Leak.shift(2), state_bits=6, weight_bits=4)
+    if each:
+        first = replace(first, leak=Leak.scale(0, 3), leak_factors=np.arange(1, 9))
     spec = NetworkSpec([first, LayerSpec(rng.integers(-8, 8, (4, 8)), 5, state_bits=5, flip=FlipSpec(1, 3))])
     plan = Plan(spec, lanes=lanes, loadable=True)
     content = odd_image(spec, plan.layer_lanes)

@@ -39,8 +39,8 @@ class Bug:
 FEW = [
     Bug("fires above the threshold only", "neuron", "fires = ~margin[-1]", "fires = ~margin[-1] & margin.any()"),
     Bug("potentials wrap", "neuron", "return Mux(fits, u[:bits], Cat(", "return Mux(1, u[:bits], Cat("),
-    Bug("leak rounds towards zero", "neuron", "return (v - (v >> decay.shift_by))", "return (v - (v + v[-1] >> decay.shift_by))"),
-    Bug("bias forgotten", "neuron", "biased.eq(leaked + bias)", "biased.eq(leaked)"),
+    Bug("leak rounds towards zero", "neuron", "return (v - (_half_added(v, decay) >> decay.shift_by))", "return (v - (_half_added(v, decay) + v[-1] >> decay.shift_by))"),
+    Bug("bias forgotten", "neuron", "biased.eq(leaked + numbers.bias)", "biased.eq(leaked)"),
     Bug("a row begins with the one before", "accumulator", "Mux(first, weight, total + weight)", "total + weight"),
     Bug("a row without events keeps the one before", "accumulator", "total.eq(0)", "total.eq(total)"),
     Bug("cap lets one more pass", "network", "cap=spec.input_cap)", "cap=spec.input_cap and spec.input_cap + 1)"),
@@ -55,6 +55,12 @@ FEW = [
 
 MORE = [
     Bug("resets to zero only", "neuron", 'if spec.reset == "subtract"', "if False"),
+    Bug("never rounds to nearest", "neuron", "return v + decay.half if", "return v if"),
+    Bug("a leak factor of one takes a half", "neuron", "Mux(factor[-1], v, leaked)", "Mux(factor[-1], leaked, leaked)"),
+    Bug("fraction bits forgotten", "neuron", "Cat(Const(0, spec.fraction_bits), total)", "total"),
+    Bug("initial potentials forgotten", "neuron", "Mux(fresh, initial, stored)", "stored"),
+    Bug("initial potentials in every step", "neuron", "Mux(fresh, initial, stored)", "initial"),
+    Bug("resets to a value a row late", "neuron", "row.delayed(SUMS_LATENCY), spec.state_bits", "row.delayed(SUMS_LATENCY + 1), spec.state_bits"),
     Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_delayed)", "saturate(Mux(0, after_spike, u_delayed)"),
     Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
     Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
@@ -160,6 +166,20 @@ SECOND = LayerSpec(RNG.integers(-4, 8, (17, 5)), threshold=4, leak=Leak.scale(5,
 THIRD = LayerSpec(RNG.integers(-8, 8, (3, 17)), leak=Leak.shift(2), state_bits=7, readout=True)
 WIDE = LayerSpec(RNG.integers(-3, 8, (6, 35)), threshold=8, flip=FlipSpec(5, 6))
 FAST, PRIVATE, FOLDED = {"schedule": "fast"}, {"schedule": "private"}, {"schedule": "fast", "fold": 4}
+EXTENDED = LayerSpec(
+    np.random.default_rng(6).integers(-4, 8, (5, 9)),
+    threshold=[9, 20, 40, 12, 30],
+    leak=Leak.scale(0, 3, "nearest"),
+    leak_factors=[8, 7, 5, 3, 6],
+    reset="value",
+    reset_potential=[-3, 5, 8, -20, 11],
+    initial=[8, 19, -30, 2, 25],
+    fraction_bits=1,
+    weight_bits=4,
+    state_bits=7,
+    flip=FlipSpec(1, 6),
+)
+
 JOBS = [  # layers, lanes, source, schedule, (records, steps), rate, stalls
     ([FIRST], 2, "trivium", FAST, (3, 5), 0.5, Stalls()),
     ([FIRST, SECOND], 4, "lfsr", FAST, (2, 4), 0.7, Stalls(o=0x7FFF_FFFF_FFFF_FFFF)),
@@ -167,6 +187,7 @@ JOBS = [  # layers, lanes, source, schedule, (records, steps), rate, stalls
     ([WIDE], 1, "trivium", PRIVATE, (2, 2), 0.3, Stalls()),
     ([WIDE, LayerSpec(np.ones((2, 6), int), threshold=2, bias=[2, 0], flip=FlipSpec(1, 1))], 6, "trivium", FAST, (3, 1), 0.1, Stalls()),
     ([WIDE], 4, "trivium", FOLDED, (2, 4), 0.03, Stalls()),
+    ([EXTENDED], 2, "trivium", FAST, (2, 6), 0.4, Stalls()),
 ]  # fmt: skip
 
 

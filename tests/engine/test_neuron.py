@@ -11,7 +11,7 @@ from support.simulators import Run, backends
 from spikeveil.hdl.engine.neuron import LATENCY, MIN_REVISIT_CYCLES, Neurons, ScannedRow
 from spikeveil.hdl.engine.sum_folder import SUMS_LATENCY, ScanRequest
 from spikeveil.pysim import LayerSpec, Leak
-from spikeveil.pysim.model.neuron import leak, state_dtype, step
+from spikeveil.pysim.model.neuron import initial, leak, state_dtype, step
 
 WIDE = [[127, 127, -128, -128]]  # sums of -256 to 254
 
@@ -61,6 +61,25 @@ LEAKS = [
     (Leak.scale(0, 4), -128, 0),
     (Leak.scale(16, 4), -128, -128),
     (Leak.scale(1 << 16, 16), 127, 127),
+    (Leak.shift(1, "nearest"), 7, 3),  # 7 - 4, where 3.5 rounds up
+    (Leak.shift(1, "nearest"), -7, -4),  # -7 - (-3)
+    (Leak.shift(1, "nearest"), 1, 0),  # 1 - 1
+    (Leak.shift(1, "nearest"), -1, -1),  # -1 - 0
+    (Leak.shift(3, "nearest"), 100, 87),  # 100 - 13, where the shift alone gives 12.5
+    (Leak.shift(3, "nearest"), 99, 87),  # 99 - 12
+    (Leak.shift(31, "nearest"), 127, 127),
+    (Leak.shift(31, "nearest"), -128, -128),
+    (Leak.scale(51, 8, "nearest"), 100, 20),  # 19.9
+    (Leak.scale(51, 8, "nearest"), -100, -20),
+    (Leak.scale(51, 8, "nearest"), -1, 0),
+    (Leak.scale(128, 8, "nearest"), 3, 2),  # 1.5
+    (Leak.scale(128, 8, "nearest"), -3, -1),  # -1.5
+    (Leak.scale(251, 8, "nearest"), 26, 25),  # 25.49
+    (Leak.scale(251, 8, "nearest"), 25, 25),  # 24.51: the dead band
+    (Leak.scale(251, 8, "nearest"), -25, -25),
+    (Leak.scale(251, 8, "nearest"), -26, -25),
+    (Leak.scale(1 << 16, 16, "nearest"), 127, 127),
+    (Leak.scale(1 << 16, 16, "nearest"), -128, -128),
 ]
 
 THRESHOLDS = [
@@ -108,6 +127,52 @@ def widest(sign: int, reset: Any) -> Case:
     return Case(spec, [[total]] * 3, ([[0]] * 3, [[end]] * 3))
 
 
+PER_NEURON = {"weights": np.repeat(WIDE, 4, axis=0), "threshold": 100, "state_bits": 8}  # in two rows of LANES
+EXTENDED = {
+    "two fraction bits": Case(
+        neuron(fraction_bits=2, reset="subtract", threshold=41, bias=[1]),
+        [[5], [5], [0], [30], [-40]],  # 21; 21 + 21 = 42 fires; 2; 123; -36
+        ([[0], [1], [0], [1], [0]], [[21], [1], [2], [82], [-77]]),
+    ),
+    "fraction bits, saturated": Case(
+        neuron(fraction_bits=4, threshold=1000), [[7], [1], [-30]], ([[0]] * 3, [[112], [127], [-128]])
+    ),
+    "initial potentials": Case(
+        LayerSpec(**PER_NEURON, initial=[99, -128, 0, 127], leak=Leak.shift(1)),
+        [[0, 0, 100, 36], [0, 0, 0, 0]],  # 99 - 49, -128 + 64, 100, 127 - 63 + 36
+        ([[0, 0, 1, 1], [0, 0, 0, 0]], [[50, -64, 0, 0], [25, -32, 0, 0]]),
+    ),
+    "a reset to a value for each neuron": Case(
+        LayerSpec(**PER_NEURON, reset="value", reset_potential=[7, -128, 100, 127]),
+        [[100] * 4, [0] * 4, [0, 200, 0, -28]],
+        ([[1] * 4, [0, 0, 1, 1], [0, 0, 1, 0]], [[7, -128, 100, 127], [7, -128, 100, 127], [7, 72, 100, 99]]),
+    ),
+    "a leak for each neuron": Case(
+        LayerSpec(**PER_NEURON, leak=Leak.scale(0, 3), leak_factors=[0, 3, 7, 8]),
+        [[-99] * 4, [0] * 4],  # 0; -297 / 8 = -37.1; -693 / 8 = -86.6; -99
+        ([[0] * 4] * 2, [[-99] * 4, [0, -38, -87, -99]]),
+    ),
+    "a leak for each neuron, to nearest": Case(
+        LayerSpec(**PER_NEURON, leak=Leak.scale(0, 3, "nearest"), leak_factors=[0, 3, 7, 8]),
+        [[-99] * 4, [0] * 4],
+        ([[0] * 4] * 2, [[-99] * 4, [0, -37, -87, -99]]),
+    ),
+    "everything at once": Case(
+        LayerSpec(
+            **(PER_NEURON | {"threshold": [50, 60, 70, 80]}),
+            leak=Leak.scale(0, 1, "nearest"),
+            leak_factors=[0, 1, 2, 1],
+            reset="value",
+            reset_potential=[1, 2, 3, 4],
+            fraction_bits=1,
+            initial=[10, 11, 12, -13],
+            bias=[0, -1, 1, 2],
+        ),
+        [[25, 0, 0, 0], [0, 28, 0, 0]],  # 50; 6 - 1; 12 + 1; -6 + 2, then 0; 3 + 56 - 1; 13 + 1; -2 + 2
+        ([[1, 0, 0, 0], [0, 0, 0, 0]], [[1, 5, 13, -4], [0, 58, 14, 0]]),
+    ),
+}
+
 CASES = (
     {f"{decay} of {v}": one_step(readout(decay), v, 0, False, after) for decay, v, after in LEAKS}
     | {
@@ -127,15 +192,16 @@ CASES = (
         )
     }
     | {f"31 bits, {sign:+}, reset {reset}": widest(sign, reset) for sign in (1, -1) for reset in ("zero", "subtract")}
+    | EXTENDED
 )
 
 
 def model(case: Case) -> Steps:
     """Step by step by the golden model."""
     spec, kind = case.spec, state_dtype(case.spec)
-    v, spikes, potentials = np.zeros((1, spec.neurons), kind), [], []
+    v, spikes, potentials = initial(1, spec), [], []
     for total in case.sums:
-        current = np.array([total], kind) + (0 if spec.bias is None else spec.bias)
+        current = np.array([total], kind) * 2**spec.fraction_bits + (0 if spec.bias is None else spec.bias)
         s, v = step(v, current.astype(kind), spec)
         spikes.append(s[0].astype(int).tolist())
         potentials.append(v[0].tolist())
@@ -200,8 +266,29 @@ def test_steps_by_hand(results: dict[str, Steps], name: str) -> None:
 
 
 @pytest.mark.parametrize(("decay", "v", "expected"), LEAKS)
-def test_leaks_floor(decay: Leak, v: int, expected: int) -> None:
+def test_leaks_round(decay: Leak, v: int, expected: int) -> None:
     assert leak(np.array([v], np.int64), decay).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [
+        (Leak.none(), (0, 0)),
+        (Leak.scale(256, 8), (0, 0)),
+        (Leak.scale(251, 8), (-51, 0)),
+        (Leak.scale(251, 8, "nearest"), (-25, 25)),
+        (Leak.scale(128, 8, "nearest"), (0, 1)),
+        (Leak.shift(3), (0, 7)),
+        (Leak.shift(3, "nearest"), (-4, 3)),
+        (Leak.shift(1, "nearest"), (-1, 0)),
+    ],
+)
+def test_dead_bands_are_all_that_never_decays(decay: Leak, expected: tuple[int, int]) -> None:
+    assert decay.dead_band == expected
+    v = np.arange(-300, 300)
+    if decay.decay < 1:
+        unchanged = v[leak(v, decay) == v]
+        assert (unchanged.min(), unchanged.max()) == expected and len(unchanged) == expected[1] - expected[0] + 1
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

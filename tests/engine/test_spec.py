@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, NetworkSpec
+from spikeveil.pysim.model.decision import Decision
 
 
 def layer(**changes: Any) -> LayerSpec:
@@ -34,6 +35,9 @@ def test_leaks_say_what_they_are() -> None:
         "v - (v >> 3)",
         "(v * 51) >> 8",
     ]
+    nearest = [Leak.shift(3, "nearest"), Leak.scale(51, 8, "nearest")]
+    assert [str(leak) for leak in nearest] == ["v - ((v + 4) >> 3)", "(v * 51 + 128) >> 8"]
+    assert [leak.decay for leak in (Leak.none(), *nearest)] == [1.0, 0.875, 51 / 256]
     assert Leak.scale(256, 8).factor == 256 and Leak.scale(0, 1).factor == 0
 
 
@@ -48,6 +52,11 @@ def test_leaks_say_what_they_are() -> None:
         (lambda: Leak.scale(-1, 8), "leak factor must be 0 to 256, not -1"),
         (lambda: Leak.shift(1.0), "leak shift must be an integer, not 1.0"),
         (lambda: Leak("none", 1), "leak shift must be 0 to 0, not 1"),
+        (lambda: Leak.shift(1, "up"), "leak rounding must be one of 'floor', 'nearest', not 'up'"),  # type: ignore[arg-type]
+        (
+            lambda: Leak("none", rounding="nearest"),
+            "leak rounding must be 'floor' where nothing leaks, not 'nearest'",
+        ),
     ],
 )
 def test_refused_leaks(make: Callable[[], object], expected: str) -> None:
@@ -75,7 +84,7 @@ def test_refused_leaks(make: Callable[[], object], expected: str) -> None:
         ({"threshold": [7, 0]}, "layer threshold must be 1 to 2147483647, not 0"),
         ({"threshold": [7, 7, 7]}, "layer threshold must have shape (2,), not (3,)"),
         ({"leak": "shift"}, "layer leak must be a Leak, not 'shift'"),
-        ({"reset": "none"}, "layer reset must be one of 'zero', 'subtract', not 'none'"),
+        ({"reset": "none"}, "layer reset must be one of 'zero', 'subtract', 'value', not 'none'"),
         ({"bias": [1]}, "layer bias must have shape (2,), not (1,)"),
         ({"bias": [1, 2.0]}, "layer bias must have an integer dtype, not float64"),
         ({"bias": [1, 2**31]}, "layer bias must be -2147483647 to 2147483647, not 2147483648"),
@@ -99,6 +108,32 @@ def test_refused_leaks(make: Callable[[], object], expected: str) -> None:
         ),
         (
             {"state_bits": 32},
+            "layer potentials must fit 32 bits, and leak(v) + W x + bias needs 33",
+        ),
+        ({"fraction_bits": 17}, "layer fraction_bits must be 0 to 16, not 17"),
+        ({"initial": [0, 32768]}, "layer initial must be -32768 to 32767, not 32768"),
+        ({"initial": -32769}, "layer initial must be -32768 to 32767, not -32769"),
+        ({"initial": [0, 0, 0]}, "layer initial must have shape (2,), not (3,)"),
+        ({"reset": "value"}, "layer reset_potential must be given with reset 'value', and only then, not without one"),
+        (
+            {"reset_potential": 0},
+            "layer reset_potential must be given with reset 'value', and only then, not with 'zero'",
+        ),
+        (
+            {"reset": "value", "reset_potential": [1, 1 << 15]},
+            "layer reset_potential must be -32768 to 32767, not 32768",
+        ),
+        (
+            {"readout": True, "threshold": None, "reset": "value", "reset_potential": 1},
+            "layer reset must be 'zero' or 'subtract' for a readout, which never resets, not 'value'",
+        ),
+        (
+            {"leak_factors": [1, 2]},
+            "layer leak_factors must be None for a leak that is no 'scale', not given with 'none'",
+        ),
+        ({"leak": Leak.scale(1, 4), "leak_factors": [1, 17]}, "layer leak_factors must be 0 to 16, not 17"),
+        (
+            {"state_bits": 28, "fraction_bits": 16, "weights": [[127] * 300]},
             "layer potentials must fit 32 bits, and leak(v) + W x + bias needs 33",
         ),
         (
@@ -190,6 +225,15 @@ FIELDS: list[dict[str, Any]] = [
     {"step_spike_limit": 1},
     {"input_cap": 1},
     {"readout": True, "threshold": None},
+    {"leak": Leak.shift(3, "nearest")},
+    {"leak": Leak.scale(51, 8, "nearest")},
+    {"fraction_bits": 4},
+    {"initial": [0, 0]},
+    {"initial": [1, -1]},
+    {"reset": "value", "reset_potential": [0, 0]},
+    {"reset": "value", "reset_potential": [3, -3]},
+    {"leak": Leak.scale(51, 8), "leak_factors": [51, 51]},
+    {"leak": Leak.scale(51, 8), "leak_factors": [0, 51]},
 ]
 
 
@@ -212,6 +256,41 @@ def test_the_fingerprint_does_not_depend_on_how_arrays_were_stored() -> None:
 def test_the_fingerprint_is_that_of_version_1_files() -> None:
     """Pinned: files, ledgers and bitstreams carry it."""
     assert NetworkSpec([layer()]).fingerprint == "26d3366a6d09db4d1306714304f0179affb02c0008de429934d2543360ad8984"
+
+
+def test_one_number_stands_for_all_neurons() -> None:
+    one = layer(initial=5, reset="value", reset_potential=-3)
+    assert (one.initial.tolist(), one.reset_potential.tolist()) == ([5, 5], [-3, -3])  # type: ignore[union-attr]
+    factors = layer(leak=Leak.scale(1, 4), leak_factors=[3, 9])
+    assert factors.leak == Leak.scale(9, 4)  # the largest, whatever was given
+    assert NetworkSpec([factors]) == NetworkSpec([layer(leak=Leak.scale(2, 4), leak_factors=[3, 9])])
+
+
+def test_fraction_bits_widen_the_potential() -> None:
+    """Inputs reach 9 and -6, 16 times of which is 144 and -96, beside 16-bit states."""
+    assert layer(fraction_bits=4).potential_bits == layer().potential_bits == 17
+    assert layer(fraction_bits=14).potential_bits == 19
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [({}, 1), ({"reset": "subtract"}, 1), ({"fraction_bits": 1}, 3), ({"leak": Leak.shift(1, "nearest")}, 3)],
+)
+def test_files_are_of_the_lowest_version_that_holds_the_network(changes: dict[str, Any], version: int) -> None:
+    header, _ = NetworkSpec([layer(), layer(**(changes | {"weights": [[1, 2], [3, 4]]}))]).describe()
+    assert header["version"] == version
+    assert set(header) == {"format", "version", "cadence", "layers"} | (
+        {"decision", "steps"} if version == 3 else set()
+    )
+    assert "fraction_bits" not in header["layers"][0]
+    decided = NetworkSpec([layer(**changes)], decision=Decision(2, 1), steps=3).describe()[0]
+    assert (decided["version"], decided["steps"]) == (max(version, 2), 3)
+
+
+def test_a_decision_of_a_version_3_network_is_read_back(tmp_path: Path) -> None:
+    spec = NetworkSpec([layer(initial=3)], decision=Decision(2, 1), steps=3)
+    spec.save(tmp_path / "net.snn")
+    assert NetworkSpec.load(tmp_path / "net.snn") == spec
 
 
 @pytest.mark.parametrize("changes", FIELDS, ids=str)
@@ -247,9 +326,9 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_a_newer_file_is_refused(saved: Path) -> None:
-    repacked(saved, lambda header, _: header.update(version=3))
+    repacked(saved, lambda header, _: header.update(version=4))
     assert sentence(lambda: NetworkSpec.load(saved)) == (
-        f"network file {saved} must be of version 1 to 2, which this spikeveil reads, not 3"
+        f"network file {saved} must be of version 1 to 3, which this spikeveil reads, not 4"
     )
 
 

@@ -1,15 +1,23 @@
 """The network's equations in plain Python integers, one neuron and one synapse at a time: a second formulation."""
 
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 
 from spikeveil.pysim import LayerSpec, Leak
 
 
-def _leaked(v: int, leak: Leak) -> int:
+def _leaked(v: int, leak: Leak, factor: int) -> int:
     """Floor division in place of shifts."""
+    half = Fraction(1, 2) if leak.rounding == "nearest" else 0
     if leak.kind == "shift":
-        return v - v // 2**leak.shift_by
-    return v * leak.factor // 2**leak.shift_by if leak.kind == "scale" else v
+        return v - floor(Fraction(v, 2**leak.shift_by) + half)
+    return floor(Fraction(v * factor, 2**leak.shift_by) + half) if leak.kind == "scale" else v
+
+
+def _after_spike(spec: LayerSpec, n: int) -> int:
+    return 0 if spec.reset_potential is None else int(spec.reset_potential[n])
 
 
 def one_layer(spec: LayerSpec, record: list[list[int]]) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
@@ -18,7 +26,8 @@ def one_layer(spec: LayerSpec, record: list[list[int]]) -> tuple[list[list[int]]
     weights = spec.weights.tolist()
     bias = [0] * spec.neurons if spec.bias is None else spec.bias.tolist()
     thresholds = None if spec.threshold is None else np.broadcast_to(spec.threshold, spec.neurons).tolist()
-    v = [0] * spec.neurons
+    factors = [spec.leak.factor] * spec.neurons if spec.leak_factors is None else spec.leak_factors.tolist()
+    v = [0] * spec.neurons if spec.initial is None else spec.initial.tolist()
     raws, limiteds, potentials = [], [], []
     in_record = spec.neurons * len(record) if spec.spike_limit is None else spec.spike_limit
     for step in record:
@@ -26,12 +35,12 @@ def one_layer(spec: LayerSpec, record: list[list[int]]) -> tuple[list[list[int]]
         raw, limited = [0] * spec.neurons, [0] * spec.neurons
         in_step = spec.neurons if spec.step_spike_limit is None else spec.step_spike_limit
         for n in range(spec.neurons):
-            u = _leaked(v[n], spec.leak) + bias[n]
+            u = _leaked(v[n], spec.leak, factors[n]) + bias[n]
             for i in active:
-                u += weights[n][i]
+                u += weights[n][i] * 2**spec.fraction_bits
             if thresholds is not None and u >= thresholds[n]:
                 raw[n] = 1
-                u = 0 if spec.reset == "zero" else u - thresholds[n]
+                u = u - thresholds[n] if spec.reset == "subtract" else _after_spike(spec, n)
                 if in_record and in_step:
                     limited[n], in_record, in_step = 1, in_record - 1, in_step - 1
             v[n] = min(max(u, low), high)

@@ -14,6 +14,8 @@ from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim.model import LayerSpec, Leak, NetworkSpec
 from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
+from spikeveil.pysim.model.layer_spec import RESETS
+from spikeveil.pysim.model.leak import ROUNDINGS
 
 SIZES = st.integers(1, 24) | st.integers(1, 70)
 EVERY_OTHER = int("01" * (STALL_BITS // 2), 2)
@@ -62,11 +64,23 @@ def flips(draw: Any) -> FlipSpec:
     return FlipSpec(draw(st.sampled_from([1, most]) | st.integers(1, most)), bits)
 
 
+ROUNDING = st.sampled_from(ROUNDINGS)
 LEAKS = (
     st.just(Leak.none())
-    | st.builds(Leak.shift, st.integers(1, 31))
-    | st.integers(1, 16).flatmap(lambda f: st.builds(Leak.scale, st.integers(0, 1 << f), st.just(f)))
+    | st.builds(Leak.shift, st.integers(1, 31), ROUNDING)
+    | st.integers(1, 16).flatmap(lambda f: st.builds(Leak.scale, st.integers(0, 1 << f), st.just(f), ROUNDING))
 )
+
+
+def extensions(draw: Any, rng: np.random.Generator, neurons: int, state_bits: int, leak: Leak) -> dict[str, Any]:
+    """Some of the fields that a file of version 3 has."""
+    half, options = 1 << (state_bits - 1), {}
+    options["fraction_bits"] = draw(st.integers(0, 6))
+    if draw(st.booleans()):
+        options["initial"] = rng.integers(-half, half, neurons)
+    if leak.kind == "scale" and draw(st.booleans()):
+        options["leak_factors"] = rng.integers(0, (1 << leak.shift_by) + 1, neurons)
+    return options
 
 
 @st.composite
@@ -86,11 +100,16 @@ def layers(draw: Any, inputs: int, neurons: int, *, readout: bool = False, flip:
     if draw(st.booleans()):
         options["bias"] = rng.integers(-(1 << state_bits), 1 << state_bits, neurons)
     if draw(st.booleans()):
+        options |= extensions(draw, rng, neurons, state_bits, options["leak"])
+    if draw(st.booleans()):
         options["input_cap"] = draw(st.integers(1, inputs))
     if not readout:
         top = 1 << draw(st.integers(0, state_bits + 1))
         options["threshold"] = draw(st.just(top) | st.just(rng.integers(1, top + 1, neurons)))
-        options["reset"] = draw(st.sampled_from(["zero", "subtract"]))
+        options["reset"] = draw(st.sampled_from(RESETS))
+        if options["reset"] == "value":
+            half = 1 << (state_bits - 1)
+            options["reset_potential"] = rng.integers(-half, half, neurons)
         options["spike_limit"] = draw(st.none() | st.integers(1, 2 * neurons + 1))
         options["step_spike_limit"] = draw(st.none() | st.integers(1, neurons))
         options["flip"] = draw(flips()) if flip else None
