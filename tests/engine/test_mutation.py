@@ -60,7 +60,6 @@ MORE = [
     Bug("fraction bits forgotten", "neuron", "Cat(Const(0, spec.fraction_bits), total)", "total"),
     Bug("initial potentials forgotten", "neuron", "Mux(fresh, initial, stored)", "stored"),
     Bug("initial potentials in every step", "neuron", "Mux(fresh, initial, stored)", "initial"),
-    Bug("resets to a value a row late", "neuron", "row.delayed(SUMS_LATENCY), spec.state_bits", "row.delayed(SUMS_LATENCY + 1), spec.state_bits"),
     Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_delayed)", "saturate(Mux(0, after_spike, u_delayed)"),
     Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
     Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
@@ -187,7 +186,7 @@ JOBS = [  # layers, lanes, source, schedule, (records, steps), rate, stalls
     ([WIDE], 1, "trivium", PRIVATE, (2, 2), 0.3, Stalls()),
     ([WIDE, LayerSpec(np.ones((2, 6), int), threshold=2, bias=[2, 0], flip=FlipSpec(1, 1))], 6, "trivium", FAST, (3, 1), 0.1, Stalls()),
     ([WIDE], 4, "trivium", FOLDED, (2, 4), 0.03, Stalls()),
-    ([EXTENDED], 2, "trivium", FAST, (2, 6), 0.4, Stalls()),
+    ([EXTENDED], 2, "trivium", FAST, (3, 12), 0.15, Stalls()),
 ]  # fmt: skip
 
 
