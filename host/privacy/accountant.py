@@ -10,8 +10,8 @@ from typing import Literal
 from spikeveil.host.privacy.binomial import check_count, check_delta, log_ratio, precise
 from spikeveil.host.privacy.bounds import pure_rdp
 from spikeveil.host.privacy.budget import BudgetExceeded, exact_amount
-from spikeveil.host.privacy.composition import Composition
-from spikeveil.host.privacy.events import UnsupportedEvent, pure
+from spikeveil.host.privacy.composition import Composition, compose
+from spikeveil.host.privacy.events import Event, UnsupportedEvent, binary_flip, pure
 from spikeveil.host.privacy.rdp import ORDERS
 from spikeveil.host.privacy.units import Unit
 
@@ -188,13 +188,13 @@ class Accountant:
         mechanism = pure(asked)
         if delta == 0:
             return Fraction(mechanism.epsilon) * count, delta
-        return Fraction(Composition(((mechanism.flip_probability, count),)).epsilon(delta)), delta
+        return Fraction(compose([Event(mechanism, count)]).epsilon(delta)), delta
 
     def _renyi_cost(self, asked: object, count: int, order: float) -> Fraction:
         if isinstance(asked, Composition):
-            return sum((n * Fraction(pure_rdp(log_ratio(p), order)) for p, n in asked.groups), Fraction(0))
+            return sum((n * Fraction(pure_rdp(log_ratio(p), order)) for p, n in asked.dominating_groups), Fraction(0))
         if hasattr(asked, "epsilon"):
-            return count * Fraction(pure_rdp(log_ratio(pure(asked).flip_probability), order))
+            return count * Fraction(pure_rdp(log_ratio(binary_flip(pure(asked))), order))
         epsilon = exact_amount("epsilon", asked)
         with precise():
             loss = Decimal(epsilon.numerator) / epsilon.denominator * (1 + Decimal("1e-50"))

@@ -68,8 +68,7 @@ def delta_of_epsilon(p: Fraction, count: int, epsilon: float | Fraction) -> floa
     """
     _check_probability(p)
     count = check_count(count)
-    if isinstance(epsilon, bool) or not isinstance(epsilon, Real) or not epsilon >= 0:
-        raise ValueError(f"epsilon must be 0 or more, not {epsilon!r}")
+    check_epsilon(epsilon)
     if count == 0 or p == Fraction(1, 2) or epsilon == math.inf:
         return 0.0
     with precise():
@@ -134,6 +133,12 @@ def check_delta(delta: float | Fraction) -> None:
     """ValueError unless `delta` is a number of at least 0 and under 1."""
     if isinstance(delta, bool) or not isinstance(delta, Real) or not 0 <= delta < 1:
         raise ValueError(f"delta must be at least 0 and under 1, not {delta!r}")
+
+
+def check_epsilon(epsilon: float | Fraction) -> None:
+    """ValueError unless `epsilon` is a number of 0 or more."""
+    if isinstance(epsilon, bool) or not isinstance(epsilon, Real) or not epsilon >= 0:
+        raise ValueError(f"epsilon must be 0 or more, not {epsilon!r}")
 
 
 def log_pmf(p: Fraction, count: int, i: int) -> Decimal:

@@ -38,10 +38,10 @@ def basic(releases: Composition) -> float:
 def advanced(releases: Composition, delta: float) -> float:
     """sqrt(2 ln(1/delta) sum e^2) + sum e (exp(e) - 1) over the epsilons e of all releases; infinite at delta = 0."""
     check_delta(delta)
-    if delta == 0 or not releases.groups:
-        return math.inf if releases.groups else 0.0
-    counts = np.array([float(n) for _, n in releases.groups])
-    epsilons = np.array([float_up(log_ratio(p)) * _UP for p, _ in releases.groups])
+    if delta == 0 or not releases.dominating_groups:
+        return math.inf if releases.dominating_groups else 0.0
+    counts = np.array([float(n) for _, n in releases.dominating_groups])
+    epsilons = np.array([float_up(log_ratio(p)) * _UP for p, _ in releases.dominating_groups])
     spread = math.sqrt(-2 * math.log(delta) * float(np.sum(counts * epsilons**2)))
     return (spread + float(np.sum(counts * epsilons * np.expm1(epsilons)))) * _UP
 
@@ -49,9 +49,9 @@ def advanced(releases: Composition, delta: float) -> float:
 def zcdp(releases: Composition, delta: float) -> float:
     """From rho = sum e^2 / 2: the best a rho + ln(1 - 1/a) - ln(a delta) / (a - 1) over a fine set of orders a > 1."""
     check_delta(delta)
-    if delta == 0 or not releases.groups:
-        return math.inf if releases.groups else 0.0
-    rho = sum(float(n) * (float_up(log_ratio(p)) * _UP) ** 2 / 2 for p, n in releases.groups)
+    if delta == 0 or not releases.dominating_groups:
+        return math.inf if releases.dominating_groups else 0.0
+    rho = sum(float(n) * (float_up(log_ratio(p)) * _UP) ** 2 / 2 for p, n in releases.dominating_groups)
     orders = 1 + np.geomspace(1e-6, 1e6, 4001)
     terms = np.stack([orders * rho, np.log1p(-1 / orders), -np.log(delta * orders) / (orders - 1)])
     return max(0.0, float(np.min(np.sum(terms, axis=0) + 1e-12 * np.sum(np.abs(terms), axis=0))))
@@ -60,7 +60,10 @@ def zcdp(releases: Composition, delta: float) -> float:
 def renyi(releases: Composition, delta: float) -> float:
     """From the exact Rényi curve of randomised response at the orders of `rdp.ORDERS`."""
     check_delta(delta)
-    curve = sum((n * np.array([response_rdp(p, a) for a in ORDERS]) for p, n in releases.groups), np.zeros(len(ORDERS)))
+    curve = sum(
+        (n * np.array([response_rdp(p, a) for a in ORDERS]) for p, n in releases.dominating_groups),
+        np.zeros(len(ORDERS)),
+    )
     return epsilon_from_rdp(curve * _UP, delta)
 
 

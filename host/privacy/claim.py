@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from spikeveil.host.privacy.mechanisms import RandomizedResponse
-from spikeveil.host.privacy.plan import UnitCost, accuracy_ceiling, unit_costs
+from spikeveil.host.privacy.plan import UnitCost, accuracy_ceiling
 from spikeveil.host.privacy.units import Unit
-from spikeveil.host.privacy.wording import AGAINST, Raster, mechanism_text, up
+from spikeveil.host.privacy.walls import DecisionWall, Wall, cheapest, walls, walls_behind
+from spikeveil.host.privacy.wording import AGAINST, decision_output, up
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -17,51 +17,14 @@ ASSURANCE = {source.name: source.assurance for source in (TriviumSource, LfsrSou
 
 
 @dataclass(frozen=True)
-class Wall:
-    """A flipped layer of a network, as the accountant sees it: its index, its raster and its mechanism."""
-
-    layer: int
-    raster: Raster
-    mechanism: RandomizedResponse
-
-
-def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
-    """Every flipped layer of `spec` over records of `steps` steps (1 or more; ValueError otherwise), in layer order."""
-    found = []
-    for index in spec.flipped:
-        layer = spec.layers[index]
-        if layer.flip is not None:
-            raster = Raster(steps, layer.neurons, layer.spike_limit, layer.step_spike_limit)
-            found.append(Wall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
-    return tuple(found)
-
-
-def _rank(epsilon: float) -> float:
-    """Epsilon to 9 digits: of walls that differ by less, the one that costs least alone is taken."""
-    return float(f"{epsilon:.9g}")
-
-
-def _alone(wall: Wall) -> float:
-    """The pure record epsilon of a wall by itself."""
-    return wall.raster.bits(Unit.RECORD) * wall.mechanism.epsilon
-
-
-def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[tuple[Fraction, int], ...]:
-    """The walls of `found` behind `wall`, as (flip probability, bits of a record)."""
-    return tuple(
-        (one.mechanism.flip_probability, one.raster.bits(Unit.RECORD)) for one in found if one.layer > wall.layer
-    )
-
-
-@dataclass(frozen=True)
 class Claim:
     """The privacy cost of `releases` releases of the same data from a core built from `spec`; made by `of`.
 
-    wall: the flipped layer that bounds the release, None where there is none. Everything behind a flipped layer is
-    computed from its flipped spikes (post-processing), so with several of them each one alone bounds the whole
-    release, and one with those behind it bounds it further (`series`): the one with the smallest record epsilon is
-    taken. costs: every unit at that layer, exact composition at `delta`, rounded up. faults: why the epsilon is
-    infinite, empty where it is not; the costs are then nominal.
+    wall: the flipped layer or the decision that bounds the release, None where there is neither. Everything behind a
+    flipped layer is computed from its flipped spikes (post-processing), so with several walls each one alone bounds
+    the whole release, and one with those behind it bounds it further (`series`): the one with the smallest record
+    epsilon is taken. costs: every unit at that layer, exact composition at `delta`, rounded up. delta: 0 where one
+    decision is the wall. faults: why the epsilon is infinite, empty where it is not; the costs are then nominal.
     """
 
     spec: NetworkSpec
@@ -80,7 +43,7 @@ class Claim:
     def of(
         cls,
         spec: NetworkSpec,
-        steps: int,
+        steps: int | None = None,
         *,
         source: str,
         delta: float | Fraction,
@@ -90,7 +53,7 @@ class Claim:
         key_public: bool = False,
         booked: str | None = None,
     ) -> "Claim":
-        """The claim for records of `steps` steps.
+        """The claim for records of `steps` steps; a decision network's specification has them.
 
         source: `trivium` or `lfsr`; schedule: `private` or `fast`; delta: at least 0, under 1. ValueError otherwise.
         key_public: whether anybody can look the key up. booked: what a ledger has charged, in words; None for a
@@ -100,26 +63,12 @@ class Claim:
         checks.choice("claim schedule", schedule, ("private", "fast"))
         if not 0 <= delta < 1:
             raise ValueError(f"claim delta must be at least 0 and under 1, not {delta!r}")
+        steps = _record_steps(spec, steps)
         found = walls(spec, steps)
-        costed = [
-            (wall, unit_costs(wall.mechanism, wall.raster, releases, delta, walls_behind(found, wall)))
-            for wall in found
-        ]
-        wall, costs = min(
-            costed,
-            key=lambda pair: (_rank(pair[1][-1].epsilon), pair[0].raster.bits(Unit.RECORD) * pair[0].mechanism.epsilon),
-            default=(None, ()),
-        )
-        faults = []
-        if wall is None:
-            faults.append("no layer has a flipper, so the output is a deterministic function of the input")
-        if source == "lfsr":
-            faults.append("an LFSR is linear: a few hundred known flips determine all others")
-        if key_public:
-            faults.append("the key is published")
-        if schedule == "fast":
-            faults.append("on the fast schedule, the time at which a step is released reveals its number of spikes")
-        return cls(spec, wall, float(delta), releases, costs, source, key_origin, steps, found, booked, tuple(faults))
+        wall, costs = cheapest(found, releases, delta)
+        shown = float(delta) if wall is None else wall.delta(releases, float(delta))
+        faults = _faults(spec, wall, source, key_public=key_public, fast=schedule == "fast")
+        return cls(spec, wall, shown, releases, costs, source, key_origin, steps, found, booked, faults)
 
     @property
     def private(self) -> bool:
@@ -147,11 +96,13 @@ class Claim:
         """What is released."""
         last = self.spec.layers[-1]
         what = "the potentials of the last layer" if last.readout else "the spikes of the last layer"
+        if self.spec.decision is not None:
+            what = decision_output(self.spec.decision, self.steps)
         if self.wall is None:
             return f"{what}, unflipped"
         if self.wall.layer == len(self.spec.layers) - 1:
-            return self.wall.raster.released
-        return f"{what}, computed from layer {self.wall.layer} alone: {self.wall.raster.released}"
+            return self.wall.released
+        return f"{what}, computed from layer {self.wall.layer} alone: {self.wall.released}"
 
     @property
     def against(self) -> str:
@@ -186,8 +137,8 @@ class Claim:
         if self.wall is None:
             return f"{unit.value}: neighbours differ in {unit.relation}, without any protection"
         return (
-            f"{unit.value}: neighbours differ in {unit.relation}, layer {self.wall.layer}; up to "
-            f"{self.nominal(unit).bits_one} released bits of a record may differ"
+            f"{unit.value}: neighbours differ in {self.wall.relation(unit)}, layer {self.wall.layer}; "
+            f"{self.wall.neighbours(self.nominal(unit))}"
         )
 
     def _epsilon(self, unit: Unit) -> str:
@@ -195,20 +146,20 @@ class Claim:
         holds = f"Released: {self.released}. Holds against {self.against}"
         if self.wall is None:
             return infinite + holds
-        cost, p = self.nominal(unit), self.wall.mechanism.flip_probability
-        records = "one record" if self.releases == 1 else f"{self.releases} records of the same data"
+        cost = self.nominal(unit)
+        records = "one record" if self.releases == 1 else f"{self.releases} releases of the same record"
         label = "Nominal, no guarantee: " if self.faults else ""
         return (
-            f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: exact composition of {cost.bits} "
-            f"bit{'s' * (cost.bits > 1)} of randomised response, p = {p.numerator}/{p.denominator}{self._behind}. "
-            f"{holds}"
+            f"{infinite}{label}{up(cost.epsilon)}, {up(self.delta)} for {records}: {self.wall.composition(cost)}"
+            f"{self._behind}. {holds}"
         )
 
     @property
     def _behind(self) -> str:
         """The walls behind the claim's own, where there are any."""
-        behind = [wall.layer for wall in self.walls if self.wall is not None and wall.layer > self.wall.layer]
-        return f", or less with the flipped layers behind it ({', '.join(map(str, behind))})" if behind else ""
+        behind = () if self.wall is None else walls_behind(self.walls, self.wall)
+        layers = ", ".join(str(wall.layer) for wall in behind)
+        return f", bounded further by the randomised layers behind it ({layers})" if behind else ""
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON; an infinite epsilon is the word "inf"."""
@@ -217,9 +168,9 @@ class Claim:
             "unit": [
                 {
                     "unit": cost.unit.value,
-                    "neighbours_differ_in": cost.unit.relation,
+                    "neighbours_differ_in": cost.unit.relation if wall is None else wall.relation(cost.unit),
                     "layer": None if wall is None else wall.layer,
-                    "composed_bits": cost.bits,
+                    composed_name(wall): cost.bits,
                     "epsilon": cost.epsilon if self.private else "inf",
                     "nominal_epsilon": cost.epsilon,
                 }
@@ -229,7 +180,7 @@ class Claim:
                 "record_epsilon": self.epsilon(Unit.RECORD) if self.private else "inf",
                 "delta": self.delta,
                 "releases": self.releases,
-                "mechanism": None if wall is None else mechanism_text(wall.mechanism),
+                "mechanism": None if wall is None else wall.text,
                 "released": self.released,
                 "against": self.against,
                 "infinite_because": list(self.faults),
@@ -240,12 +191,41 @@ class Claim:
 
 
 def wall_dict(wall: Wall, delta: float) -> dict[str, Any]:
-    """What one record costs at this flipped layer alone, ready for JSON."""
-    cost = unit_costs(wall.mechanism, wall.raster, 1, delta)[-1]
+    """What one record costs at this randomised layer alone, ready for JSON."""
+    cost = wall.costs(1, delta)[-1]
     return {
         "layer": wall.layer,
-        "mechanism": mechanism_text(wall.mechanism),
-        "composed_bits": cost.bits,
+        "mechanism": wall.text,
+        composed_name(wall): cost.bits,
         "record_epsilon": cost.epsilon,
-        "delta": delta,
+        "delta": wall.delta(1, delta),
     }
+
+
+def composed_name(wall: Wall | None) -> str:
+    """What a report calls the number of composed responses of `wall`."""
+    return "composed_decisions" if isinstance(wall, DecisionWall) else "composed_bits"
+
+
+def _record_steps(spec: NetworkSpec, steps: int | None) -> int:
+    """The steps of a record. ValueError for others than the specification's, or for none where it has none."""
+    if steps is None and spec.steps is None:
+        raise ValueError("claim steps must be given for a network whose specification has none")
+    if spec.steps is not None and steps not in (None, spec.steps):
+        raise ValueError(f"claim steps must be the {spec.steps} of the network's records, not {steps!r}")
+    return spec.steps if steps is None else steps  # type: ignore[return-value]
+
+
+def _faults(spec: NetworkSpec, wall: Wall | None, source: str, *, key_public: bool, fast: bool) -> tuple[str, ...]:
+    """Why the epsilon is infinite."""
+    what, flips = ("step", "flips") if spec.decision is None else ("decision", "decisions")
+    faults = []
+    if wall is None:
+        faults.append("no layer has a flipper, so the output is a deterministic function of the input")
+    if source == "lfsr":
+        faults.append(f"an LFSR is linear: a few hundred known {flips} determine all others")
+    if key_public:
+        faults.append("the key is published")
+    if fast:
+        faults.append(f"on the fast schedule, the time at which a {what} is released reveals its number of spikes")
+    return tuple(faults)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.flipper import MAX_BITS, FlipSpec
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class RandomizedResponse(FlipSpec):
 
 @dataclass(frozen=True)
 class KaryRandomizedResponse:
-    """Randomised response on a label among `classes`: with probability threshold / 2^bits it is replaced.
+    """Deprecated: use `Decision`. Randomised response on a label: with probability threshold / 2^bits it is replaced.
+
+    `decision` gives the `Decision` of the same probabilities, whose composition is exact; this one's is an upper bound.
 
     A fresh uniform word of `bits` bits under `threshold` replaces the label by one of the OTHER classes, each
     equally likely (drawn exactly, for instance by rejection); otherwise the label leaves as it is. With
@@ -86,6 +89,12 @@ class KaryRandomizedResponse:
                 f"label threshold must be an integer from 1 to {highest} for {self.classes} classes and "
                 f"{self.bits}-bit words, not {k!r}"
             )
+
+    def decision(self) -> Decision:
+        """The decision of the same probabilities, q = threshold / (classes - 1). ValueError where there is none."""
+        if self.threshold % (self.classes - 1):
+            raise ValueError(f"label threshold must be a multiple of {self.classes - 1}, not {self.threshold}")
+        return Decision(self.classes, self.threshold // (self.classes - 1), self.bits)
 
     @property
     def flip_probability(self) -> Fraction:

@@ -63,7 +63,7 @@ class Mixed:
     def rdp_curve(self) -> NDArray[np.float64]:
         """Rényi divergence of everything together at each of `rdp.ORDERS`, float64, rounded up."""
         curve = np.zeros(len(ORDERS))
-        for p, count in self.responses.groups:
+        for p, count in self.responses.dominating_groups:
             curve += count * np.array([response_rdp(p, order) for order in ORDERS])
         for mechanism, steps in self.trainings:
             curve += mechanism.rdp_curve(steps)
@@ -71,7 +71,7 @@ class Mixed:
 
     def rdp(self, order: float) -> float:
         """Rényi divergence of everything together at any `order` > 1, in nats, rounded up."""
-        responses = sum(count * response_rdp(p, order) for p, count in self.responses.groups)
+        responses = sum(count * response_rdp(p, order) for p, count in self.responses.dominating_groups)
         return (responses + sum(steps * one.rdp(order) for one, steps in self.trainings)) * (1 + 1e-13)
 
     def pld(self) -> Pld:
@@ -88,11 +88,11 @@ class Mixed:
 
 @lru_cache(maxsize=4)
 def _pld(mixed: Mixed) -> Pld:
-    width = sum(flip_width(p, count) for p, count in mixed.responses.groups)
+    width = sum(flip_width(p, count) for p, count in mixed.responses.dominating_groups)
     finest = min(mechanism.grid(steps) for mechanism, steps in mixed.trainings)
     grid = FINEST * 2.0 ** max(math.log2(finest / FINEST), math.ceil(math.log2(max(width / _POINTS / FINEST, 1))))
     parts = [mechanism.pld(steps, grid) for mechanism, steps in mixed.trainings]
-    parts += [flip_pld(p, count, grid) for p, count in mixed.responses.groups]
+    parts += [flip_pld(p, count, grid) for p, count in mixed.responses.dominating_groups]
     return reduce(operator.add, parts)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeveil.host.privacy.composition import loss_window, split_losses
+from spikeveil.host.privacy.loss_bounds import loss_window, split_losses
 
 DP_ACCOUNTING = "0.6.0"  # its faults are worked around one by one, so the version is part of the claim
 FINEST = 2.0**-20  # in nats; every grid is a power of two times this, so that two can always meet

@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.units import Unit
+from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 
 #: noise source -> the adversary against whom the figures hold
 AGAINST = {
@@ -53,6 +54,23 @@ def mechanism_text(mechanism: RandomizedResponse) -> str:
         f"randomised response, threshold {mechanism.threshold} of {mechanism.bits}-bit words: "
         f"p = {p.numerator}/{p.denominator}"
     )
+
+
+def decision_text(decision: RandomisedDecision) -> str:
+    """The mechanism of a decision in one line. ValueError for one that is neither k-ary nor one-hot."""
+    words = f"{decision.bits}-bit words"
+    if isinstance(decision, Decision):
+        return f"k-ary randomised response on {decision.classes} classes, q = {decision.q} of {words}"
+    if isinstance(decision, OneHotDecision):
+        thresholds = f"k1 = {decision.k1} and k0 = {decision.k0}"
+        return f"randomised one-hot word of {decision.classes} classes, {thresholds} of {words}"
+    raise ValueError(f"decision must be a Decision or a OneHotDecision, not {decision!r}")
+
+
+def decision_output(decision: RandomisedDecision, steps: int) -> str:
+    """What a decision network releases, as a phrase."""
+    number = "class number" if decision.output_neurons == 1 else f"word of {decision.output_neurons} bits"
+    return f"one {number} a record of {steps} steps"
 
 
 def up(value: float, digits: int = 6) -> str:

@@ -18,12 +18,13 @@ from spikeveil.host.privacy import (
     SpikeSubsampling,
     UnsupportedEvent,
     compose,
-    composition,
+    loss_bounds,
 )
 from spikeveil.host.privacy.binomial import epsilon_of_delta
 from spikeveil.host.privacy.bounds import comparison, pure_rdp, response_rdp
-from spikeveil.host.privacy.composition import Composition, LossBounds
+from spikeveil.host.privacy.composition import Composition
 from spikeveil.host.privacy.dpsgd import DpSgd
+from spikeveil.host.privacy.loss_bounds import LossBounds
 
 QUARTER = RandomizedResponse(1, 2)
 EIGHTH = RandomizedResponse(1, 3)
@@ -65,7 +66,7 @@ def test_mixed_groups_are_sound_and_tight(soak):
 @pytest.mark.parametrize("m", [1, 100, 10**6, 10**9])
 @pytest.mark.parametrize("delta", [1e-6, 1e-40])
 def test_the_grid_agrees_with_the_exact_sum_on_one_group(m, delta, monkeypatch):
-    monkeypatch.setattr(composition, "LISTED", 0)
+    monkeypatch.setattr(loss_bounds, "LISTED", 0)
     exact = epsilon_of_delta(Fraction(1, 4), m, delta)
     gridded = LossBounds.of(((Fraction(1, 4), m),), delta * 2.0**-30).epsilon(delta)
     assert exact <= gridded <= exact * (1 + 1e-6)
@@ -78,7 +79,7 @@ def test_the_grid_lies_closely_above_the_list(monkeypatch):
         truth = true_delta(groups, mpmath.mpf(epsilon))
         listed = Composition(groups).delta(epsilon)
         with monkeypatch.context() as patch:
-            patch.setattr(composition, "LISTED", 0)
+            patch.setattr(loss_bounds, "LISTED", 0)
             gridded = Composition(groups).delta(epsilon)
         assert truth <= listed <= gridded <= truth * (1 + mpmath.mpf(10) ** -3)
 

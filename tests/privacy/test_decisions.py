@@ -116,7 +116,7 @@ def test_a_uniform_decision_costs_nothing() -> None:
     assert epsilon_of_decisions(Decision(4, 64, 8), 5, 0.0) == 0
 
 
-@pytest.mark.parametrize("count", [-1, 100_001, 1.5])
+@pytest.mark.parametrize("count", [-1, 10**12 + 1, 1.5])
 def test_a_count_out_of_bounds_is_refused(count: Any) -> None:
-    with pytest.raises(ValueError, match=r"must be|decisions must be 0 to 100000"):
+    with pytest.raises(ValueError, match=r"count must be"):
         epsilon_of_decisions(Decision(3, 5, 8), count, 1e-6)

@@ -84,7 +84,7 @@ def test_claims_and_charges_use_it() -> None:
     mechanism = RandomizedResponse(1, 5)
     session = Session(mechanism, 1, 1, 1, Fraction(0), layer=0, later=((mechanism, 1),))
     assert claim.epsilon(Unit.RECORD) == session.cost(Unit.RECORD).epsilon < mechanism.epsilon
-    assert "or less with the flipped layers behind it (1)" in claim.parts()["epsilon, delta"]
+    assert "bounded further by the randomised layers behind it (1)" in claim.parts()["epsilon, delta"]
     assert session_of(session.to_dict()) == session
     with pytest.raises(ValueError, match="session walls behind must be a RandomizedResponse"):
         Session(mechanism, 1, 1, 1, Fraction(0), later=((2, 1),))  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""The randomised layers of a network as the accountant sees them: flipped layers, and the decision at the end."""
+
+from dataclasses import dataclass
+
+from spikeveil.host.privacy.binomial import float_up, log_ratio, precise
+from spikeveil.host.privacy.decisions import dominating_flip, epsilon_of_decisions
+from spikeveil.host.privacy.mechanisms import RandomizedResponse
+from spikeveil.host.privacy.plan import UnitCost, unit_costs
+from spikeveil.host.privacy.series import Bits
+from spikeveil.host.privacy.units import RECORD_UNITS, Unit
+from spikeveil.host.privacy.wording import Raster, decision_output, decision_text, mechanism_text
+from spikeveil.pysim.model.decision import RandomisedDecision
+from spikeveil.pysim.model.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class FlippedWall:
+    """A flipped layer: its index, the raster of one record, and the randomised response on each of its bits."""
+
+    layer: int
+    raster: Raster
+    mechanism: RandomizedResponse
+
+    @property
+    def bits(self) -> Bits:
+        """(flip probability, bits of a record that may differ), as `series` takes it."""
+        return self.mechanism.flip_probability, self.raster.bits(Unit.RECORD)
+
+    def relation(self, unit: Unit) -> str:
+        """What neighbours at `unit` differ in, as a phrase."""
+        return unit.relation
+
+    @property
+    def text(self) -> str:
+        """The mechanism in one line."""
+        return mechanism_text(self.mechanism)
+
+    @property
+    def released(self) -> str:
+        """What is released, as a phrase."""
+        return self.raster.released
+
+    def costs(self, releases: int, delta: float, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
+        """The cost of `releases` releases of one record at every unit; see `plan.unit_costs`."""
+        return unit_costs(self.mechanism, self.raster, releases, delta, later)
+
+    def delta(self, releases: int, delta: float) -> float:
+        """The delta that `releases` releases are charged: the one given."""
+        return delta
+
+    def neighbours(self, cost: UnitCost) -> str:
+        """How much of a release may differ between neighbours."""
+        return f"up to {cost.bits_one} released bits of a record may differ"
+
+    def composition(self, cost: UnitCost) -> str:
+        """How the figures of `cost` were composed."""
+        p, plural = self.mechanism.flip_probability, "s" * (cost.bits > 1)
+        return f"exact composition of {cost.bits} bit{plural} of randomised response, p = {p.numerator}/{p.denominator}"
+
+
+@dataclass(frozen=True)
+class DecisionWall:
+    """The decision of a network: index of the output layer, steps of a record, and the mechanism.
+
+    Two records, however different, differ in the winner at most. So a decision costs its epsilon at every unit, at
+    delta 0; several decisions about one record are composed exactly (`decisions`).
+    """
+
+    layer: int
+    steps: int
+    mechanism: RandomisedDecision
+
+    @property
+    def bits(self) -> Bits:
+        """One response of the flip probability that dominates the decision, as `series` takes it."""
+        return dominating_flip(self.mechanism), 1
+
+    def relation(self, unit: Unit) -> str:
+        """What neighbours at `unit` differ in, as a phrase."""
+        return unit.relation.replace("flipped layer", "output layer")
+
+    @property
+    def text(self) -> str:
+        """The mechanism in one line."""
+        return decision_text(self.mechanism)
+
+    @property
+    def released(self) -> str:
+        """What is released, as a phrase."""
+        return decision_output(self.mechanism, self.steps)
+
+    def costs(self, releases: int, delta: float, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
+        """The cost of `releases` decisions about one record, the same at every unit; `later` is empty.
+
+        `bits` and `bits_one` count decisions.
+        """
+        epsilon = epsilon_of_decisions(self.mechanism, releases, self.delta(releases, delta))
+        return tuple(UnitCost(unit, 1, self.mechanism.epsilon, releases, epsilon) for unit in RECORD_UNITS)
+
+    def delta(self, releases: int, delta: float) -> float:
+        """The delta that `releases` decisions about one record are charged: 0 for one."""
+        return delta if releases > 1 else 0.0
+
+    def neighbours(self, cost: UnitCost) -> str:
+        """How much of a release may differ between neighbours."""
+        return "the decision about a record may differ"
+
+    def composition(self, cost: UnitCost) -> str:
+        """How the figures of `cost` were composed."""
+        if cost.bits == 1:
+            return self.text
+        return f"exact composition of {cost.bits} decisions, {self.text}"
+
+
+Wall = FlippedWall | DecisionWall
+
+
+def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
+    """Every randomised layer of `spec` over records of `steps` steps, in layer order; the decision is the last.
+
+    Raises ValueError for steps under 1.
+    """
+    found: list[Wall] = []
+    for index in spec.flipped:
+        layer = spec.layers[index]
+        if layer.flip is not None:
+            raster = Raster(steps, layer.neurons, layer.spike_limit, layer.step_spike_limit)
+            found.append(FlippedWall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
+    if spec.decision is not None:
+        found.append(DecisionWall(len(spec.layers) - 1, steps, spec.decision))
+    return tuple(found)
+
+
+def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[Wall, ...]:
+    """The walls of `found` that the output of `wall` passes through."""
+    return tuple(one for one in found if one.layer > wall.layer)
+
+
+def cheapest(found: tuple[Wall, ...], releases: int, delta: float) -> tuple[Wall | None, tuple[UnitCost, ...]]:
+    """The wall with the smallest record epsilon, in series with those behind it, and its costs; (None, ()) of none.
+
+    Of walls that agree to 9 digits, the one that costs least alone.
+    """
+    costed = [
+        (wall, wall.costs(releases, delta, tuple(one.bits for one in walls_behind(found, wall)))) for wall in found
+    ]
+    return min(costed, key=lambda pair: (float(f"{pair[1][-1].epsilon:.9g}"), _alone(pair[0])), default=(None, ()))
+
+
+def _alone(wall: Wall) -> float:
+    """The pure record epsilon of a wall by itself."""
+    p, bits = wall.bits
+    with precise():
+        return float_up(bits * log_ratio(p))
