@@ -12,9 +12,9 @@ from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.lease_account import LeaseAccount
 from spikeveil.host.device.record_run import RecordRun, RunProgress, RunResult
 from spikeveil.host.device.results import Results
-from spikeveil.host.privacy.claim import Claim, Wall, walls
+from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger import DataIdentity, Ledger, probability
-from spikeveil.host.privacy.units import Unit
+from spikeveil.host.privacy.walls import Wall, walls, walls_behind
 from spikeveil.pysim.device.wire import MAX_QUOTA, MAX_RECORD_STEPS
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -70,13 +70,12 @@ class Device(Connection):
         exact_delta = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
         self.require_private(demonstration, secrets)
         wall = self._wall(self.spec, steps, exact_delta)
-        later = [other for other in walls(self.spec, steps) if other.layer > wall.layer]
         identity = self._identity(ledger, budget, records, data, first_record)
         account = LeaseAccount(
             ledger=ledger,
             data_set=budget,
             wall=wall,
-            later=tuple((other.mechanism, other.raster.bits(Unit.RECORD)) for other in later),
+            later=walls_behind(walls(self.spec, steps), wall),
             source="lfsr" if self.lfsr else "trivium",
             specification=self.spec.fingerprint,
             delta=exact_delta,
@@ -120,7 +119,7 @@ class Device(Connection):
             )
 
     def _wall(self, spec: NetworkSpec, steps: int, delta: Fraction) -> Wall:
-        """The flipped layer that a lease pays for. ValueError where there is none."""
+        """The flipped layer, or the decision, that a lease pays for. ValueError where there is none."""
         wall = Claim.of(spec, steps, source="trivium", delta=delta).wall
         if wall is None:
             raise ValueError("a network without a flipper releases its input unprotected: no budget covers it")

@@ -8,21 +8,20 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.host.privacy.claim import Wall
 from spikeveil.host.privacy.ledger import (
     Balance,
     DataIdentity,
     Evidence,
     Lease,
     Ledger,
-    Session,
     axis_name,
     ranges_of,
     shown_down,
     shown_up,
 )
 from spikeveil.host.privacy.ledger.amounts import probability
-from spikeveil.host.privacy.mechanisms import RandomizedResponse
+from spikeveil.host.privacy.wall_session import wall_session
+from spikeveil.host.privacy.walls import Wall
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class LeaseAccount:
     | attribute | meaning |
     |---|---|
     | `ledger`, `data_set` | the budgets that pay |
-    | `wall` | the flipped layer whose releases are charged |
+    | `wall` | the flipped layer, or the decision, whose releases are charged |
     | `source` | `trivium` or `lfsr` |
     | `specification` | fingerprint of the network |
     | `delta` | of each lease |
     | `demonstration` | charge nominal figures, and mark the budget as insecure for good |
-    | `later` | the flipped layers behind the wall, with the bits of a record |
+    | `later` | the walls behind it |
     | `data`, `first_record` | the file of the records, and the number of the first; None: every record is charged |
     """
 
@@ -50,28 +49,17 @@ class LeaseAccount:
     demonstration: bool = False
     data: DataIdentity | None = None
     first_record: int = 0
-    later: tuple[tuple[RandomizedResponse, int], ...] = ()
+    later: tuple[Wall, ...] = ()
 
     def __post_init__(self) -> None:
         probability("delta", self.delta)
 
     def lease(self, records: NDArray[np.int64], secret: bytes, device: str) -> Lease:
         """A new lease for the run's records of those numbers, on disk when this returns. LedgerError, BudgetRefused."""
-        raster, versions = self.wall.raster, f"spikeveil {metadata.version('spikeveil')}"
-        session = Session(
-            self.wall.mechanism,
-            raster.steps,
-            raster.neurons,
-            len(records),
-            self.delta,
-            raster.spike_limit,
-            raster.step_spike_limit,
-            self.wall.layer,
-            self.later,
-        )
+        versions = f"spikeveil {metadata.version('spikeveil')}"
         return self.ledger.lease(
             self.data_set,
-            session,
+            wall_session(self.wall, self.later, len(records), self.delta),
             key=secret,
             specification=self.specification,
             source=self.source,

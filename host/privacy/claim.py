@@ -66,7 +66,7 @@ class Claim:
         steps = _record_steps(spec, steps)
         found = walls(spec, steps)
         wall, costs = cheapest(found, releases, delta)
-        shown = float(delta) if wall is None else wall.delta(releases, float(delta))
+        shown = float(delta) if wall is None else float(wall.delta(releases, delta))
         faults = _faults(spec, wall, source, key_public=key_public, fast=schedule == "fast")
         return cls(spec, wall, shown, releases, costs, source, key_origin, steps, found, booked, faults)
 
@@ -198,7 +198,7 @@ def wall_dict(wall: Wall, delta: float) -> dict[str, Any]:
         "mechanism": wall.text,
         composed_name(wall): cost.bits,
         "record_epsilon": cost.epsilon,
-        "delta": wall.delta(1, delta),
+        "delta": float(wall.delta(1, delta)),
     }
 
 

@@ -1,6 +1,7 @@
 """The randomised layers of a network as the accountant sees them: flipped layers, and the decision at the end."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from spikeveil.host.privacy.binomial import float_up, log_ratio, precise
 from spikeveil.host.privacy.decisions import dominating_flip, epsilon_of_decisions
@@ -9,7 +10,7 @@ from spikeveil.host.privacy.plan import UnitCost, unit_costs
 from spikeveil.host.privacy.series import Bits
 from spikeveil.host.privacy.units import RECORD_UNITS, Unit
 from spikeveil.host.privacy.wording import Raster, decision_output, decision_text, mechanism_text
-from spikeveil.pysim.model.decision import RandomisedDecision
+from spikeveil.pysim.model.decision import Decision, OneHotDecision
 from spikeveil.pysim.model.spec import NetworkSpec
 
 
@@ -40,11 +41,11 @@ class FlippedWall:
         """What is released, as a phrase."""
         return self.raster.released
 
-    def costs(self, releases: int, delta: float, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
+    def costs(self, releases: int, delta: float | Fraction, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
         """The cost of `releases` releases of one record at every unit; see `plan.unit_costs`."""
         return unit_costs(self.mechanism, self.raster, releases, delta, later)
 
-    def delta(self, releases: int, delta: float) -> float:
+    def delta(self, releases: int, delta: float | Fraction) -> float | Fraction:
         """The delta that `releases` releases are charged: the one given."""
         return delta
 
@@ -68,7 +69,7 @@ class DecisionWall:
 
     layer: int
     steps: int
-    mechanism: RandomisedDecision
+    mechanism: Decision | OneHotDecision
 
     @property
     def bits(self) -> Bits:
@@ -89,7 +90,7 @@ class DecisionWall:
         """What is released, as a phrase."""
         return decision_output(self.mechanism, self.steps)
 
-    def costs(self, releases: int, delta: float, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
+    def costs(self, releases: int, delta: float | Fraction, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
         """The cost of `releases` decisions about one record, the same at every unit; `later` is empty.
 
         `bits` and `bits_one` count decisions.
@@ -97,9 +98,9 @@ class DecisionWall:
         epsilon = epsilon_of_decisions(self.mechanism, releases, self.delta(releases, delta))
         return tuple(UnitCost(unit, 1, self.mechanism.epsilon, releases, epsilon) for unit in RECORD_UNITS)
 
-    def delta(self, releases: int, delta: float) -> float:
+    def delta(self, releases: int, delta: float | Fraction) -> float | Fraction:
         """The delta that `releases` decisions about one record are charged: 0 for one."""
-        return delta if releases > 1 else 0.0
+        return delta if releases > 1 else Fraction(0)
 
     def neighbours(self, cost: UnitCost) -> str:
         """How much of a release may differ between neighbours."""
@@ -126,7 +127,7 @@ def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
         if layer.flip is not None:
             raster = Raster(steps, layer.neurons, layer.spike_limit, layer.step_spike_limit)
             found.append(FlippedWall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
-    if spec.decision is not None:
+    if isinstance(spec.decision, Decision | OneHotDecision):
         found.append(DecisionWall(len(spec.layers) - 1, steps, spec.decision))
     return tuple(found)
 
@@ -136,7 +137,9 @@ def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[Wall, ...]:
     return tuple(one for one in found if one.layer > wall.layer)
 
 
-def cheapest(found: tuple[Wall, ...], releases: int, delta: float) -> tuple[Wall | None, tuple[UnitCost, ...]]:
+def cheapest(
+    found: tuple[Wall, ...], releases: int, delta: float | Fraction
+) -> tuple[Wall | None, tuple[UnitCost, ...]]:
     """The wall with the smallest record epsilon, in series with those behind it, and its costs; (None, ()) of none.
 
     Of walls that agree to 9 digits, the one that costs least alone.

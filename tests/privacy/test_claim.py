@@ -6,9 +6,11 @@ from fractions import Fraction
 import mpmath
 import pytest
 
-from spikeveil.host.privacy.claim import Claim, walls
-from spikeveil.host.privacy.units import Unit
-from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
+from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.decisions import epsilon_of_decisions
+from spikeveil.host.privacy.units import RECORD_UNITS, Unit
+from spikeveil.host.privacy.walls import walls
+from spikeveil.pysim import Decision, FlipSpec, LayerSpec, NetworkSpec
 
 QUARTER = FlipSpec(1, 2)  # p = 1/4: one spike costs ln 3
 
@@ -98,6 +100,73 @@ def test_what_makes_it_infinite(layers: list[LayerSpec], options: dict[str, obje
     assert "no adversary" in parts["epsilon, delta"]
     assert parts["spent"].endswith("every record is charged infinite epsilon beforehand")
     assert found.to_dict()["epsilon_delta"]["record_epsilon"] == "inf"
+
+
+KARY = Decision(4, 25, 8)  # 256 - 3 * 25 words keep the winner: epsilon ln(181 / 25)
+
+
+def decides(*layers: LayerSpec, **options: object) -> Claim:
+    """The claim of a network that decides about records of 5 steps."""
+    given = {"source": "trivium", "delta": 1e-6, **options}
+    return Claim.of(NetworkSpec(layers, decision=KARY, steps=5), **given)  # type: ignore[arg-type]
+
+
+def test_one_decision_costs_its_epsilon_at_every_unit() -> None:
+    found = decides(layer(4, 3))
+    assert [found.epsilon(unit) for unit in RECORD_UNITS] == [KARY.epsilon] * 4
+    assert KARY.epsilon == pytest.approx(math.log(181 / 25), rel=1e-15)
+    assert (found.delta, found.steps, found.private) == (0, 5, True)
+    assert found.ceiling(4) == pytest.approx(181 / 256, rel=1e-15)
+    parts = found.parts()
+    assert parts["unit"] == (
+        "record: neighbours differ in the whole record of raw spikes, layer 0; the decision about a record may differ"
+    )
+    assert parts["epsilon, delta"].startswith(
+        "1.97963, 0 for one record: k-ary randomised response on 4 classes, q = 25 of 8-bit words. Released: one class "
+        "number a record of 5 steps. Holds against an adversary"
+    )
+    assert (
+        decides(layer(4, 3))
+        .parts(Unit.SPIKE)["unit"]
+        .startswith("spike: neighbours differ in one raw spike of the output")
+    )
+
+
+def test_a_decision_takes_the_steps_of_its_specification() -> None:
+    spec = NetworkSpec([layer(4, 3)], decision=KARY, steps=5)
+    assert Claim.of(spec, 5, source="trivium", delta=0) == Claim.of(spec, source="trivium", delta=0)
+    with pytest.raises(ValueError, match=r"^claim steps must be the 5 of the network's records, not 4$"):
+        Claim.of(spec, 4, source="trivium", delta=0)
+    with pytest.raises(ValueError, match=r"^claim steps must be given for a network whose specification has none$"):
+        Claim.of(NetworkSpec([layer(4, 3, QUARTER)]), source="trivium", delta=0)
+
+
+def test_repeated_decisions_about_one_record_compose() -> None:
+    found = decides(layer(4, 3), releases=10)
+    assert found.delta == 1e-6
+    assert found.epsilon(Unit.RECORD) == epsilon_of_decisions(KARY, 10, 1e-6) < 10 * KARY.epsilon
+    assert "exact composition of 10 decisions" in found.parts()["epsilon, delta"]
+
+
+def test_a_decision_under_an_lfsr_is_nominal() -> None:
+    found = decides(layer(4, 3), source="lfsr")
+    assert found.epsilon(Unit.RECORD) == math.inf
+    assert found.nominal(Unit.RECORD).epsilon == KARY.epsilon
+    assert found.parts()["epsilon, delta"].startswith("INFINITE: an LFSR is linear: a few hundred known decisions")
+
+
+def test_flips_before_a_decision_count_where_they_claim_less() -> None:
+    """5 bits at p = 7/16 cost 5 ln(9/7) = 1.26 alone, and less with the decision behind them."""
+    strong = decides(layer(1, 3, FlipSpec(7, 4)), layer(4, 1), delta=0)
+    assert strong.wall is not None
+    assert strong.wall.layer == 0
+    a, b = 5 * math.log(9 / 7), math.log(181 / 25)
+    assert strong.epsilon(Unit.RECORD) == pytest.approx(math.log((math.exp(a + b) + 1) / (math.exp(a) + math.exp(b))))
+    assert "one class number a record of 5 steps, computed from layer 0 alone" in strong.released
+    weak = decides(layer(40, 3, FlipSpec(1, 4)), layer(4, 40), delta=0)
+    assert weak.wall is not None
+    assert weak.wall.layer == 1
+    assert weak.epsilon(Unit.RECORD) == KARY.epsilon
 
 
 def test_always_four_parts() -> None:

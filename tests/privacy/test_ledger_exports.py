@@ -13,6 +13,7 @@ import pytest
 
 from spikeveil.host.privacy import RandomizedResponse, Unit
 from spikeveil.host.privacy.ledger import (
+    DecisionSession,
     Evidence,
     Ledger,
     LedgerCorrupt,
@@ -26,10 +27,13 @@ from spikeveil.host.privacy.ledger import (
     verify_export,
 )
 from spikeveil.host.privacy.ledger.chain import canonical, link
+from spikeveil.pysim import Decision
 
 KEY = bytes.fromhex("8f3a0b5c7d219e4466f0")
 NETWORK = "5a" * 32
 SESSION = Session(RandomizedResponse(69, 8), 4, 5, 3, Fraction(1, 10**6), 9, 4, layer=1)
+
+DECISIONS = DecisionSession(Decision(10, 25, 8), 4, 2, Fraction(1, 10**6), layer=1)
 
 #: fields that no other field of an export determines (docs/ledger.md, "What `verify` checks"), as the end of their path
 FREE = {
@@ -79,6 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         evidence = Evidence(verilog="ab" * 32, versions="yosys 0.70")
         ledger.lease("digits", SESSION, key=KEY, specification=NETWORK, evidence=evidence, records=[0, 1, 4], data=data)
         ledger.lease("digits", replace(SESSION, releases=1), key=KEY, specification=NETWORK, device="bench")
+        ledger.lease("digits", DECISIONS, key=KEY, specification=NETWORK, records=[0, 1], data=data)
         ledger.spend("digits", TrainingSession(1.5, 10, 100, 7, Fraction(1, 10**5), "rdp"), source="os")
         ledger.create_budget("faces", "record", "inf", "1e-2")
         ledger.spend("faces", replace(SESSION, layer=None), source="lfsr")

@@ -26,7 +26,7 @@ from spikeveil.host.data import accuracy, classify
 from spikeveil.host.networks.digits_example import CLASSES, held_out, load_float, load_network
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.units import Unit
-from spikeveil.host.privacy.wording import mechanism_text, up
+from spikeveil.host.privacy.wording import up
 
 PLOTTED_RECORDS = 3  # records in the raster plot
 RASTER, WAVE = "raster.png", "digits.vcd"
@@ -159,7 +159,7 @@ def _claim(core: DemoCore, steps: int, delta: float) -> Claim:
 
 def _caption(claim: Claim) -> str:
     spike, record = claim.nominal(Unit.SPIKE), claim.nominal(Unit.RECORD)
-    mechanism = "" if claim.wall is None else mechanism_text(claim.wall.mechanism)
+    mechanism = "" if claim.wall is None else claim.wall.text
     return (
         f"Output spikes of the digits network before and after the flipper (Trivium core, simulated in Verilator)\n"
         f"{mechanism}; epsilon {up(record.epsilon)} for the whole record at delta {up(claim.delta)}, "

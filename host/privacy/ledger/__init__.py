@@ -8,6 +8,7 @@ from spikeveil.host.privacy.ledger.booking import SOURCES
 from spikeveil.host.privacy.ledger.chain import MAX_LEASE
 from spikeveil.host.privacy.ledger.charging import axis_name
 from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.decision_session import DecisionSession
 from spikeveil.host.privacy.ledger.errors import (
     BudgetRefused,
     KeyReused,
@@ -42,6 +43,7 @@ __all__ = [
     "Binding",
     "BudgetRefused",
     "DataIdentity",
+    "DecisionSession",
     "Entry",
     "Evidence",
     "KeyReused",

@@ -27,7 +27,7 @@ from spikeveil.host.privacy.ledger.fields import (
     check_layer,
     check_relation,
 )
-from spikeveil.host.privacy.ledger.session import Chargeable, Session
+from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.spread import TableSpread
 from spikeveil.host.privacy.ledger.training_session import TrainingSession
 from spikeveil.host.privacy.units import Unit
@@ -81,7 +81,7 @@ class Account:
             return None
         numbered = records if isinstance(records, tuple) else ranges_of(records)
         checked = check_ranges(numbered, data.records)
-        if isinstance(cost, Session) and size_of(checked) != cost.releases:
+        if isinstance(cost, ReleaseSession) and size_of(checked) != cost.releases:
             raise ValueError(f"session releases must be the {size_of(checked)} records named, not {cost.releases}")
         return tuple((start + first, end + first) for start, end in checked)
 

@@ -1,10 +1,11 @@
 """What a charge is worth: the noise source, and what was declared about it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikeveil.host.known_keys import check_secret
 from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.decision_session import DecisionSession
 from spikeveil.host.privacy.ledger.session import Chargeable, Session
 from spikeveil.host.privacy.units import Unit
 
@@ -33,6 +34,8 @@ class Booking:
 
     def cost(self, cost: Chargeable, unit: Unit, releases: int | None = None) -> SessionCost:
         """What is charged at `unit`, of all releases or of that many: the cost, or infinity."""
+        if self.worth == "none" and isinstance(cost, DecisionSession):
+            return replace(cost.cost(unit, releases), epsilon=math.inf)
         if self.worth == "none":
             bits = cost.bits(unit, releases) if isinstance(cost, Session) else 0
             return SessionCost(unit, bits, math.inf, cost.delta)

@@ -14,7 +14,7 @@ from spikeveil.host.privacy.ledger.booking import Booking
 from spikeveil.host.privacy.ledger.chain import Network
 from spikeveil.host.privacy.ledger.costs import SessionCost
 from spikeveil.host.privacy.ledger.fields import Relation
-from spikeveil.host.privacy.ledger.session import Chargeable, Session
+from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.spread import Span, Spread, apply, peaks
 from spikeveil.host.privacy.ledger.stated import Stated
 from spikeveil.host.privacy.units import Unit
@@ -134,7 +134,7 @@ def network_of(charge: Chargeable, specification: str | None) -> Network | None:
     """The network and layer that a charge is for; None where it names none."""
     if isinstance(charge, Stated) and charge.unit in (Unit.RECORD, Unit.SUBJECT):
         return ANY_NETWORK
-    layer = charge.layer if isinstance(charge, Session) else None
+    layer = charge.layer if isinstance(charge, ReleaseSession) else None
     return None if specification is None or layer is None else (specification, layer)
 
 

@@ -10,7 +10,7 @@ from spikeveil.host.privacy.units import Unit
 
 @dataclass(frozen=True)
 class SessionCost:
-    """What a session costs at one unit: (epsilon, delta), and how many bits were composed (0: not a bit mechanism).
+    """What a session costs at one unit: (epsilon, delta), and how many bits or decisions were composed (0: neither).
 
     counts: at subject level, for releases of named records, (records of a subject, epsilon, delta) for each number of
     records that a subject has among them; epsilon and delta are then the largest. Empty otherwise.

@@ -9,7 +9,7 @@ from spikeveil.host.privacy.ledger.booking import Booking
 from spikeveil.host.privacy.ledger.chain import ChainBroken, Content
 from spikeveil.host.privacy.ledger.charging import effect, network_of
 from spikeveil.host.privacy.ledger.costs import SessionCost, charges_of
-from spikeveil.host.privacy.ledger.session import Chargeable, Session
+from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.spread import MemorySpread
 from spikeveil.host.privacy.ledger.training_session import TrainingSession
 
@@ -56,7 +56,7 @@ class DataSetState:
         if content["records"] is None:
             return None
         ranges = check_ranges(content["records"], self.binding.records)
-        if isinstance(charge, Session) and size_of(ranges) != charge.releases:
+        if isinstance(charge, ReleaseSession) and size_of(ranges) != charge.releases:
             raise ChainBroken(f"entry {number} releases {charge.releases} records and names {size_of(ranges)}")
         if isinstance(charge, TrainingSession):
             raise ChainBroken(f"entry {number} trains on named records")

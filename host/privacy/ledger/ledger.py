@@ -16,7 +16,7 @@ from spikeveil.host.privacy.ledger.database import create as create_file
 from spikeveil.host.privacy.ledger.errors import LedgerError
 from spikeveil.host.privacy.ledger.fields import Evidence
 from spikeveil.host.privacy.ledger.runs import block_content, part
-from spikeveil.host.privacy.ledger.session import Chargeable, Session
+from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.views import Entry, Lease
 from spikeveil.host.privacy.ledger.writer import NO_EVIDENCE, software
 
@@ -90,7 +90,7 @@ class Ledger(LedgerBudgets):
     def lease(
         self,
         data_set: str,
-        session: Session,
+        session: ReleaseSession,
         *,
         key: bytes | None,
         specification: str,
@@ -109,8 +109,8 @@ class Ledger(LedgerBudgets):
         seed that was used before, raise KeyReused; a published or patterned one is a ValueError.
         specification: the network specification's SHA-256, hexadecimal.
         """
-        if not isinstance(session, Session):
-            raise ValueError(f"lease session must be a Session, not {session!r}")
+        if not isinstance(session, ReleaseSession):
+            raise ValueError(f"lease session must be a Session or a DecisionSession, not {session!r}")
         booking = Booking(source, unsafe, demonstration)
         booking.check_key(key)
         proof = replace(evidence, specification=specification)

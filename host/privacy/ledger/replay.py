@@ -163,7 +163,10 @@ class Replay:
         top = MAX_LEASE if self.schema >= 2 else MAX_LEASE_1
         if content["lease"] != self.last_lease + 1 or content["lease"] > top:
             raise ChainBroken(f"entry {number} has lease {content['lease']} where {self.last_lease + 1} is due")
-        if content["session"]["kind"] != "randomised response" or "specification" not in content["evidence"]:
+        if (
+            content["session"]["kind"] not in ("randomised response", "decision")
+            or "specification" not in content["evidence"]
+        ):
             raise ChainBroken(f"entry {number} is a lease without a specification or its releases")
         key = content["key"]
         if (key is None) != (booking.source in ("os", "none")):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from spikeveil.host.privacy.ledger.balances import Balance
 from spikeveil.host.privacy.ledger.chain import Content
 from spikeveil.host.privacy.ledger.costs import SessionCost
-from spikeveil.host.privacy.ledger.session import Session
+from spikeveil.host.privacy.ledger.session import ReleaseSession
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Lease:
     ledger: str
     number: int
     data_set: str
-    session: Session
+    session: ReleaseSession
     source: str
     worth: str
     charges: tuple[SessionCost, ...]
@@ -60,8 +60,8 @@ class Lease:
 
     @property
     def quota(self) -> int:
-        """Time steps that may be released."""
-        return self.session.releases * self.session.steps
+        """What the device's guard counts down: time steps, or records of a network that decides."""
+        return self.session.quota
 
 
 @dataclass(frozen=True)

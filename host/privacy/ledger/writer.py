@@ -18,7 +18,7 @@ from spikeveil.host.privacy.ledger.errors import BudgetRefused, KeyReused, Ledge
 from spikeveil.host.privacy.ledger.fields import Evidence, key_digest, text
 from spikeveil.host.privacy.ledger.group_commit import GroupCommit
 from spikeveil.host.privacy.ledger.reader import LedgerReader
-from spikeveil.host.privacy.ledger.session import Chargeable, Session
+from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.spread import TableSpread
 from spikeveil.host.privacy.ledger.stated import Stated
 from spikeveil.host.privacy.ledger.training_session import TrainingSession
@@ -66,8 +66,8 @@ class LedgerWriter(LedgerReader):
         lease: bool = False,
         key: bytes | None = None,
     ) -> Entry:
-        if not isinstance(cost, Session | TrainingSession | Stated):
-            raise ValueError(f"charge must be a Session, a TrainingSession or a Stated cost, not {cost!r}")
+        if not isinstance(cost, ReleaseSession | TrainingSession | Stated):
+            raise ValueError(f"charge must be a Session, DecisionSession, TrainingSession or Stated cost, not {cost!r}")
         if device:
             text("device", device)
         if records is not None and not isinstance(records, tuple):
