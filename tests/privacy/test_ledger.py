@@ -229,7 +229,10 @@ def test_budgets_are_made_once_and_before_the_first_charge(ledger: Ledger) -> No
         (lambda one: lease(one, key=KEY, source="lfsr"), "a lease under lfsr needs its seeds, 16 bytes for each flip"),
         (lambda one: lease(one, source="os"), "a lease under os takes no key"),
         (lambda one: lease(one, specification="5a"), "specification hash must be 64 lower-case hexadecimal digits, no"),
-        (lambda one: lease(one, Stated("x", Unit.RECORD, 1, 0)), "lease session must be a Session or a DecisionSession, not Stated("),
+        (
+            lambda one: lease(one, Stated("x", Unit.RECORD, 1, 0)),
+            "lease session must be a Session or a DecisionSession",
+        ),
         (lambda one: one.check_device(-1), "highest lease seen must be an integer of 0 or more, not -1"),
         (lambda one: Ledger(":memory:"), "ledger path must name a file, not ':memory:': a ledger outlives its process"),
         (lambda one: Ledger("x", after_lease=MAX_LEASE), "after_lease must be 0 to 2^39 - 2, not 549755813887"),
