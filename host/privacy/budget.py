@@ -7,6 +7,9 @@ from numbers import Rational, Real
 
 from spikeveil.host.privacy.units import Unit
 
+#: powers of ten in a decimal that is read exactly
+MAX_EXPONENT = 400
+
 
 class BudgetExceeded(RuntimeError):  # noqa: N818, the public name
     """A spend was refused BEFORE anything was released; nothing was charged.
@@ -45,8 +48,20 @@ def exact_amount(name: str, value: object) -> Fraction:
         amount = Fraction(int(value.numerator), int(value.denominator))
     elif not math.isfinite(value):
         raise ValueError(f"{name} must be finite, not {value!r}")
+    elif isinstance(value, Decimal):
+        amount = _exact_decimal(name, value)
     else:
-        amount = Fraction(value) if isinstance(value, Decimal) else Fraction(repr(float(value)))
+        amount = Fraction(repr(float(value)))
     if amount < 0:
         raise ValueError(f"{name} must be 0 or more, not {value!r}")
     return amount
+
+
+def _exact_decimal(name: str, value: Decimal) -> Fraction:
+    """A finite decimal, whose powers of ten are checked before any arithmetic: their size is its time. ValueError."""
+    if value.is_zero():
+        return Fraction(0)
+    lowest, highest = int(value.as_tuple().exponent), value.adjusted()
+    if not -MAX_EXPONENT <= lowest <= highest <= MAX_EXPONENT:
+        raise ValueError(f"{name} must have powers of ten from -{MAX_EXPONENT} to {MAX_EXPONENT}, not {value!r}")
+    return Fraction(value)

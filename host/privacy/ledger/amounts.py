@@ -1,13 +1,23 @@
 """Exact amounts of epsilon and delta: what a budget holds, and how it is shown."""
 
 import math
+import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 
-from spikeveil.host.privacy.budget import exact_amount
+from spikeveil.host.privacy.budget import MAX_EXPONENT, exact_amount
 
 #: an exact fraction, or math.inf for "no finite epsilon"
 Amount = Fraction | float
+
+#: digits of a typed number: checked, as its power of ten is, before any arithmetic, whose time they bound
+TYPED_DIGITS = 60
+#: digits of the numerator, and of the denominator, of an amount in an entry
+ENTRY_DIGITS = 2000
+
+_ENTRY_BITS = int((ENTRY_DIGITS - 1) * math.log2(10))
+_TYPED = re.compile(r"[+-]?(\d+/\d+|(\d+\.?\d*|\.\d+)(e(?P<exponent>[+-]?\d+))?)", re.ASCII)
+_ENTRY = re.compile(rf"\d{{1,{ENTRY_DIGITS}}}/[1-9]\d{{0,{ENTRY_DIGITS - 1}}}", re.ASCII)
 
 
 def amount(name: str, value: object) -> Amount:
@@ -20,16 +30,30 @@ def amount(name: str, value: object) -> Amount:
         text = value.strip().lower()
         if text in ("inf", "infinity"):
             return math.inf
-        try:
-            written = Fraction(text)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"{name} must be a number, 0 or more, not {value!r}") from None
+        written = _typed(name, text)
         if written < 0:
             raise ValueError(f"{name} must be 0 or more, not {value!r}")
         return written
     if isinstance(value, float) and value == math.inf:
         return math.inf
     return exact_amount(name, value)
+
+
+def _typed(name: str, text: str) -> Fraction:
+    """The number in `text`, whose length and exponent are checked first. ValueError."""
+    form = _TYPED.fullmatch(text) if len(text) <= 2 * TYPED_DIGITS + 10 else None
+    if form is None:
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise ValueError(f"{name} must be a number of at most {TYPED_DIGITS} digits, 0 or more, not {shown!r}")
+    exponent = form["exponent"] or "0"
+    if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
+        raise ValueError(f"{name} exponent must be {-MAX_EXPONENT} to {MAX_EXPONENT}, not {exponent[:20]}")
+    if max(map(len, re.findall(r"\d+", text.partition("e")[0].replace(".", "")))) > TYPED_DIGITS:
+        raise ValueError(f"{name} must have at most {TYPED_DIGITS} digits, not those of {text[:40]!r}...")
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{name} must be a number, 0 or more, not {text!r}") from None
 
 
 def probability(name: str, value: object) -> Fraction:
@@ -47,15 +71,23 @@ def float_below(value: Fraction) -> float:
 
 
 def to_text(value: Amount) -> str:
-    """The one text that stands for `value` in an entry: "n/d" in lowest terms, or "inf"."""
-    return f"{value.numerator}/{value.denominator}" if isinstance(value, Fraction) else "inf"
+    """The one text of `value` in an entry: "n/d" in lowest terms, or "inf". ValueError where it is too long."""
+    if not isinstance(value, Fraction):
+        return "inf"
+    if max(value.numerator, value.denominator).bit_length() > _ENTRY_BITS:
+        raise ValueError(f"an amount must have at most {ENTRY_DIGITS} digits above and below its line")
+    return f"{value.numerator}/{value.denominator}"
 
 
 def from_text(text: str) -> Amount:
     """The amount that `to_text` wrote. Raises ValueError where the text is not exactly of that form."""
-    value: Amount = math.inf if text == "inf" else Fraction(text)
-    if to_text(value) != text or value < 0:
-        raise ValueError(f"{text!r} is not an amount")
+    if text == "inf":
+        return math.inf
+    if not isinstance(text, str) or not _ENTRY.fullmatch(text):
+        raise ValueError(f"an amount must be n/d of at most {ENTRY_DIGITS} digits each")
+    value = Fraction(text)
+    if to_text(value) != text:
+        raise ValueError("an amount must be in lowest terms")
     return value
 
 

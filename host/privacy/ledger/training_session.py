@@ -11,6 +11,9 @@ from spikeveil.host.privacy.ledger.costs import SessionCost
 from spikeveil.host.privacy.ledger.fields import Relation
 from spikeveil.host.privacy.units import Unit
 
+#: a second or two and 300 MiB; both grow with the root of the steps and more
+MAX_PLD_STEPS = 10**7
+
 
 @dataclass(frozen=True)
 class TrainingSession:
@@ -35,6 +38,8 @@ class TrainingSession:
         object.__setattr__(self, "noise_multiplier", mechanism.noise_multiplier)
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 10**9:
             raise ValueError(f"training steps must be an integer from 1 to 10^9, not {self.steps!r}")
+        if self.method == "pld" and self.steps > MAX_PLD_STEPS:
+            raise ValueError(f"training steps must be at most 10^7 for method pld, not {self.steps}: use method rdp")
         if self.method not in ("pld", "rdp"):
             raise ValueError(
                 f"training method must be pld or rdp, not {self.method!r}: an approximation bounds nothing"
