@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.keys import create_key
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy import RandomizedResponse
-from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.host.privacy.ledger import Ledger, Session
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.messages import MessageKind, pack, reverse_key
@@ -215,6 +216,28 @@ def test_a_refused_run_leaves_nothing(board: TwinBoard, folder: Path) -> None:
     fails(f"{RUN} --budget 1e4 -o out.npz --key-file none", 1, "could not be read")
     fails(f"{RUN} --budget 1e4 -o /dev/null", 2, "is there already")
     assert [path for path in sorted(folder.iterdir()) if path not in before] == []
+
+
+def test_a_first_lease_that_is_refused_leaves_no_ledger(board: TwinBoard, folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    fails(f"{RUN} --budget 1 -o out.npz", 5, "asked 26.")
+    fails(f"{RUN} --budget 1e4 --budget-delta 1e-9 -o out.npz", 5, "delta budget of data set 'people' exceeded")
+    with Ledger("other.ledger", state_directory=folder / "state" / "spikeveil") as other:
+        other.create_budget("faces", "record", 1e4, "1e-3")
+        session = Session(RandomizedResponse(1, 2), 2, 2, 1, Fraction(0))
+        other.lease("faces", session, key=bytes.fromhex(Path("key").read_text()), specification="5a" * 32)
+    fails(f"{RUN} --budget 1e4 -o out.npz", 5, "the key serves another ledger")
+    left = {path.name for path in folder.iterdir() if path not in before}
+    assert left == {"other.ledger", "state"}
+    fails(f"{RUN} --budget 1 -o out.npz".replace("my.ledger", "other.ledger"), 5, "asked 26.")
+    with Ledger("other.ledger") as other:
+        assert [entry.kind for entry in other.history()] == ["genesis", "budget", "lease"]
+    assert {path.name for path in folder.iterdir() if path not in before} == {"other.ledger", "state"}
+    call(f"{RUN} --budget 1e4 -o out.npz".replace("my.ledger", "other.ledger"))
+    with Ledger("other.ledger") as other:
+        assert [entry.kind for entry in other.history()][2:] == ["lease", "budget", "lease", "lease", "lease"]
+        assert not other.verify().above
+    assert check() == [2] * 4 + [3] * 4 + [4]
 
 
 def test_usage(board: TwinBoard) -> None:

@@ -29,6 +29,7 @@ from spikeveil.host.privacy.ledger import (
     Ledger,
     LedgerError,
     LedgerRolledBack,
+    PendingLedger,
     amount,
     normal_name,
     probability,
@@ -167,21 +168,28 @@ def _read_limits(options: dict[str, Any]) -> Limits | None:
 
 @contextmanager
 def _open_ledger(device: Device, limits: Limits | None, records: Records, options: dict[str, Any]) -> Iterator[Ledger]:
-    """The ledger; with --budget it is made where it is missing, and so is the budget, which is bound to the data."""
+    """The ledger; with --budget it is made with the first lease, and so is the budget, which is bound to the data."""
     path, data_set = Path(options["ledger"]), options["data_set"]
     if limits and not path.exists() and (lease := device.status().lease):
         raise LedgerRolledBack(
             f"the device has seen lease {lease} and ledger {path} ends at lease 0: it served another ledger"
         )
-    with Ledger(path, create=limits is not None) as ledger:
-        balances = [one for known in ledger.budgets(data_set).values() for one in known]
-        existing = {(balance.unit.value, balance.epsilon_limit) for balance in balances}
-        if limits and not existing:
-            whole = records.spikes if records.whole is None else records.whole
-            ledger.create_budget(data_set, "record", *limits, data=ledger.identify(whole, create=True))
-        elif limits and ("record", limits[0]) not in existing:
-            raise LedgerError(f"data set {data_set!r} has another budget already, and a budget never changes")
+    with _new_or_known(path, data_set, limits, records) as ledger:
         yield ledger
+
+
+def _new_or_known(path: Path, data_set: str, limits: Limits | None, records: Records) -> Ledger:
+    """The ledger at `path`. A new budget, and a new file, appear with the first lease: a refused one leaves neither."""
+    whole = records.spikes if records.whole is None else records.whole
+    if limits is not None and not path.exists():
+        return PendingLedger(path, data_set, *limits, whole)
+    with Ledger(path, create=False) as known:
+        balances = [one for balances in known.budgets(data_set).values() for one in balances]
+    if limits is None or ("record", limits[0]) in {(one.unit.value, one.epsilon_limit) for one in balances}:
+        return Ledger(path, create=False)
+    if balances:
+        raise LedgerError(f"data set {data_set!r} has another budget already, and a budget never changes")
+    return PendingLedger(path, data_set, *limits, whole)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from spikeveil.host.privacy.ledger.exports import countersign, verify_export
 from spikeveil.host.privacy.ledger.fields import RELATIONS, Evidence
 from spikeveil.host.privacy.ledger.ledger import Ledger
 from spikeveil.host.privacy.ledger.names import normal_name
+from spikeveil.host.privacy.ledger.pending import PendingLedger
 from spikeveil.host.privacy.ledger.session import Session
 from spikeveil.host.privacy.ledger.signing import Signer
 from spikeveil.host.privacy.ledger.stated import Stated
@@ -61,6 +62,7 @@ __all__ = [
     "LedgerRolledBack",
     "LedgerUnavailable",
     "Mark",
+    "PendingLedger",
     "Preview",
     "Session",
     "SessionCost",

@@ -46,25 +46,36 @@ class LedgerBudgets(LedgerWriter):
         if subjects is not None and (data is None or subjects.ends[-1] != data.records):
             raise ValueError("subjects must cover the records of the data")
         with self._appending() as draft:
-            connection, name = draft.connection, self._name(draft.connection, data_set)
-            latest = entries.latest(connection, name)
-            before = balances_of(latest.content) if latest else ()
-            if latest and latest.kind != "budget":
-                raise LedgerError(f"data set {name!r} has been charged: budgets are made before the first charge")
-            if any(balance.same_budget(fresh) for balance in before):
-                raise LedgerError(f"data set {name!r} already has a budget at {fresh.unit.value} level")
-            binding = self._binding(connection, latest.content) if latest else Binding()
-            if data is not None:
-                wanted = Binding((data,), subjects or binding.subjects)
-                if binding.parts and wanted != binding:
-                    raise LedgerError(f"data set {name!r} is bound to other data: give its budgets one file")
-                binding = wanted
-                self._bind(connection, name, 0, data)
-            if fresh.unit is Unit.SUBJECT and binding.subjects is None:
-                raise ValueError("a budget at subject level needs the data and the column of subjects")
-            balances = [one.to_dict() for one in (*before, fresh)]
-            draft.append("budget", {"data_set": name, "balances": balances, **binding.to_dict()})
+            self._append_budget(draft, data_set, fresh, data, subjects)
         return fresh
+
+    def _append_budget(
+        self,
+        draft: entries.Draft,
+        data_set: str,
+        fresh: Balance,
+        data: DataIdentity | None,
+        subjects: Subjects | None = None,
+    ) -> None:
+        """Make a budget within a transaction. LedgerError, ValueError."""
+        connection, name = draft.connection, self._name(draft.connection, data_set)
+        latest = entries.latest(connection, name)
+        before = balances_of(latest.content) if latest else ()
+        if latest and latest.kind != "budget":
+            raise LedgerError(f"data set {name!r} has been charged: budgets are made before the first charge")
+        if any(balance.same_budget(fresh) for balance in before):
+            raise LedgerError(f"data set {name!r} already has a budget at {fresh.unit.value} level")
+        binding = self._binding(connection, latest.content) if latest else Binding()
+        if data is not None:
+            wanted = Binding((data,), subjects or binding.subjects)
+            if binding.parts and wanted != binding:
+                raise LedgerError(f"data set {name!r} is bound to other data: give its budgets one file")
+            binding = wanted
+            self._bind(connection, name, 0, data)
+        if fresh.unit is Unit.SUBJECT and binding.subjects is None:
+            raise ValueError("a budget at subject level needs the data and the column of subjects")
+        balances = [one.to_dict() for one in (*before, fresh)]
+        draft.append("budget", {"data_set": name, "balances": balances, **binding.to_dict()})
 
     def extend(self, data_set: str, data: DataIdentity, subjects: Subjects | None = None) -> Binding:
         """Join a further file to the data of `data_set`: the caller states that nobody is in both.

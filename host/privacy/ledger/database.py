@@ -12,6 +12,8 @@ from spikeveil.host.privacy.ledger.errors import LedgerCorrupt, LedgerError, Led
 
 #: the log is copied into the file once it is longer than this
 LOG_BYTES = 4 << 20
+#: of a new file: what was charged, when and for whom is for its owner, who may give it to others
+FILE_MODE = 0o600
 
 _PRAGMAS = (
     "synchronous=FULL",
@@ -34,7 +36,7 @@ def create(path: Path, what: str, fill: Callable[[sqlite3.Connection], object]) 
         raise LedgerCorrupt(f"{what} {path} is gone but its log {log.name} is there: put both back, or remove the log")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
         with sentences(path, what):
             connection = sqlite3.connect(draft, isolation_level=None)
             try:
@@ -45,7 +47,7 @@ def create(path: Path, what: str, fill: Callable[[sqlite3.Connection], object]) 
                 connection.execute("COMMIT")
             finally:
                 connection.close()
-        _publish(draft, path)
+        publish(draft, path)
     except OSError as error:
         raise file_error(path, error, what) from error
     finally:
@@ -54,17 +56,17 @@ def create(path: Path, what: str, fill: Callable[[sqlite3.Connection], object]) 
                 leftover.unlink()
 
 
-def _publish(draft: Path, path: Path) -> None:
-    """Give the finished `draft` the name `path`, unless somebody else was first."""
+def publish(draft: Path, path: Path) -> bool:
+    """Give the finished `draft` the name `path` as well; False where somebody else was first. OSError."""
     try:
         os.link(draft, path)
     except FileExistsError:
-        return
+        return False
     except OSError:  # a file system without hard links: reserve the name, then replace it
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
         except FileExistsError:
-            return
+            return False
         draft.replace(path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
@@ -72,6 +74,7 @@ def _publish(draft: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+    return True
 
 
 class Database:
@@ -87,12 +90,13 @@ class Database:
 
     def __init__(self, path: Path, what: str, timeout: float) -> None:
         self.path, self.what, self.timeout = path, what, timeout
+        self.shown = path  # in messages
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        with sentences(self.path, self.what, self.timeout):
+        with sentences(self.shown, self.what, self.timeout):
             try:
                 return self._connect("mode=rw")
             except sqlite3.OperationalError as error:
@@ -110,7 +114,7 @@ class Database:
             raise error from None
         if pending:
             raise LedgerReadOnly(
-                f"{self.what} {self.path} cannot be read where nothing can be written, because its log {log.name} "
+                f"{self.what} {self.shown} cannot be read where nothing can be written, because its log {log.name} "
                 "is not empty: copy both to a writable folder"
             ) from error
         return self._connect("immutable=1")
@@ -135,8 +139,8 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, begin: str, synced: bool) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
-            raise LedgerError(f"{self.what} {self.path} was opened before this process was forked: open it again here")
-        with self._lock, sentences(self.path, self.what, self.timeout):
+            raise LedgerError(f"{self.what} {self.shown} was opened before this process was forked: open it again here")
+        with self._lock, sentences(self.shown, self.what, self.timeout):
             self._connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._connection.execute(begin)
             try:

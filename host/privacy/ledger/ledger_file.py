@@ -35,8 +35,8 @@ class LedgerFile:
         if not path.is_file():
             raise LedgerMissing(f"there is no ledger at {path}")
         self._bindings: dict[int, Binding] = {}
-        self._database = Database(path, "ledger", timeout)
-        self._reader = Database(path, "ledger", timeout)
+        self._timeout = timeout
+        self._open_databases(path)
         self._witness: Witness | None = None
         self.witness_error: LedgerError | None = None
         try:
@@ -48,6 +48,10 @@ class LedgerFile:
         except BaseException:
             self.close()
             raise
+
+    def _open_databases(self, path: Path) -> None:
+        self._database = Database(path, "ledger", self._timeout)
+        self._reader = Database(path, "ledger", self._timeout)
 
     def _check_file(self) -> str:
         """The identity in the first entry, once the file has proved to be a ledger of this schema."""
