@@ -28,11 +28,16 @@ def read_secret(path: str | Path, name: str = "key") -> bytes:
 
 
 def create_secret(path: str | Path, size: int, draw: Callable[[int], bytes] = secrets.token_bytes) -> bytes:
-    """Draw `size` bytes and write them to a new file of mode 600. OSError where the file exists or cannot be made."""
+    """Draw `size` bytes and write them to a new file of mode 600. OSError where the file exists or cannot be made; then
+    no part of it stays behind."""
     secret = draw(size)
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(secret.hex() + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(secret.hex() + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
     return secret

@@ -46,7 +46,7 @@ def exact_amount(name: str, value: object) -> Fraction:
         raise ValueError(f"{name} must be a number, not {value!r}")
     if isinstance(value, Rational):
         amount = Fraction(int(value.numerator), int(value.denominator))
-    elif not math.isfinite(value):
+    elif not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         raise ValueError(f"{name} must be finite, not {value!r}")
     elif isinstance(value, Decimal):
         amount = _exact_decimal(name, value)

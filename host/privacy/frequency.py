@@ -261,8 +261,8 @@ def reports_for(
     """Reports after which the pointwise interval of a class of that share is no wider than `half_width` to either side;
     without a share, that of any class, whatever its share.
     """
-    if not 0 < half_width < 1:
-        raise ValueError(f"half_width must be above 0 and below 1, not {half_width!r}")
+    if not 1e-12 <= half_width < 1:
+        raise ValueError(f"half_width must be at least 1e-12 and below 1, not {half_width!r}")
     return math.ceil(_variance(decision, share) * (_quantile(confidence) / half_width) ** 2)
 
 

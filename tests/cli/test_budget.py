@@ -14,6 +14,8 @@ import pytest
 from click.testing import Result
 from support.commands import invoke
 
+from spikeveil.host.device.keys import create_key
+
 HASH = "5a" * 32
 SESSION = "-k 1 -w 2 -T 2 -N 2 --delta 0"
 Run = Callable[..., Result]  # of the arguments, and the exit code if not 0
@@ -218,7 +220,7 @@ def test_a_corrupt_ledger_ends_with_1_and_leaves_no_export(budget: Run) -> None:
         (
             "lease my.ledger -d x --specification x -k 9 -T 1 -N 1 --delta 0 --key-file my.ledger",
             1,
-            "for its owner alone",
+            "does not hold hexadecimal digits",
         ),
     ],
 )
@@ -227,6 +229,35 @@ def test_exit_codes(budget: Run, arguments: str, code: int, sentence: str) -> No
     assert result.stdout == ""
     assert sentence in " ".join(result.stderr.split())
     assert not Path("k").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "key", "sentence"),
+    [
+        ("trivium", 0o644, "8f3a0b5c7d219e4466f0", "must be for its owner alone, not of mode 644"),
+        ("trivium", 0o600, "8f3a0b5c7d219e4466", "the key must have 10 bytes for this device, not 9"),
+        ("trivium", 0o600, "00112233445566778899", "the key is published or a pattern"),
+        ("lfsr", 0o600, 2 * "8f3a0b5c7d219e4466f08f3a0b5c7d21", "the seeds must differ from one another and from zero"),
+        ("lfsr", 0o600, "8f3a0b5c7d219e4466f08f3a0b5c7d21" + 32 * "0", "the seeds must differ from one another"),
+    ],
+)
+def test_lease_refuses_the_keys_that_run_refuses(budget: Run, source: str, mode: int, key: str, sentence: str) -> None:
+    Path("given.key").write_text(key)
+    Path("given.key").chmod(mode)
+    words = f"lease my.ledger -d digits --specification {HASH} -k 9 -T 1 -N 1 --delta 0 --key-file given.key"
+    result = budget(f"{words} --source {source} --flippers {2 if source == 'lfsr' else 1}", 1)
+    assert sentence in " ".join(result.stderr.split())
+    assert key not in result.output
+    assert "lease" not in [entry["kind"] for entry in loaded(budget("history my.ledger --json"))]
+
+
+def test_exports_are_for_their_owner_alone(budget: Run) -> None:
+    budget("export my.ledger -o my.jsonl")
+    assert Path("my.jsonl").stat().st_mode & 0o777 == 0o600
+    Path("my.jsonl").chmod(0o644)
+    create_key("second.key", 32)
+    budget("verify my.jsonl --countersign second.key")
+    assert Path("my.jsonl").stat().st_mode & 0o777 == 0o644
 
 
 def test_every_command_shows_an_example(run: Run) -> None:

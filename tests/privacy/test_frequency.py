@@ -149,7 +149,8 @@ REFUSED = [
         "decision must report the winner most often to be",
     ),
     (lambda: estimate_shares([0], Decision(3, 5, 8), 1.5), "confidence must be above 0 and below 1, not 1.5"),
-    (lambda: reports_for(Decision(3, 5, 8), 0), "half_width must be above 0 and below 1, not 0"),
+    (lambda: reports_for(Decision(3, 5, 8), 0), "half_width must be at least 1e-12 and below 1, not 0"),
+    (lambda: reports_for(Decision(3, 5, 8), 1e-300), "half_width must be at least 1e-12 and below 1, not 1e-300"),
     (
         lambda: correct(estimate_shares([0], Decision(2, 5, 8)), [[1, 0], [0, 0]]),
         "confusion row 1 must hold one record or more, not none",

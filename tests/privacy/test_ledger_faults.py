@@ -124,19 +124,56 @@ with Ledger(folder / "ledger.db", state_directory=folder / "state") as again:
 """
 
 
-def test_a_really_full_disk(tmp_path: Path) -> None:
-    """On a file system of 1 MB, half of it ballast, in a mount namespace of its own."""
+def on_a_small_disk(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Run `program` where `folder` is a file system of 1 MB, half of it ballast, in a mount namespace of its own."""
     script = 'mount -t tmpfs -o size=1m none $1 && head -c 500000 /dev/zero > $1/ballast && exec $2 -c "$3" $1 $4'
     unshare = shutil.which("unshare")
     command = [str(unshare), "-rm", "sh", "-ec", "mount -t tmpfs none /mnt"]
     if unshare is None or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this machine gives no mount namespace to its users")
-    arguments = [str(tmp_path), sys.executable, FILL_A_SMALL_DISK, str(TESTS)]
-    done = subprocess.run(
+    arguments = [str(folder), sys.executable, program, str(TESTS)]
+    return subprocess.run(
         [unshare, "-rm", "sh", "-ec", script, "sh", *arguments], capture_output=True, text=True, check=False
     )
+
+
+def test_a_really_full_disk(tmp_path: Path) -> None:
+    done = on_a_small_disk(tmp_path, FILL_A_SMALL_DISK)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"the disk that holds ledger {tmp_path}/ledger.db is full: nothing was written\n"
+
+
+OPEN_ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from privacy.test_ledger_faults import Ledger, LedgerFull, fresh, lease
+folder, state = Path(sys.argv[1]), Path(sys.argv[1], "..", "state of the user")
+ledger = Ledger(folder / "ledger.db", state_directory=state)
+ledger.create_budget("digits", "record", 10**6, 0)
+ledger.close()
+with (folder / "ballast").open("ab", buffering=0) as ballast:
+    try:
+        while True:
+            ballast.write(bytes(1000))
+    except OSError:
+        pass
+with Ledger(folder / "ledger.db", state_directory=state) as ledger:
+    assert [entry.kind for entry in ledger.history()] == ["genesis", "budget"]
+    try:
+        lease(ledger)
+    except LedgerFull as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_is_full_when_the_ledger_is_opened(tmp_path: Path) -> None:
+    """SQLite finds no room for its file of locks: that is no read-only file."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    done = on_a_small_disk(mounted, OPEN_ON_A_FULL_DISK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"the disk that holds ledger {mounted}/ledger.db is full: nothing was written\n"
 
 
 # Torn writes

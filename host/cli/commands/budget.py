@@ -1,6 +1,7 @@
 """`spikeveil budget`: the ledger of what may still be released."""
 
 import io
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ from spikeveil.host.privacy.ledger import (
     probability,
     verify_export,
 )
+from spikeveil.host.privacy.ledger.database import FILE_MODE
 from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim.model.files import write_atomically
 
@@ -317,7 +319,8 @@ def verify(
             with _ledger(file) as opened:
                 checked = opened.verify(known)
         if with_key:
-            write_atomically(Path(file), countersign(file, Signer(with_key)).encode("ascii"))
+            mode = stat.S_IMODE(Path(file).stat().st_mode)
+            write_atomically(Path(file), countersign(file, Signer(with_key)).encode("ascii"), mode=mode)
     screen.print_verified(file, checked, as_json)
     if checked.stated and not accept_stated:
         raise click.ClickException(
@@ -346,6 +349,6 @@ def _write_export(opened: Ledger, path: Path, signer: Signer | None) -> None:
     text = io.StringIO()
     opened.export(text, signer)
     try:
-        write_atomically(path, text.getvalue().encode("ascii"))
+        write_atomically(path, text.getvalue().encode("ascii"), mode=FILE_MODE)
     except OSError as error:
         raise click.ClickException(f"{path} could not be written: {error.strerror}") from error

@@ -10,15 +10,23 @@ from spikeveil.host.privacy.ledger import Mark
 
 
 def read_key_option(options: dict[str, Any]) -> bytes | None:
-    """The key in the file that --key-file names."""
-    if options["new_key"] and options["key_file"]:
+    """The key in the file that --key-file names; refused as `run` refuses it."""
+    path, source = options["key_file"], options["source"]
+    if options["new_key"] and path:
         raise click.UsageError("give either --key-file or --new-key")
-    if options["key_file"]:
-        try:
-            return keys.read_key(options["key_file"])
-        except ValueError as error:
-            raise click.ClickException(str(error)) from None
-    return None
+    if not path:
+        return None
+    if source not in ("trivium", "lfsr"):
+        raise click.UsageError(f"a lease under {source} takes no key")
+    try:
+        secrets = keys.Secrets.file(path, source == "lfsr", options["flippers"])
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if secrets.public and not options["demonstration"]:
+        raise click.ClickException(
+            "the key is published or a pattern, which protects nothing: only an insecure demonstration may use it"
+        )
+    return secrets.next()
 
 
 def create_new_key(options: dict[str, Any]) -> bytes:

@@ -41,10 +41,11 @@ def amount(name: str, value: object) -> Amount:
 
 def _typed(name: str, text: str) -> Fraction:
     """The number in `text`, whose length and exponent are checked first. ValueError."""
-    form = _TYPED.fullmatch(text) if len(text) <= 2 * TYPED_DIGITS + 10 else None
+    if len(text) > 2 * TYPED_DIGITS + 10:
+        raise ValueError(f"{name} must have at most {TYPED_DIGITS} digits, not those of {text[:40]!r}...")
+    form = _TYPED.fullmatch(text)
     if form is None:
-        shown = text if len(text) <= 40 else f"{text[:40]}..."
-        raise ValueError(f"{name} must be a number of at most {TYPED_DIGITS} digits, 0 or more, not {shown!r}")
+        raise ValueError(f"{name} must be a number, 0 or more, not {text!r}")
     exponent = form["exponent"] or "0"
     if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
         raise ValueError(f"{name} exponent must be {-MAX_EXPONENT} to {MAX_EXPONENT}, not {exponent[:20]}")

@@ -3,15 +3,25 @@
 import contextlib
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from spikeveil.host.privacy.ledger.errors import LedgerCorrupt, LedgerError, LedgerReadOnly, file_error, sentences
+from spikeveil.host.privacy.ledger.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    LedgerReadOnly,
+    file_error,
+    sentence,
+    sentences,
+)
 
 #: the log is copied into the file once it is longer than this
 LOG_BYTES = 4 << 20
+#: SQLite's file of locks beside the log, `-shm`
+LOCK_FILE_BYTES = 32 << 10
 #: of a new file: what was charged, when and for whom is for its owner, who may give it to others
 FILE_MODE = 0o600
 
@@ -91,6 +101,7 @@ class Database:
     def __init__(self, path: Path, what: str, timeout: float) -> None:
         self.path, self.what, self.timeout = path, what, timeout
         self.shown = path  # in messages
+        self._unwritable: LedgerError | None = None
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._connection = self._open()
@@ -117,6 +128,9 @@ class Database:
                 f"{self.what} {self.shown} cannot be read where nothing can be written, because its log {log.name} "
                 "is not empty: copy both to a writable folder"
             ) from error
+        if error.sqlite_errorname.startswith("SQLITE_IOERR"):  # no lock file can be made, though it may be
+            full = shutil.disk_usage(self.path.parent).free < LOCK_FILE_BYTES
+            self._unwritable = sentence(self.shown, self.what, self.timeout, "SQLITE_FULL" if full else "SQLITE_IOERR")
         return self._connect("immutable=1")
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -155,6 +169,8 @@ class Database:
     def write(self, synced: bool = True) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """A transaction that holds the write lock. Left normally, it is on the disk (`synced`; else it is in the log,
         which a power cut may shorten); left by an exception, nothing of it happened."""
+        if self._unwritable is not None:
+            raise self._unwritable
         return self._transaction("BEGIN IMMEDIATE", synced)
 
     def read(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:

@@ -63,7 +63,7 @@ class KeyReused(LedgerError):
     """The key or seed was used where its masks could come back."""
 
 
-def _sentence(path: Path, what: str, timeout: float, name: str, message: str) -> LedgerError:
+def sentence(path: Path, what: str, timeout: float, name: str, message: str = "") -> LedgerError:
     """The error for SQLite's result `name` ("SQLITE_FULL") on the `what` ("ledger") at `path`."""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
         return LedgerLocked(f"{what} {path} stayed locked by another process for {timeout:g} s: nothing was written")
@@ -93,7 +93,7 @@ def sentences(path: Path, what: str = "ledger", timeout: float = 0.0) -> Iterato
         raise LedgerError(f"{what} {path} is closed") from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None) or "SQLITE_CORRUPT"
-        raise _sentence(path, what, timeout, name, str(error)) from error
+        raise sentence(path, what, timeout, name, str(error)) from error
     except UnicodeDecodeError as error:  # SQLite quotes garbled text in its message, which Python then cannot read
         raise LedgerCorrupt(f"{what} {path} is corrupt: its text is garbled") from error
 

@@ -18,6 +18,7 @@ from spikeveil.host.privacy.ledger.fields import Evidence
 from spikeveil.host.privacy.ledger.runs import block_content, part
 from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.views import Entry, Lease
+from spikeveil.host.privacy.ledger.witness import Witness, default_directory
 from spikeveil.host.privacy.ledger.writer import NO_EVIDENCE, software
 
 
@@ -52,7 +53,9 @@ class Ledger(LedgerBudgets):
         if isinstance(after_lease, bool) or not isinstance(after_lease, int) or not 0 <= after_lease < MAX_LEASE:
             raise ValueError(f"after_lease must be 0 to 2^39 - 2, not {after_lease!r}")
         path = Path(path)
+        directory = Path(state_directory) if state_directory else None
         if create and not path.exists():
+            Witness(directory or default_directory(), timeout).close()  # without one, nothing could be written to it
             genesis = {
                 "ledger": token_hex(16),
                 "schema": SCHEMA,
@@ -60,7 +63,7 @@ class Ledger(LedgerBudgets):
             }
             content = entries.new_content(1, "genesis", after_lease, genesis)
             create_file(path, "ledger", lambda connection: entries.fill(connection, content))
-        super().__init__(path, timeout, Path(state_directory) if state_directory else None)
+        super().__init__(path, timeout, directory)
 
     def spend(
         self,

@@ -111,7 +111,10 @@ class LedgerFile:
 
     def _tip(self, connection: Connection) -> Entry:
         """The last entry; ChainBroken where it is not the head."""
-        (number, digest) = connection.execute("SELECT entries, hash FROM head").fetchone()
+        heads = connection.execute("SELECT entries, hash FROM head").fetchall()
+        if len(heads) != 1:
+            raise ChainBroken("its head row is missing")
+        ((number, digest),) = heads
         (last,) = connection.execute("SELECT max(sequence) FROM entries").fetchone()
         if last != number:
             raise ChainBroken(f"its last entries were cut off or added: it ends at {last}, its head is {number}")
