@@ -11,8 +11,10 @@ A name is imported when it is first used, so `import spikeveil` costs next to no
 command line.
 """
 
-from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.networks.catalogue import load as load
@@ -33,33 +35,23 @@ if TYPE_CHECKING:
 
 __version__ = metadata.version("spikeveil")
 
-#: public name -> the module that defines it
-_MODULES = {
-    "Claim": "spikeveil.host.privacy.claim",
-    "Decision": "spikeveil.pysim",
-    "FlipSpec": "spikeveil.pysim",
-    "KaryRandomizedResponse": "spikeveil.host.privacy",
-    "LayerSpec": "spikeveil.pysim",
-    "Leak": "spikeveil.pysim",
-    "Ledger": "spikeveil.host.privacy",
-    "LfsrSource": "spikeveil.pysim",
-    "Network": "spikeveil.pysim",
-    "NetworkSpec": "spikeveil.pysim",
-    "OneHotDecision": "spikeveil.pysim",
-    "RandomizedResponse": "spikeveil.host.privacy",
-    "Result": "spikeveil.pysim",
-    "TriviumSource": "spikeveil.pysim",
-    "load": "spikeveil.host.networks.catalogue",
-}
-
-__all__ = ["__version__", *sorted(_MODULES)]  # noqa: PLE0604 # the keys are strings
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "host.networks.catalogue": ["load"],
+        "host.privacy": ["KaryRandomizedResponse", "Ledger", "RandomizedResponse"],
+        "host.privacy.claim": ["Claim"],
+        "pysim": [
+            "Decision",
+            "FlipSpec",
+            "LayerSpec",
+            "Leak",
+            "LfsrSource",
+            "Network",
+            "NetworkSpec",
+            "OneHotDecision",
+            "Result",
+            "TriviumSource",
+        ],
+    },
+)

@@ -4,8 +4,9 @@
 complete device with its link. docs/gateware.md and docs/device-gateware.md explain the architecture.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.hdl.device.core import Core as Core
@@ -13,20 +14,12 @@ if TYPE_CHECKING:
     from spikeveil.hdl.engine.network import Network as Network
     from spikeveil.hdl.engine.plan import Plan as Plan
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Core": "device.core",
-    "Network": "engine.network",
-    "Plan": "engine.plan",
-    "Top": "device.top",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "device.core": ["Core"],
+        "device.top": ["Top"],
+        "engine.network": ["Network"],
+        "engine.plan": ["Plan"],
+    },
+)

@@ -3,27 +3,20 @@
 A name is imported when it is first used. This package imports `hdl.engine` and `pysim`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.hdl.device.core import Core as Core
     from spikeveil.hdl.device.guard import Guard as Guard
     from spikeveil.hdl.device.top import Top as Top
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Core": "core",
-    "Guard": "guard",
-    "Top": "top",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "core": ["Core"],
+        "guard": ["Guard"],
+        "top": ["Top"],
+    },
+)

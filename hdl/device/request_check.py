@@ -32,7 +32,8 @@ class RequestCheck(wiring.Component):
     | `at_image_start` | 1 | out | the first field is 0 |
     | `verdict` | `ResultCode` | out | the first refusal that applies, or OK; valid two cycles after the last field |
 
-    Of the input formats the first `formats` are accepted. Reset: no lease was opened since.
+    Of the input formats the first `formats` are accepted. Where `image_bytes` is 0, LOAD and SEAL are left to
+    `Commands`, which refuses them. Reset: no lease was opened since.
     """
 
     kind: Signal
@@ -92,13 +93,16 @@ class RequestCheck(wiring.Component):
         image_gap = (~(self.at_image_start | at_image_position), ResultCode.GAP)
         input_gap = (~self.at_input_position, ResultCode.GAP)
         refusals: dict[MessageKind, list[Refusal]] = {
-            MessageKind.LOAD: [locked, image_gap, (image_full, ResultCode.FULL)],
-            MessageKind.SEAL: [locked],
             MessageKind.OPEN: [(self.format >= self.formats, ResultCode.MALFORMED)],
             MessageKind.INPUT: [closed, input_gap, (input_full, ResultCode.FULL)],
             MessageKind.TAKE: [(~self.nonce_matches, ResultCode.CLOSED)],
             MessageKind.CLOSE: [closed],
         }
+        if self.image_bytes:
+            refusals |= {
+                MessageKind.LOAD: [locked, image_gap, (image_full, ResultCode.FULL)],
+                MessageKind.SEAL: [locked],
+            }
         with m.Switch(self.kind):
             for kind, conditions in refusals.items():
                 verdict: Value = Value.cast(ResultCode.OK)

@@ -4,8 +4,9 @@
 a placed build, and `verify` simulates it against the golden model (docs/build.md).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.bitstream.build import Build as Build
@@ -19,26 +20,15 @@ if TYPE_CHECKING:
     from spikeveil.host.bitstream.verification import verify as verify
     from spikeveil.host.bitstream.workload import Workload as Workload
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Build": "build",
-    "BuildError": "errors",
-    "Estimate": "estimate",
-    "FitError": "errors",
-    "VerificationResult": "verification",
-    "Workload": "workload",
-    "estimate_resources": "estimate",
-    "make_report": "report",
-    "most_lanes": "lane_search",
-    "verify": "verification",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "build": ["Build"],
+        "errors": ["BuildError", "FitError"],
+        "estimate": ["Estimate", "estimate_resources"],
+        "lane_search": ["most_lanes"],
+        "report": ["make_report"],
+        "verification": ["VerificationResult", "verify"],
+        "workload": ["Workload"],
+    },
+)

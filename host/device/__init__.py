@@ -3,8 +3,9 @@
 `Device.open(port)` connects to a device, `load` gives it a network and `run` runs records (docs/device.md).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.device.driver import Device as Device
@@ -22,30 +23,23 @@ if TYPE_CHECKING:
     from spikeveil.host.device.record_run import RunResult as RunResult
     from spikeveil.host.device.results import Results as Results
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Device": "driver",
-    "DeviceError": "errors",
-    "DeviceRefused": "errors",
-    "DeviceSilent": "errors",
-    "DeviceStuck": "errors",
-    "LeaseLost": "errors",
-    "PortBusy": "errors",
-    "PortLost": "errors",
-    "Results": "results",
-    "RunProgress": "record_run",
-    "RunResult": "record_run",
-    "Secrets": "keys",
-    "Timing": "link",
-    "WrongDevice": "errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "driver": ["Device"],
+        "errors": [
+            "DeviceError",
+            "DeviceRefused",
+            "DeviceSilent",
+            "DeviceStuck",
+            "LeaseLost",
+            "PortBusy",
+            "PortLost",
+            "WrongDevice",
+        ],
+        "keys": ["Secrets"],
+        "link": ["Timing"],
+        "record_run": ["RunProgress", "RunResult"],
+        "results": ["Results"],
+    },
+)

@@ -4,8 +4,9 @@
 graph (docs/nir.md).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.exchange.choices import Choices as Choices
@@ -31,38 +32,24 @@ if TYPE_CHECKING:
     from spikeveil.host.exchange.reference import FloatGraph as FloatGraph
     from spikeveil.host.exchange.reference import load_graph as load_graph
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Choices": "choices",
-    "FloatGraph": "reference",
-    "Formats": "importing",
-    "Imported": "importing",
-    "NetworkDifference": "compare",
-    "NirFile": "nodes",
-    "Recording": "compare",
-    "export_losses": "exporting",
-    "first_difference": "compare",
-    "first_unequal_number": "compare",
-    "import_graph": "importing",
-    "import_report": "importing",
-    "load_graph": "reference",
-    "lower_graph": "lowering",
-    "read_nir": "nodes",
-    "recording": "compare",
-    "restore_network": "exporting",
-    "run_floats": "compare",
-    "run_graph": "compare",
-    "run_integers": "compare",
-    "without_flippers": "exporting",
-    "write_nir": "exporting",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "choices": ["Choices"],
+        "compare": [
+            "NetworkDifference",
+            "Recording",
+            "first_difference",
+            "first_unequal_number",
+            "recording",
+            "run_floats",
+            "run_graph",
+            "run_integers",
+        ],
+        "exporting": ["export_losses", "restore_network", "without_flippers", "write_nir"],
+        "importing": ["Formats", "Imported", "import_graph", "import_report"],
+        "lowering": ["lower_graph"],
+        "nodes": ["NirFile", "read_nir"],
+        "reference": ["FloatGraph", "load_graph"],
+    },
+)

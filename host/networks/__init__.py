@@ -4,8 +4,9 @@
 integers. Nothing in here needs torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.networks.catalogue import load as load
@@ -20,27 +21,20 @@ if TYPE_CHECKING:
     from spikeveil.host.networks.scales import quantise_network as quantise_network
     from spikeveil.host.networks.scales import with_output as with_output
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "FloatLayer": "float_model",
-    "FloatNetwork": "float_model",
-    "LayerReport": "scales",
-    "Quantised": "scales",
-    "closest_leak": "scales",
-    "dense_matrix": "dense",
-    "fitting_exponent": "scales",
-    "integer_layer": "scales",
-    "load": "catalogue",
-    "quantise_network": "scales",
-    "with_output": "scales",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalogue": ["load"],
+        "dense": ["dense_matrix"],
+        "float_model": ["FloatLayer", "FloatNetwork"],
+        "scales": [
+            "LayerReport",
+            "Quantised",
+            "closest_leak",
+            "fitting_exponent",
+            "integer_layer",
+            "quantise_network",
+            "with_output",
+        ],
+    },
+)

@@ -1,7 +1,8 @@
 """Epsilon: mechanisms, exact composition, the accountant and its ledger. A name is imported when it is first used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.privacy.accountant import Accountant as Accountant
@@ -21,32 +22,16 @@ if TYPE_CHECKING:
     from spikeveil.host.privacy.mechanisms import SpikeSubsampling as SpikeSubsampling
     from spikeveil.host.privacy.units import Unit as Unit
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Accountant": "accountant",
-    "BudgetExceeded": "budget",
-    "DpSgd": "dpsgd",
-    "Event": "events",
-    "Evidence": "ledger",
-    "KaryRandomizedResponse": "mechanisms",
-    "Ledger": "ledger",
-    "LedgerError": "ledger",
-    "NotPrivate": "events",
-    "RandomizedResponse": "mechanisms",
-    "Session": "ledger",
-    "SpikeSubsampling": "mechanisms",
-    "Stated": "ledger",
-    "Unit": "units",
-    "UnsupportedEvent": "events",
-    "compose": "composition",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "accountant": ["Accountant"],
+        "budget": ["BudgetExceeded"],
+        "composition": ["compose"],
+        "dpsgd": ["DpSgd"],
+        "events": ["Event", "NotPrivate", "UnsupportedEvent"],
+        "ledger": ["Evidence", "Ledger", "LedgerError", "Session", "Stated"],
+        "mechanisms": ["KaryRandomizedResponse", "RandomizedResponse", "SpikeSubsampling"],
+        "units": ["Unit"],
+    },
+)

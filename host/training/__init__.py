@@ -4,8 +4,9 @@ Needs the extra `train` (torch, Opacus). `TrainingRun(load_config("digits-dpsgd"
 makes a run. A name is imported when it is first used; nothing outside this package and the command line imports it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.training.architecture import Architecture as Architecture
@@ -32,39 +33,21 @@ if TYPE_CHECKING:
     from spikeveil.host.training.weights import load_network as load_network
     from spikeveil.host.training.weights import save_network as save_network
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "Architecture": "architecture",
-    "Config": "config",
-    "Conv": "architecture",
-    "Dense": "architecture",
-    "Flatten": "architecture",
-    "FlipLayer": "flip_layer",
-    "Neuron": "neurons",
-    "Pool": "architecture",
-    "Readout": "architecture",
-    "Recipe": "recipe",
-    "RunFolder": "run_folder",
-    "SpikingNetwork": "network",
-    "TrainingPlan": "plan",
-    "TrainingResult": "loop",
-    "TrainingRun": "loop",
-    "fit": "recipe",
-    "float_network": "lowering",
-    "load_config": "config",
-    "load_network": "weights",
-    "quantised": "export",
-    "quantised_ann": "quantise_ann",
-    "save_network": "weights",
-    "specification": "export",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "architecture": ["Architecture", "Conv", "Dense", "Flatten", "Pool", "Readout"],
+        "config": ["Config", "load_config"],
+        "export": ["quantised", "specification"],
+        "flip_layer": ["FlipLayer"],
+        "loop": ["TrainingResult", "TrainingRun"],
+        "lowering": ["float_network"],
+        "network": ["SpikingNetwork"],
+        "neurons": ["Neuron"],
+        "plan": ["TrainingPlan"],
+        "quantise_ann": ["quantised_ann"],
+        "recipe": ["Recipe", "fit"],
+        "run_folder": ["RunFolder"],
+        "weights": ["load_network", "save_network"],
+    },
+)

@@ -3,8 +3,9 @@
 `VirtualBoard(BoardSpec(plan))` starts one; `play` runs a script of bytes without a terminal (docs/virtual-board.md).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.virtual.build import BoardSpec as BoardSpec
@@ -13,21 +14,10 @@ if TYPE_CHECKING:
     from spikeveil.host.virtual.process import VirtualBoard as VirtualBoard
     from spikeveil.host.virtual.process import play as play
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "BoardSpec": "build",
-    "Figures": "process",
-    "VirtualBoard": "process",
-    "build_program": "build",
-    "play": "process",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "build": ["BoardSpec", "build_program"],
+        "process": ["Figures", "VirtualBoard", "play"],
+    },
+)

@@ -3,8 +3,9 @@
 A name is imported when it is first used. This package imports nothing of the project but `pysim.model`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.pysim.device.guard import Guard as Guard
@@ -19,27 +20,13 @@ if TYPE_CHECKING:
     from spikeveil.pysim.device.status import Status as Status
     from spikeveil.pysim.device.top import DeviceModel as DeviceModel
 
-#: public name -> the module of this package that defines it
-_HOMES = {
-    "DeviceModel": "top",
-    "Guard": "guard",
-    "Identity": "identity",
-    "Message": "messages",
-    "MessageKind": "messages",
-    "ModelPlan": "identity",
-    "Offer": "guard",
-    "ResultCode": "messages",
-    "Status": "status",
-    "StatusFlag": "messages",
-    "Trait": "messages",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "guard": ["Guard", "Offer"],
+        "identity": ["Identity", "ModelPlan"],
+        "messages": ["Message", "MessageKind", "ResultCode", "StatusFlag", "Trait"],
+        "status": ["Status"],
+        "top": ["DeviceModel"],
+    },
+)

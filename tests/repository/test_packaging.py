@@ -19,11 +19,12 @@ FACE = "face"  # the folder that is `spikeveil` itself
 
 #: what each part may import besides the standard library and itself
 ALLOWED = {
-    "pysim": {"numpy"},
-    "hdl": {"numpy", "amaranth", "spikeveil.pysim"},
-    "boards": {"numpy", "amaranth", "amaranth_boards", "spikeveil.pysim", "spikeveil.hdl"},
+    "pysim": {"numpy", "lazy_loader"},
+    "hdl": {"numpy", "lazy_loader", "amaranth", "spikeveil.pysim"},
+    "boards": {"numpy", "lazy_loader", "amaranth", "amaranth_boards", "spikeveil.pysim", "spikeveil.hdl"},
     "host/privacy": {
         "numpy",
+        "lazy_loader",
         "scipy",
         "dp_accounting",
         "cryptography",
