@@ -32,7 +32,7 @@ def main() -> None:
             data = ledger.identify(images, create=True)
             ledger.create_budget("digits", "record", epsilon=400, delta="1e-3", data=data)
             device.load(spec)
-            result = device.run(images, ledger=ledger, budget="digits", lease_records=90, secrets=secrets)
+            result = device.run(images, ledger=ledger, data_set="digits", lease_records=90, secrets=secrets)
         network = Network(spec, TriviumSource(secrets.next()))
         for lease in np.unique(result.leases):
             under = result.leases == lease

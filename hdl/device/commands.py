@@ -211,7 +211,7 @@ class Commands(wiring.Component):
             check.kind.eq(header.kind),
             check.size.eq(header.remaining),
             check.field.eq(last_field),
-            check.field_valid.eq(fields.fresh & (fields.count == COUNTER_BYTES)),
+            check.field_valid.eq(fields.accepted & (fields.count == COUNTER_BYTES)),
             check.format.eq(fields.fields[-FORMAT_BITS:]),
             check.at_input_position.eq(self._positions(m, request, check.nonce_matches)),
             check.input_room.eq(self.input_room),
@@ -261,8 +261,8 @@ class Commands(wiring.Component):
         is_input = header.kind == MessageKind.INPUT
         is_take = header.kind == MessageKind.TAKE
         is_confirmed_field = Mux(is_input, field_index == 2, is_take & (field_index == 1))
-        take_confirms = is_take & fields.fresh & (fields.count == 2 * COUNTER_BYTES)
-        input_confirms = is_input & fields.fresh & (fields.count == 3 * COUNTER_BYTES)
+        take_confirms = is_take & fields.accepted & (fields.count == 2 * COUNTER_BYTES)
+        input_confirms = is_input & fields.accepted & (fields.count == 3 * COUNTER_BYTES)
         m.d.comb += [
             position.byte.eq(self.i.payload),
             position.compare.eq(fields.shift & is_input & (field_index == 1)),

@@ -17,7 +17,7 @@ class FieldRegister(wiring.Component):
     | `clear` | 1 | in | one cycle, without `enable`: `count` is 0 |
     | `shift` | 1 | out | a byte is accepted in this cycle |
     | `count` | 0 to `max_bytes` | out | bytes accepted |
-    | `fresh` | 1 | out | a byte was accepted in the cycle before |
+    | `accepted` | 1 | out | a byte was accepted in the cycle before |
     | `complete` | 1 | out | all bytes are there, for at least one cycle |
     | `fields` | 8 * `max_bytes` | out | the bytes, the last one on top |
 
@@ -31,7 +31,7 @@ class FieldRegister(wiring.Component):
     clear: Signal
     shift: Signal
     count: Signal
-    fresh: Signal
+    accepted: Signal
     complete: Signal
     fields: Signal
 
@@ -45,7 +45,7 @@ class FieldRegister(wiring.Component):
                 "clear": In(1),
                 "shift": Out(1),
                 "count": Out(range(max_bytes + 1)),
-                "fresh": Out(1),
+                "accepted": Out(1),
                 "complete": Out(1),
                 "fields": Out(8 * max_bytes),
             }
@@ -56,19 +56,19 @@ class FieldRegister(wiring.Component):
         size_register = Signal.like(self.size)
         incomplete = Signal()  # more bytes are wanted
         m.d.comb += [
-            self.shift.eq(self.i.valid & incomplete & ~self.fresh & self.enable),
+            self.shift.eq(self.i.valid & incomplete & ~self.accepted & self.enable),
             self.i.ready.eq(self.shift),
-            self.complete.eq(~incomplete & ~self.fresh),
+            self.complete.eq(~incomplete & ~self.accepted),
         ]
-        m.d.sync += self.fresh.eq(0)
+        m.d.sync += self.accepted.eq(0)
         with m.If(self.enable):
             with m.If(self.shift):
                 m.d.sync += [
                     self.fields.eq(Cat(self.fields, self.i.payload)[8:]),
-                    self.fresh.eq(1),
+                    self.accepted.eq(1),
                     self.count.eq(self.count + 1),
                 ]
-            with m.If(self.fresh):
+            with m.If(self.accepted):
                 m.d.sync += incomplete.eq(self.count != size_register)
         with m.If(self.start):
             m.d.sync += [size_register.eq(self.size), incomplete.eq(self.size != 0)]

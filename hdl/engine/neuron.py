@@ -117,8 +117,8 @@ class Neurons(wiring.Component):
     Timing: one row a cycle; `o` follows `i` by `LATENCY` cycles. The same row must not be requested again within
     `MIN_REVISIT_CYCLES` cycles.
 
-    The potentials are in a memory with one word a row. It is never cleared: a request with `fresh` takes the initial
-    potentials in place of the old ones. Reset empties the pipeline and leaves all memories.
+    The potentials are in a memory with one word a row. It is never cleared: a request with `record_start` takes the
+    initial potentials in place of the old ones. Reset empties the pipeline and leaves all memories.
     """
 
     i: Any
@@ -153,14 +153,14 @@ class Neurons(wiring.Component):
         read_cycle = SUMS_LATENCY - (3 if self.spec.bias is None else 4)
         v = Signal(self.lanes * width, reset_less=True)
         stored = unchecked_read(m, memory, row.delayed(read_cycle))
-        fresh = [cycle_flags[3] for cycle_flags in flags]
-        m.d.sync += v.eq(self._started(m, row, read_cycle, fresh[read_cycle + 1], stored))
+        record_start = [cycle_flags[3] for cycle_flags in flags]
+        m.d.sync += v.eq(self._started(m, row, read_cycle, record_start[read_cycle + 1], stored))
         numbers = self._numbers(m, row, read_cycle)
         spikes = Signal(self.lanes)
         potentials = Signal(self.lanes * width)
         for lane in range(self.lanes):
             old = v.word_select(lane, width).as_signed()
-            potential = self._lane(m, lane, old, fresh[read_cycle + 2], numbers[lane], spikes[lane])
+            potential = self._lane(m, lane, old, record_start[read_cycle + 2], numbers[lane], spikes[lane])
             m.d.sync += potentials.word_select(lane, width).eq(potential)
         m.d.comb += [
             self.o.spikes.eq(spikes),
@@ -174,22 +174,24 @@ class Neurons(wiring.Component):
         return m
 
     def _delayed_flags(self, m: Module) -> list[Signal]:
-        """(valid, step_end, record_end, fresh) of the request, 0 to `LATENCY` cycles after it."""
+        """(valid, step_end, record_end, record_start) of the request, 0 to `LATENCY` cycles after it."""
         flags = [Signal(4, name="flags_0")]
-        m.d.comb += flags[0].eq(Cat(self.i.valid, self.i.step_end, self.i.record_end, self.i.fresh))
+        m.d.comb += flags[0].eq(Cat(self.i.valid, self.i.step_end, self.i.record_end, self.i.record_start))
         for cycle in range(1, LATENCY + 1):
             delayed = Signal(4, name=f"flags_{cycle}")
             m.d.sync += delayed.eq(flags[-1])
             flags.append(delayed)
         return flags
 
-    def _lane(self, m: Module, lane: int, v: Value, fresh: Value, numbers: "_LaneNumbers", spike: Value) -> Value:
+    def _lane(
+        self, m: Module, lane: int, v: Value, record_start: Value, numbers: "_LaneNumbers", spike: Value
+    ) -> Value:
         """The update of one neuron, a register after each addition: u = leak(v) + bias + sum, then u - threshold.
 
         Drives the register `spike`; returns the new potential for a register beside it.
         """
         spec, threshold = self.spec, numbers.threshold
-        u = self._sum(m, lane, v, fresh, numbers)
+        u = self._sum(m, lane, v, record_start, numbers)
         u_delayed = Signal.like(u, name=f"u_delayed_{lane}")
         m.d.sync += u_delayed.eq(u)
         if threshold is None:
@@ -203,13 +205,13 @@ class Neurons(wiring.Component):
             after_spike = margin[: spec.potential_bits].as_signed()
         return saturate(Mux(fires, after_spike, u_delayed).as_signed(), spec.state_bits)
 
-    def _sum(self, m: Module, lane: int, v: Value, fresh: Value, numbers: "_LaneNumbers") -> Signal:
-        """A register of u. Without initial potentials, a fresh record leaks to 0 whatever `v` is."""
+    def _sum(self, m: Module, lane: int, v: Value, record_start: Value, numbers: "_LaneNumbers") -> Signal:
+        """A register of u. Without initial potentials, a record that starts leaks to 0 whatever `v` is."""
         spec = self.spec
         leaked = Signal(signed(spec.state_bits), name=f"leaked_{lane}")
         u = Signal(signed(spec.potential_bits), name=f"u_{lane}")
         leaked_v = leak(v, spec.leak, numbers.factor)
-        m.d.sync += leaked.eq(Mux(fresh, 0, leaked_v) if spec.initial is None else leaked_v)
+        m.d.sync += leaked.eq(Mux(record_start, 0, leaked_v) if spec.initial is None else leaked_v)
         biased = leaked
         if numbers.bias is not None:
             biased = Signal.like(u, name=f"biased_{lane}")  # cannot overflow: u has room for it at a sum of 0
@@ -220,8 +222,8 @@ class Neurons(wiring.Component):
         m.d.sync += u.eq(biased + total.as_signed())
         return u
 
-    def _started(self, m: Module, row: _RowDelay, cycle: int, fresh: Value, stored: Value) -> Value:
-        """The row's `stored` potentials, or in a fresh record its initial ones, both valid a cycle after `cycle`."""
+    def _started(self, m: Module, row: _RowDelay, cycle: int, record_start: Value, stored: Value) -> Value:
+        """The row's `stored` potentials, in a record's first step its initial ones; valid a cycle after `cycle`."""
         if self.spec.initial is None:
             return stored
         width = self.spec.state_bits
@@ -229,7 +231,7 @@ class Neurons(wiring.Component):
         initial = lookup_memory(
             m, "initial", depth=self.rows, width=self.lanes * width, address=row.delayed(cycle), **contents
         )
-        return Mux(fresh, initial, stored)
+        return Mux(record_start, initial, stored)
 
     def _numbers(self, m: Module, row: _RowDelay, read_cycle: int) -> "list[_LaneNumbers]":
         """The numbers of each lane, each valid in the cycle in which `_lane` uses it."""

@@ -22,13 +22,13 @@ class Work(data.StructLayout):
     | `first` | 1 | first cycle of a row: the sums start from 0 |
     | `last` | 1 | last cycle of a row: the sums are complete |
     | `empty` | 1 | nothing is added; a step without spikes still visits every row once |
-    | `fresh` | 1 | first step of a record: the old potentials count as 0 |
+    | `record_start` | 1 | first step of a record: the old potentials count as 0 |
     | `step_end` | 1 | the row is the last of its step |
     | `record_end` | 1 | the row is the last of its record |
     """
 
     def __init__(self, *, weights: int) -> None:
-        flags = ("valid", "first", "last", "empty", "fresh", "step_end", "record_end")
+        flags = ("valid", "first", "last", "empty", "record_start", "step_end", "record_end")
         super().__init__(
             {
                 "address": unsigned(index_bits(weights)),
@@ -45,7 +45,7 @@ class _StepState:
         self.events = Signal(depth.bit_length())  # events of the step
         self.first_address = Signal(range(depth))  # of the step's events in the circular buffer
         self.record_end = Signal()  # the step is the last of its record
-        self.fresh = Signal(init=1)  # the step is the first of its record
+        self.record_start = Signal(init=1)  # the step is the first of its record
         self.row = Signal(index_bits(rows))
         self.last_row = Signal(init=rows == 1)
         self.in_row = Signal()  # the row has started
@@ -163,7 +163,7 @@ class Sequencer(wiring.Component):
             work.first.eq(~step.in_row),
             work.last.eq(step.last_cycle),
             work.empty.eq(step.empty_cycle),
-            work.fresh.eq(step.fresh),
+            work.record_start.eq(step.record_start),
             work.step_end.eq(self.last_row),
             work.record_end.eq(self.last_row & step.record_end),
         ]
@@ -189,7 +189,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += [step.row.eq(step.row + 1), step.last_row.eq(step.row == self.rows - 2)]
         with m.If(step_done):
             m.d.sync += [step.row.eq(0), step.last_row.eq(self.rows == 1), step.active.eq(0)]
-            m.d.sync += step.fresh.eq(step.record_end)
+            m.d.sync += step.record_start.eq(step.record_end)
             next_address = step.first_address + step.events
             m.d.sync += [step.first_address.eq(next_address), read_address.eq(next_address)]
 

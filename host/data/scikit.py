@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikeveil.host.data.dataset import DataMissing, Dataset
+from spikeveil.host.extras import install_command
 
 SPLIT_SEED = 2026
 
@@ -73,7 +74,7 @@ def _bundled(function: str, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
     try:
         from sklearn import datasets
     except ImportError:
-        raise DataMissing(f"the {what} need scikit-learn: pip install 'spikeveil[data]'") from None
+        raise DataMissing(f"the {what} need scikit-learn: {install_command('data')}") from None
     records, labels = getattr(datasets, function)(return_X_y=True)
     return records, labels
 

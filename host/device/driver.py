@@ -31,7 +31,7 @@ class Device(Connection):
         spikes: ArrayLike,
         *,
         ledger: Ledger,
-        budget: str,
+        data_set: str,
         delta: float | str | Fraction = "1e-6",
         lease_records: int = 64,
         demonstration: bool = False,
@@ -46,7 +46,7 @@ class Device(Connection):
         | argument | meaning |
         |---|---|
         | `spikes` | bool (records, steps, inputs) |
-        | `ledger`, `budget` | the ledger, and the data set in it whose budgets pay |
+        | `ledger`, `data_set` | the ledger, and the data set in it whose budgets pay |
         | `delta` | delta of each lease |
         | `lease_records` | records of a lease: the most that a crash loses; larger leases cost less epsilon a record |
         | `demonstration` | allow a device that protects nothing (LFSR, fast schedule); charge nominal figures |
@@ -70,10 +70,10 @@ class Device(Connection):
         exact_delta = probability("delta", delta if isinstance(delta, Fraction) else str(delta))
         self.require_private(demonstration, secrets)
         wall = self._wall(self.spec, steps, exact_delta)
-        identity = self._identity(ledger, budget, records, data, first_record)
+        identity = self._identity(ledger, data_set, records, data, first_record)
         account = LeaseAccount(
             ledger=ledger,
-            data_set=budget,
+            data_set=data_set,
             wall=wall,
             later=walls_behind(walls(self.spec, steps), wall),
             source="lfsr" if self.lfsr else "trivium",
@@ -95,10 +95,10 @@ class Device(Connection):
 
     @staticmethod
     def _identity(
-        ledger: Ledger, budget: str, records: NDArray[np.bool_], data: ArrayLike | None, first_record: int
+        ledger: Ledger, data_set: str, records: NDArray[np.bool_], data: ArrayLike | None, first_record: int
     ) -> DataIdentity | None:
         """The file that the records are from, where the budget is bound to data; None where it is not."""
-        if not ledger.binding(budget).parts:
+        if not ledger.binding(data_set).parts:
             return None
         whole = records if data is None else np.asarray(data, dtype=bool)
         if not np.array_equal(whole[first_record : first_record + len(records)], records):

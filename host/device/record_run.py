@@ -158,7 +158,8 @@ class RecordRun:
         for _ in range(MAX_OPENINGS):
             answer = self._offer(secret, **values, format=input_format)
             status = self._status() if answer is None else answer
-            if self._recognise(status, lease, nonce):
+            if _shows(status, lease, nonce):
+                self._note_image(status)
                 return status
             if answer is not None and answer.result not in (ResultCode.OK, ResultCode.UNLOADED):
                 raise DeviceRefused(f"the device refused lease {lease.number}: {answer.result.name}")
@@ -178,11 +179,9 @@ class RecordRun:
     def _status(self) -> Status:
         return self._retry(self.device.status)
 
-    def _recognise(self, status: Status, lease: Lease, nonce: int) -> bool:
-        """Whether `status` shows this lease. If it is open, note that the device holds our image: loading is locked."""
-        same_lease = (status.lease, status.nonce) == (lease.number, nonce)
-        self.device.holds_image |= same_lease and StatusFlag.OPEN in status.flags
-        return same_lease
+    def _note_image(self, status: Status) -> None:
+        """Note that the device holds our image, where our lease is open: loading is locked then."""
+        self.device.holds_image |= StatusFlag.OPEN in status.flags
 
     def _transfer(self, transfer: LeaseTransfer, lease: Lease) -> None:
         """Transfer all input and output of the lease, reconnecting as often as needed. Raises LeaseLost."""
@@ -207,7 +206,9 @@ class RecordRun:
                 return
             except PortLost:
                 self._reconnect()
-                self._recognise(self._status(), lease, transfer.nonce)
+                status = self._status()
+                if _shows(status, lease, transfer.nonce):
+                    self._note_image(status)
 
     def _retry(self, action: Callable[[], Answer]) -> Answer:
         """The return value of `action`, which is restarted whenever the port was lost and came back."""
@@ -224,3 +225,8 @@ class RecordRun:
                 f"the port {self.device.name} was lost {MAX_RECONNECTIONS} times without a byte of output in between"
             )
         self.device.reconnect()
+
+
+def _shows(status: Status, lease: Lease, nonce: int) -> bool:
+    """Whether a status is of this lease, under this nonce."""
+    return (status.lease, status.nonce) == (lease.number, nonce)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeveil.host.extras import install_command
 from spikeveil.host.privacy.loss_bounds import loss_window, split_losses
 
 DP_ACCOUNTING = "0.6.0"  # its faults are worked around one by one, so the version is part of the claim
@@ -42,7 +43,7 @@ def _library() -> Any:
         found = "none"
     if found != DP_ACCOUNTING:
         raise AccountingMissing(
-            f"privacy-loss distributions need dp-accounting {DP_ACCOUNTING} (pip install 'spikeveil[accounting]'), "
+            f"privacy-loss distributions need dp-accounting {DP_ACCOUNTING} ({install_command('accounting')}), "
             f"found {found}"
         )
     from dp_accounting.pld import privacy_loss_distribution

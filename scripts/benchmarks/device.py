@@ -47,7 +47,7 @@ def run(board: BoardSpec, images: int) -> Run:
         ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
         device.load(board.plan.spec)
         before, start = running.figures(), time.perf_counter()
-        device.run(spikes, ledger=ledger, budget="digits")
+        device.run(spikes, ledger=ledger, data_set="digits")
         return Run(images, time.perf_counter() - start, before, running.figures())
 
 

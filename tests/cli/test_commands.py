@@ -264,7 +264,7 @@ def test_unsafe_builds_it(folder: Path) -> None:
 def test_a_missing_package_is_named_with_its_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     result = run("simulate digits --data digits", 1)
-    assert result.stderr == "Error: the digits images need scikit-learn: pip install 'spikeveil[data]'\n"
+    assert result.stderr == "Error: the digits images need scikit-learn: pip install '.[data]' in the checkout\n"
 
 
 def test_a_missing_compiler_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,4 +136,4 @@ def test_a_plot_that_cannot_be_made_is_one_sentence(tmp_path: Path, monkeypatch:
     assert nowhere.stderr.startswith("Error: the plot could not be written: [Errno 2]")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     missing = run(start + str(tmp_path / "curve.svg"), code=1)
-    assert missing.stderr == "Error: matplotlib is not installed: pip install 'spikeveil[plot]'\n"
+    assert missing.stderr == "Error: matplotlib is not installed: pip install '.[plot]' in the checkout\n"

@@ -70,7 +70,7 @@ def test_a_missing_package_is_one_sentence_with_its_extra(package: str, argument
     )
     done = run(code, *arguments)
     assert done.returncode == 1
-    assert done.stderr == f"Error: {package} is not installed: pip install 'spikeveil[{EXTRAS[package]}]'\n"
+    assert done.stderr == f"Error: {package} is not installed: pip install '.[{EXTRAS[package]}]' in the checkout\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -308,7 +308,7 @@ def test_between_refuses(table: object, bounds: object, sentence: str) -> None:
 @pytest.mark.parametrize("name", ["iris", "breast-cancer"])
 def test_missing_scikit_learn_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(DataMissing, match=r"measurements need scikit-learn: pip install 'spikeveil\[data\]'"):
+    with pytest.raises(DataMissing, match=r"measurements need scikit-learn: pip install '\.\[data\]' in the checkout"):
         load_dataset(name)
 
 

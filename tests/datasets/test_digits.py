@@ -41,4 +41,4 @@ def test_missing_scikit_learn_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(DataMissing) as caught:
         load_digits()
-    assert str(caught.value) == "the digits images need scikit-learn: pip install 'spikeveil[data]'"
+    assert str(caught.value) == "the digits images need scikit-learn: pip install '.[data]' in the checkout"

@@ -63,7 +63,7 @@ def test_gateware_of_all_kinds(ledger: Ledger, kind: str, pins: Any) -> None:
         Device.open(str(board.port), baud=board.board.baud, timing=QUICK) as device,
     ):
         device.load(spec)
-        result = device.run(SPIKES, ledger=ledger, budget="data", secrets=secrets, **options)
+        result = device.run(SPIKES, ledger=ledger, data_set="data", secrets=secrets, **options)
         device.load(spec)  # over a lease that is closed
     if lfsr:
         expected = Network(spec, LfsrSource([int.from_bytes(seeds[:16]), int.from_bytes(seeds[16:])])).run(

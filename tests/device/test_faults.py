@@ -77,7 +77,7 @@ def one_run(
                 host.load(spec)
                 if not steady:
                     faulty.lost_after = dice.choice((0, 12, 40))  # from here on, the run must go on where it was
-                result = host.run(spikes, ledger=ledger, budget="data", lease_records=dice.choice((3, 5, RECORDS)))
+                result = host.run(spikes, ledger=ledger, data_set="data", lease_records=dice.choice((3, 5, RECORDS)))
             audit.check_rows(result.released, result.leases, result.lease_indices, identity)
             tally.right += 1
         except DeviceError as error:

@@ -39,12 +39,12 @@ def test_no_budget_and_a_locked_ledger(make_board: Any, ledger: Ledger) -> None:
     board = make_board()
     with Device.open(str(board.path), timing=QUICK) as device:
         with pytest.raises(ValueError, match=r"^call `load` before `run`: the device's network is not known$"):
-            device.run(SPIKES, ledger=ledger, budget="data")
+            device.run(SPIKES, ledger=ledger, data_set="data")
         device.load(SPEC)
         with pytest.raises(LedgerError, match="data set 'nobody' has no budget"):
-            device.run(SPIKES, ledger=ledger, budget="nobody")
+            device.run(SPIKES, ledger=ledger, data_set="nobody")
         with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LedgerLocked, match="nothing was written"):
-                device.run(SPIKES, ledger=ledger, budget="data")
+                device.run(SPIKES, ledger=ledger, data_set="data")
     assert board.endpoint.device.status().lease == 0

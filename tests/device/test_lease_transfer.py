@@ -33,7 +33,7 @@ def test_a_bad_line_gives_the_right_answer(ledger: Ledger, seed: int) -> None:
     with Device.open(port, timing=Timing(silence=60.0)) as device:
         device.load(SPEC)
         secrets = Secrets(KEY, False, 2, "a test")
-        result = device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, secrets=secrets)
+        result = device.run(SPIKES, ledger=ledger, data_set="data", lease_records=10, secrets=secrets)
     check(result)
     assert leases(ledger) == [10, 10, 4]
 
@@ -45,7 +45,7 @@ def test_a_slow_line_is_not_a_bad_one(ledger: Ledger, rate: float, latency: floa
         device.load(SPEC)
         before = device.link.received
         secrets = Secrets(KEY, False, 2, "a test")
-        result = device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS, secrets=secrets)
+        result = device.run(SPIKES, ledger=ledger, data_set="data", lease_records=RECORDS, secrets=secrets)
         line = device.link.received - before
     check(result)
     assert line < 1.5 * (RECORDS * STEPS * 2) + 20 * 50  # the output hardly ever twice, and some answers
@@ -61,7 +61,7 @@ def test_a_busy_line_carries_mostly_payload(ledger: Ledger, baud: int, window: i
     with Device.open(port) as device:
         device.load(wide)
         begun = port.time
-        device.run(spikes, ledger=ledger, budget="data", lease_records=400, progress=states.append)
+        device.run(spikes, ledger=ledger, data_set="data", lease_records=400, progress=states.append)
     assert states[-1].payload == 2 * payload
     assert states[-1].payload / states[-1].line > 0.85
     assert payload / rate / (port.time - begun) > 0.83  # of what the line could carry in that time, each way

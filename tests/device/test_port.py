@@ -40,7 +40,7 @@ def test_a_port_that_does_not_come_back(make_board: Any, ledger: Ledger) -> None
     ):
         device.load(SPEC)
         show = at_steps(70, board.unplug)
-        device.run(SPIKES, ledger=ledger, budget="data", lease_records=10, progress=show, results=results)
+        device.run(SPIKES, ledger=ledger, data_set="data", lease_records=10, progress=show, results=results)
     assert 70 // STEPS <= results.received.sum() < RECORDS
     board.plug()
     received = results.received.copy()

@@ -52,7 +52,7 @@ def test_a_lease_takes_two_questions_before_its_input(ledger: Ledger) -> None:
     with Device.open(Noted(TwinEndpoint(DeviceModel(SPEC))), timing=QUICK) as device:
         device.load(SPEC)
         sent.clear()
-        device.run(SPIKES, ledger=ledger, budget="data", lease_records=RECORDS)
+        device.run(SPIKES, ledger=ledger, data_set="data", lease_records=RECORDS)
     assert sent[: sent.index(MessageKind.INPUT)] == [MessageKind.POLL, MessageKind.OPEN]
 
 
@@ -114,7 +114,7 @@ def test_a_line_that_is_lost_again_and_again_ends_in_one_sentence(ledger: Ledger
         with pytest.raises(
             DeviceStuck, match=r"^the port direct was lost 200 times without a byte of output in between$"
         ):
-            device.run(SPIKES, ledger=ledger, budget="data")
+            device.run(SPIKES, ledger=ledger, data_set="data")
 
 
 def test_a_device_that_has_seen_later_leases(make_board: Any, ledger: Ledger) -> None:
@@ -151,7 +151,7 @@ with Ledger(folder / "my.ledger", state_directory=folder / "state") as ledger:
             if progress.lease == 3:
                 print("in the third lease", flush=True)
                 sys.stdin.read()
-        device.run(SPIKES, ledger=ledger, budget="data", lease_records=3, secrets=Secrets(KEY, False, 2, "a test"),
+        device.run(SPIKES, ledger=ledger, data_set="data", lease_records=3, secrets=Secrets(KEY, False, 2, "a test"),
                    results=Results(SPEC, SPIKES, folder / "partial"), progress=show)
 """
 

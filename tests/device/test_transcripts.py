@@ -60,7 +60,7 @@ def record(port: Port, folder: Path) -> Recording:
     ):
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
         device.load(PLAN.spec)
-        device.run(spikes, ledger=ledger, budget="data", lease_records=12)
+        device.run(spikes, ledger=ledger, data_set="data", lease_records=12)
     return recording
 
 

@@ -230,7 +230,7 @@ def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Pat
         ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
         device.load(spec)
         secrets = Kept(key, lfsr, len(spec.flipped), "a test")
-        result = device.run(images, ledger=ledger, budget="digits", secrets=secrets, demonstration=lfsr)
+        result = device.run(images, ledger=ledger, data_set="digits", secrets=secrets, demonstration=lfsr)
         assert running.figures().framing_errors == 0
     for order, lease in enumerate(sorted(set(result.leases.tolist()))):
         (records,) = np.nonzero(result.leases == lease)

@@ -221,7 +221,7 @@ def run_of(case: Case) -> Run:
     for number, totals in enumerate(case.sums):
         for row in range(dut.rows):
             cycle, last = number * period + row, row == dut.rows - 1
-            fields = {"row": row, "valid": 1, "fresh": number == 0, "step_end": last, "record_end": 0}
+            fields = {"row": row, "valid": 1, "record_start": number == 0, "step_end": last, "record_end": 0}
             requests[cycle] = ScanRequest(rows=dut.rows).const(fields).as_value().value
             sums[cycle + SUMS_LATENCY] = packed(totals[row * dut.lanes :][: dut.lanes], spec.accumulator_bits)
     return dut, Job(cycles, pins={"i": requests, "sums": sums}, watch=("o",))

@@ -32,7 +32,7 @@ def work(
                 ctx.set(dut.i.payload, waiting[0])
             ctx.set(dut.grant, int(rng.random() < grant))
             if ctx.get(dut.o.valid):
-                fields = ("address", "first", "last", "empty", "fresh", "step_end", "record_end")
+                fields = ("address", "first", "last", "empty", "record_start", "step_end", "record_end")
                 done.append({"cycle": cycle, "row": row, **{name: ctx.get(getattr(dut.o, name)) for name in fields}})
                 row = 0 if done[-1]["last"] and done[-1]["step_end"] else row + done[-1]["last"]
             if waiting and ctx.get(dut.i.ready):
@@ -53,7 +53,7 @@ def test_each_row_visits_every_event_of_the_step() -> None:
     assert [w["row"] for w in done] == [0, 0, 1, 1, 0, 1, 0, 1]
     assert [w["first"] for w in done] == [1, 0, 1, 0, 1, 1, 1, 1]
     assert [w["last"] for w in done] == [0, 1, 0, 1, 1, 1, 1, 1]
-    assert [w["fresh"] for w in done] == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert [w["record_start"] for w in done] == [1, 1, 1, 1, 0, 0, 0, 0]
     assert [w["step_end"] for w in done] == [0, 0, 1, 1, 0, 1, 0, 1]
     assert [w["record_end"] for w in done] == [0, 0, 0, 0, 0, 0, 0, 1]
 

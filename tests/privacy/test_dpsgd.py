@@ -250,9 +250,8 @@ def test_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(pld.metadata, "version", absent)
     pld.gaussian_pld.cache_clear()
-    sentence = (
-        r"^privacy-loss distributions need dp-accounting 0\.6\.0 \(pip install 'spikeveil\[accounting\]'\), found none$"
-    )
+    command = r"pip install '\.\[accounting\]' in the checkout"
+    sentence = rf"^privacy-loss distributions need dp-accounting 0\.6\.0 \({command}\), found none$"
     with pytest.raises(pld.AccountingMissing, match=sentence):
         DpSgd(1.0, 10, 100).epsilon(10, DELTA)
     assert DpSgd(1.0, 10, 100).epsilon(10, DELTA, "rdp") > 0

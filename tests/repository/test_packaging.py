@@ -30,6 +30,7 @@ ALLOWED = {
         "cryptography",
         "pyarrow",
         "spikeveil.pysim",
+        "spikeveil.host.extras",
         "spikeveil.host.known_keys",
         "spikeveil.host.secret_files",
     },

@@ -146,7 +146,7 @@ class CrashRun:
                 results = Results(network(), data(self.job), self.folder / f"{self.job}.npz")
                 secrets = Secrets(KEY, False, 1, "a test")
                 options = {"lease_records": LEASE_RECORDS, "secrets": secrets, "results": results}
-                device.run(data(self.job), ledger=ledger, budget="data", **options)
+                device.run(data(self.job), ledger=ledger, data_set="data", **options)
         except DeviceError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return 3

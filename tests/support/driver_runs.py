@@ -31,7 +31,7 @@ def run(board: TwinBoard, ledger: Ledger, spec: NetworkSpec = SPEC, **options: A
     with Device.open(str(board.path), timing=QUICK) as device:
         device.load(spec)
         options = {"secrets": Secrets(KEY, False, 2, "a test"), "lease_records": 10} | options
-        return device.run(SPIKES, ledger=ledger, budget="data", **options)
+        return device.run(SPIKES, ledger=ledger, data_set="data", **options)
 
 
 def check(result: RunResult, spec: NetworkSpec = SPEC, source: Any = None) -> None:

@@ -137,7 +137,7 @@ def _run(
         return device.run(
             records.spikes,
             ledger=ledger,
-            budget=options["data_set"],
+            data_set=options["data_set"],
             delta=options["delta"],
             lease_records=options["lease_records"],
             demonstration=options["demonstration"],
