@@ -47,6 +47,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "import": CommandEntry("import_", "Import a NIR graph as an integer network."),
     "info": CommandEntry("info", "Show a network: layers, formats, fingerprint, timing and claim."),
     "plan": CommandEntry("plan", "Find the flip threshold that meets a privacy target."),
+    "privatise": CommandEntry("privatise", "Make a network private: a decision a record, or flipped spikes."),
     "program": CommandEntry("program", "Load a bitstream into a board with the board's own loader."),
     "quantise": CommandEntry("quantise", "Quantise a trained float network; report the loss by layer."),
     "report": CommandEntry("report", "Show the report of a build as tables."),

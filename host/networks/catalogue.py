@@ -22,5 +22,8 @@ def load(name: str | Path) -> NetworkSpec:
 def origin(name: str | Path) -> dict[str, Any] | None:
     """The note of origin of that network; None where it has none. Raises as `load` does."""
     if str(name) == DIGITS and not Path(name).exists():
-        return {"made_by": "examples/digits/train.py", "data": DIGITS, "encoder": "rate", "steps": digits_example.STEPS}
+        return {"made_by": "examples/digits/train.py", "data": DIGITS, "encoder": "rate"} | {
+            "steps": digits_example.STEPS,
+            "classes": digits_example.CLASSES,
+        }
     return NetworkSpec.origin(name)

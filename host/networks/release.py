@@ -1,5 +1,7 @@
 """The same network with another release: a decision, or flipped spikes of its last layer."""
 
+from typing import Any
+
 from spikeveil.host.networks.scales import with_output
 from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.model.decision import RandomisedDecision
@@ -24,3 +26,9 @@ def with_spikes(
     Raises ValueError where the last layer is a readout, which has no spikes, or a limit is out of range.
     """
     return with_output(spec, flip=flip, spike_limit=spike_limit, step_spike_limit=step_spike_limit)
+
+
+def origin_with(origin: dict[str, Any] | None, change: dict[str, Any]) -> dict[str, Any]:
+    """A note of origin with one more change: everything that was in it stays, `change` ends its list `changes`."""
+    before = dict(origin or {})
+    return before | {"changes": [*before.get("changes", []), change]}

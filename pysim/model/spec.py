@@ -104,8 +104,8 @@ class NetworkSpec:
         """Raise ValueError where nothing stands between the private input and the output, unless `unsafe`."""
         if not self.private and not unsafe:
             raise ValueError(
-                f"network flip must be set in at least one of the {len(self.layers)} layers, not none of them: the "
-                "input would reach the output unflipped (epsilon infinite); building it all the same needs `unsafe`"
+                f"network must release a decision or flip at least one of its {len(self.layers)} layers: the input "
+                "would reach the output unflipped (epsilon infinite); `spikeveil privatise` makes it private"
             )
 
     @cached_property

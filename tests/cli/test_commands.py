@@ -207,8 +207,8 @@ def test_waves_show_the_demonstration_key_alone(folder: Path) -> None:
 
 
 UNSAFE = (
-    "network flip must be set in at least one of the 1 layers, not none of them: the input would reach the output "
-    "unflipped (epsilon infinite); building it all the same needs `unsafe`"
+    "network must release a decision or flip at least one of its 1 layers: the input would reach the output unflipped "
+    "(epsilon infinite); `spikeveil privatise` makes it private"
 )
 
 

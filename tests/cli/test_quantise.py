@@ -101,7 +101,7 @@ def test_scales_of_a_private_network_never_come_from_its_training_records(tmp_pa
             ["--data", "digits", "--planes", "2"],
             "--planes is for a network fed with intensities; this one takes spikes",
         ),
-        (["--data", "digits", "--epsilon", "-1", "--records", "5"], "flip epsilon must be 0 or more, not -1.0"),
+        (["--data", "digits", "--epsilon", "-1", "--records", "5"], "flip epsilon must be 0 or more, not '-1'"),
     ],
 )
 def test_refusals(tmp_path: Path, arguments: list[str], sentence: str) -> None:

@@ -33,8 +33,8 @@ SPEC = NetworkSpec([layer(20, 33), layer(9, 20, flip=None)])
         ({"schedule": "slow"}, "schedule must be one of 'private', 'fast', not 'slow'"),
         (
             {"spec": NetworkSpec([layer(2, 2, flip=None)])},
-            "network flip must be set in at least one of the 1 layers, not none of them: the input would reach the "
-            "output unflipped (epsilon infinite); building it all the same needs `unsafe`",
+            "network must release a decision or flip at least one of its 1 layers: the input would reach the output "
+            "unflipped (epsilon infinite); `spikeveil privatise` makes it private",
         ),
         (
             {"spec": NetworkSpec([layer(4, 10)], cadence=105), "lanes": 4},

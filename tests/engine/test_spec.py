@@ -184,8 +184,8 @@ def test_derived_widths_by_hand() -> None:
         (lambda: NetworkSpec([layer()], cadence=0), "network cadence must be 1 to 2147483647, not 0"),
         (
             lambda: NetworkSpec([layer()]).require_private(),
-            "network flip must be set in at least one of the 1 layers, not none of them: the input would reach the "
-            "output unflipped (epsilon infinite); building it all the same needs `unsafe`",
+            "network must release a decision or flip at least one of its 1 layers: the input would reach the output "
+            "unflipped (epsilon infinite); `spikeveil privatise` makes it private",
         ),
     ],
 )

@@ -8,10 +8,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.cli import privatisation
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
 from spikeveil.host.cli.options.exchange import choice_options, read_choices
+from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.screens.exchange import print_import
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data.spike_files import SpikeData
@@ -42,6 +44,8 @@ FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
 @click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
 @optional_data_option
 @layout_option
+@release_options
+@click.option("-T", "--steps", type=click.IntRange(1), help="Time steps of a record, for --release.")
 @click.option(
     "--ignore-note", is_flag=True, help="Read a file of `spikeveil export` as if another tool had written it."
 )
@@ -51,25 +55,30 @@ def import_(file: str, **options: Any) -> None:
 
     The graph is checked, lowered to dense layers and quantised. What the file leaves open is asked for and never
     guessed; the answers are kept in the network file. A file that `spikeveil export` wrote leaves nothing open and
-    gives back the same network.
+    gives back the same network. --release makes it private, as `spikeveil privatise` does.
     """
+    release = read_release(options) if wants_release(options) else None
     choices, source = read_choices(options), nodes.read_nir(Path(file))
+    data = read_data(options["data"], options["layout"], options["steps"]) if options["data"] else None
     spec = None if options["ignore_note"] else exporting.restore_network(source)
     if spec is None:
-        spec, origin, record = _quantised(source, choices, Path(file).name, options)
+        spec, origin, report = _quantised(source, choices, Path(file).name, data, options)
     else:
-        origin, record = {"made_by": "spikeveil import", "source": Path(file).name, "source_sha256": source.sha256}, {}
+        origin, report = {"made_by": "spikeveil import", "source": Path(file).name, "source_sha256": source.sha256}, {}
+    made = None if release is None else privatisation.privatise(spec, release, origin, data, options["steps"])
+    if made is not None:
+        spec, origin = made.spec, made.origin
     if options["output"]:
         spec.save(options["output"], origin)
-    record = {"fingerprint": spec.fingerprint, "exact": not record, "file": options["output"], **record}
+    record = {"fingerprint": spec.fingerprint, "exact": not report, "file": options["output"], **report}
     if options["as_json"]:
-        print_json(record)
+        print_json(record | ({} if made is None else {"private": made.to_dict()}))
     else:
-        print_import(file, record)
+        print_import(file, record, made)
 
 
 def _quantised(
-    source: NirFile, choices: Choices, name: str, options: dict[str, Any]
+    source: NirFile, choices: Choices, name: str, data: SpikeData | None, options: dict[str, Any]
 ) -> tuple[NetworkSpec, dict[str, Any], dict[str, Any]]:
     """The network, its note of origin, and the report. UsageError where a choice is missing."""
     order = chain.ordered_nodes(source)
@@ -77,7 +86,6 @@ def _quantised(
         choices.require(order)
     graph = reference.build_graph(source, choices)
     formats = importing.Formats(**{name: options[name] for name in FORMATS})
-    data = read_data(options["data"], options["layout"]) if options["data"] else None
     imported = importing.import_graph(graph, formats, None if data is None else data.inputs)
     record = {
         "choices": choices.to_dict(),

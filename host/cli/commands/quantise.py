@@ -7,48 +7,48 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from spikeveil.host import training
+from spikeveil.host.cli import privatisation
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.data import layout_option
+from spikeveil.host.cli.options.release import read_release, release_options, wants_release
+from spikeveil.host.cli.quantise_data import EncodedRecords, Feed, encoded, read_records
 from spikeveil.host.cli.screens.quantise import print_quantised
 from spikeveil.host.cli.screens.tables import print_json
-from spikeveil.host.data.catalogue import encoder, load_dataset
-from spikeveil.host.data.dataset import Dataset
 from spikeveil.host.data.decoder import class_counts
-from spikeveil.host.data.encoders import direct
 from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.host.networks.scales import Exponent, Quantised, fitting_exponent, quantise_network, with_output
 from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.ledger import amount
 from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec
 from spikeveil.pysim.model.array_file import ArrayFile
 
 EXAMPLE = "Example: spikeveil quantise runs/digits/network.npz --data digits -o digits.snn --epsilon 1"
 BLOCK = 500  # records that are evaluated at once
+MOST_MEASURED = 2000  # test records that a release is measured on
 
 
 @dataclass(frozen=True)
 class Source:
-    """A float network and how it is fed.
-
-    - `encoder`, `steps`: of its input spikes; `planes`: bits of a pixel, for a network fed with intensities;
-    - `claim`: the privacy claim for its weights, None where they were not trained under DP-SGD.
-    """
+    """A float network, how it is fed, and the claim for its weights, None where they were not trained under DP-SGD."""
 
     network: FloatNetwork
-    encoder: str
-    steps: int
-    planes: int | None
+    feed: Feed
     claim: dict[str, Any] | None
 
 
 @click.command(epilog=EXAMPLE)
 @click.argument("network", metavar="NETWORK.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--data", required=True, metavar="NAME", help="Data set: digits, iris, breast-cancer, mnist, fashion-mnist."
+    "--data",
+    required=True,
+    metavar="NAME|DATA",
+    help="Data set (digits, iris, breast-cancer, mnist, fashion-mnist, images), or a data file of your own.",
 )
+@layout_option
 @click.option("--path", type=click.Path(exists=True, path_type=Path), help="File or folder of the data set.")
 @click.option("--pool", type=click.IntRange(1), default=1, show_default=True, help="Side of squares that are averaged.")
 @click.option("--encoder", type=click.Choice(("rate", "latency")), default="rate", show_default=True,
@@ -61,8 +61,7 @@ class Source:
 @click.option("--scales", type=click.Choice(("train", "weights")), help="Choose the scales by training records, or "
               "by the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
 @click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are measured.")
-@click.option("--epsilon", type=float, help="Put a flipper of this epsilon of ONE spike on the last layer.")
-@click.option("--flip-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of its words.")
+@release_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this .snn file.")
 @json_option
 def quantise(network: Path, **options: Any) -> None:
@@ -70,34 +69,41 @@ def quantise(network: Path, **options: Any) -> None:
 
     NETWORK.npz is what `spikeveil train` or `FloatNetwork.save` wrote; convolutions and pooling become dense layers.
     Scales are powers of two. The scales of a network that was trained under DP-SGD come from its weights, so that its
-    epsilon stays what it was; its training records are not read.
+    epsilon stays what it was; its training records are not read. --release makes the network private, as `spikeveil
+    privatise` does; --epsilon alone flips the spikes of the last layer, at that epsilon of ONE spike.
     """
-    with usage_errors():
-        data = load_dataset(options["data"], options["path"])
-        data = data.pooled(options["pool"]) if options["pool"] > 1 else data
+    release = read_release(options) if wants_release(options) else None
+    data = read_records(options)
     source = _source(network, options)
     if options["scales"] == "train" and source.claim is not None:
         raise click.UsageError(
             "the scales of a network trained under DP-SGD must come from its weights: choosing them by its training "
             "records would spend privacy that no account holds"
         )
+    records = encoded(data, source.feed)
     scale_source = options["scales"] or ("train" if source.claim is None else "weights")
-    quantised = _quantise(source, data, scale_source, options)
+    quantised = _quantise(source, records, scale_source, options)
     spec = _with_flipper(quantised.spec, options)
-    record = _report(source, data, quantised, spec, scale_source, options)
+    record = _report(source, records, quantised, spec, scale_source, options)
+    origin, made = _origin(network, record), None
+    if release is not None:
+        made = privatisation.privatise(spec, release, origin, records.spike_data(MOST_MEASURED), None)
+        spec, origin = made.spec, made.origin
+        record["fingerprint"] = spec.fingerprint
     if options["output"]:
-        spec.save(options["output"], _origin(network, record))
+        spec.save(options["output"], origin)
     if options["as_json"]:
-        print_json(record)
+        print_json(record | ({} if made is None else {"private": made.to_dict()}))
     else:
-        print_quantised(network, record)
+        print_quantised(network, record, made)
 
 
 def _source(path: Path, options: dict[str, Any]) -> Source:
     with ArrayFile(path, f"network {path.name}", "a .npz file of `spikeveil train` or of a FloatNetwork") as file:
         trained = "header" in file.names
     if not trained:
-        return Source(FloatNetwork.load(path), options["encoder"], options["steps"] or 16, None, None)
+        floats = FloatNetwork.load(path)
+        return Source(floats, Feed(options["encoder"], options["steps"] or 16, None, floats.layers[0].inputs), None)
     return _load_trained(path, options)
 
 
@@ -110,23 +116,17 @@ def _load_trained(path: Path, options: dict[str, Any]) -> Source:
         raise click.UsageError("--planes is for a network fed with intensities; this one takes spikes")
     planes = (options["planes"] or 4) if direct else None
     claim = (metadata.get("result") or {}).get("claim")
-    return Source(
-        training.float_network(network, planes), "direct" if direct else options["encoder"], steps, planes, claim
-    )
+    floats = training.float_network(network, planes)
+    coding = "direct" if direct else options["encoder"]
+    return Source(floats, Feed(coding, steps, planes, floats.layers[0].inputs), claim)
 
 
-def _encoded(source: Source, data: Dataset, images: NDArray[Any]) -> NDArray[Any]:
-    if source.planes is not None:
-        return direct(images, source.steps, data.maximum, source.planes)
-    return encoder(source.encoder, source.steps, data.maximum)(images)
-
-
-def _quantise(source: Source, data: Dataset, scale_source: str, options: dict[str, Any]) -> Quantised:
+def _quantise(source: Source, records: EncodedRecords, scale_source: str, options: dict[str, Any]) -> Quantised:
     """Scales by training records, or by weights alone and then measured on test records."""
-    images = (data.train_images if scale_source == "train" else data.test_images)[: options["records"]]
+    part = slice(options["records"])
     return quantise_network(
         source.network,
-        _encoded(source, data, images),
+        records.train(part) if scale_source == "train" else records.test(part),
         weight_bits=options["weight_bits"],
         state_bits=options["state_bits"],
         per_neuron=options["per_neuron"],
@@ -145,32 +145,45 @@ def _by_weights(network: FloatNetwork, options: dict[str, Any]) -> list[Exponent
 
 
 def _with_flipper(spec: NetworkSpec, options: dict[str, Any]) -> NetworkSpec:
-    if options["epsilon"] is None:
+    """`spec` with the flipper that --epsilon without --release means: of ONE spike, on the last layer."""
+    if options["epsilon"] is None or options["release"] is not None:
         return spec
+    if spec.layers[-1].readout:
+        raise click.UsageError(
+            "--epsilon without --release flips spikes, and the last layer is a readout, which has none: --release "
+            "decision --epsilon E releases a randomised class"
+        )
     with usage_errors():
-        return with_output(spec, flip=FlipSpec.for_epsilon(options["epsilon"], options["flip_bits"]))
+        target = float(amount("flip epsilon", options["epsilon"]))
+        return with_output(spec, flip=FlipSpec.for_epsilon(target, options["flip_bits"] or 8))
 
 
 def _report(
-    source: Source, data: Dataset, quantised: Quantised, spec: NetworkSpec, scale_source: str, options: dict[str, Any]
+    source: Source,
+    data: EncodedRecords,
+    quantised: Quantised,
+    spec: NetworkSpec,
+    scale_source: str,
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     floats, integers = _accuracies(source, data, quantised.spec)
     flip = spec.layers[-1].flip
     return {
         "data": data.name,
         "data_sha256": data.digest,
-        "encoder": source.encoder,
-        "planes": source.planes,
-        "steps": source.steps,
+        "encoder": source.feed.encoder,
+        "planes": source.feed.planes,
+        "steps": data.test(slice(1)).shape[1],
+        "classes": data.classes,
         "weight_bits": options["weight_bits"],
         "state_bits": options["state_bits"],
         "scales_from": "training records" if scale_source == "train" else "weights",
         "layers": [_layer(layer, report) for layer, report in zip(spec.layers, quantised.reports, strict=True)],
-        "test_records": len(data.test_labels),
+        "test_records": data.count,
         "float_accuracy": floats,
         "integer_accuracy": integers,
         "flip": None if flip is None else {"threshold": flip.threshold, "bits": flip.bits,
-                                           "epsilon_of_a_record": record_epsilon(spec, source.steps),
+                                           "epsilon_of_a_record": record_epsilon(spec, source.feed.steps),
                                            "epsilon_of_one_spike": flip.epsilon},
         "training_claim": source.claim,
         "fingerprint": spec.fingerprint,
@@ -203,22 +216,23 @@ def _layer(layer: Any, report: Any) -> dict[str, Any]:
     }
 
 
-def _accuracies(source: Source, data: Dataset, spec: NetworkSpec) -> tuple[float, float]:
-    """Of the floats and of the integers, from raw spikes or potentials, on all test records."""
+def _accuracies(source: Source, data: EncodedRecords, spec: NetworkSpec) -> tuple[float | None, float | None]:
+    """Of the floats and of the integers, from raw spikes or potentials, on all test records; None without labels."""
+    if data.labels is None:
+        return None, None
     right = np.zeros(2)
-    for start in range(0, len(data.test_labels), BLOCK):
-        x = _encoded(source, data, data.test_images[start : start + BLOCK])
-        labels = data.test_labels[start : start + BLOCK]
+    for start in range(0, data.count, BLOCK):
+        x, labels = data.test(slice(start, start + BLOCK)), data.labels[start : start + BLOCK]
         result = Network(spec).run(x)
         integers = class_counts(result.raw[-1], data.classes) if result.readout is None else result.readout[:, -1]
         for index, scores in enumerate((source.network.scores(x, data.classes), integers)):
             right[index] += (np.argmax(scores, axis=1) == labels).sum()
-    shares = right / len(data.test_labels)
+    shares = right / data.count
     return float(shares[0]), float(shares[1])
 
 
 def _origin(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    names = ("data", "data_sha256", "encoder", "planes", "steps", "scales_from", "training_claim")
+    names = ("data", "data_sha256", "encoder", "planes", "steps", "classes", "scales_from", "training_claim")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     copied = {name: record[name] for name in names}
     return {"made_by": "spikeveil quantise", "source": path.name, "source_sha256": digest} | copied

@@ -58,6 +58,7 @@ def read_device_plan(spec: NetworkSpec, options: dict[str, Any], lanes: int) -> 
 
 def widest_build(spec: NetworkSpec, board: Board, options: dict[str, Any], seed: int, progress: BuildProgress) -> Build:
     """The build with the most lanes that fit the chip and meet the clock, placed with `seed`."""
+    spec.require_private(unsafe=options["unsafe"])  # once, not for every number of lanes
     neurons = max(layer.neurons for layer in spec.layers)
     return most_lanes(
         lambda lanes: read_device_plan(spec, options, lanes), neurons, board, seed, progress, progress.say

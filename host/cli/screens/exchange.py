@@ -6,9 +6,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.cli.privatisation import PrivateNetwork
+from spikeveil.host.cli.screens.privatise import print_privatised
 
-def print_import(file: str, report: dict[str, Any]) -> None:
-    """Print what was read, the layers, the deviations and the fingerprint."""
+
+def print_import(file: str, report: dict[str, Any], made: PrivateNetwork | None = None) -> None:
+    """Print what was read, the layers, the deviations, what was made private and the fingerprint."""
     console = Console(highlight=False, soft_wrap=True)
     if report["exact"]:
         console.print(f"{file}: exported by spikeveil, unchanged since: the network is restored exactly")
@@ -21,6 +24,8 @@ def print_import(file: str, report: dict[str, Any]) -> None:
         for sentence in report["deviations"]:
             console.print(f"deviation: {sentence}")
         _print_recorded(console, report["recorded"])
+    if made is not None:
+        print_privatised(Console(highlight=False), made)
     console.print(f"fingerprint {report['fingerprint']}")
     console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
 

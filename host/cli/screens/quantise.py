@@ -7,10 +7,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.cli.privatisation import PrivateNetwork
+from spikeveil.host.cli.screens.privatise import print_privatised
 from spikeveil.host.privacy.wording import up
 
 
-def print_quantised(path: Path, report: dict[str, Any]) -> None:
+def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | None = None) -> None:
     """Print the layers, the accuracies and what was written."""
     console = Console(highlight=False, soft_wrap=True)
     wide = Console(highlight=False)
@@ -26,10 +28,12 @@ def print_quantised(path: Path, report: dict[str, Any]) -> None:
         "agreement: spikes as in the float network, each network fed by its own layers; of a readout, the correlation "
         "of potentials. cut: weights beyond their bits; saturated: potentials at a limit of theirs"
     )
-    console.print(
-        f"{report['test_records']:,} test records of {report['data']}, {report['steps']} steps, {report['encoder']} "
-        f"coding: floats {report['float_accuracy']:.2%}, integers {report['integer_accuracy']:.2%}, both unflipped"
-    )
+    if report["float_accuracy"] is not None:
+        console.print(
+            f"{report['test_records']:,} test records of {report['data']}, {report['steps']} steps, "
+            f"{report['encoder']} coding: floats {report['float_accuracy']:.2%}, integers "
+            f"{report['integer_accuracy']:.2%}, both unflipped"
+        )
     console.print(f"scales from the {report['scales_from']}")
     if report["flip"] is not None:
         flip = report["flip"]
@@ -38,7 +42,9 @@ def print_quantised(path: Path, report: dict[str, Any]) -> None:
         console.print(
             f"{flipper}: epsilon {record_epsilon} for a whole record at delta 1e-6; for ONE spike of it {spike}"
         )
-    if report["training_claim"] is not None:
+    if made is not None:
+        print_privatised(Console(highlight=False), made)
+    elif report["training_claim"] is not None:
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {report['fingerprint']}")
     console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
