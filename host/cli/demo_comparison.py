@@ -14,12 +14,16 @@ from spikeveil.host.cli.options import keys
 from spikeveil.host.cosim import verilator_engine
 from spikeveil.host.cosim.compare import SpikeDifference, first_difference
 from spikeveil.host.cosim.job import SimulationResult
-from spikeveil.pysim import Network
+from spikeveil.host.networks.digits_example import CLASSES, STEPS
+from spikeveil.host.networks.release import with_decision
+from spikeveil.pysim import Decision, Network
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.network import Result
 from spikeveil.pysim.model.spec import NetworkSpec
 
 WORKERS = 2
+EPSILON = 4.0  # of a record, of the core that decides
+SPIKES, DECISIONS = "Trivium", "decisions"
 Progress = Callable[[int | None], None]  # None: the simulator is being built; else the records done
 
 
@@ -43,21 +47,26 @@ class Comparison:
 
     @property
     def compared(self) -> int:
-        """Released spikes that were compared."""
+        """Released spikes, or decisions, that were compared."""
         return int(self.result.released.size)
 
 
 def cores(spec: NetworkSpec, lanes: int, demonstration: bool) -> tuple[DemoCore, ...]:
-    """The private core on Trivium, the same on an LFSR, and the Trivium core on the fast schedule."""
+    """Three cores that release spikes: on Trivium, on an LFSR, on the fast schedule; and one that releases decisions.
+
+    The decisions have record epsilon `EPSILON`; their core is on Trivium and the private schedule.
+    """
     make = keys.demonstration if demonstration else keys.fresh
 
-    def core(title: str, source: Any, schedule: Any) -> DemoCore:
-        return DemoCore(title, Plan(spec, lanes, source, schedule), make(source, len(spec.randomised)))
+    def core(title: str, network: NetworkSpec, source: Any, schedule: Any) -> DemoCore:
+        return DemoCore(title, Plan(network, lanes, source, schedule), make(source, len(network.randomised)))
 
+    decides = with_decision(spec, Decision.for_epsilon(EPSILON, classes=CLASSES), STEPS)
     return (
-        core("Trivium", "trivium", "private"),
-        core("LFSR", "lfsr", "private"),
-        core("Trivium, fast", "trivium", "fast"),
+        core(SPIKES, spec, "trivium", "private"),
+        core("LFSR", spec, "lfsr", "private"),
+        core("Trivium, fast", spec, "trivium", "fast"),
+        core(DECISIONS, decides, "trivium", "private"),
     )
 
 
@@ -65,10 +74,11 @@ def compare(core: DemoCore, spikes: NDArray[bool_], model: Result, progress: Pro
     """Build the core's simulator, run every record, and compare every released row."""
     steps = spikes.shape[1]
     progress(None)
-    verilator_engine.build(core.plan, steps, waves=True)  # one build serves the comparison and the waveform
+    traced = core.title == SPIKES  # one build serves the comparison and the waveform
+    verilator_engine.build(core.plan, steps, waves=traced)
     progress(0)
-    result = verilator_engine.run(core.plan, spikes, core.opening.lease(), traced=True, progress=progress)
-    expected = model.readout if model.released is None else model.released
+    result = verilator_engine.run(core.plan, spikes, core.opening.lease(), traced=traced, progress=progress)
+    expected = model.released if model.decisions is None else model.decisions
     if expected is None:
         raise RuntimeError("the golden model released nothing")
     return Comparison(core, model, result, first_difference(expected, result.released))

@@ -32,6 +32,7 @@ MASKS = {
     "key": r"\b[0-9a-f]{20}\b",
     "rate": r"(?<=[\s])\d{1,3}(?:,\d{3})+(?=\s*$)",
     "released accuracy": r"released[ ,A-Za-z]*\b\d{1,3}\.\d %",
+    "shares": r" +-?\d+\.\d % +-?\d+\.\d to +-?\d+\.\d %",
     "released spikes": r"released spikes per record +[\d.]+",
     "lines": r"\b\d[\d,]* lines\b",
     "bytes": r"\b\d[\d,]* bytes\b",

@@ -14,12 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from spikeveil.host.cli import demo_comparison
 from spikeveil.host.cli.demo_comparison import Comparison, DemoCore
+from spikeveil.host.cli.demo_decisions import DecisionFigures, SmallEpsilon
 from spikeveil.host.cli.options import keys
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.network import lanes_option
 from spikeveil.host.cli.options.privacy import delta_option, read_delta
 from spikeveil.host.cli.screens import demo as screen
+from spikeveil.host.cli.screens import demo_decisions as decision_screen
 from spikeveil.host.cli.screens import demo_plots
+from spikeveil.host.cli.screens.aggregate import draw_shares
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.data import accuracy, classify
@@ -29,7 +32,7 @@ from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import up
 
 PLOTTED_RECORDS = 3  # records in the raster plot
-RASTER, WAVE = "raster.png", "digits.vcd"
+RASTER, SHARES, WAVE = "raster.png", "shares.png", "digits.vcd"
 
 
 @click.command(epilog="Example: spikeveil demo --images 40 --output out")
@@ -42,9 +45,10 @@ RASTER, WAVE = "raster.png", "digits.vcd"
 def demo(**options: Any) -> None:
     """Run the trained example: golden model against simulated gateware.
 
-    The network reads real images. Builds three cores of it (Trivium and LFSR on the fixed cadence, Trivium on the fast
-    schedule), simulates each in Verilator, compares every released spike, and writes a raster plot and a waveform. Exit
-    code 1 where a spike differs, where the simulator is missing, or where a file cannot be written.
+    The network reads real images. Builds four cores of it: three that release flipped spikes (Trivium and LFSR on the
+    fixed cadence, Trivium on the fast schedule), and one that releases one randomised decision a record. Simulates each
+    in Verilator, compares everything released, estimates class shares from the decisions, and writes two plots and a
+    waveform. Exit code 1 where anything differs, where the simulator is missing, or where a file cannot be written.
     """
     verilator_build.verilator_root()  # reports what is missing before anything is computed
     console = Console(quiet=options["as_json"], highlight=False)
@@ -67,38 +71,44 @@ def _run(
     start = time.perf_counter()
     spec, (spikes, labels) = load_network(), held_out()
     spikes, labels = spikes[:images], labels[:images]
-    screen.header(console, spec, *spikes.shape[:2])
     cores = demo_comparison.cores(spec, lanes, demonstration)
+    claims = [(core.title, _claim(core, spikes.shape[1], delta)) for core in cores]
+    screen.header(console, spec, spikes.shape[0], claims[0][1], claims[3][1])
     models = [demo_comparison.run_model(core, spikes) for core in cores]
     comparisons = _simulate(console, cores, spikes, models)
     wave = demo_comparison.write_wave(cores[0].plan, spikes[:1], folder / WAVE, keys.demonstration("trivium", 1))
-    shares = _accuracies(comparisons, spikes, labels)
-    screen.accuracies(console, shares)
+    figures, small = DecisionFigures.of(comparisons[3], labels), SmallEpsilon(len(labels))
+    accuracies = _accuracies(comparisons, figures, spikes, labels)
+    screen.accuracies(console, accuracies)
     screen.comparison_table(console, comparisons)
     busy = demo_comparison.utilisation(comparisons[2], spikes)
     screen.utilisation(console, busy)
-    claims = [(core.title, _claim(core, spikes.shape[1], delta)) for core in cores]
-    screen.claims(console, claims[:2], CLASSES)
+    screen.claims(console, [claims[index] for index in (0, 3, 1)], CLASSES)
+    decision_screen.shares(console, figures, small)
     _draw(folder / RASTER, comparisons[0], spikes, labels, _caption(claims[0][1]))
+    draw_shares(folder / SHARES, figures.shares, figures.true, title=_shares_caption(figures))
     files = [
         (folder / RASTER, "raw spikes beside released ones"),
+        (folder / SHARES, "class shares estimated from the decisions, beside the raw ones"),
         (folder / WAVE, f"every signal of {wave.cycles:,} cycles, for GTKWave or Surfer (demonstration key)"),
     ]
     screen.closing(console, comparisons, files, time.perf_counter() - start)
     return {
         "fingerprint": spec.fingerprint,
         "images": len(spikes),
-        "accuracy": {name: share for name, share, _ in shares},
+        "accuracy": {name: share for name, share, _ in accuracies},
         "cores": [_report(comparison, claim) for comparison, (_, claim) in zip(comparisons, claims, strict=True)],
         "lane_utilisation_fast": busy,
+        "decisions": figures.to_dict(),
+        "small_epsilon": small.to_dict(),
         "files": [str(path) for path, _ in files],
     }
 
 
 def _accuracies(
-    comparisons: list[Comparison], spikes: NDArray[np.bool_], labels: NDArray[np.int64]
+    comparisons: list[Comparison], figures: DecisionFigures, spikes: NDArray[np.bool_], labels: NDArray[np.int64]
 ) -> list[tuple[str, float, str]]:
-    """Name, accuracy and remark: of the floats, of the integers, and of what two of the cores released."""
+    """Name, accuracy and remark: of the floats, of the integers, and of what three of the cores released."""
 
     def share(rows: Any) -> float:
         return accuracy(classify(rows, CLASSES), labels)
@@ -110,6 +120,7 @@ def _accuracies(
             (f"released, {comparison.core.title}", share(comparison.result.released), "flipped, out of the gateware")
             for comparison in comparisons[:2]
         ),
+        ("released decisions", figures.accuracy, decision_screen.accuracy_remark(figures)),
     ]
 
 
@@ -125,7 +136,7 @@ def _draw(
 def _simulate(console: Console, cores: tuple[DemoCore, ...], spikes: Any, models: Any) -> list[Comparison]:
     """Every core, with a progress bar each."""
     if not verilator_build.cache_folder().exists():
-        console.print("First run on this machine: three simulators are compiled, which takes a minute or two.")
+        console.print("First run on this machine: four simulators are compiled, which takes a minute or two.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=console, transient=True, disable=console.quiet)
 
@@ -167,6 +178,13 @@ def _caption(claim: Claim) -> str:
     )
 
 
+def _shares_caption(figures: DecisionFigures) -> str:
+    return (
+        f"Shares from {figures.shares.reports} decisions of the digits network (simulated in Verilator)\n"
+        f"epsilon {up(figures.decision.epsilon)} for the whole record at delta 0"
+    )
+
+
 def _report(comparison: Comparison, claim: Claim) -> dict[str, Any]:
     result, plan = comparison.result, comparison.core.plan
     return {
@@ -174,7 +192,7 @@ def _report(comparison: Comparison, claim: Claim) -> dict[str, Any]:
         "source": plan.source,
         "schedule": plan.schedule,
         "lanes": plan.lanes,
-        "spikes_compared": comparison.compared,
+        "compared": comparison.compared,
         "different": 0 if comparison.difference is None else comparison.difference.count,
         "first_difference": None if comparison.difference is None else str(comparison.difference),
         "cycles_per_image": result.cycles_per_record,

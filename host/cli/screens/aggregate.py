@@ -44,7 +44,7 @@ def print_plan(report: dict[str, Any]) -> None:
     )
 
 
-def draw_shares(path: Path, shares: Shares, true: Any = None) -> None:
+def draw_shares(path: Path, shares: Shares, true: Any = None, title: str = "") -> None:
     """The shares with their intervals, and the true ones where they are known, as a PNG file."""
     from matplotlib.figure import Figure  # heavy, and needed for the plot alone
 
@@ -57,5 +57,6 @@ def draw_shares(path: Path, shares: Shares, true: Any = None) -> None:
     if true is not None:
         axes.plot(classes, [100 * share for share in true], "_", markersize=16, label="true")
     axes.set(xlabel="class", ylabel="share, %", xticks=classes)
+    axes.set_title(title, fontsize=9)
     axes.legend()
     figure.savefig(path, dpi=120)

@@ -17,7 +17,7 @@ def print_claim(console: Console, claim: Claim, title: str, classes: int = 0, *,
     if classes and claim.costs:
         table.add_row("", ceiling(claim, classes))
     console.print(table)
-    if claim.costs and units:
+    if claim.costs and units and claim.spec.decision is None:  # a decision costs the same at every unit
         console.print(_units(claim))
 
 

@@ -17,18 +17,20 @@ from spikeveil.host.privacy.wording import up
 from spikeveil.pysim.model.spec import NetworkSpec
 
 
-def header(console: Console, spec: NetworkSpec, images: int, steps: int) -> None:
+def header(console: Console, spec: NetworkSpec, images: int, spikes: Claim, decisions: Claim) -> None:
     """What is about to be shown."""
     shape = "-".join(str(size) for size in (spec.inputs, *(layer.neurons for layer in spec.layers)))
     chance = ", ".join(
         f"{layer.flip.threshold}/{1 << layer.flip.bits}" for layer in spec.layers if layer.flip is not None
     )
+    epsilons = [up(claim.nominal(Unit.RECORD).epsilon) for claim in (spikes, decisions)]
     console.print(
         Panel(
-            f"A spiking network ({shape}, {steps} steps) reads {images} handwritten digits that it was not trained "
-            f"on. Before a spike leaves the chip, it is flipped with probability {chance}.\n"
-            "[bold]golden model[/] (NumPy): defines what must leave the chip\n"
-            "[bold]gateware[/] (Amaranth): generated, simulated clock by clock (Verilator), compared spike by spike",
+            f"A spiking network ({shape}, {spikes.steps} steps) reads {images} handwritten digits that it was not "
+            f"trained on. It releases either every output spike, flipped with probability {chance} (epsilon "
+            f"{epsilons[0]} for a record), or one randomised decision a record (epsilon {epsilons[1]} for a record).\n"
+            "[bold]golden model[/] (NumPy): defines what is released\n"
+            "[bold]gateware[/] (Amaranth): generated, simulated clock by clock (Verilator), compared bit by bit",
             title="spikeveil demo",
             title_align="left",
         )
@@ -43,7 +45,7 @@ def accuracies(console: Console, rows: Sequence[tuple[str, float, str]]) -> None
     table.add_column()
     for name, share, remark in rows:
         table.add_row(name, f"{100 * share:.1f} %", remark)
-    console.print(Rule("1  Does it still read digits once its spikes are flipped?", align="left"))
+    console.print(Rule("1  Does it still read digits from what is released?", align="left"))
     console.print(table)
 
 
@@ -51,7 +53,13 @@ def comparison_table(console: Console, comparisons: Sequence[Comparison]) -> Non
     """Question 2."""
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("core", no_wrap=True)
-    for name in ("spikes\ncompared", "\ndifferent", "clock cycles\nan image", "cycles\nsimulated", "cycles\na second"):
+    for name in (
+        "\ncompared",
+        "\ndifferent",
+        "clock cycles\nan image",
+        "cycles\nsimulated",
+        "cycles\na second",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
         different = 0 if comparison.difference is None else comparison.difference.count
@@ -79,18 +87,26 @@ def claims(console: Console, named_claims: Sequence[tuple[str, Claim]], classes:
     """Question 3."""
     console.print(Rule("3  What may be claimed of such a chip?", align="left"))
     for index, (title, claim) in enumerate(named_claims):
-        spike, record = claim.nominal(Unit.SPIKE).epsilon, claim.nominal(Unit.RECORD).epsilon
-        figures = f"epsilon {up(record)} for a whole record; for ONE spike of it {up(spike)}"
-        worth = figures if claim.private else "[red]epsilon infinite[/]"
+        worth = _figures(claim) if claim.private else "[red]epsilon infinite[/]"
         print_claim(console, claim, f"[bold]{title}: {worth}[/]", classes, units=index == 0)
+
+
+def _figures(claim: Claim) -> str:
+    """The record's epsilon, and a spike's where spikes are released."""
+    record = f"epsilon {up(claim.nominal(Unit.RECORD).epsilon)} for a whole record"
+    if claim.spec.decision is not None:
+        return record
+    return f"{record}; for ONE spike of it {up(claim.nominal(Unit.SPIKE).epsilon)}"
 
 
 def closing(
     console: Console, comparisons: Sequence[Comparison], files: Sequence[tuple[Any, str]], seconds: float
 ) -> None:
     """The verdict in one line, and where to look."""
-    compared = sum(comparison.compared for comparison in comparisons)
+    decisions = sum(one.compared for one in comparisons if one.core.plan.spec.decision is not None)
+    spikes = sum(one.compared for one in comparisons) - decisions
     if all(comparison.difference is None for comparison in comparisons):
-        console.print(f"[bold green]All {compared:,} released spikes equal the golden model's[/], {seconds:.0f} s.")
+        equal = f"All {spikes:,} released spikes and {decisions:,} decisions equal the golden model's"
+        console.print(f"[bold green]{equal}[/], {seconds:.0f} s.")
     for path, description in files:
         console.print(f"{path}: {description}", soft_wrap=True)
