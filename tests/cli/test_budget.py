@@ -154,6 +154,27 @@ def test_history_shows_every_charge_in_order(budget: Run) -> None:
     assert [entry["sequence"] for entry in loaded(budget("history my.ledger -d digits --json"))] == [2, 3]
 
 
+def test_pages_of_the_history(budget: Run) -> None:
+    for _ in range(2):
+        budget(f"spend my.ledger -d digits --source os {SESSION}")
+    everything = loaded(budget("history my.ledger --json"))
+    assert [entry["sequence"] for entry in everything] == [1, 2, 3, 4]
+    assert loaded(budget("history my.ledger --last 2 --json")) == everything[2:]
+    assert loaded(budget("history my.ledger --last 2 --before 3 --json")) == everything[:2]
+    assert loaded(budget("history my.ledger -d digits --before 3 --json")) == everything[1:2]
+    assert loaded(budget("history my.ledger --before 1 --json")) == []
+
+
+def test_verify_since_the_last_verification(budget: Run) -> None:
+    budget("verify my.ledger")
+    budget(f"spend my.ledger -d digits --source os {SESSION}")
+    result = budget("verify my.ledger --since-verified")
+    assert "entries up to 2 were verified before on this machine and not read again\n1 charges recomp" in result.stdout
+    assert loaded(budget("verify my.ledger --since-verified --json"))["resumed_at"] == 3
+    budget("export my.ledger -o my.jsonl")
+    assert "for a ledger: an export is read whole" in budget("verify my.jsonl --since-verified", 2).stderr
+
+
 def test_verify_a_ledger_and_its_export(budget: Run) -> None:
     budget(f"spend my.ledger -d digits --source os {SESSION}")
     checked = loaded(budget("verify my.ledger --json"))

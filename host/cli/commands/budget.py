@@ -38,7 +38,7 @@ from spikeveil.host.privacy.ledger import (
 )
 from spikeveil.host.privacy.ledger.database import FILE_MODE
 from spikeveil.host.privacy.units import Unit
-from spikeveil.pysim.model.files import write_atomically
+from spikeveil.pysim.model.files import replacing, write_atomically
 
 PATH = click.Path(dir_okay=False)
 BUDGET_UNITS = (*UNITS, "subject")
@@ -282,26 +282,34 @@ def lease(**options: Any) -> None:
 @budget.command(epilog="Example: spikeveil budget history my.ledger --last 20")
 @click.argument("ledger", type=PATH)
 @_data_set(required=False)
-@click.option("--last", type=click.IntRange(1), help="Only so many entries from the end.")
+@click.option("--last", type=click.IntRange(1, 1 << 62), help="Only so many entries from the end.")
+@click.option("--before", type=click.IntRange(1, 1 << 62), help="Only entries before this one: the page before a page.")
 @json_option
-def history(ledger: str, data_set: str | None, last: int | None, as_json: bool) -> None:
+def history(ledger: str, data_set: str | None, last: int | None, before: int | None, as_json: bool) -> None:
     """List the entries: what was charged, when, for which device, at which cost."""
     with usage_errors(), _ledger(ledger) as opened:
         if data_set is not None:
             opened.standing(data_set)  # LedgerError where there is no such data set
-        entries = opened.history(data_set)
-    screen.print_history(entries[-last:] if last else entries, as_json)
+        pages = opened.pages(data_set, before) if last is None else [opened.history(data_set, last, before)]
+        screen.print_history(pages, as_json)
 
 
 @budget.command(epilog="Example: spikeveil budget verify my.jsonl --signer 5f0c...")
 @click.argument("file", type=PATH)
 @click.option("--head", help=HEAD)
+@click.option("--since-verified", is_flag=True, help="Of a ledger, read only what came after its last verification.")
 @click.option("--signer", metavar="KEY", help="Public key that must have signed the export.")
 @click.option("--accept-stated", is_flag=True, help="Accept charges that nobody can recompute.")
 @click.option("--countersign", "with_key", metavar="KEYFILE", type=PATH, help="Add the signature of a second key.")
 @json_option
 def verify(
-    file: str, head: str | None, signer: str | None, accept_stated: bool, with_key: str | None, as_json: bool
+    file: str,
+    head: str | None,
+    since_verified: bool,
+    signer: str | None,
+    accept_stated: bool,
+    with_key: str | None,
+    as_json: bool,
 ) -> None:
     """Check a ledger or an export: hashes, sums, charges, leases, signatures, rollback.
 
@@ -312,12 +320,14 @@ def verify(
     known = read_head(head)
     with usage_errors():
         if is_export(file):
+            if since_verified:
+                raise click.UsageError("--since-verified is for a ledger: an export is read whole")
             checked = verify_export(file, known, signer)
         elif signer or with_key:
             raise click.UsageError("a signature is on an export: --signer and --countersign need one")
         else:
             with _ledger(file) as opened:
-                checked = opened.verify(known)
+                checked = opened.verify(known, since_verified=since_verified)
         if with_key:
             mode = stat.S_IMODE(Path(file).stat().st_mode)
             write_atomically(Path(file), countersign(file, Signer(with_key)).encode("ascii"), mode=mode)
@@ -346,9 +356,11 @@ def export(ledger: str, output: str | None, key: str | None, unsigned: bool) -> 
 
 
 def _write_export(opened: Ledger, path: Path, signer: Signer | None) -> None:
-    text = io.StringIO()
-    opened.export(text, signer)
     try:
-        write_atomically(path, text.getvalue().encode("ascii"), mode=FILE_MODE)
+        with replacing(path, FILE_MODE) as file:
+            text = io.TextIOWrapper(file, encoding="ascii", newline="\n")
+            opened.export(text, signer)
+            text.flush()
+            text.detach()
     except OSError as error:
         raise click.ClickException(f"{path} could not be written: {error.strerror}") from error

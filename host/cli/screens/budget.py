@@ -1,7 +1,7 @@
 """What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and the adversary."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.cli.screens.tables import print_json
+from spikeveil.host.cli.screens.tables import print_json, print_json_list
 from spikeveil.host.privacy.ledger import (
     Balance,
     Entry,
@@ -254,13 +254,13 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
     console.print(f"holds against {AGAINST[source]}")
 
 
-def print_history(entries: Sequence[Entry], as_json: bool) -> None:
-    """Print entries, in at most 80 columns; as JSON, their exact content."""
+def print_history(pages: Iterable[Sequence[Entry]], as_json: bool) -> None:
+    """Print pages of entries, in at most 80 columns; as JSON, their exact content in one list."""
     if as_json:
-        print_json([{"hash": entry.hash, **entry.content} for entry in entries])
+        print_json_list({"hash": entry.hash, **entry.content} for page in pages for entry in page)
         return
     click.echo("History: amounts rounded up, exact fractions with --json")
-    for entry in entries:
+    for entry in (entry for page in pages for entry in page):
         for index, line in enumerate(_history_lines(entry)):
             indent = "      " if index else ""
             click.echo(textwrap.fill(line, 80, initial_indent=indent, subsequent_indent="        "))
@@ -314,6 +314,8 @@ def print_verified(path: str, checked: Verified, as_json: bool) -> None:
         f"{path} holds: {checked.entries} entries, {checked.leases} leases, the last number {checked.last_lease}"
     )
     click.echo(f"{_witness_text(checked)}; head {checked.entries}:{checked.head}")
+    if checked.resumed_at:
+        click.echo(f"entries up to {checked.resumed_at} were verified before on this machine and not read again")
     click.echo(f"{checked.recomputed} charges recomputed, {len(checked.stated)} not recomputed")
     for line in checked.stated:
         click.echo(f"not recomputed: {line}")

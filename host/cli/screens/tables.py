@@ -1,6 +1,7 @@
 """Tables and JSON as every command prints them."""
 
 import json
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +28,16 @@ def facts_table(facts: Iterable[tuple[str, str]], title: str | None = None) -> T
     return table
 
 
-def print_json(record: Any) -> None:
-    """Print a record as JSON."""
-    click.echo(json.dumps(record, indent=2))
+def print_json(report: Any) -> None:
+    """Print a report as JSON."""
+    click.echo(json.dumps(report, indent=2))
+
+
+def print_json_list(reports: Iterable[Any]) -> None:
+    """Print a list of reports as JSON, each as it comes."""
+    separator = "["
+    for report in reports:
+        click.echo(separator)
+        click.echo(textwrap.indent(json.dumps(report, indent=2), "  "), nl=False)
+        separator = ","
+    click.echo("[]" if separator == "[" else "\n]")

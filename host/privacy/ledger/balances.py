@@ -68,6 +68,13 @@ class Balance:
         """What the worst record (or subject) may still spend; infinite where the limit is."""
         return self.epsilon_limit if self.epsilon_limit == math.inf else self.epsilon_limit - self.epsilon_spent
 
+    @property
+    def epsilon_named(self) -> Amount | None:
+        """What the worst record spent besides what every one was charged; None where every one was charged infinity."""
+        if self.epsilon_every == math.inf:
+            return None
+        return math.inf if self.epsilon_spent == math.inf else self.epsilon_spent - self.epsilon_every
+
     def unspent(self) -> "Balance":
         """The same budget as it was made."""
         return replace(

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +16,6 @@ from spikeveil.host.privacy.ledger.chain import (
     link,
 )
 from spikeveil.host.privacy.ledger.errors import LeasesExhausted
-from spikeveil.host.privacy.ledger.replay import Replay
-from spikeveil.host.privacy.ledger.spread import row_of
 from spikeveil.host.privacy.ledger.views import Entry
 
 #: "SPVL", in the SQLite header's application id
@@ -145,52 +142,36 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
     return entry
 
 
-def rows(connection: sqlite3.Connection, data_set: str | None = None) -> sqlite3.Cursor:
-    """Every row, or those of one data set, in order."""
+def rows(connection: sqlite3.Connection, data_set: str | None = None, after: int = 0) -> sqlite3.Cursor:
+    """The rows after entry `after`: every one, or those of one data set, in order."""
     if data_set is None:
-        return connection.execute(f"{_ROW} ORDER BY sequence")
-    return connection.execute(f"{_ROW} WHERE data_set = ? ORDER BY sequence", (data_set,))
+        return connection.execute(f"{_ROW} WHERE sequence > ? ORDER BY sequence", (after,))
+    return connection.execute(f"{_ROW} WHERE data_set = ? AND sequence > ? ORDER BY sequence", (data_set, after))
+
+
+def last_rows(connection: sqlite3.Connection, data_set: str | None, last: int, before: int) -> list[tuple[Any, ...]]:
+    """The last `last` rows before entry `before`, as `rows`, without reading others."""
+    ending = "sequence < ? ORDER BY sequence DESC LIMIT ?"
+    if data_set is None:
+        found = connection.execute(f"{_ROW} WHERE {ending}", (before, last)).fetchall()
+    else:
+        found = connection.execute(f"{_ROW} WHERE data_set = ? AND {ending}", (data_set, before, last)).fetchall()
+    return found[::-1]
+
+
+def data_sets(connection: sqlite3.Connection) -> list[str]:
+    """The names of all data sets, one step through the index for each, however many entries there are."""
+    names, following = [], "SELECT min(data_set) FROM entries WHERE data_set > ?"
+    (name,) = connection.execute("SELECT min(data_set) FROM entries").fetchone()
+    while name is not None:
+        names.append(name)
+        (name,) = connection.execute(following, (name,)).fetchone()
+    return names
 
 
 def unowned(connection: sqlite3.Connection, after: int) -> sqlite3.Cursor:
     """The rows after entry `after` that are about no data set: blocks and checkpoints of training runs."""
     return connection.execute(f"{_ROW} WHERE data_set IS NULL AND sequence > ? ORDER BY sequence", (after,))
-
-
-def replay(
-    connection: sqlite3.Connection, wanted: Container[int] = (), recompute: bool = True
-) -> tuple[Replay, dict[int, str]]:
-    """Replay every entry and compare with the head: the state, and the `wanted` entries' hashes. Raises ChainBroken."""
-    state, hashes = Replay(recompute), {}
-    for row in rows(connection):
-        if not isinstance(row[4], str) or not isinstance(row[5], str):
-            raise ChainBroken(f"entry {state.entries + 1} cannot be read")
-        content = state.take(row[4], row[5])
-        check_columns(state.entries, content, row[:4])
-        if state.entries in wanted:
-            hashes[state.entries] = state.head
-    if connection.execute("SELECT entries, hash FROM head").fetchall() != [(state.entries, state.head)]:
-        raise ChainBroken(f"its last entries were cut off: entry {state.entries} is not the head it names")
-    check_tables(connection, state)
-    return state, hashes
-
-
-def check_tables(connection: sqlite3.Connection, state: Replay) -> None:
-    """Raises ChainBroken where what the records have spent, or the bound files, are not what the entries say."""
-    if schema_of(connection) < 2:
-        return
-    wanted = [
-        (name, axis, *row_of(span))
-        for name in sorted(state.data_sets)
-        for axis, spread in sorted(state.data_sets[name].spreads.items())
-        for span in spread.spans
-    ]
-    found = connection.execute('SELECT data_set, axis, first, "end", amounts FROM spent ORDER BY data_set, axis, first')
-    if sorted(map(tuple, found)) != sorted(wanted):
-        raise ChainBroken("what its records have spent was changed")
-    bound = connection.execute("SELECT digest, data_set, first, records FROM bindings").fetchall()
-    if sorted(bound) != sorted((digest, *place) for digest, place in state.bindings.items()):
-        raise ChainBroken("the files that it is bound to were changed")
 
 
 def check_schema(connection: sqlite3.Connection) -> None:

@@ -25,7 +25,8 @@ class Replay:
     """The ledger's state, rebuilt entry by entry; `take` raises ChainBroken at the first that cannot follow.
 
     recompute: whether every charge is computed again from the session beside it; what that found is in
-    `recomputation`. `reversals` has the entries of schema 1 whose time runs backwards.
+    `recomputation`. keys: the salted name of each key that leases used, and its source. reversals: the entries of
+    schema 1 whose time runs backwards.
     """
 
     def __init__(self, recompute: bool = True) -> None:
@@ -41,7 +42,7 @@ class Replay:
         self.reversals: list[int] = []
         self.data_sets: dict[str, DataSetState] = {}
         self.bindings: dict[str, tuple[str, int, int]] = {}
-        self._keys: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
         self.runs = RunReplay()
 
     def take(self, text: str, digest: str) -> Content:
@@ -174,15 +175,18 @@ class Replay:
         if key is not None:
             if bytes.fromhex(key).hex() != key or len(key) != 32:
                 raise ChainBroken(f"entry {number} cannot be read")
-            if (booking.single_use and key in self._keys) or self._keys.setdefault(
-                key, booking.source
-            ) != booking.source:
+            if (booking.single_use and key in self.keys) or self.keys.setdefault(key, booking.source) != booking.source:
                 raise ChainBroken(f"entry {number} uses a seed again")
         self.last_lease, self.leases = content["lease"], self.leases + 1
 
 
 def verified(
-    state: Replay, *, witnessed: bool | None = None, witness_new: bool = False, signers: tuple[str, ...] = ()
+    state: Replay,
+    *,
+    witnessed: bool | None = None,
+    witness_new: bool = False,
+    signers: tuple[str, ...] = (),
+    resumed_at: int = 0,
 ) -> Verified:
     """What a replay that came to its end has shown."""
     spellings = defaultdict[str, list[str]](list)
@@ -202,4 +206,5 @@ def verified(
         tuple(state.reversals),
         tuple(tuple(names) for names in spellings.values() if len(names) > 1),
         signers,
+        resumed_at,
     )

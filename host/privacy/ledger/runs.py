@@ -92,7 +92,7 @@ class RunReplay:
 
     def __init__(self) -> None:
         self.runs: dict[int, RunState] = {}
-        self._last: Content = {}
+        self.last: Content = {}
 
     def take(self, number: int, content: Content, digest: str) -> None:
         """Add an entry. ChainBroken where it cannot follow."""
@@ -110,14 +110,14 @@ class RunReplay:
                 raise ChainBroken(f"entry {number} is no step of a training run: {error}") from None
         elif (state := of_entry(content, digest)) is not None:
             self.runs[number] = state
-        self._last = content
+        self.last = content
 
     def _block(self, number: int, content: Content, run: RunState) -> None:
         again = run.again(content["start"])
         if content["again"] is not again:
             raise ValueError("whether it is run again does not follow")
         if again:  # the entry before it charges its steps
-            before = self._last
+            before = self.last
             if before["kind"] != "spend" or before["session"] != part(run.session, content["steps"]).to_dict():
                 raise ValueError("the steps that are run again were not charged")
         run.begin(number, content["key"], content["start"], content["steps"])

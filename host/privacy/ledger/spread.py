@@ -123,10 +123,12 @@ class TableSpread:
         found += self._connection.execute(f"{self._ROWS} BETWEEN ? AND ? ORDER BY first", (*self._place, first, end))
         return [span_of(row) for row in found if row[1] >= first]
 
-    def spans(self) -> list[Span]:
-        """All of them."""
-        place, query = self._place, 'SELECT first, "end", amounts FROM spent WHERE data_set = ? AND axis = ?'
-        return [span_of(row) for row in self._connection.execute(query, place)]
+    def first_at(self, budget: int, epsilon: Amount) -> int | None:
+        """The first record (or subject) that has spent exactly `epsilon` of the budget with that index."""
+        query = 'SELECT first, "end", amounts FROM spent WHERE data_set = ? AND axis = ? AND instr(amounts, ?) > 0'
+        found = self._connection.execute(f"{query} ORDER BY first", (*self._place, f'"{to_text(epsilon)}"'))
+        spans = (span for span in map(span_of, found) if span.amounts[budget][0] == epsilon)
+        return next((span.first for span in spans), None)
 
     def replace(self, old: Sequence[Span], new: Sequence[Span]) -> None:
         gone, rows = {span.first for span in old}, [(*self._place, *row_of(span)) for span in new]

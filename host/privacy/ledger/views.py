@@ -72,7 +72,8 @@ class Verified:
     nothing of this ledger before, so its agreement shows nothing. recomputed: charges that were computed again;
     stated: those that nobody can recompute, a line each; above: those that charge more than they must; reversals:
     entries of schema 1 that are older than the one before them; names: data sets of schema 1 that differ only in
-    spelling; signers: public keys whose signature of the head holds (exports only).
+    spelling; signers: public keys whose signature of the head holds (exports only). resumed_at: the
+    entries up to this one were verified before on this machine and not read again; what is listed is of those after it.
     """
 
     ledger: str
@@ -88,3 +89,4 @@ class Verified:
     reversals: tuple[int, ...] = ()
     names: tuple[tuple[str, ...], ...] = ()
     signers: tuple[str, ...] = ()
+    resumed_at: int = 0

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from sqlite3 import Connection
 
-from spikeveil.host.privacy.ledger import entries
+from spikeveil.host.privacy.ledger import entries, verification
 from spikeveil.host.privacy.ledger.accounts import Account
 from spikeveil.host.privacy.ledger.balances import balances_of
 from spikeveil.host.privacy.ledger.binding import DataIdentity, Ranges, ranges_of
@@ -26,6 +26,8 @@ from spikeveil.host.privacy.ledger.views import Entry
 from spikeveil.host.privacy.ledger.witness import Witness
 
 NO_EVIDENCE = Evidence()
+#: entries that are read again before the first write of a process
+CHECKED = 1000
 
 
 class LedgerWriter(LedgerReader):
@@ -34,6 +36,7 @@ class LedgerWriter(LedgerReader):
     def __init__(self, path: Path, timeout: float, state_directory: Path | None) -> None:
         super().__init__(path, timeout, state_directory)
         self._together = GroupCommit(self._appending)
+        self._checked = False
 
     def _account(self, connection: Connection, data_set: str) -> Account:
         name = self._name(connection, data_set)
@@ -142,10 +145,28 @@ class LedgerWriter(LedgerReader):
             raise self.witness_error or LedgerError(f"ledger {self.path} has no witness")
         return self._witness
 
+    def _check_before_writing(self) -> None:
+        """Once, before this process writes: LedgerCorrupt where the latest `CHECKED` entries, or the sums, are corrupt.
+
+        A ledger of at most that many entries is replayed whole. A longer one is replayed from its last verification
+        on this machine, if no more than that were appended since; otherwise the hashes of the latest are checked.
+        """
+        if self._checked:
+            return
+        with self._reading() as connection:
+            number = self._tip(connection).sequence
+            start = self._snapshot(recompute=False) if number > CHECKED else None
+            if number <= CHECKED or (start is not None and start.entries <= number <= start.entries + CHECKED):
+                verification.replay(connection, start=start, recompute=False)
+            else:
+                verification.check_links(connection, CHECKED)
+        self._checked = True
+
     @contextmanager
     def _appending(self) -> Iterator[entries.Draft]:
         """One entry's transaction: head and witness are checked at its start, and the witness is told at its end."""
         witness = self._writable_witness()
+        self._check_before_writing()
         with self._naming_the_file(), self._database.write() as connection:
             tip = self._tip(connection)
             mark = witness.mark(self.identity)
