@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spikeveil.boards.chips import Chip, chip
 from spikeveil.boards.pll import Ecp5Pll, Ice40Pll
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.pysim.device.unpack import events
+from spikeveil.pysim.device.unpack import indices_are_shorter
 from spikeveil.pysim.model import checks
 
 PLLS = ("none", "core", "pad")
@@ -76,7 +76,7 @@ class Board:
         return replace(
             plan,
             spram=self.chip.spram if plan.loadable else 0,
-            tagged=plan.tagged and not (private and events(plan.spec) is None),
+            tagged=plan.tagged and (indices_are_shorter(plan.spec) or not private),
         )
 
     def dividers(self) -> Ice40Pll | Ecp5Pll | None:

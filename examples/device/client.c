@@ -21,6 +21,8 @@
 
 static const uint8_t KEY[10] = "spikeveil!"; /* published: it protects nothing */
 
+enum { VERSION = 2 };
+static const char *const RELEASES[] = {"spikes", "potentials", "k-ary decisions", "one-hot decisions"};
 enum { IDENTIFY = 1, POLL = 2, OPEN = 5, INPUT = 6, TAKE = 7, IDENTITY = 0x81, STATUS = 0x82, OUTPUT = 0x83 };
 enum { OK = 0, MAX_BODY = 250, MAX_FRAME = 255, PIECE = 128, TIMEOUT_MS = 200, TRIES = 20 };
 
@@ -188,7 +190,8 @@ static void stream(const uint8_t *data, uint32_t size) {
 static void identify(uint8_t *identity) {
     uint8_t body[2] = {IDENTIFY};
     ask(body, sizeof body, identity);
-    if (identity[0] != IDENTITY || get(identity + 2, 2) != 1) fail("the device speaks another version of the protocol");
+    if (identity[0] != IDENTITY) fail("IDENTIFY was not answered by an IDENTITY");
+    if (get(identity + 2, 2) != VERSION) fail("the device speaks another version of the protocol than 2");
 }
 
 static void print_identity(const uint8_t *identity) {
@@ -196,6 +199,8 @@ static void print_identity(const uint8_t *identity) {
     for (int i = 0; i < 32; i++) printf("%02x", identity[4 + i]);
     printf("\nflags %u\nlanes %u\ninputs %u\noutputs %u\n", identity[68], identity[69], (unsigned)get(identity + 71, 4),
            (unsigned)get(identity + 75, 4));
+    printf("releases %s\nsteps of a record %u\n", identity[98] < 4 ? RELEASES[identity[98]] : "something unknown",
+           (unsigned)get(identity + 99, 2));
 }
 
 static void open_line(const char *port) {
@@ -219,8 +224,11 @@ int main(int count, char **arguments) {
     open_line(arguments[1]);
     identify(identity);
     if (count == 2) return print_identity(identity), 0;
-    uint32_t steps = (uint32_t)atol(arguments[3]), quota = steps * (uint32_t)atol(arguments[4]);
-    uint32_t size = quota * (uint32_t)((get(identity + 71, 4) + 7) / 8);
+    uint32_t steps = (uint32_t)atol(arguments[3]), records = (uint32_t)atol(arguments[4]);
+    uint32_t required = (uint32_t)get(identity + 99, 2); /* under a decision, the steps of every record */
+    if (required && steps != required) fail("the device decides about records of another number of steps");
+    uint32_t quota = required ? records : steps * records;
+    uint32_t size = steps * records * (uint32_t)((get(identity + 71, 4) + 7) / 8);
     due = quota * (uint32_t)((get(identity + 75, 4) * identity[79] + 7) / 8);
     uint8_t *data = malloc(size + 1);
     output = malloc(due + 1);

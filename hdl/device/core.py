@@ -21,7 +21,7 @@ class Core(wiring.Component):
     | `control` | `LeaseControl` | in | opens and closes leases |
     | `i` | stream, `SpikeRow` | in | input rows |
     | `o` | stream, `plan.o_row` | out | released rows |
-    | `busy` | 1 | out | a lease is open, or its last step is leaving |
+    | `busy` | 1 | out | a lease is open, or its last release is leaving |
     | `late` | 1 | out | a step missed its slot; nothing more leaves until the next lease |
     | `load` | `plan.image_write` | in | words of an image, only while `busy` is low; only where the plan is loadable |
 

@@ -38,7 +38,7 @@ class LeaseControl(wiring.Signature):
     | `result` | `ResultCode` | in | result of `check` or `begin`, one cycle later |
     | `open` | 1 | in | a lease is open and `quota` is not 0 |
     | `lease`, `nonce` | 40, 32 | in | the highest lease number since power-on, and its nonce |
-    | `quota` | 32 | in | steps that may still leave; of a granted offer until its `begin`; otherwise 0 |
+    | `quota` | 32 | in | releases that may still leave; of a granted offer until its `begin`; otherwise 0 |
     | `start` | 1 | in | first cycle of a lease, in which no row enters |
     """
 

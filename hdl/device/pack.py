@@ -7,19 +7,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeveil.hdl.engine.plan import Plan
+from spikeveil.pysim.device.identity import release_fields
 
 
 class Packer(wiring.Component):
-    """Serialises output rows to bytes. Each step begins with a new byte; unused bits of its last byte are zero.
+    """Serialises output rows to bytes. Each release (an output step, or a decision) begins with a new byte; unused
+    bits of its last byte are zero.
 
     | port | payload | direction | meaning |
     |---|---|---|---|
-    | `i` | `plan.o_row` | in | rows of a step, in order |
-    | `o` | 8 bits | out | bytes of a step |
-    | `clear` | 1 bit, no stream | in | one cycle, dominant: drops the current step |
+    | `i` | `plan.o_row` | in | rows of a release, in order |
+    | `o` | 8 bits | out | its bytes |
+    | `clear` | 1 bit, no stream | in | one cycle, dominant: drops the current release |
 
-    A neuron has one bit, or `state_bits` in a readout. The first neuron comes first, least significant bit first.
-    Timing: one bit a cycle while `o` is ready. A row of b bits takes b + 1 cycles, the end of a step up to 7 more.
+    A neuron has one bit, or `state_bits` in a readout; a decision has the bits of its row. The first neuron comes
+    first, least significant bit first.
+    Timing: one bit a cycle while `o` is ready. A row of b bits takes b + 1 cycles, the end of a release up to 7 more.
     Reset is `clear`.
     """
 
@@ -28,10 +31,9 @@ class Packer(wiring.Component):
     clear: Signal
 
     def __init__(self, plan: Plan) -> None:
-        last = plan.spec.layers[-1]
-        neuron_bits = last.state_bits if last.readout else 1
-        self.row_bits = neuron_bits * plan.o_lanes
-        self.last_row_bits = neuron_bits * (plan.spec.outputs - (plan.o_rows - 1) * plan.o_lanes)
+        sizes = release_fields(plan.spec)
+        self.row_bits = plan.o_row["bits"].width
+        self.last_row_bits = sizes["outputs"] * sizes["output_bits"] - (plan.o_rows - 1) * self.row_bits
         super().__init__(
             {"i": In(stream.Signature(plan.o_row)), "o": Out(stream.Signature(8)), "clear": In(1)},
         )
@@ -40,10 +42,10 @@ class Packer(wiring.Component):
         m = Module()
         row = Signal(self.row_bits)
         remaining = Signal(range(max(3, self.row_bits + 1)))  # bits of the row
-        step_end = Signal()  # the row is its step's last
+        step_end = Signal()  # the row is its release's last
         bit_index = Signal(3)  # in the current byte
         writable = Signal()
-        shifting = Signal()  # there are bits of a row to shift, or zeros to the end of the step's last byte
+        shifting = Signal()  # there are bits of a row to shift, or zeros to the end of the last byte
         payload: Any = self.i.payload
         m.d.comb += [
             writable.eq(self.o.ready | ~self.o.valid),

@@ -38,8 +38,8 @@ class SecretRegister(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.source = plan.source
-        self.flippers = len(plan.spec.flipped)
-        self.bytes = secret_bytes(plan.source, self.flippers)
+        self.word_sources = len(plan.spec.randomised)
+        self.bytes = secret_bytes(plan.source, self.word_sources)
         self.ports = tuple(name for name in SECRET_PORTS if name in plan.lease_ports)
         super().__init__(
             {
@@ -91,7 +91,7 @@ class SecretRegister(wiring.Component):
         """A Trivium key in print order; LFSR seeds side by side, the first in the low bits."""
         ports: Any = self
         if "seeds" in self.ports:
-            seeds = [stored.word_select(index, 8 * SEED_BYTES)[:SEED_BITS] for index in range(self.flippers)]
+            seeds = [stored.word_select(index, 8 * SEED_BYTES)[:SEED_BITS] for index in range(self.word_sources)]
             m.d.comb += ports.seeds.eq(Cat(seeds))
         if "key" in self.ports:
             m.d.comb += ports.key.eq(Cat(stored.word_select(index, 8)[::-1] for index in range(KEY_BYTES)))

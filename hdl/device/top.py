@@ -18,6 +18,7 @@ from spikeveil.hdl.device.uart import UartReceiver, UartTransmitter, idle_high, 
 from spikeveil.hdl.device.unpack import Unpacker
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device.identity import DEFAULT_BUFFER, identity
+from spikeveil.pysim.device.messages import Trait
 from spikeveil.pysim.device.wire import MAX_CLOCK_HZ
 from spikeveil.pysim.model import checks
 
@@ -153,7 +154,7 @@ class Top(wiring.Component):
             secret_bytes=self.identity.secret_bytes,
             image_bytes=self.identity.image,
             window=self.identity.window,
-            formats=2 if self.plan.tagged else 1,
+            formats=1 if Trait.BITMAPS in self.identity.flags else 2,
         )
         wiring.connect(m, receiver.o, commands.i)
         wiring.connect(m, replies.o, sender.i)

@@ -10,15 +10,15 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.hdl.engine.memories import NO_RW_CHECK, unchecked_read
 from spikeveil.hdl.engine.plan import INPUT_LANES, Plan
 from spikeveil.hdl.engine.spikes import SpikeRow, index_bits, memory_depth
-from spikeveil.pysim.device.unpack import MAX_INPUTS, bitmap_bytes, index_bytes
-from spikeveil.pysim.device.wire import BITMAP_COUNT, INDEX_BITS
+from spikeveil.pysim.device.unpack import MAX_INPUTS, bitmap_bytes, fixed_indices, index_bytes, takes_indices
+from spikeveil.pysim.device.wire import BITMAP_COUNT, COUNT_BITS, INDEX_BITS
 from spikeveil.pysim.model import checks
 
 
 class _Phase(enum.Enum):
-    """States. Indices: COUNT; CLEAR for each row; INDEX, READ and MARK for each index; FETCH and SHOW for each row."""
+    """States. Indices: START; CLEAR for each row; INDEX, READ and MARK for each index; FETCH and SHOW for each row."""
 
-    COUNT = 0
+    START = 0
     BITMAP = 1
     CLEAR = 2
     INDEX = 3
@@ -35,16 +35,18 @@ class Unpacker(wiring.Component):
     |---|---|---|---|
     | `i` | stream, 8 | in | bytes of the steps |
     | `o` | stream, `SpikeRow` | out | rows of the steps; `step_end` on the last of a step, `record_end` never |
-    | `tagged` | 1 | in | format 1; stable while steps are decoded, low where the plan is not `tagged` |
+    | `tagged` | 1 | in | format 1; stable while steps are decoded, low where there is no format 1 |
     | `clear` | 1 | in | one cycle, dominant: drops the current step |
 
     Timing, while `i` is valid and `o` is ready:
 
     - A row of a bitmap follows one cycle after its last byte. A step takes one cycle a byte, in format 0 one more.
     - A step of n indices takes n * (index bytes + 2) + 3 * `plan.i_rows` + 1 cycles: the bitmap memory is cleared,
-      filled, and sent when all indices are in.
+      filled, and sent when all indices are in. On the private schedule n is the first layer's input cap; without one
+      there is no format 1. On the fast schedule n precedes the indices.
 
-    The time of a step depends on when its bytes arrive and on n, and not on which inputs spike.
+    The time of a step depends on when its bytes arrive and on n, and not on which inputs spike. So on the private
+    schedule it depends on when its bytes arrive alone.
 
     Reset is `clear`. ValueError where a step has more inputs than an index of two bytes can name.
     """
@@ -56,7 +58,9 @@ class Unpacker(wiring.Component):
 
     def __init__(self, plan: Plan) -> None:
         self.inputs = checks.integer("inputs of a device", plan.spec.inputs, 1, MAX_INPUTS)
-        self.takes_indices = plan.tagged
+        private = plan.schedule == "private"
+        self.takes_indices = takes_indices(plan.spec, tagged=plan.tagged, private=private)
+        self.indices = fixed_indices(plan.spec) if private else 0  # of every step; 0: a count precedes them
         self.rows = plan.i_rows
         super().__init__(
             {
@@ -82,11 +86,16 @@ class Unpacker(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += low_byte.eq(self.i.payload)
         with m.Switch(phase):
-            with m.Case(_Phase.COUNT):
-                m.d.comb += self.i.ready.eq(self.tagged)
-                with m.If(~self.tagged | (self.i.valid & (self.i.payload == BITMAP_COUNT))):
+            with m.Case(_Phase.START):
+                is_bitmap: Value = ~self.tagged
+                is_indices: Value = self.tagged
+                if not self.indices:
+                    m.d.comb += self.i.ready.eq(self.tagged)
+                    is_bitmap |= self.i.valid & (self.i.payload == BITMAP_COUNT)
+                    is_indices &= self.i.valid
+                with m.If(is_bitmap):
                     m.d.sync += phase.eq(_Phase.BITMAP)
-                with m.Elif(self.i.valid):
+                with m.Elif(is_indices):
                     m.d.sync += phase.eq(_Phase.CLEAR)
             with m.Case(_Phase.BITMAP):
                 row_complete = half | (last_row & (bitmap_bytes(self.inputs) % 2 == 1))
@@ -95,11 +104,11 @@ class Unpacker(wiring.Component):
                     m.d.sync += half.eq(~row_complete)
                     with m.If(row_complete):
                         self._show(m, Mux(half, Cat(low_byte, self.i.payload), self.i.payload), last_row)
-                        m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.COUNT, _Phase.BITMAP))]
+                        m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.START, _Phase.BITMAP))]
         if self.takes_indices:
             self._indices(m, phase, row_index, next_row, low_byte, half)
         with m.If(self.clear):
-            m.d.sync += [phase.eq(_Phase.COUNT), row_index.eq(0), half.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [phase.eq(_Phase.START), row_index.eq(0), half.eq(0), self.o.valid.eq(0)]
         return m
 
     def _show(self, m: Module, bits: Value, step_end: Value) -> None:
@@ -114,15 +123,15 @@ class Unpacker(wiring.Component):
         write = memory.write_port()
         read_address = Signal.like(row_index)
         word = unchecked_read(m, memory, read_address)
-        remaining = Signal(8)  # indices of the step
+        remaining = Signal(range(self.indices + 1) if self.indices else COUNT_BITS)  # indices of the step
         index = Signal(INDEX_BITS)
         two_bytes = index_bytes(self.inputs) == 2
         last_row = row_index == self.rows - 1
         in_range = index < self.inputs
         m.d.comb += [read_address.eq(row_index), write.addr.eq(row_index)]
         with m.Switch(phase):
-            with m.Case(_Phase.COUNT):
-                m.d.sync += remaining.eq(self.i.payload)
+            with m.Case(_Phase.START):
+                m.d.sync += remaining.eq(self.indices or self.i.payload)
             with m.Case(_Phase.CLEAR):
                 m.d.comb += write.en.eq(1)
                 m.d.sync += row_index.eq(next_row)
@@ -151,4 +160,4 @@ class Unpacker(wiring.Component):
                 m.d.sync += phase.eq(_Phase.SHOW)
             with m.Case(_Phase.SHOW), m.If(self.o.ready | ~self.o.valid):
                 self._show(m, word, last_row)
-                m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.COUNT, _Phase.FETCH))]
+                m.d.sync += [row_index.eq(next_row), phase.eq(Mux(last_row, _Phase.START, _Phase.FETCH))]

@@ -12,12 +12,10 @@ from spikeveil.boards.board import Board
 from spikeveil.boards.design import BoardDesign
 from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.pysim.device.identity import require_spikes
 
 
 def design_files(plan: Plan, board: Board) -> dict[str, str]:
     """File name -> text, the same on every machine: the design as RTLIL, the constraints, the tools' scripts."""
-    require_spikes(plan.spec)
     device = Top(plan, clock_hz=board.clock_hz, baud=board.baud, window=board.buffer, outbox=board.buffer)
     files: dict[str, Any] = board.platform().prepare(BoardDesign(board, device), "top", debug_verilog=False).files
     texts = {name: text.decode() if isinstance(text, bytes) else text for name, text in files.items()}

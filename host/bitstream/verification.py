@@ -1,9 +1,10 @@
-"""Runs records through a simulated device by its protocol and compares released spikes with the golden model's."""
+"""Runs records through a simulated device by its protocol and compares what it releases with the golden model."""
 
 import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.virtual.build import BoardSpec, build_program
 from spikeveil.host.virtual.process import play
 from spikeveil.pysim import Network
+from spikeveil.pysim.device.identity import release_fields
 from spikeveil.pysim.device.messages import MessageKind, ResultCode, max_data, pack, reverse_key, unpack
-from spikeveil.pysim.device.pack import unpack as unpack_steps
+from spikeveil.pysim.device.pack import release_bytes
+from spikeveil.pysim.device.pack import unpack as unpack_releases
 from spikeveil.pysim.device.unpack import bitmap_bytes, bitmaps
 from spikeveil.pysim.device.wire import FIXED_FORMAT, SEED_BYTES
 from spikeveil.pysim.model import image
@@ -34,7 +37,7 @@ SIMULATION_STAGES = 2  # after those of a level: compile the simulator, run the 
 
 @dataclass(frozen=True)
 class Secret:
-    """The secret of a lease: a Trivium key (10 bytes in the eSTREAM order), or an LFSR seed for each flipper."""
+    """The secret of a lease: a Trivium key (10 bytes in the eSTREAM order), or an LFSR seed for each word source."""
 
     key: bytes = b""
     seeds: tuple[int, ...] = ()
@@ -61,21 +64,21 @@ class VerificationResult:
 
     | field | meaning |
     |---|---|
-    | `compared` | number of spikes compared |
+    | `compared` | number of spikes compared; of class numbers, or bits of one-hot words, where decisions are released |
     | `difference` | the first difference, None where there is none |
     | `cycles`, `seconds` | clock cycles simulated, and the simulator's time for them |
-    | `released` | what the design released |
+    | `released` | what the design released, in the shape that `Network.run` gives it |
     """
 
     compared: int
     difference: SpikeDifference | None
     cycles: int
     seconds: float
-    released: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    released: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def different(self) -> int:
-        """Number of spikes that differ."""
+        """Number of those that differ."""
         return 0 if self.difference is None else self.difference.count
 
 
@@ -98,37 +101,42 @@ def verify(
 
 def compare(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> VerificationResult:
     """Run records (records, steps, inputs) on a board and in the golden model. BuildError as in `run_records`."""
-    expected = Network(board.plan.spec, secret.words()).run(spikes, lease=lease).released
+    result = Network(board.plan.spec, secret.words()).run(spikes, lease=lease)
+    expected = result.released if result.decisions is None else result.decisions.reshape(len(spikes), 1, -1)
     if expected is None:
-        raise BuildError("the network ends in potentials: only released spikes can be compared here")
+        raise BuildError("the network ends in potentials: only spikes and decisions can be compared here")
     actual, cycles, seconds = _run(board, spikes, secret, lease)
-    return VerificationResult(expected.size, first_difference(expected, actual), cycles, seconds, actual)
+    released = actual if result.decisions is None else actual.reshape(result.decisions.shape)
+    return VerificationResult(expected.size, first_difference(expected, actual), cycles, seconds, released)
 
 
-def run_records(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> NDArray[np.bool_]:
+def run_records(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int = 1) -> NDArray[Any]:
     """Run records (records, steps, inputs) on a board under one lease; the released spikes (records, steps, neurons).
 
-    A loadable board is loaded first. BuildError where the device refuses a message or output is missing.
+    Under a decision: class numbers (records, 1, 1), or one-hot words (records, 1, classes). A loadable board is loaded
+    first. BuildError where the device refuses a message or output is missing.
     """
     return _run(board, spikes, secret, lease)[0]
 
 
-def _run(
-    board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int
-) -> tuple[NDArray[np.bool_], int, float]:
+def _run(board: BoardSpec, spikes: NDArray[np.bool_], secret: Secret, lease: int) -> tuple[NDArray[Any], int, float]:
     records, steps, _ = spikes.shape
-    outputs = board.plan.spec.outputs
-    start = (
-        encode(pack(MessageKind.IDENTIFY, IDENTIFY_TAG))
-        + _image(board)
-        + encode(_open(records * steps, steps, secret, lease))
-    )
+    releases, outputs, output_bits, output_bytes = _release_sizes(board, steps)
+    opening = _open(records * releases, steps, secret, lease)
+    start = encode(pack(MessageKind.IDENTIFY, IDENTIFY_TAG)) + _image(board) + encode(opening)
     answers, figures = play(board, [b"\0" + start, *_pieces(board, spikes)])
-    output, expected = _collect(answers), records * steps * -(-outputs // 8)
+    output, expected = _collect(answers), records * releases * output_bytes
     if len(output) != expected:
         raise BuildError(f"the simulated device released {len(output)} bytes instead of {expected}")
-    released = unpack_steps(output, outputs, 1).reshape(records, steps, outputs).astype(np.bool_)
+    released = unpack_releases(output, outputs, output_bits).reshape(records, releases, outputs)
     return released, figures.cycles, figures.seconds
+
+
+def _release_sizes(board: BoardSpec, steps: int) -> tuple[int, int, int, int]:
+    """Releases of a record; the numbers of a release, the bits of each, and the bytes of them all."""
+    fields = release_fields(board.plan.spec)
+    outputs, bits = fields["outputs"], fields["output_bits"]
+    return 1 if fields["record_steps"] else steps, outputs, bits, release_bytes(outputs, bits)
 
 
 def _image(board: BoardSpec) -> bytes:
@@ -153,10 +161,10 @@ def _pieces(board: BoardSpec, spikes: NDArray[np.bool_]) -> Iterator[bytes]:
     """INPUT frames, each sent when the device is idle. Each confirms all output so far, so the buffer never fills."""
     records, steps, inputs = spikes.shape
     data, step_bytes = bitmaps(spikes.reshape(records * steps, -1)), bitmap_bytes(inputs)
-    output_bytes = -(-board.plan.spec.outputs // 8)
+    releases, _, _, output_bytes = _release_sizes(board, steps)
     size = min(max_data(MessageKind.INPUT), max(1, OUTBOX // output_bytes) * step_bytes)
     for start in range(0, len(data), size):
-        confirmed = start // step_bytes * output_bytes
+        confirmed = start // step_bytes * releases // steps * output_bytes
         fields = {"nonce": NONCE, "position": start, "confirmed": confirmed}
         yield encode(pack(MessageKind.INPUT, INPUT_TAG, data[start : start + size], **fields))
 

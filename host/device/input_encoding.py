@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.device.unpack import bitmaps, events, padded, shortest
+from spikeveil.pysim.device.unpack import bitmaps, fixed_indices, indices_are_shorter, padded, shortest
 from spikeveil.pysim.device.wire import FIXED_FORMAT, TAGGED_FORMAT
 from spikeveil.pysim.model.layer import cap_inputs
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -17,7 +17,7 @@ def encode_input(
     | device | encoding |
     |---|---|
     | `bitmaps_only` | bitmaps |
-    | `private` | bitmaps, or where `input_cap` makes it shorter, that many indices, padded |
+    | `private` | bitmaps, or where that is shorter, `input_cap` indices a step, padded |
     | otherwise | bitmaps, or for each step the shorter of indices and bitmap: whichever is less in total |
 
     On a private device the spikes beyond the cap are left out, by the same rule by which the core drops them.
@@ -26,9 +26,8 @@ def encode_input(
     if bitmaps_only:
         return FIXED_FORMAT, bitmaps(steps)
     if private:
-        cap = events(spec)
-        if cap is None:
+        if not indices_are_shorter(spec):
             return FIXED_FORMAT, bitmaps(steps)
-        return TAGGED_FORMAT, padded(cap_inputs(steps, spec.layers[0].input_cap), cap)
+        return TAGGED_FORMAT, padded(cap_inputs(steps, spec.layers[0].input_cap), fixed_indices(spec))
     fixed, tagged = bitmaps(steps), shortest(steps)
     return (TAGGED_FORMAT, tagged) if len(tagged) < len(fixed) else (FIXED_FORMAT, fixed)

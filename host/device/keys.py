@@ -25,13 +25,13 @@ def create_key(path: str | Path, size: int) -> bytes:
 class Secrets:
     """The secrets that open the leases of a run: `key` for all of them, or fresh bytes for each where it is None.
 
-    lfsr, flippers: the source of the device, and its number of flipped layers. origin: where the key comes from, for
+    lfsr, word_sources: the kind and the number of the device's word sources. origin: where the key comes from, for
     the claim. ValueError where the key does not fit the source.
     """
 
-    def __init__(self, key: bytes | None, lfsr: bool, flippers: int, origin: str) -> None:
+    def __init__(self, key: bytes | None, lfsr: bool, word_sources: int, origin: str) -> None:
         self._key, self._lfsr, self.origin = key, lfsr, origin
-        self._size = secret_bytes(lfsr, flippers)
+        self._size = secret_bytes(lfsr, word_sources)
         if key is not None and len(key) != self._size:
             raise ValueError(f"the key must have {self._size} bytes for this device, not {len(key)}")
         if key is not None and not self._usable(key):
@@ -46,14 +46,14 @@ class Secrets:
         return f"Secrets({self._size} bytes hidden)"
 
     @classmethod
-    def fresh(cls, lfsr: bool, flippers: int) -> "Secrets":
+    def fresh(cls, lfsr: bool, word_sources: int) -> "Secrets":
         """New secrets for each lease, which are not stored: after the run nobody can take the flips off again."""
-        return cls(None, lfsr, flippers, "fresh from the operating system's generator for each lease, kept nowhere")
+        return cls(None, lfsr, word_sources, "fresh from the operating system's generator for each lease, kept nowhere")
 
     @classmethod
-    def file(cls, path: str | Path, lfsr: bool, flippers: int) -> "Secrets":
+    def file(cls, path: str | Path, lfsr: bool, word_sources: int) -> "Secrets":
         """The key in a file of mode 600, for every lease of the run."""
-        return cls(read_key(path), lfsr, flippers, f"from the file {path}")
+        return cls(read_key(path), lfsr, word_sources, f"from the file {path}")
 
     def next(self) -> bytes:
         """The secret of the next lease: the ledger's argument `key`."""
@@ -73,9 +73,9 @@ class Secrets:
         return all(seeds) and len(set(seeds)) == len(seeds)
 
 
-def secret_bytes(lfsr: bool, flippers: int) -> int:
+def secret_bytes(lfsr: bool, word_sources: int) -> int:
     """Size of a secret in bytes."""
-    return SEED_BYTES * flippers if lfsr else KEY_BYTES
+    return SEED_BYTES * word_sources if lfsr else KEY_BYTES
 
 
 def seed_numbers(secret: bytes) -> list[int]:

@@ -36,7 +36,7 @@ class RunProgress:
     | attribute | meaning |
     |---|---|
     | `records`, `total` | records received, and all of them |
-    | `steps` | output steps received in this run |
+    | `steps` | steps whose output was received in this run; under a decision, those of the records |
     | `lease` | number of the lease that is open |
     | `payload` | bytes of input and output steps transferred, both directions together |
     | `line` | all bytes transferred, both directions together |
@@ -56,7 +56,8 @@ class RunResult:
 
     | attribute | type | meaning |
     |---|---|---|
-    | `released` | bool (records, steps, neurons) | released spikes, or the potentials (int32) of a readout |
+    | `released` | bool (records, steps, neurons) | released spikes, the potentials (int32) of a readout, or decisions |
+    | `decisions` | (records,) or (records, classes) | class numbers (int64) or one-hot words (bool); None without |
     | `leases` | (records,) | number of the lease under which each record was received |
     | `lease_indices` | (records,) | index of each record within its lease |
     | `claim` | `Claim` | of one record, for as many releases as any record has had; `booked` has the charges |
@@ -66,6 +67,7 @@ class RunResult:
     leases: NDArray[np.int64]
     lease_indices: NDArray[np.int64]
     claim: Claim
+    decisions: NDArray[Any] | None = None
 
 
 @dataclass
@@ -95,7 +97,8 @@ class RecordRun:
                 raise DeviceStuck(
                     f"{MAX_EMPTY_LEASES} leases in a row were lost and no record received: the device is unstable"
                 )
-        return RunResult(self.results.released, self.results.leases, self.results.lease_indices, self.claim())
+        results = self.results
+        return RunResult(results.released, results.leases, results.lease_indices, self.claim(), results.decisions)
 
     def claim(self) -> Claim:
         """The four parts for what has been sent so far."""
@@ -114,7 +117,7 @@ class RecordRun:
 
     def _run_lease(self, pending: NDArray[np.int64]) -> int:
         """Run the records under one new lease; how many were received before it ended or was lost."""
-        device, steps = self.device, self.records.shape[1]
+        device = self.device
         self.account.ledger.check_device(self._status_when_loaded().lease)
         secret = self.secrets.next()
         note = f"{device.identity.lanes} lanes, {device.name}"[:MAX_DEVICE_NAME]
@@ -127,7 +130,7 @@ class RecordRun:
             private=device.private_schedule,
             bitmaps_only=device.bitmaps_only,
         )
-        output_size = len(pending) * steps * device.identity.output_bytes
+        output_size = len(pending) * self.results.record_bytes
         transfer = LeaseTransfer(device.link, device.identity, randbits(NONCE_BITS), data, output_size)
         received = 0
         try:
@@ -187,6 +190,7 @@ class RecordRun:
         """Transfer all input and output of the lease, reconnecting as often as needed. Raises LeaseLost."""
         link, start = self.device.link, replace(self.progress, lease=lease.number)
         line_start = link.sent + link.received
+        steps_of_release = self.device.identity.record_steps or 1
 
         def show() -> None:
             payload = transfer.accepted + len(transfer.output)
@@ -194,7 +198,7 @@ class RecordRun:
                 self._reconnections = 0
             self.progress = replace(
                 start,
-                steps=start.steps + len(transfer.output) // self.device.identity.output_bytes,
+                steps=start.steps + len(transfer.output) // self.device.identity.output_bytes * steps_of_release,
                 payload=start.payload + payload,
                 line=start.line + link.sent + link.received - line_start,
             )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeveil.pysim.device.pack import unpack
+from spikeveil.pysim.device.identity import release_fields
+from spikeveil.pysim.device.pack import release_bytes, unpack
 from spikeveil.pysim.model.array_file import ArrayFile
 from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.spec import NetworkSpec
@@ -25,6 +26,7 @@ class Results:
     | attribute | type | meaning |
     |---|---|---|
     | `released` | (records, steps, neurons) | released spikes (bool) or potentials (int32); zero until received |
+    | | (records,) or (records, classes) | under a decision: class numbers (int64) or one-hot words (bool) |
     | `received` | bool (records,) | whether the record was received |
     | `leases` | (records,) | number of the lease under which it was received |
     | `lease_indices` | (records,) | its index within that lease |
@@ -38,9 +40,11 @@ class Results:
     def __init__(self, spec: NetworkSpec, spikes: NDArray[np.bool_], path: Path | None = None) -> None:
         self.spec, self.path = spec, path
         records, steps, _ = spikes.shape
+        self._sizes = release_fields(spec)
         self._identity = {"fingerprint": spec.fingerprint, "data": _digest(spikes)}
-        self.readout = spec.layers[-1].readout
-        self.released: NDArray[Any] = np.zeros((records, steps, spec.outputs), np.int32 if self.readout else np.bool_)
+        self.readout = spec.layers[-1].readout and spec.decision is None
+        self._releases = steps if spec.decision is None else 1  # of a record
+        self.released = self._zeros(records, steps)
         self.received = np.zeros(records, np.bool_)
         self.leases = np.zeros(records, np.int64)
         self.lease_indices = np.zeros(records, np.int64)
@@ -48,6 +52,16 @@ class Results:
         if path is not None and path.exists():
             self._read(path)
         self._write()
+
+    @property
+    def decisions(self) -> NDArray[Any] | None:
+        """`released` of a network with a decision; None for others."""
+        return None if self.spec.decision is None else self.released
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes that a device sends for one record."""
+        return self._releases * release_bytes(self._sizes["outputs"], self._sizes["output_bits"])
 
     def pending(self, limit: int) -> NDArray[np.int64]:
         """Indices of the first records that are not received, at most `limit`."""
@@ -60,14 +74,12 @@ class Results:
 
     def receive(self, records: NDArray[np.int64], lease: int, output: bytes) -> int:
         """Store the complete records of a lease's output, which are in the order of `records`; how many there are."""
-        bits = self.spec.layers[-1].state_bits if self.readout else 1
-        steps, neurons = self.released.shape[1:]
-        record_bytes = -(-neurons * bits // 8) * steps
-        count: int = min(len(records), len(output) // record_bytes)
+        numbers, bits = self._sizes["outputs"], self._sizes["output_bits"]
+        count: int = min(len(records), len(output) // self.record_bytes)
         complete = records[:count]
         if count:
-            values = unpack(output[: count * record_bytes], neurons, bits, signed=self.readout)
-            self.released[complete] = values.reshape(count, steps, neurons)
+            values = unpack(output[: count * self.record_bytes], numbers, bits, signed=self.readout)
+            self.released[complete] = values.reshape(count, *self.released.shape[1:])
             self.received[complete] = True
             self.leases[complete] = lease
             self.lease_indices[complete] = np.arange(count)
@@ -78,6 +90,15 @@ class Results:
         """Remove the file."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+    def _zeros(self, records: int, steps: int) -> NDArray[Any]:
+        """`released` before anything was received."""
+        decision = self.spec.decision
+        if decision is None:
+            return np.zeros((records, steps, self.spec.outputs), np.int32 if self.readout else np.bool_)
+        return (
+            np.zeros(records, np.int64) if decision.output_neurons == 1 else np.zeros((records, decision.classes), bool)
+        )
 
     def _write(self) -> None:
         if self.path is not None:

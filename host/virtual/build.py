@@ -11,7 +11,6 @@ from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_build
 from spikeveil.host.virtual.byte_port import BytePort
-from spikeveil.pysim.device.identity import require_spikes
 from spikeveil.pysim.device.wire import MAX_CLOCK_HZ
 from spikeveil.pysim.model import checks
 
@@ -79,7 +78,6 @@ class BoardSpec:
 
 def verilog(board: BoardSpec) -> dict[str, str]:
     """File name -> Verilog of the top level."""
-    require_spikes(board.plan.spec)
     top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)
     outermost = BytePort(top) if board.pins == "bytes" else top
     return {"top.v": amaranth_verilog.convert(outermost, name="top", strip_internal_attrs=True)}

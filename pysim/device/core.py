@@ -36,25 +36,38 @@ class LeaseRun:
     | `spec` | the network |
     | `source` | the word source of the lease |
     | `lease` | its number |
-    | `record_steps` | steps of a record |
+    | `record_steps` | steps of a record; under a decision those of the specification |
     """
 
     def __init__(self, spec: NetworkSpec, source: WordSource, lease: int, record_steps: int) -> None:
-        self._network = Network(spec, source if spec.flipped else None)
+        self._network = Network(spec, source if spec.randomised else None)
         self._lease = lease
         self._record_steps = record_steps
         self._record = 0
         self._partial = np.zeros((0, spec.inputs), np.bool_)  # the steps of the incomplete record
 
     def feed(self, steps: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The output of the next steps (steps, inputs): (steps, outputs) released spikes or potentials."""
-        partial_steps = len(self._partial)
+        """The output of the next steps (steps, inputs): (releases, numbers) released spikes, potentials or decisions.
+
+        A step is a release; under a decision a record is, when its last step is fed.
+        """
+        decision, partial_steps = self._network.spec.decision, len(self._partial)
         joined = np.concatenate([self._partial, steps])
         complete, remainder = divmod(len(joined), self._record_steps)
-        records = np.zeros((complete + (remainder > 0), self._record_steps, joined.shape[1]), np.bool_)
-        records.reshape(-1, joined.shape[1])[: len(joined)] = joined
+        count = complete if decision is not None else complete + (remainder > 0)
+        records = np.zeros((count, self._record_steps, joined.shape[1]), np.bool_)
+        fed = joined[: count * self._record_steps]
+        records.reshape(-1, joined.shape[1])[: len(fed)] = fed
         result = self._network.run(records, lease=self._lease, first_record=self._record)
-        rows = result.readout if result.released is None else result.released
         self._record += complete
         self._partial = joined[len(joined) - remainder :]
+        if decision is not None:
+            return np.asarray(result.decisions, np.int64).reshape(-1, decision.output_neurons)
+        rows = result.readout if result.released is None else result.released
         return np.asarray(rows, np.int64).reshape(-1, self._network.spec.outputs)[partial_steps : len(joined)]
+
+    def steps_for(self, releases: int) -> int:
+        """Steps that complete this many more releases."""
+        if self._network.spec.decision is None:
+            return releases
+        return max(0, releases * self._record_steps - len(self._partial))

@@ -1,4 +1,4 @@
-"""The guard: opens leases, admits steps and releases steps within the quota. Twin of hdl/device/guard.py."""
+"""The guard: opens leases, admits steps and lets releases out within the quota. Twin of hdl/device/guard.py."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from spikeveil.pysim.model.source import FIRST_SIMULATED_LEASE
 from spikeveil.pysim.model.trivium import KEY_BYTES
 
 
-def secret_bytes(source: str, flippers: int) -> int:
-    """Bytes of the secret in an OPEN, for a device with `flippers` flippers whose source is `trivium` or `lfsr`."""
-    return SEED_BYTES * flippers if source == "lfsr" else KEY_BYTES
+def secret_bytes(source: str, word_sources: int) -> int:
+    """Bytes of the secret in an OPEN, for `word_sources` word sources of the kind `source`: `trivium` or `lfsr`."""
+    return SEED_BYTES * word_sources if source == "lfsr" else KEY_BYTES
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A lease as an OPEN offers it: its number, the host's nonce, steps in all and steps of a record."""
+    """A lease as an OPEN offers it: its number, the host's nonce, its quota and the steps of a record."""
 
     lease: int
     nonce: int
@@ -29,25 +29,31 @@ class Guard:
 
     | argument | meaning |
     |---|---|
-    | `source`, `flippers` | word source and flipped layers of the network, which give the length of the secret |
-    | `i_rows`, `o_rows` | rows of an input step and of an output step; 1 each where whole steps are counted |
+    | `source`, `word_sources` | kind and number of word sources of the network, which give the length of the secret |
+    | `i_rows`, `o_rows` | rows of an input step and of a release; 1 each where whole steps are counted |
+    | `decision_steps` | under a decision, the steps of a record; None: each step is a release |
+
+    A release is what counts one against the quota: an output step, or the decision about a record.
 
     | attribute | meaning |
     |---|---|
-    | `open` | a lease is open and steps may still leave |
+    | `open` | a lease is open and releases may still leave |
     | `lease`, `nonce` | the highest lease number since power-on, and its nonce |
-    | `quota` | steps that may still leave |
+    | `quota` | releases that may still leave |
     | `secret` | the secret of the open lease; empty between leases |
 
     The methods are the commands of `hdl.device.guard.Guard`. The attributes change as the gateware's outputs do, one
     cycle earlier.
     """
 
-    def __init__(self, source: str, flippers: int, *, i_rows: int = 1, o_rows: int = 1) -> None:
+    def __init__(
+        self, source: str, word_sources: int, *, i_rows: int = 1, o_rows: int = 1, decision_steps: int | None = None
+    ) -> None:
         self.source = source
-        self.secret_bytes = secret_bytes(source, flippers)
+        self.secret_bytes = secret_bytes(source, word_sources)
         self.i_rows = i_rows
         self.o_rows = o_rows
+        self.decision_steps = decision_steps
         self.lease = self.nonce = self.quota = 0
         self.open = False
         self.secret = b""
@@ -63,7 +69,7 @@ class Guard:
 
     @property
     def shut(self) -> bool:
-        """Whether nothing may pass, not even the rest of a step: the network is held in reset."""
+        """Whether nothing may pass, not even the rest of a release: the network is held in reset."""
         return not self.open and self._row_out == 0
 
     def open_lease(self, offer: Offer, secret: bytes, *, loaded: bool = True) -> ResultCode:
@@ -87,7 +93,7 @@ class Guard:
 
     def check(self, offer: Offer, *, loaded: bool = True) -> ResultCode:
         """Check an offer; one that is granted ends the lease before it."""
-        if not (self._secret_valid and offer.quota and offer.record_steps) or offer.lease >= FIRST_SIMULATED_LEASE:
+        if not (self._secret_valid and self._in_range(offer)):
             return ResultCode.MALFORMED
         if not loaded:
             return ResultCode.UNLOADED
@@ -105,11 +111,12 @@ class Guard:
             self._refuse()
             return ResultCode.MALFORMED
         self.open, self.secret, self._granted = True, self._received, None
-        self._record_steps, self._rows_to_enter, self._rows_in = offer.record_steps, offer.quota * self.i_rows, 0
+        self._record_steps, self._rows_in = offer.record_steps, 0
+        self._rows_to_enter = offer.quota * self.i_rows * (self.decision_steps or 1)
         return ResultCode.OK
 
     def close(self) -> None:
-        """End the lease; a step that has begun to leave may leave whole."""
+        """End the lease; a release that has begun to leave may leave whole."""
         self.quota, self.open, self._granted = 0, False, None
         self._clear_secret()
 
@@ -128,7 +135,7 @@ class Guard:
         return step_end, step_end and self._rows_in // self.i_rows % self._record_steps == 0
 
     def leave(self) -> bool:
-        """Let a row out: whether it ends a step. RuntimeError where none may leave."""
+        """Let a row out: whether it ends a release. RuntimeError where none may leave."""
         if self.shut:
             raise RuntimeError("a row left through a gate that is shut")
         if self._row_out == 0:
@@ -145,6 +152,11 @@ class Guard:
         seeds = [secret[start : start + SEED_BYTES] for start in range(0, len(secret), SEED_BYTES)]
         zero_seed = self.source == "lfsr" and any(int.from_bytes(seed, "little") & PERIOD == 0 for seed in seeds)
         return len(secret) == self.secret_bytes and not zero_seed
+
+    def _in_range(self, offer: Offer) -> bool:
+        """Whether the numbers of an offer are allowed; under a decision a record has the steps of the specification."""
+        steps_allowed = offer.record_steps == self.decision_steps if self.decision_steps else offer.record_steps > 0
+        return steps_allowed and offer.quota > 0 and offer.lease < FIRST_SIMULATED_LEASE
 
     def _refuse(self) -> None:
         """Discard a granted offer; an open lease continues."""

@@ -3,15 +3,18 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
-from spikeveil.pysim.device.messages import Message, MessageKind, Trait, pack
+from spikeveil.pysim.device.messages import Message, MessageKind, Release, Trait, pack
+from spikeveil.pysim.device.unpack import bitmap_bytes, fixed_indices, takes_indices
 from spikeveil.pysim.device.wire import PROTOCOL_VERSION, SEED_BYTES
 from spikeveil.pysim.model import image as images
+from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.lanes import LayerLanes, uniform_lanes
 from spikeveil.pysim.model.spec import NetworkSpec
 from spikeveil.pysim.model.trivium import KEY_BYTES
 
 DEFAULT_CLOCK_HZ = 12_000_000
 DEFAULT_BUFFER = 2048  # bytes: four block RAMs of an iCE40, one of an ECP5
+DECISION_FIELDS = ("record_steps", "classes", "word_bits", "winner_words", "other_words")
 
 
 class DevicePlan(Protocol):
@@ -81,11 +84,17 @@ class Identity:
     | `fingerprint`, `structure` | SHA-256 of the specification; of the part of it that an image does not carry |
     | `flags` | choices of the build |
     | `lanes`, `layers` | the most lanes of any layer; lanes and scan of each |
-    | `flippers` | flipped layers |
-    | `inputs`, `outputs`, `output_bits` | spikes of an input step, neurons of an output step, bits of a neuron |
+    | `word_sources` | layers with a word source: those that flip, and the last one under a decision |
+    | `inputs` | spikes of an input step |
+    | `outputs`, `output_bits` | numbers of a release, and bits of each: neurons of a step, or what a decision is |
     | `window`, `outbox` | bytes of the input buffer and of the output buffer |
     | `clock`, `cadence` | Hz; clock cycles between two released steps, 0 on the fast schedule |
     | `image` | bytes of an image, 0 where none can be loaded |
+    | `indices` | private schedule: indices of every step in format 1; 0 where there is no format 1, or it has counts |
+    | `release` | what leaves: spikes, potentials, k-ary or one-hot decisions |
+    | `record_steps` | under a decision, the steps of a record; 0: any |
+    | `classes`, `word_bits` | under a decision, its classes and the width w of its words; else 0 |
+    | `winner_words`, `other_words` | of 2^w words, those that report the winner, and one given other class; else 0 |
     | `version` | version of the protocol |
     """
 
@@ -93,7 +102,7 @@ class Identity:
     structure: bytes
     flags: Trait
     lanes: int
-    flippers: int
+    word_sources: int
     inputs: int
     outputs: int
     output_bits: int
@@ -102,15 +111,23 @@ class Identity:
     clock: int
     cadence: int
     image: int
+    indices: int
+    release: Release
+    record_steps: int
+    classes: int
+    word_bits: int
+    winner_words: int
+    other_words: int
     layers: tuple[LayerLanes, ...]
     version: int = PROTOCOL_VERSION
 
     @classmethod
     def from_message(cls, message: Message) -> Self:
-        """Unpack an IDENTITY. ValueError where a layer has lanes that no device can have."""
+        """Unpack an IDENTITY. ValueError for lanes that no device can have, and for an unknown kind of release."""
         pairs = zip(message.data[::2], message.data[1::2], strict=True)
         layers = tuple(LayerLanes(lanes, scan) for lanes, scan in pairs)
-        return cls(**{**message.values, "flags": Trait(message["flags"]), "layers": layers})
+        flags, release = Trait(message["flags"]), Release(message["release"])
+        return cls(**{**message.values, "flags": flags, "release": release, "layers": layers})
 
     def pack(self, tag: int) -> bytes:
         """The body of the IDENTITY that answers the request with this tag."""
@@ -122,26 +139,17 @@ class Identity:
     @property
     def secret_bytes(self) -> int:
         """Bytes of the secret in an OPEN."""
-        return SEED_BYTES * self.flippers if Trait.LFSR in self.flags else KEY_BYTES
+        return SEED_BYTES * self.word_sources if Trait.LFSR in self.flags else KEY_BYTES
 
     @property
     def input_bytes(self) -> int:
         """Bytes of an input step in format 0."""
-        return -(-self.inputs // 8)
+        return bitmap_bytes(self.inputs)
 
     @property
     def output_bytes(self) -> int:
-        """Bytes of an output step."""
+        """Bytes of a release: of an output step, or of a decision."""
         return -(-self.outputs * self.output_bits // 8)
-
-
-def require_spikes(spec: NetworkSpec) -> None:
-    """Raise ValueError for a network with a decision, which no device has yet; to be called before a device is made."""
-    if spec.decision is not None:
-        raise ValueError(
-            "network decision must be None for a device: its guard counts steps, and its protocol names no "
-            "decision; a network with one runs in the model and as a bare network in simulation"
-        )
 
 
 def identity(
@@ -151,30 +159,43 @@ def identity(
     window: int = DEFAULT_BUFFER,
     outbox: int = DEFAULT_BUFFER,
 ) -> Identity:
-    """The identity of a device that is built from `plan`, with buffers of `window` and `outbox` bytes.
-
-    Raises ValueError for a network with a decision, which no device has yet.
-    """
-    spec = plan.spec
-    require_spikes(spec)
-    last = spec.layers[-1]
-    private = plan.schedule == "private"
+    """The identity of a device that is built from `plan`, with buffers of `window` and `outbox` bytes."""
+    spec, private = plan.spec, plan.schedule == "private"
     return Identity(
         fingerprint=bytes.fromhex(spec.fingerprint),
         structure=bytes.fromhex(images.structure(spec)),
         flags=_traits(plan),
         lanes=plan.lanes,
-        flippers=len(spec.flipped),
+        word_sources=len(spec.randomised),
         inputs=spec.inputs,
-        outputs=spec.outputs,
-        output_bits=last.state_bits if last.readout else 1,
         window=window,
         outbox=outbox,
         clock=clock_hz,
         cadence=plan.cadence if private else 0,
         image=images.size(spec, plan.layer_lanes) if plan.loadable else 0,
+        indices=fixed_indices(spec) if private and plan.tagged else 0,
         layers=plan.layer_lanes,
+        **release_fields(spec),
     )
+
+
+def release_fields(spec: NetworkSpec) -> dict[str, Any]:
+    """The fields of an IDENTITY that say what a network releases; a driver compares them with its own network's."""
+    last, decision = spec.layers[-1], spec.decision
+    if decision is None:
+        release = Release.POTENTIALS if last.readout else Release.SPIKES
+        sizes = {"outputs": spec.outputs, "output_bits": last.state_bits if last.readout else 1}
+        return {"release": release, **sizes, **dict.fromkeys(DECISION_FIELDS, 0)}
+    return {
+        "release": Release.KARY if isinstance(decision, Decision) else Release.ONE_HOT,
+        "outputs": decision.output_neurons,
+        "output_bits": decision.output_bits,
+        "record_steps": spec.steps,
+        "classes": decision.classes,
+        "word_bits": decision.bits,
+        "winner_words": int(decision.winner_probability * (1 << decision.bits)),
+        "other_words": int(decision.other_probability * (1 << decision.bits)),
+    }
 
 
 def _traits(plan: DevicePlan) -> Trait:
@@ -182,7 +203,6 @@ def _traits(plan: DevicePlan) -> Trait:
         Trait.LOADABLE: plan.loadable,
         Trait.PRIVATE: plan.schedule == "private",
         Trait.LFSR: plan.source == "lfsr",
-        Trait.POTENTIALS: plan.spec.layers[-1].readout,
-        Trait.BITMAPS: not plan.tagged,
+        Trait.BITMAPS: not takes_indices(plan.spec, tagged=plan.tagged, private=plan.schedule == "private"),
     }
     return Trait(sum(trait for trait, enabled in traits.items() if enabled))

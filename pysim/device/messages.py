@@ -52,8 +52,16 @@ class Trait(IntFlag):
     LOADABLE = 1
     PRIVATE = 2
     LFSR = 4
-    POTENTIALS = 8
-    BITMAPS = 16
+    BITMAPS = 8
+
+
+class Release(IntEnum):
+    """What leaves a device, as IDENTITY states it."""
+
+    SPIKES = 0
+    POTENTIALS = 1
+    KARY = 2
+    ONE_HOT = 3
 
 
 class StatusFlag(IntFlag):
@@ -89,7 +97,7 @@ FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
         ("structure", wire.DIGEST_BITS),
         ("flags", wire.FLAGS_BITS),
         ("lanes", wire.LANES_BITS),
-        ("flippers", wire.FLIPPERS_BITS),
+        ("word_sources", wire.WORD_SOURCES_BITS),
         ("inputs", wire.NEURONS_BITS),
         ("outputs", wire.NEURONS_BITS),
         ("output_bits", wire.OUTPUT_WIDTH_BITS),
@@ -98,6 +106,13 @@ FIELDS: dict[MessageKind, tuple[tuple[str, int], ...]] = {
         ("clock", wire.CLOCK_BITS),
         ("cadence", wire.CADENCE_BITS),
         ("image", wire.POSITION_BITS),
+        ("indices", wire.INDICES_BITS),
+        ("release", wire.RELEASE_BITS),
+        ("record_steps", wire.RECORD_STEPS_BITS),
+        ("classes", wire.CLASSES_BITS),
+        ("word_bits", wire.WORD_WIDTH_BITS),
+        ("winner_words", wire.WORDS_BITS),
+        ("other_words", wire.WORDS_BITS),
     ),
     MessageKind.STATUS: (
         ("result", wire.RESULT_BITS),

@@ -1,4 +1,4 @@
-"""Output steps as bytes: what leaves the device. Twin of hdl/device/pack.py."""
+"""Releases as bytes: what leaves the device. Twin of hdl/device/pack.py."""
 
 from typing import Any
 
@@ -8,33 +8,35 @@ from numpy.typing import NDArray
 from spikeveil.pysim.model.neuron import Integers
 
 
-def step_bytes(outputs: int, bits: int) -> int:
-    """Bytes of an output step: `outputs` neurons of `bits` bits each, without gaps between them."""
+def release_bytes(outputs: int, bits: int) -> int:
+    """Bytes of a release: `outputs` numbers of `bits` bits each, without gaps between them."""
     return -(-outputs * bits // 8)
 
 
-def pack(steps: "NDArray[np.bool_] | Integers", bits: int) -> bytes:
-    """Steps (steps, outputs): spikes where `bits` is 1, else two's complement potentials of `bits` bits.
+def pack(releases: "NDArray[np.bool_] | Integers", bits: int) -> bytes:
+    """Releases (releases, outputs): spikes or one-hot words where `bits` is 1, else potentials or class numbers.
 
-    Neuron 0 comes first, least significant bit first; the last byte of a step is filled with zeros.
+    Number 0 comes first, least significant bit first, two's complement; the last byte of a release is filled with
+    zeros.
     """
-    numbers = np.asarray(steps).astype(np.int64)
+    numbers = np.asarray(releases).astype(np.int64)
     planes = (numbers[:, :, None] >> np.arange(bits)) & 1
-    return np.packbits(planes.reshape(len(numbers), -1).astype(np.bool_), axis=1, bitorder="little").tobytes()
+    flat = planes.reshape(len(numbers), bits * numbers.shape[1]).astype(np.bool_)
+    return np.packbits(flat, axis=1, bitorder="little").tobytes()
 
 
 def unpack(content: bytes, outputs: int, bits: int, *, signed: bool = False) -> NDArray[Any]:
-    """The steps that `content` (whole steps) holds: (steps, outputs), bool where `bits` is 1, else int32.
+    """What `content` (whole releases) holds: (releases, outputs), bool where `bits` is 1, else int32.
 
     signed: the numbers are two's complement potentials; those keep int32 also where they have one bit.
     """
-    size = step_bytes(outputs, bits)
+    size = release_bytes(outputs, bits)
     if len(content) % size:
-        raise ValueError(f"output must be whole steps of {size} bytes, not {len(content)} bytes")
+        raise ValueError(f"output must be whole releases of {size} bytes, not {len(content)} bytes")
     rows = np.frombuffer(content, np.uint8).reshape(-1, size)
     planes = np.unpackbits(rows, axis=1, count=outputs * bits, bitorder="little").reshape(-1, outputs, bits)
-    if not signed:
+    if bits == 1 and not signed:
         return planes[:, :, 0].astype(np.bool_)
     weights = 1 << np.arange(bits, dtype=np.int64)
-    weights[-1] = -weights[-1]
+    weights[-1] *= -1 if signed else 1
     return (planes @ weights).astype(np.int32)

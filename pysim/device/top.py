@@ -26,7 +26,7 @@ from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.unpack import Unpacker
 from spikeveil.pysim.model.spec import NetworkSpec
 
-PIPELINE_STEPS = 4  # computed steps that may wait in front of the outbox, as in the gateware's pipeline
+PIPELINE_RELEASES = 4  # computed releases that may wait in front of the outbox, as in the gateware's pipeline
 
 
 class DeviceModel:
@@ -45,13 +45,14 @@ class DeviceModel:
     def power_cycle(self) -> None:
         """Clear everything except what the bitstream holds."""
         self._loader = Loader(self.spec, self.identity)
-        self._guard = Guard("lfsr" if self._lfsr else "trivium", self.identity.flippers)
+        source = "lfsr" if self._lfsr else "trivium"
+        self._guard = Guard(source, self.identity.word_sources, decision_steps=self.identity.record_steps or None)
         self._damaged = 0
         self._clear(wire.FIXED_FORMAT)
 
     def _clear(self, input_format: int) -> None:
         """Clear the buffers and positions of a lease."""
-        self._unpacker = Unpacker(self.identity.inputs, input_format)
+        self._unpacker = Unpacker(self.identity.inputs, input_format, self.identity.indices)
         self._outbox = Outbox(self.identity.outbox)
         self._run: LeaseRun | None = None
         self._input_position = 0
@@ -102,13 +103,13 @@ class DeviceModel:
         return max(0, self.identity.window - self._unpacker.buffered)
 
     @property
-    def _steps_out(self) -> int:
-        """Steps that have begun to leave the guard."""
+    def _releases_out(self) -> int:
+        """Releases that have begun to leave the guard."""
         return -(-self._outbox.written // self.identity.output_bytes)
 
     @property
     def _busy(self) -> bool:
-        """Whether the network is not in reset: a lease is open, or the rest of its last step waits."""
+        """Whether the network is not in reset: a lease is open, or the rest of its last release waits."""
         return self._guard.open or bool(self._pending)
 
     @property
@@ -163,8 +164,8 @@ class DeviceModel:
         if not self._guard.open or message["nonce"] != self._guard.nonce:
             return ResultCode.CLOSED
         self._guard.close()
-        unfinished = self._steps_out * self.identity.output_bytes - self._outbox.written
-        del self._pending[unfinished:]  # a step that has begun to leave leaves whole
+        unfinished = self._releases_out * self.identity.output_bytes - self._outbox.written
+        del self._pending[unfinished:]  # a release that has begun to leave leaves whole
         return ResultCode.OK
 
     def _advance(self) -> None:
@@ -174,17 +175,17 @@ class DeviceModel:
             free = self._outbox.free
             self._compute(self._run, free)
             count = min(free, len(self._pending))
-            steps_before = self._steps_out
+            releases_before = self._releases_out
             self._outbox.write(bytes(self._pending[:count]))
             del self._pending[:count]
-            for _ in range(self._steps_out - steps_before):
+            for _ in range(self._releases_out - releases_before):
                 self._guard.leave()
 
     def _compute(self, run: LeaseRun, free: int) -> None:
-        """Compute the steps whose output fits `free` bytes and the pipeline."""
+        """Compute the steps whose releases fit `free` bytes and the pipeline."""
         size = self.identity.output_bytes
-        limit = max(0, free + PIPELINE_STEPS * size - len(self._pending)) // size
-        steps = self._unpacker.take(b"", self._admit(limit))
+        releases = max(0, free + PIPELINE_RELEASES * size - len(self._pending)) // size
+        steps = self._unpacker.take(b"", self._admit(run.steps_for(releases)))
         if len(steps):
             self._pending += pack_steps(run.feed(steps), self.identity.output_bits)
 

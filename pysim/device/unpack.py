@@ -7,7 +7,7 @@ from spikeveil.pysim.device.wire import BITMAP_COUNT, FIXED_FORMAT, INDEX_BITS, 
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.spec import NetworkSpec
 
-MAX_EVENTS = BITMAP_COUNT - 1
+MAX_COUNT = BITMAP_COUNT - 1  # indices of a step with a count
 MAX_INPUTS = (1 << INDEX_BITS) - 1  # the index of all ones names no input
 
 
@@ -27,11 +27,12 @@ class Unpacker:
     | argument | meaning |
     |---|---|
     | `inputs` | spikes of a step |
-    | `input_format` | the format in OPEN: 0 for bitmaps, 1 for tagged steps; ValueError for any other |
+    | `input_format` | the format in OPEN: 0 for bitmaps, 1 for indices; ValueError for any other |
+    | `indices` | indices of every step in format 1, without a count; 0: a count precedes them |
     """
 
-    def __init__(self, inputs: int, input_format: int) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: int, input_format: int, indices: int = 0) -> None:
+        self.inputs, self.indices = inputs, indices
         self.tagged = checks.integer("input format", input_format, FIXED_FORMAT, TAGGED_FORMAT) == TAGGED_FORMAT
         self._buffer = bytearray()
 
@@ -61,7 +62,9 @@ class Unpacker:
     def _step_bytes(self, start: int) -> int:
         """Bytes of the step that begins at `start`; 0 where it is incomplete."""
         size = bitmap_bytes(self.inputs)
-        if self.tagged:
+        if self.tagged and self.indices:
+            size = self.indices * index_bytes(self.inputs)
+        elif self.tagged:
             if start >= len(self._buffer):
                 return 0
             count = self._buffer[start]
@@ -69,11 +72,12 @@ class Unpacker:
         return size if len(self._buffer) >= start + size else 0
 
     def _decode(self, step: bytes) -> NDArray[np.bool_]:
-        if not self.tagged or step[0] == BITMAP_COUNT:
-            bits = np.frombuffer(step[self.tagged :], np.uint8)
+        counted = self.tagged and not self.indices
+        if not self.tagged or (counted and step[0] == BITMAP_COUNT):
+            bits = np.frombuffer(step[counted:], np.uint8)
             return np.unpackbits(bits, count=self.inputs, bitorder="little").astype(np.bool_)
         spikes = np.zeros(self.inputs, np.bool_)
-        indices = np.frombuffer(step[1:], f"<u{index_bytes(self.inputs)}")
+        indices = np.frombuffer(step[counted:], f"<u{index_bytes(self.inputs)}")
         spikes[indices[indices < self.inputs]] = True
         return spikes
 
@@ -83,40 +87,50 @@ def bitmaps(steps: NDArray[np.bool_]) -> bytes:
     return np.packbits(steps, axis=1, bitorder="little").tobytes()
 
 
-def padded(steps: NDArray[np.bool_], events: int) -> bytes:
-    """Steps (steps, inputs) in format 1, each of `events` indices; unused ones have all bits set.
+def padded(steps: NDArray[np.bool_], count: int) -> bytes:
+    """Steps (steps, inputs) in format 1 of the private schedule: `count` indices each, unused ones with all bits set.
 
-    ValueError where a step has more spikes, or where `events` is not 0 to 254.
+    ValueError where a step has more spikes.
     """
-    width = index_bytes(steps.shape[1])
     max_spikes = int(steps.sum(axis=1).max(initial=0))
-    checks.integer("events of a step", events, max_spikes, MAX_EVENTS)
-    indices = np.full((len(steps), events), -1, np.int64)
+    checks.integer("indices of a step", count, max_spikes, MAX_INPUTS)
+    indices = np.full((len(steps), count), -1, np.int64)
     rank = np.cumsum(steps, axis=1) - 1
     row, column = np.nonzero(steps)
     indices[row, rank[row, column]] = column
-    tagged = np.empty((len(steps), 1 + events * width), np.uint8)
-    tagged[:, 0] = events
-    tagged[:, 1:] = indices.astype(f"<u{width}").view(np.uint8).reshape(len(steps), -1)
-    return tagged.tobytes()
+    return indices.astype(f"<u{index_bytes(steps.shape[1])}").tobytes()
+
+
+def counted(step: NDArray[np.bool_]) -> bytes:
+    """One step (inputs,) in format 1 of the fast schedule: the number of its indices, at most 254, and the indices."""
+    count = checks.integer("indices of a step", int(step.sum()), 0, MAX_COUNT)
+    return bytes([count]) + padded(step[None], count)
 
 
 def shortest(steps: NDArray[np.bool_]) -> bytes:
-    """Steps (steps, inputs) in format 1, each as indices or as a bitmap, whichever is shorter: the length reveals
-    the number of spikes.
+    """Steps (steps, inputs) in format 1 of the fast schedule, each as counted indices or as a bitmap, whichever is
+    shorter: the length reveals the number of spikes.
     """
     inputs = steps.shape[1]
-    limit = min(MAX_EVENTS, bitmap_bytes(inputs) // index_bytes(inputs)) if inputs <= MAX_INPUTS else -1
-    parts = []
-    for step in steps:
-        count = int(step.sum())
-        parts.append(padded(step[None], count) if count <= limit else bytes([BITMAP_COUNT]) + bitmaps(step[None]))
+    limit = min(MAX_COUNT, bitmap_bytes(inputs) // index_bytes(inputs)) if inputs <= MAX_INPUTS else -1
+    parts = [counted(step) if step.sum() <= limit else bytes([BITMAP_COUNT]) + bitmaps(step[None]) for step in steps]
     return b"".join(parts)
 
 
-def events(spec: NetworkSpec) -> int | None:
-    """The number of indices in each step of format 1 on a private schedule; None where a bitmap is as short."""
-    cap = spec.layers[0].input_cap
-    if cap is None or cap > MAX_EVENTS or spec.inputs > MAX_INPUTS:
-        return None
-    return cap if 1 + cap * index_bytes(spec.inputs) < bitmap_bytes(spec.inputs) else None
+def fixed_indices(spec: NetworkSpec) -> int:
+    """The indices of every step in format 1 on the private schedule: the first layer's input cap; 0 without one, or
+    where an index does not name every input.
+    """
+    return spec.layers[0].input_cap or 0 if spec.inputs <= MAX_INPUTS else 0
+
+
+def takes_indices(spec: NetworkSpec, *, tagged: bool, private: bool) -> bool:
+    """Whether a device that is built with a decoder (`tagged`) accepts format 1: on the private schedule only where
+    the first layer has an input cap, since the steps of a lease must have one length.
+    """
+    return tagged and (fixed_indices(spec) > 0 or not private)
+
+
+def indices_are_shorter(spec: NetworkSpec) -> bool:
+    """Whether a step of format 1 on the private schedule exists and is shorter than a bitmap."""
+    return 0 < fixed_indices(spec) * index_bytes(spec.inputs) < bitmap_bytes(spec.inputs)

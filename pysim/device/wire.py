@@ -4,7 +4,7 @@ The widths of a lease number and of a key are those of the cipher: `LEASE_BITS` 
 in pysim/model/trivium.py.
 """
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 # frames
 CRC_BITS = 32
@@ -28,12 +28,17 @@ DAMAGED_BITS = 16  # frames dropped; the count saturates
 VERSION_BITS = 16
 DIGEST_BITS = 256
 LANES_BITS = 8
-FLIPPERS_BITS = 8
+WORD_SOURCES_BITS = 8
 NEURONS_BITS = 32
 OUTPUT_WIDTH_BITS = 8
 BUFFER_BITS = 16
 CLOCK_BITS = 32
 CADENCE_BITS = 32
+INDICES_BITS = 16
+RELEASE_BITS = 8
+CLASSES_BITS = 8
+WORD_WIDTH_BITS = 8
+WORDS_BITS = 32  # of a number of words of the decision's width
 
 POSITION_MODULUS = 1 << POSITION_BITS
 MAX_QUOTA = (1 << QUOTA_BITS) - 1
@@ -47,5 +52,6 @@ SEED_BYTES = 16  # of an LFSR seed: 127 bits and a top bit that is ignored
 # input formats
 FIXED_FORMAT = 0
 TAGGED_FORMAT = 1
-BITMAP_COUNT = 255  # the count in front of a step of format 1 that is a bitmap
+COUNT_BITS = 8  # of the count in front of a step of format 1, on the fast schedule
+BITMAP_COUNT = 255  # the count of a step that is a bitmap
 INDEX_BITS = 16  # of an input index in format 1 where one byte does not suffice

@@ -5,6 +5,7 @@ The device here is its twin (`pysim/device/top.py`); test_simulation_levels.py h
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from spikeveil.host.cosim import SpikeDifference
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import Figures
-from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
+from spikeveil.pysim import Decision, FlipSpec, LayerSpec, NetworkSpec, OneHotDecision
 from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.model.decision import RandomisedDecision
 
 KEY = Secret(bytes(range(1, 11)))
 SEEDS = Secret(seeds=(3 << 90 | 1, 5 << 77 | 1))
@@ -73,6 +75,20 @@ def test_both_sources_and_loaded_weights(monkeypatch: pytest.MonkeyPatch, secret
     assert verification.compare(board, SPIKES[:5], secret).difference is None
 
 
+@pytest.mark.parametrize("decision", [Decision(5, 20, 8), OneHotDecision(10, 150, 60, 8)], ids=lambda one: one.kind)
+@pytest.mark.parametrize("secret", [KEY, SEEDS], ids=["trivium", "lfsr"])
+def test_decisions_are_compared(monkeypatch: pytest.MonkeyPatch, secret: Secret, decision: RandomisedDecision) -> None:
+    monkeypatch.setattr(verification, "play", twin())
+    layers = network().layers
+    spec = NetworkSpec([layers[0], replace(layers[1], flip=None)], decision=decision, steps=7)
+    board = BoardSpec(Plan(spec, lanes=4, source=secret.source))
+    result = verification.compare(board, SPIKES, secret)
+    assert result == VerificationResult(40 * decision.output_neurons, None, 1000, 0.5)
+    other = NetworkSpec([layers[0], replace(network(7).layers[1], flip=None)], decision=decision, steps=7)
+    monkeypatch.setattr(verification, "play", twin(spec=other))
+    assert verification.compare(board, SPIKES, secret).different
+
+
 def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "play", twin(spec=network(seed=7)))
     result = verification.compare(BoardSpec(Plan(network())), SPIKES, KEY)
@@ -89,7 +105,7 @@ def test_a_device_that_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
 def test_potentials_are_not_compared() -> None:
     spec = NetworkSpec([LayerSpec(np.ones((3, 12), int), readout=True, weight_bits=3)])
     with pytest.raises(
-        BuildError, match=r"^the network ends in potentials: only released spikes can be compared here$"
+        BuildError, match=r"^the network ends in potentials: only spikes and decisions can be compared here$"
     ):
         verification.compare(BoardSpec(Plan(spec, unsafe=True)), SPIKES, KEY)
 

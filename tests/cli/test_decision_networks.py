@@ -45,7 +45,3 @@ def test_a_decision_is_not_exported(network: Path, option: str) -> None:
         "Error: network decision must be None to be exported, because NIR has none, not Decision("
     )
     assert not output.exists()
-
-
-def test_a_device_of_a_decision_is_refused(network: Path) -> None:
-    assert "network decision must be None for a device" in invoke("board", network, code=1).stderr

@@ -12,11 +12,12 @@ from amaranth.lib import wiring
 from support.component import run
 
 from spikeveil.hdl.device.guard import Guard
-from spikeveil.hdl.device.secret import SecretRegister
+from spikeveil.hdl.device.secret import SECRET_PORTS, SecretRegister
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device import guard as model
 from spikeveil.pysim.device.guard import Offer
-from spikeveil.pysim.device.messages import ResultCode
+from spikeveil.pysim.device.messages import ResultCode, reverse_key
+from spikeveil.pysim.model.decision import Decision, OneHotDecision, RandomisedDecision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
@@ -33,6 +34,17 @@ def plan(flippers: int = 1, *, inputs: int = 20, outputs: int = 5, readout: bool
         np.ones((outputs, 4), int), threshold=None if readout else 3, flip=flip[1], state_bits=5, readout=readout
     )
     return Plan(NetworkSpec([hidden, shown]), **{"lanes": 2, "schedule": "fast", "unsafe": True, **options})
+
+
+KARY = Decision(5, 3, 4)
+
+
+def deciding(
+    decision: RandomisedDecision = KARY, *, steps: int = 3, inputs: int = 20, flippers: int = 1, **options: Any
+) -> Plan:
+    """One decision a record, of one row; by default two rows in a step, and a flipper before the decision."""
+    layers = plan(flippers, inputs=inputs).spec.layers
+    return replace(plan(), spec=NetworkSpec(layers, decision=decision, steps=steps), **options)
 
 
 @dataclass(frozen=True)
@@ -60,8 +72,9 @@ class Twin:
     inside: int = 0  # rows that the network has to give
 
     def __post_init__(self) -> None:
-        flippers = len(self.plan.spec.flipped)
-        self.guard = model.Guard(self.plan.source, flippers, i_rows=self.plan.i_rows, o_rows=self.plan.o_rows)
+        plan = self.plan
+        word_sources, rows = len(plan.spec.randomised), {"i_rows": plan.i_rows, "o_rows": plan.o_rows}
+        self.guard = model.Guard(plan.source, word_sources, **rows, decision_steps=plan.spec.steps)
 
     def shows(self, cycle: Cycle) -> dict[str, Any]:
         """The outputs in a cycle, before its edge."""
@@ -79,7 +92,16 @@ class Twin:
             "i.ready": admits and cycle.i_ready,
             "o.valid": passes and cycle.inside is not None,
             "network_o.ready": passes and cycle.o_ready,
+            **(self.secret() if guard.open else {}),
         }
+
+    def secret(self) -> dict[str, int]:
+        """The ports of an open lease that carry its secret."""
+        secret, ports = self.guard.secret, self.plan.lease_ports
+        if "key" in ports:
+            return {"key": int.from_bytes(reverse_key(secret), "big"), "record": 0}
+        seeds = [int.from_bytes(secret[at : at + 16], "little") % (1 << 127) for at in range(0, len(secret), 16)]
+        return {"seeds": sum(seed << 127 * index for index, seed in enumerate(seeds))} if "seeds" in ports else {}
 
     def honest(self, cycle: Cycle) -> Cycle:
         """The cycle, in which the network only shows what it may have computed."""
@@ -90,7 +112,8 @@ class Twin:
         shown, guard = self.shows(cycle), self.guard
         entered = guard.enter() if shown["network_i.valid"] and cycle.i_ready else None
         left = guard.leave() if shown["o.valid"] and cycle.o_ready else None
-        self.inside += (self.plan.o_rows if entered and entered[0] else 0) - (left is not None)
+        complete = entered is not None and entered[self.plan.spec.decision is not None]
+        self.inside += self.plan.o_rows * complete - (left is not None)
         self.start = rewound = False
         if "close" in cycle.command:
             guard.close()
@@ -114,8 +137,8 @@ class Resettable(wiring.Component):
 
     power_on: Signal
 
-    def __init__(self, plan: Plan) -> None:
-        self.guard = Guard(plan)
+    def __init__(self, plan: Plan, kind: type[Guard] = Guard) -> None:
+        self.guard = kind(plan)
         super().__init__({"power_on": wiring.In(1)})
 
     def elaborate(self, platform: object) -> Module:
@@ -127,9 +150,9 @@ class Resettable(wiring.Component):
 Shown = dict[str, int]
 
 
-def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]]) -> list[list[Shown]]:
+def drive(plan: Plan, scripts: Iterable[Iterable[Cycle]], kind: type[Guard] = Guard) -> list[list[Shown]]:
     """Play scripts, each from power-on; every output is held to the twin in every cycle, and returned."""
-    dut: Any = Resettable(plan)
+    dut: Any = Resettable(plan, kind)
     guard = dut.guard
     seen: list[list[Shown]] = []
 
@@ -241,6 +264,39 @@ def test_a_lease_from_end_to_end() -> None:
     assert entered == [11, 12 | 1 << 16, 13, 14 | 3 << 16]
     assert {row["lease"] for row in lease} == {7}
     assert {row["nonce"] for row in lease} == {0xDEAD_BEEF}
+
+
+def test_a_lease_of_decisions_from_end_to_end() -> None:
+    """By hand: quota 2, records of 3 steps, 2 rows a step: 12 rows enter, and two decisions of one row leave."""
+    offer = replace(GOOD, record_steps=3)
+    rows = [Cycle(i=10 + n, inside=3 if n in (7, 14) else None) for n in range(17)]
+    (shown,) = drive(deciding(), [[*opening(offer, KEY), *rows]])
+    lease = shown[len(shown) - len(rows) :]
+    entered = [row["network_i.payload"] >> 16 for row in lease if row["network_i.valid"] and row["i.ready"]]
+    assert entered == [0, 1, 0, 1, 0, 3] * 2  # 12 rows: two records, and no step of a third
+    assert [row["quota"] for row in lease] == [2] * 8 + [1] * 7 + [0] * 2
+    assert [n for n, row in enumerate(lease) if row["o.valid"]] == [7, 14]
+    assert [row["open"] for row in lease] == [1] * 15 + [0] * 2
+    assert [row["o.step_end"] for row in lease if row["o.valid"]] == [1, 1]
+
+
+def test_a_record_begins_only_where_its_decision_may_leave() -> None:
+    """Quota 1: a record enters whole, and the next one does not begin while the decision waits."""
+    rows = [Cycle(i=1) for _ in range(20)]
+    (shown,) = drive(deciding(), [[*opening(replace(GOOD, quota=1, record_steps=3), KEY), *rows]])
+    assert sum(row["network_i.valid"] and row["i.ready"] for row in shown) == 6
+
+
+@pytest.mark.parametrize(
+    ("steps", "result"),
+    [(0, "MALFORMED"), (1, "MALFORMED"), (2, "MALFORMED"), (3, "OK"), (4, "MALFORMED"), (3 + 256, "MALFORMED")],
+)
+def test_a_decision_is_about_a_record_of_the_specified_steps(steps: int, result: str) -> None:
+    """Otherwise one record could be cut into several decisions."""
+    (shown,) = drive(deciding(), [[*opening(replace(GOOD, record_steps=steps), KEY), Cycle()]])
+    assert shown[-1]["result"] == ResultCode[result]
+    assert shown[-1]["open"] == (result == "OK")
+    assert model.Guard("trivium", 2, decision_steps=3).open_lease(replace(GOOD, record_steps=steps), KEY).name == result
 
 
 def test_records_are_counted_by_the_guard_whatever_the_markers_say() -> None:
@@ -366,12 +422,10 @@ def test_every_short_order_of_commands(soak: bool) -> None:
         check_laws(bare, script, shown)
 
 
-def test_a_network_that_makes_up_rows_gets_none_through() -> None:
-    """A network that offers a row in every cycle releases no more than was leased, and only complete steps."""
-    chosen = plan()
-    rng = np.random.default_rng(6)
-    dut: Any = Guard(chosen)
-    script = [replace(cycle, inside=1) for cycle in Hostile(rng, chosen).script(1500)]
+def dishonest(chosen: Plan, cycles: int, kind: type[Guard] = Guard) -> list[Shown]:
+    """The outputs of a guard whose network offers a row in every cycle; they keep every law."""
+    dut: Any = kind(chosen)
+    script = [replace(cycle, inside=1) for cycle in Hostile(np.random.default_rng(6), chosen).script(cycles)]
     shown: list[Shown] = []
 
     async def bench(ctx: Any) -> None:
@@ -382,7 +436,13 @@ def test_a_network_that_makes_up_rows_gets_none_through() -> None:
 
     run(dut, bench)
     check_laws(chosen, script, shown, honest=False)
-    assert sum(row["start"] for row in shown) > 5
+    return shown
+
+
+@pytest.mark.parametrize("chosen", [plan(), deciding()], ids=["spikes", "decisions"])
+def test_a_network_that_makes_up_rows_gets_none_through(chosen: Plan) -> None:
+    """It releases no more than was leased, and only complete steps."""
+    assert sum(row["start"] for row in dishonest(chosen, 1500)) > 5
 
 
 @dataclass
@@ -395,7 +455,7 @@ class Hostile:
 
     def script(self, cycles: int) -> Iterator[Cycle]:
         pending: list[Cycle] = []
-        size = model.secret_bytes(self.plan.source, len(self.plan.spec.flipped))
+        size = model.secret_bytes(self.plan.source, len(self.plan.spec.randomised))
         while cycles > 0:
             if not pending and self.rng.random() < 0.2:
                 secret = self.rng.bytes(size + int(self.rng.choice([0, 0, 0, 0, -1, 1])) if size else 0)
@@ -411,7 +471,7 @@ class Hostile:
             lease=max(0, self.lease),
             nonce=int(self.rng.integers(0, MOST, endpoint=True)),
             quota=int(self.rng.choice([0, 1, 2, 3, 7, 30, 30, MOST, MOST])),
-            record_steps=int(self.rng.choice([0, 1, 2, 3, 3, 3, 65535, 65535])),
+            record_steps=int(self.rng.choice([0, 1, 2, 3, 3, 3, 65535, 65535, *[self.plan.spec.steps or 3] * 30])),
         )
 
     def noise(self) -> Cycle:
@@ -436,6 +496,9 @@ PLANS = {
     "two seeds": plan(2, source="lfsr"),
     "no secret": plan(0, source="lfsr"),
     "potentials": plan(readout=True),
+    "decisions": deciding(),
+    "decisions about one step": deciding(steps=1, inputs=3),
+    "one-hot decisions, a seed": deciding(OneHotDecision(5, 9, 1, 4), flippers=0, source="lfsr"),
 }
 
 
@@ -450,13 +513,24 @@ def test_random_commands_against_the_twin(chosen: Plan, soak: bool) -> None:
     assert min(ends.values()) >= 2, ends
 
 
+def in_offers(script: list[Cycle], shown: list[Shown]) -> Iterator[bool]:
+    """For each cycle, whether in it or in the one before an offer stood granted: the secret may be stored."""
+    granted = False
+    yield False
+    for cycle, after in zip(script, shown[1:], strict=False):
+        before, granted = granted, granted and not cycle.command & {"close", "begin", "rewind"}
+        if cycle.command & {"close", "check"} == {"check"}:
+            granted = before or after["result"] == ResultCode.OK
+        yield granted or before
+
+
 def check_laws(
     plan: Plan, script: list[Cycle], shown: list[Shown], ends: dict[str, int] | None = None, *, honest: bool = True
 ) -> None:
     """Rules that hold from power-on, independent of the model."""
-    granted, left, entered, before = 0, 0, 0, shown[0]
+    granted, left, entered, before, steps = 0, 0, 0, shown[0], plan.spec.steps or 1
     assert shown[0]["reset"]
-    for cycle, now in zip(script, shown, strict=True):
+    for cycle, now, in_offer in zip(script, shown, in_offers(script, shown), strict=True):
         if now["start"]:
             assert before["reset"]
             assert not now["i.ready"]
@@ -470,10 +544,12 @@ def check_laws(
         left += now["o.valid"] and cycle.o_ready
         entered += now["network_i.valid"] and cycle.i_ready
         assert left <= granted * plan.o_rows
-        assert entered <= granted * plan.i_rows or not honest
+        assert entered <= granted * plan.i_rows * steps or not honest
         assert now["o.valid"] or now["o.payload"] == 0
         if now["reset"]:
             assert not any(now[name] for name in ("o.valid", "network_o.ready", "network_i.valid", "i.ready", "open"))
         elif not now["start"]:
             assert all(now[name] == before[name] for name in plan.lease_ports)
+        if now["reset"] and before["reset"] and not in_offer:
+            assert not any(now[name] for name in plan.lease_ports if name in SECRET_PORTS), "a secret is kept"
         before = now

@@ -73,8 +73,8 @@ class Laws(wiring.Component):
             "inner: what was granted is above": ~guard.granted | (guard.control.lease > started),
             "inner: the highest was seen": guard.control.lease >= started,
             "inner: what is above is above": ~guard.newer | (guard.offered_lease > guard.control.lease),
-            "inner: the last step is known": ~guard.control.open | (guard.last_step == (guard.control.quota == 1)),
-            "inner: what was granted is not open": ~(guard.granted & (guard.control.open | guard.step_leaving)),
+            "inner: the last step is known": ~guard.control.open | (guard.last_release == (guard.control.quota == 1)),
+            "inner: what was granted is not open": ~(guard.granted & (guard.control.open | guard.leaving)),
         }
         for name in self.plan.lease_ports:
             port = getattr(guard, name)
@@ -82,7 +82,7 @@ class Laws(wiring.Component):
         return laws
 
     def _rows(self, m: Module, guard: Any) -> dict[str, Value]:
-        leaves, first = guard.o.valid & guard.o.ready, ~guard.step_leaving
+        leaves, first = guard.o.valid & guard.o.ready, ~guard.leaving
         budget, now = Signal(QUOTA_BITS), Signal(QUOTA_BITS)  # steps that may still begin to leave, counted here
         m.d.comb += now.eq(Mux(guard.control.start, guard.control.quota, budget))
         m.d.sync += budget.eq(now - (leaves & first))
@@ -100,7 +100,7 @@ class Laws(wiring.Component):
             "nothing shows but what leaves": guard.o.valid | (guard.o.payload.as_value() == 0),
             "inner: both count the same": ~guard.control.open | (now == guard.control.quota),
             "inner: both count the same rows": (places == guard.o_row) & (places < self.plan.o_rows),
-            "inner: a step leaves between its rows": guard.reset | (guard.step_leaving == (guard.o_row != 0)),
+            "inner: a step leaves between its rows": guard.reset | (guard.leaving == (guard.o_row != 0)),
         }
 
 

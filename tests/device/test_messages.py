@@ -12,6 +12,7 @@ from spikeveil.pysim.device.messages import (
     FIELDS,
     Message,
     MessageKind,
+    Release,
     ResultCode,
     StatusFlag,
     Trait,
@@ -29,7 +30,7 @@ IDENTITY = Identity(
     structure=bytes(32),
     flags=Trait.PRIVATE | Trait.LFSR,
     lanes=16,
-    flippers=2,
+    word_sources=2,
     inputs=64,
     outputs=40,
     output_bits=1,
@@ -38,6 +39,13 @@ IDENTITY = Identity(
     clock=12_000_000,
     cadence=99,
     image=0,
+    indices=5,
+    release=Release.KARY,
+    record_steps=16,
+    classes=10,
+    word_bits=32,
+    winner_words=1 << 31,
+    other_words=77,
     layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
 STATUS = Status(ResultCode.GAP, StatusFlag.OPEN | StatusFlag.LOADED, (1 << 40) - 2, 7, 100, 5, 6, 8, 9, 10, 11)
@@ -96,8 +104,8 @@ def test_bytes_of_messages() -> None:
         "<BBIII2s", 6, 1, 1, 2, 3, b"xy"
     )
     assert pack(MessageKind.IDENTIFY, 3) == b"\x01\x03"
-    assert len(IDENTITY.pack(1)) == 96 + 4
-    assert IDENTITY.pack(1)[96:] == bytes([16, 4, 3, 1])
+    assert len(IDENTITY.pack(1)) == 111 + 4
+    assert IDENTITY.pack(1)[96:] == bytes.fromhex("0500 02 1000 0a 20 00000080 4d000000 1004 0301")
     assert STATUS.pack(4)[:4] == bytes([0x82, 4, 7, 3])
 
 

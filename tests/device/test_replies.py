@@ -9,7 +9,7 @@ from support.component import run
 from spikeveil.hdl.device.outbox import PositionSelect
 from spikeveil.hdl.device.replies import Replies
 from spikeveil.pysim.device.identity import Identity
-from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag, Trait, pack
+from spikeveil.pysim.device.messages import MessageKind, Release, ResultCode, StatusFlag, Trait, pack
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model.lanes import LayerLanes
 
@@ -18,7 +18,7 @@ IDENTITY = Identity(
     structure=bytes(range(100, 132)),
     flags=Trait.PRIVATE | Trait.LFSR,
     lanes=16,
-    flippers=2,
+    word_sources=2,
     inputs=784,
     outputs=0x01020304,
     output_bits=24,
@@ -27,6 +27,13 @@ IDENTITY = Identity(
     clock=25_000_000,
     cadence=0x0A0B0C0D,
     image=99_999,
+    indices=0x6162,
+    release=Release.ONE_HOT,
+    record_steps=0x6364,
+    classes=64,
+    word_bits=32,
+    winner_words=0x71727374,
+    other_words=0x75767778,
     layers=(LayerLanes(16, 4), LayerLanes(3, 1)),
 )
 STATUS = Status(

@@ -16,17 +16,15 @@ from spikeveil.pysim.device.identity import Identity, ModelPlan, identity
 from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, pack, unpack
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 WEIGHTS = np.random.default_rng(5).integers(-3, 6, (7, 11))
-SPIKES = NetworkSpec([LayerSpec(WEIGHTS, threshold=9, state_bits=10, flip=FlipSpec(3, 4))])
-READOUT = NetworkSpec(
-    [
-        LayerSpec(WEIGHTS, threshold=9, state_bits=10, flip=FlipSpec(3, 4)),
-        LayerSpec(WEIGHTS[:2, :7], threshold=None, readout=True, state_bits=11),
-    ]
-)
+HIDDEN = LayerSpec(WEIGHTS, threshold=9, state_bits=10, flip=FlipSpec(3, 4), input_cap=2)
+SPIKES = NetworkSpec([HIDDEN])
+READOUT = NetworkSpec([HIDDEN, LayerSpec(WEIGHTS[:2, :7], threshold=None, readout=True, state_bits=11)])
+DECISIONS = NetworkSpec([HIDDEN, LayerSpec(WEIGHTS[:6, :7], threshold=5)], decision=Decision(3, 60, 8), steps=2)
 CLOCK = 12_000_000
 ANSWERED = 900
 KEY = bytes(range(60, 70))
@@ -102,6 +100,7 @@ PLANS = {
     "private": Plan(SPIKES, lanes=4),
     "fast, LFSR": Plan(SPIKES, lanes=3, source="lfsr", schedule="fast", unsafe=True),
     "readout": Plan(READOUT, lanes=7),
+    "decisions": Plan(DECISIONS, lanes=6),
 }
 EACH_PLAN = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
@@ -119,7 +118,8 @@ def next_message(turn: int, rng: Random, described: Identity, known: Status) -> 
         secret = bytes(rng.randrange(1, 256) for _ in range(described.secret_bytes))
         lease = known.lease + rng.choice((0, 1, 1, 1, 5)) + (turn == 2)
         quota, format = 8 if turn == 2 else rng.randrange(9), rng.randrange(2)
-        return opened(quota, lease=lease, nonce=rng.randrange(1 << 32), format=format, secret=secret)
+        steps = 2 if turn == 2 else rng.choice((2, 2, 2, 1, 3))
+        return opened(quota, lease=lease, nonce=rng.randrange(1 << 32), steps=steps, format=format, secret=secret)
     if action <= 6:
         piece = bytes(rng.choice((1, 2, 255, rng.randrange(13))) for _ in range(rng.choice((0, 2, 9, 20))))
         position = known.input_position + rng.choice((0, 0, 0, 0, 1))
@@ -145,7 +145,7 @@ def test_a_conversation_is_as_with_the_model(plan: Plan, soak: bool) -> None:
         settled = max(ANSWERED, (plan.slots + 1) * plan.cadence * private)
         await board.start(ctx)
         known, output, expected = twin.status(), {}, {}
-        for turn in range(400 if soak else 11 if private else 20):
+        for turn in range(400 if soak else 13 if private else 20):
             body = next_message(turn, rng, top.identity, known)
             answers, more = parse_replies(
                 await board.exchange(ctx, frame(body), settled if body[0] == MessageKind.INPUT else ANSWERED)

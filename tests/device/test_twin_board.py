@@ -18,7 +18,6 @@ from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, pack, reverse_key, unpack
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.top import DeviceModel
-from spikeveil.pysim.device.unpack import events
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.layer import cap_inputs
 
@@ -295,7 +294,7 @@ def test_identity() -> None:
     assert (message.kind, message.tag, message["version"], message["fingerprint"].hex()) == (
         MessageKind.IDENTITY,
         200,
-        1,
+        2,
         SPEC.fingerprint,
     )
 
@@ -304,10 +303,11 @@ def test_steps_by_hand() -> None:
     row = np.zeros((1, 12), np.bool_)
     row[0, [0, 3, 9]] = True
     assert steps_of.bitmaps(row) == b"\x09\x02"
-    assert steps_of.padded(row, 5) == b"\x05\x00\x03\x09\xff\xff"
+    assert steps_of.padded(row, 5) == b"\x00\x03\x09\xff\xff"
+    assert steps_of.counted(row[0]) == b"\x03\x00\x03\x09"
     wide = np.zeros((1, 300), np.bool_)
     wide[0, 258] = True
-    assert steps_of.padded(wide, 2) == b"\x02\x02\x01\xff\xff"
+    assert steps_of.padded(wide, 2) == b"\x02\x01\xff\xff"
     assert steps_of.shortest(wide) == b"\x01\x02\x01"
     assert steps_of.shortest(row) == b"\xff\x09\x02"
     assert packing.pack(np.array([[1, 0, 1, 1, 0, 0, 0, 0, 1]]), 1) == b"\x0d\x01"
@@ -325,8 +325,9 @@ def test_both_formats_come_back_in_pieces(inputs: int) -> None:
 
 
 def test_indices_in_any_order_repeated_or_out_of_range() -> None:
-    row = steps_of.Unpacker(12, 1).take(b"\x06\x0b\x00\x0b\x0c\xff\x03", 1)
-    assert np.flatnonzero(row[0]).tolist() == [0, 3, 11]
+    for unpacker, count in ((steps_of.Unpacker(12, 1), b"\x06"), (steps_of.Unpacker(12, 1, 6), b"")):
+        (row,) = unpacker.take(count + b"\x0b\x00\x0b\x0c\xff\x03", 1)
+        assert np.flatnonzero(row).tolist() == [0, 3, 11]
 
 
 def private(inputs: int, cap: int | None) -> NetworkSpec:
@@ -336,13 +337,13 @@ def private(inputs: int, cap: int | None) -> NetworkSpec:
 @pytest.mark.parametrize(("inputs", "cap", "count"), [(200, 3, 3), (12, 5, None), (200, None, None), (3000, 190, None)])
 def test_a_private_host_gives_every_step_one_length(inputs: int, cap: int | None, count: int | None) -> None:
     spec = private(inputs, cap)
-    assert events(spec) == count
+    assert steps_of.indices_are_shorter(spec) == (count is not None)
     steps = DICE.random((2, 30, inputs)) < DICE.random((2, 30, 1))
     lengths = {len(encode_input(one[None, None], spec, private=True)[1]) for one in steps.reshape(-1, inputs)}
     assert len(lengths) == 1
     format, data = encode_input(steps, spec, private=True)
     assert format == (count is not None)
-    got = steps_of.Unpacker(inputs, format).take(data, 100)
+    got = steps_of.Unpacker(inputs, format, steps_of.fixed_indices(spec)).take(data, 100)
     wanted = cap_inputs(steps, spec.layers[0].input_cap) if count else steps
     np.testing.assert_array_equal(got, wanted.reshape(-1, inputs))
 
@@ -356,8 +357,8 @@ def test_a_fast_host_takes_the_shorter() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: packing.unpack(b"abc", 9, 1), "output must be whole steps of 2 bytes, not 3 bytes"),
-        (lambda: steps_of.padded(np.ones((1, 9), np.bool_), 8), "events of a step must be 9 to 254, not 8"),
+        (lambda: packing.unpack(b"abc", 9, 1), "output must be whole releases of 2 bytes, not 3 bytes"),
+        (lambda: steps_of.padded(np.ones((1, 9), np.bool_), 8), "indices of a step must be 9 to 65535, not 8"),
     ],
 )
 def test_one_sentence(call: Callable[[], object], sentence: str) -> None:

@@ -11,8 +11,6 @@ from support.strategies import EVERY_OTHER, Case, decision_cases
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import LeasePorts
 from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Leak, NetworkSpec, OneHotDecision
-from spikeveil.pysim.device.identity import identity
-from spikeveil.pysim.device.top import DeviceModel
 
 LEASE = LeasePorts(number=5, record=7, key=0x0123456789ABCDEF0123, seeds=(3**70, 5**50))
 KARY = Decision(10, 25, 8)
@@ -118,11 +116,3 @@ def test_the_rows_of_the_last_layer_are_of_one_class_each() -> None:
         for schedule in ("private", "fast"):
             plan = Plan(SPECS["kary"], lanes=lanes, schedule=schedule, unsafe=True)  # type: ignore[arg-type]
             assert 2 % plan.layer_lanes[-1].scan == 0
-
-
-def test_a_device_refuses_a_decision_until_its_guard_counts_records() -> None:
-    """Steps would be counted where records have to be, so nothing is built at all."""
-    with pytest.raises(ValueError, match="network decision must be None for a device"):
-        identity(Plan(SPECS["kary"], lanes=8))  # which `Top` asks first of all
-    with pytest.raises(ValueError, match="network decision must be None for a device"):
-        DeviceModel(SPECS["kary"])

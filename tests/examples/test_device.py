@@ -31,7 +31,8 @@ def test_a_client_in_c_written_from_the_page(tmp_path: Path, endpoint: type[Twin
     with TwinBoard(DeviceModel(SPEC, identity(ModelPlan(SPEC), outbox=100)), tmp_path / "port") as board:
         board.endpoint = endpoint(board.endpoint.device)
         printed = subprocess.run([program, board.path], check=True, capture_output=True, text=True).stdout
-        assert printed == f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n"
+        described = f"fingerprint {SPEC.fingerprint}\nflags 2\nlanes 16\ninputs 40\noutputs 11\n"
+        assert printed == f"{described}releases spikes\nsteps of a record 0\n"
         call = [program, board.path, "7", str(STEPS), str(RECORDS)]
         data = bitmaps(SPIKES.reshape(-1, 40))
         output = subprocess.run(call, check=True, capture_output=True, input=data).stdout

@@ -25,7 +25,7 @@ class Belief:
     position: int = 0  # of the input
     confirmed: int = 0
     image: int = 0
-    quota: int = 0  # steps that may still be released
+    quota: int = 0  # releases that may still leave
 
 
 @dataclass
@@ -104,7 +104,9 @@ class HostileHost:
         except ValueError:
             return
         if message.kind is MessageKind.OPEN:
-            valid = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
+            fixed = self.identity.record_steps
+            steps_allowed = message["record_steps"] == fixed if fixed else message["record_steps"] > 0
+            valid = message["quota"] and steps_allowed and message["format"] <= TAGGED_FORMAT
             if valid and len(message.data) == self.identity.secret_bytes and message["lease"] > belief.highest:
                 self.belief = Belief(message["lease"], message["nonce"], image=belief.image, quota=message["quota"])
         elif message.kind is MessageKind.INPUT and (message["nonce"], message["position"]) == (
@@ -112,7 +114,7 @@ class HostileHost:
             belief.position,
         ):
             belief.position += len(message.data)
-            belief.quota -= len(message.data) // self.identity.input_bytes
+            belief.quota -= len(message.data) // self.identity.input_bytes // (self.identity.record_steps or 1)
         elif message.kind is MessageKind.LOAD:
             belief.image = message["position"] + len(message.data)
 
@@ -161,7 +163,9 @@ class HostileHost:
         lease = belief.highest + dice.choice((1, 1, 1, 2, 9)) if usual else self._odd_lease()
         nonce = dice.randrange(1 << 32) if self.bursts or dice.random() < 0.8 else belief.nonce
         quota = dice.choice((1, 2, 5, 20, 60, 200)) if dice.random() < 0.9 else dice.choice((0, 1 << 16, MAX_WORD))
-        steps = dice.choice((1, 2, 3, 5)) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
+        fixed = self.identity.record_steps
+        usual_steps = (fixed,) * 30 + (fixed - 1, fixed + 1, 1) if fixed else (1, 2, 3, 5)
+        steps = dice.choice(usual_steps) if dice.random() < 0.98 else dice.choice((0, 0, 255, 255, 65535))
         form = dice.choice((0, 1)) if dice.random() < 0.96 else dice.choice((2, 128, 255))
         secret = self._secret()
         fields = {"lease": min(lease, MAX_LEASE), "nonce": nonce, "quota": quota, "record_steps": steps}
@@ -193,23 +197,24 @@ class HostileHost:
         size = dice.choice((0, 1, step, 2 * step, 5 * step, 9 * step, 200))
         data = dice.randbytes(min(size, max_data(MessageKind.INPUT)))
         if dice.random() < 0.3:
-            data = b"".join(self._tagged() for _ in range(dice.randint(1, 5)))[: max_data(MessageKind.INPUT)]
+            data = b"".join(self._indices() for _ in range(dice.randint(1, 5)))[: max_data(MessageKind.INPUT)]
         position = belief.position
         if dice.random() < 0.15:
             position = dice.choice((0, max(0, position - 1), position + 1, MAX_WORD, dice.randrange(1 << 32)))
         fields = {"nonce": self._nonce(), "position": position & MAX_WORD, "confirmed": self._confirmed()}
         return pack(MessageKind.INPUT, self._next_tag(), data, **fields)
 
-    def _tagged(self) -> bytes:
-        """A step of format 1, possibly with indices out of range."""
+    def _indices(self) -> bytes:
+        """A step of format 1, possibly with indices out of range; sometimes with a count where none is expected."""
         width = 1 if self.identity.inputs <= 255 else 2
-        count = self._dice.choice((0, 1, 2, 5, BITMAP_COUNT))
-        if count == BITMAP_COUNT:
+        counted = not self.identity.indices or self._dice.random() < 0.1
+        count = self._dice.choice((0, 1, 2, 5, BITMAP_COUNT)) if counted else self.identity.indices
+        if counted and count == BITMAP_COUNT:
             return bytes([count]) + self._dice.randbytes(self.identity.input_bytes)
         indices = [self._dice.randrange(self.identity.inputs + 2) for _ in range(count)]
         if self._dice.random() < 0.8:
             indices.sort()
-        return bytes([count]) + b"".join(index.to_bytes(width, "little") for index in indices)
+        return bytes([count] * counted) + b"".join(index.to_bytes(width, "little") for index in indices)
 
     def _nonce(self) -> int:
         if self._dice.random() < 0.92:

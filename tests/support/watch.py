@@ -11,7 +11,7 @@ from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, St
 from spikeveil.pysim.device.pack import pack
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.unpack import Unpacker
-from spikeveil.pysim.device.wire import SEED_BYTES, TAGGED_FORMAT
+from spikeveil.pysim.device.wire import FIXED_FORMAT, SEED_BYTES, TAGGED_FORMAT
 
 WINDOW = 6  # consecutive bytes of a secret that no answer may contain
 
@@ -33,7 +33,7 @@ class Counts:
     commands: int = 0
     answers: int = 0
     leases: int = 0
-    steps: int = 0  # released
+    releases: int = 0
     resent: int = 0  # bytes sent again
     power_cycles: int = 0
     exhausted: int = 0  # leases whose quota was used up
@@ -128,7 +128,10 @@ class Watch:
         lfsr, secret = Trait.LFSR in self.identity.flags, message.data
         seeds = [secret[at : at + SEED_BYTES] for at in range(0, len(secret), SEED_BYTES)]
         zero = lfsr and any(int.from_bytes(seed, "little") & (1 << 127) - 1 == 0 for seed in seeds)
-        counts = message["quota"] and message["record_steps"] and message["format"] <= TAGGED_FORMAT
+        fixed = self.identity.record_steps
+        steps_allowed = message["record_steps"] == fixed if fixed else message["record_steps"] > 0
+        highest_format = FIXED_FORMAT if Trait.BITMAPS in self.identity.flags else TAGGED_FORMAT
+        counts = message["quota"] and steps_allowed and message["format"] <= highest_format
         return bool(counts) and len(secret) == self.identity.secret_bytes and not zero
 
     def _no_secret(self, message: Message) -> None:
@@ -150,7 +153,7 @@ class Watch:
         assert status.quota <= lease.quota, f"the quota rose from {lease.quota} to {status.quota}"
         lease.quota = status.quota
         released = -(-status.output_position // self.identity.output_bytes)
-        assert released + status.quota <= lease.opening["quota"], "released steps and quota exceed the lease"
+        assert released + status.quota <= lease.opening["quota"], "releases and quota exceed the lease"
         assert status.input_position <= len(lease.inputs), "refused input was accepted"
         assert status.confirmed <= status.output_position
 
@@ -172,19 +175,23 @@ class Watch:
         count = 1 + max(lease.outputs)
         output = bytes(lease.outputs[index] for index in range(count) if index in lease.outputs)
         assert len(output) == count, "output was released and never sent"
-        steps = -(-count // self.identity.output_bytes)
-        expected = golden_bytes(self.spec, self.identity, lease.opening, bytes(lease.inputs), steps)
+        releases = -(-count // self.identity.output_bytes)
+        expected = golden_bytes(self.spec, self.identity, lease.opening, bytes(lease.inputs), releases)
         assert output == expected[:count], (
             f"lease {lease.opening['lease']} released {output.hex()}, not {expected.hex()}"
         )
-        self.counts.steps += steps
+        self.counts.releases += releases
         self.counts.exhausted += count == lease.opening["quota"] * self.identity.output_bytes
 
 
 def golden_bytes(spec: NetworkSpec, identity: Identity, opening: Message, inputs: bytes, count: int) -> bytes:
-    """The model's output bytes for the first `count` steps of a lease; of fewer where the input has fewer."""
-    steps = Unpacker(spec.inputs, opening["format"]).take(inputs, count)
+    """The model's output bytes for the first `count` releases of a lease; of fewer where the input has fewer."""
+    steps = Unpacker(spec.inputs, opening["format"], identity.indices).take(inputs, count * (spec.steps or 1))
     record_steps = opening["record_steps"]
+    if spec.steps is not None:
+        records = steps[: len(steps) // spec.steps * spec.steps].reshape(-1, spec.steps, spec.inputs)
+        decisions = Network(spec, source_of(opening.data, identity)).run(records, lease=opening["lease"]).decisions
+        return pack(np.asarray(decisions).reshape(-1, identity.outputs), identity.output_bits)
     if len(steps) < record_steps:  # one record; missing steps change nothing
         records = steps[None]
     else:

@@ -29,7 +29,19 @@ from spikeveil.host.networks import catalogue
 from spikeveil.pysim import NetworkSpec
 
 LEVELS = ("synthesised", "routed", "bitstream")
-PRINTED_KEYS = ("board", "chip", "level", "lanes", "data", "records", "steps", "bits_compared", "different", "cycles")
+PRINTED_KEYS = (
+    "board",
+    "chip",
+    "level",
+    "lanes",
+    "data",
+    "records",
+    "steps",
+    "bits_compared",
+    "decisions_compared",
+    "different",
+    "cycles",
+)
 
 
 @click.command(epilog="Example: spikeveil check digits --board ulx3s-12f --lanes 8 --data digits --records 20")
@@ -49,10 +61,10 @@ PRINTED_KEYS = ("board", "chip", "level", "lanes", "data", "records", "steps", "
 def check(network: str, **options: Any) -> None:
     """Simulate a built design and compare it with the golden model.
 
-    Every released spike is compared. The design is what the tools made of the device, cell by cell, pins and serial
-    line included; records enter and spikes leave through its link. Steps of the build that are missing are made first.
-    Exit code 1 where a spike differs. The lease is opened on the device's own guard with a fresh key. Nothing is
-    charged, so this is for public data. `spikeveil build` reports whether the clock is met.
+    Every released spike or decision is compared. The design is what the tools made of the device, cell by cell, pins
+    and serial line included; records enter and releases leave through its link. Steps of the build that are missing are
+    made first. Exit code 1 where one differs. The lease is opened on the device's own guard with a fresh key. Nothing
+    is charged, so this is for public data. `spikeveil build` reports whether the clock is met.
 
     NETWORK is a file that `NetworkSpec.save` wrote, or `digits` for the trained network of the example.
     """
@@ -99,7 +111,7 @@ def _report(design: Build, level: str, seed: int, records: Records, result: Veri
         "records": len(records.spikes),
         "steps": records.spikes.shape[1],
         "released_accuracy": None if result.released is None else records.accuracy(result.released),
-        "bits_compared": result.compared,
+        "bits_compared" if plan.spec.decision is None else "decisions_compared": result.compared,
         "different": result.different,
         "cycles": result.cycles,
         "cycles_per_second": result.cycles / result.seconds,
@@ -108,11 +120,14 @@ def _report(design: Build, level: str, seed: int, records: Records, result: Veri
 
 def _print(report: dict[str, Any]) -> None:
     values = {
-        name: f"{report[name]:,}" if isinstance(report[name], int) else str(report[name]) for name in PRINTED_KEYS
+        name: f"{report[name]:,}" if isinstance(report[name], int) else str(report[name])
+        for name in PRINTED_KEYS
+        if name in report
     }
     console = Console(highlight=False)
     if report["released_accuracy"] is not None:
         values["released_accuracy"] = f"{100 * report['released_accuracy']:.1f} %"
     console.print(facts_table((name.replace("_", " "), value) for name, value in values.items()))
-    verdict = "every released spike equals the golden model's" if not report["different"] else "NOT the same spikes"
+    what = "decision" if "decisions_compared" in report else "spike"
+    verdict = f"NOT the same {what}s" if report["different"] else f"every released {what} equals the golden model's"
     console.print(f"{verdict}; key: {report['key']}", soft_wrap=True)

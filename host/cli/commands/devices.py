@@ -13,10 +13,16 @@ from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.link import Timing
-from spikeveil.pysim.device.messages import Trait
+from spikeveil.pysim.device.messages import Release, Trait
 
 SILENCE = 0.6  # seconds: a device answers within a few round trips or not at all
 NO_DEVICE = 3  # exit code
+RELEASES = {
+    Release.SPIKES: "spikes",
+    Release.POTENTIALS: "potentials",
+    Release.KARY: "k-ary decisions",
+    Release.ONE_HOT: "one-hot decisions",
+}
 
 
 @click.command(epilog="Example: spikeveil devices --probe /dev/ttyUSB0")
@@ -62,7 +68,7 @@ def _identity(device: Device) -> dict[str, Any]:
         "loadable": Trait.LOADABLE in identity.flags,
         "source": "lfsr" if device.lfsr else "trivium",
         "schedule": "private" if device.private_schedule else "fast",
-        "releases": "potentials" if Trait.POTENTIALS in identity.flags else "spikes",
+        "releases": RELEASES[identity.release],
         "inputs": identity.inputs,
         "outputs": identity.outputs,
         "lanes": identity.lanes,

@@ -23,6 +23,7 @@ from spikeveil.host.device.record_run import RunResult
 from spikeveil.host.device.results import Results, npz
 from spikeveil.host.locks import exclusive
 from spikeveil.host.networks import catalogue
+from spikeveil.host.privacy import report_files
 from spikeveil.host.privacy.budget import BudgetExceeded
 from spikeveil.host.privacy.ledger import (
     Amount,
@@ -152,8 +153,8 @@ def _run(
 def _secrets(device: Device, options: dict[str, Any]) -> Secrets:
     """The key that was given; without one, a fresh one for each lease, which is not stored."""
     if options["key_file"]:
-        return Secrets.file(options["key_file"], device.lfsr, device.identity.flippers)
-    return Secrets.fresh(device.lfsr, device.identity.flippers)
+        return Secrets.file(options["key_file"], device.lfsr, device.identity.word_sources)
+    return Secrets.fresh(device.lfsr, device.identity.word_sources)
 
 
 def _read_limits(options: dict[str, Any]) -> Limits | None:
@@ -208,19 +209,24 @@ def _reported(results: Results) -> Iterator[None]:
 
 
 def _write(output: Path, result: RunResult, results: Results) -> None:
-    """Write the released file, then remove the partial one."""
-    name = "readout" if results.readout else "released"
-    content = {name: result.released, "leases": result.leases, "places": result.lease_indices}
-    claim = json.dumps(result.claim.to_dict())
-    write_atomically(output, npz(**content, fingerprint=results.spec.fingerprint, claim=claim))
+    """Write the released file, then remove the partial one; decisions with their mechanism, for `aggregate`."""
+    content = {"leases": result.leases, "places": result.lease_indices, "fingerprint": results.spec.fingerprint}
+    claim, decision = json.dumps(result.claim.to_dict()), results.spec.decision
+    if result.decisions is not None and decision is not None:
+        report_files.write_npz(output, result.decisions, decision, **content, claim=claim)
+    else:
+        content["readout" if results.readout else "released"] = result.released
+        write_atomically(output, npz(**content, claim=claim))
     results.discard()
 
 
 def _report(result: RunResult, records: Records, options: dict[str, Any]) -> dict[str, Any]:
+    spikes = "spikes" if result.released.dtype == bool else "potentials"
     return {
         "data": records.name,
-        "records": len(result.released),
-        "steps": result.released.shape[1],
+        "records": len(result.leases),
+        "steps": records.spikes.shape[1],
+        "releases": spikes if result.decisions is None else "decisions",
         "leases": len(set(result.leases.tolist())),
         "released_accuracy": records.accuracy(result.released),
         "file": options["output"],

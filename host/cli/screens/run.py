@@ -38,7 +38,7 @@ def print_run(record: dict[str, Any], claim: Claim, classes: int) -> None:
     """Print what was released, and the claim."""
     console = Console(highlight=False)
     console.print(
-        "{records:,} records of {steps:,} steps under {leases} leases: released spikes in {file}".format_map(record)
+        "{records:,} records of {steps:,} steps under {leases} leases: released {releases} in {file}".format_map(record)
     )
     if record["released_accuracy"] is not None:
         console.print(f"accuracy of what was released: {100 * record['released_accuracy']:.1f} %")
