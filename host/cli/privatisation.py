@@ -71,13 +71,34 @@ def privatise(
     if steps is not None and spikes is not None and steps != spikes.shape[1]:
         raise click.UsageError(f"--steps must be the {spikes.shape[1]} steps of the data, not {steps}")
     known = spikes.shape[1] if spikes is not None else spec.steps or _integer(note.get("steps"))
-    labelled = classes_of(spec, data) if data is not None else 0
-    private = release.apply(spec, steps or known, labelled or _integer(note.get("classes")))
+    private = release.apply(spec, steps or known, _known_classes(spec, release, note, data))
     claim = Claim.of(private, require_steps(steps or known), source="trivium", delta=float_below(release.delta))
-    classes = labelled if private.decision is None else private.decision.classes
+    classes = classes_of(private, data) if data is not None else 0
+    if private.decision is not None:
+        classes = private.decision.classes
     labels = None if data is None else data.labels
     measured = Accuracies() if spikes is None else measure(spec, private, spikes, labels, classes)
     return PrivateNetwork(private, origin_after(origin, spec, private, claim.steps), claim, classes, measured)
+
+
+def _known_classes(spec: NetworkSpec, release: Release, note: dict[str, Any], data: SpikeData | None) -> int | None:
+    """The classes of a decision by the data file or the origin; None for one an output neuron.
+
+    UsageError where neither says and labels fit fewer classes than there are output neurons: grouped wrongly, the
+    decision would be of other classes than the network's.
+    """
+    stated = None if data is None else data.classes
+    known = release.options["classes"] or stated or _integer(note.get("classes"))
+    if known or release.kind != "decision" or data is None or data.labels is None:
+        return known
+    top = int(data.labels.max()) + 1
+    if top > spec.outputs:
+        raise ValueError(f"labels must be under the {spec.outputs} output neurons, not reach {top - 1}")
+    if top < spec.outputs and top > 1 and spec.outputs % top == 0:
+        raise click.UsageError(
+            f"labels reach {top - 1} and there are {spec.outputs} output neurons: --classes must say how many classes"
+        )
+    return None
 
 
 def _integer(value: Any) -> int | None:

@@ -1,6 +1,9 @@
 """The player in Amaranth's own simulator: slow, but without a compiler."""
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -61,15 +64,27 @@ def run(
         if ctx.get(player.marker_error):
             raise RuntimeError("a step or record marker left the network in the wrong place")
 
-    simulator = Simulator(player)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
     start = time.perf_counter()
-    if vcd is None:
-        simulator.run()
-    else:
-        with simulator.write_vcd(vcd):
+    with _long_integers():
+        simulator = Simulator(player)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        if vcd is None:
             simulator.run()
+        else:
+            with simulator.write_vcd(vcd):
+                simulator.run()
     return SimulationResult(
         response(values, plan, steps, steps), np.array(stamps), max(stamps), time.perf_counter() - start
     )
+
+
+@contextmanager
+def _long_integers() -> Iterator[None]:
+    """Lift Python's limit on the digits of an integer: the simulator writes a whole record as one, in decimal."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)

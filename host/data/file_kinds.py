@@ -55,7 +55,7 @@ def _archive_kind(path: Path) -> str | None:
         return None
     if "header.json" in names:
         return "a network file of spikeveil, which is the NETWORK of a command and not its data"
-    if any(name.endswith("data.pkl") for name in names):
+    if any(name.endswith(("data.pkl", "serialization_id")) for name in names):
         return (
             "a PyTorch file: `spikeveil import --layers` reads the tensors of a state dict (docs/import.md), and no "
             "pickled module is ever loaded"

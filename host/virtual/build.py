@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from amaranth.back import verilog as amaranth_verilog
-
 from spikeveil.hdl.device.frames import RING_BITS
 from spikeveil.hdl.device.top import Top
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.cosim import verilator_build
+from spikeveil.host.verilog_text import to_verilog
 from spikeveil.host.virtual.byte_port import BytePort
 from spikeveil.pysim.device.wire import MAX_CLOCK_HZ
 from spikeveil.pysim.model import checks
@@ -80,7 +79,7 @@ def verilog(board: BoardSpec) -> dict[str, str]:
     """File name -> Verilog of the top level."""
     top = Top(board.plan, clock_hz=board.clock, baud=board.baud, port=board.pins)
     outermost = BytePort(top) if board.pins == "bytes" else top
-    return {"top.v": amaranth_verilog.convert(outermost, name="top", strip_internal_attrs=True)}
+    return {"top.v": to_verilog(outermost)}
 
 
 def build_program(board: BoardSpec, folder: Path | None = None) -> Path:

@@ -100,6 +100,23 @@ def test_accuracy_before_and_after_with_labels(folder: Path) -> None:
     assert (record["records"], record["accuracy_before"], record["accuracy_after"]) == (3, None, None)
 
 
+def test_classes_that_labels_leave_open_are_asked_for(folder: Path) -> None:
+    """Two labels and four output neurons: two classes of two neurons, or four of which two do not occur."""
+    x = RNG.random((8, 5, 3)) < 0.5
+    words = ["privatise", "open.snn", "--release", "decision", "--epsilon", "2", "--data", "d.npz", "-o", "p.snn"]
+    np.savez("d.npz", x=x, labels=np.arange(8) % 2)
+    asked = " ".join(invoke(*words, code=2).stderr.split())
+    assert "labels reach 1 and there are 4 output neurons: --classes must say how many classes" in asked
+    for classes in (2, 4):
+        invoke(*words, "--classes", classes)
+        assert NetworkSpec.load("p.snn").decision == Decision.for_epsilon(2.0, classes=classes)
+    np.savez("d.npz", x=x, labels=np.arange(8) % 2, classes=2)
+    invoke(*words)
+    assert NetworkSpec.load("p.snn").decision == Decision.for_epsilon(2.0, classes=2)
+    np.savez("d.npz", x=x, labels=np.arange(8))
+    assert "labels must be under the 4 output neurons, not reach 7" in invoke(*words, code=1).stderr
+
+
 def test_the_steps_come_from_options_data_or_origin(folder: Path) -> None:
     words = ["privatise", "readout.snn", "--release", "decision", "--epsilon", "2", "-o", "p.snn"]
     assert "the steps of a record are not known: --steps says them" in invoke(*words, code=2).stderr

@@ -1,5 +1,6 @@
 """`spikeveil import`: a NIR graph becomes a network of the specification's integers."""
 
+import hashlib
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from spikeveil.host.exchange import chain, exporting, importing, nodes, referenc
 from spikeveil.host.exchange.choices import WORDS, Choices
 from spikeveil.host.exchange.nodes import NirFile
 from spikeveil.host.exchange.reference import FloatGraph
+from spikeveil.host.networks.arrays import quantised, weight_report
+from spikeveil.host.networks.float_files import load_weights
 from spikeveil.pysim import NetworkSpec
 
 EXAMPLE = (
@@ -28,12 +31,13 @@ EXAMPLE = (
     "--compare gt --data images.npz"
 )
 
+HDF5 = b"\x89HDF\r\n\x1a\n"  # signature of the format of NIR files
 TRIAL_RECORDS = 16  # that a choice must reproduce before it is tried on all
 FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
 
 
 @click.command(name="import", epilog=EXAMPLE)
-@click.argument("file", metavar="NET.nir", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file", metavar="NETWORK", type=click.Path(exists=True, dir_okay=False))
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the network to this .snn file.")
 @choice_options
 @click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
@@ -44,6 +48,11 @@ FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
 @click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
 @optional_data_option
 @layout_option
+@click.option(
+    "--layers",
+    type=click.Path(exists=True, dir_okay=False),
+    help="TOML file that names the layers and neurons of a file of weights (docs/privatise.md).",
+)
 @release_options
 @click.option("-T", "--steps", type=click.IntRange(1), help="Time steps of a record, for --release.")
 @click.option(
@@ -51,20 +60,20 @@ FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
 )
 @json_option
 def import_(file: str, **options: Any) -> None:
-    """Import a NIR graph as an integer network.
+    """Import a NIR graph, or weights, as an integer network.
 
-    The graph is checked, lowered to dense layers and quantised. What the file leaves open is asked for and never
-    guessed; the answers are kept in the network file. A file that `spikeveil export` wrote leaves nothing open and
-    gives back the same network. --release makes it private, as `spikeveil privatise` does.
+    NETWORK is a NIR file, or a file of weights (.npz, safetensors, a state dict of PyTorch) with --layers. A graph is
+    checked, lowered to dense layers and quantised. What the file leaves open is asked for and never guessed; the
+    answers are kept in the network file. A file that `spikeveil export` wrote leaves nothing open and gives back the
+    same network. --release makes the network private, as `spikeveil privatise` does.
     """
     release = read_release(options) if wants_release(options) else None
-    choices, source = read_choices(options), nodes.read_nir(Path(file))
+    choices = read_choices(options)
     data = read_data(options["data"], options["layout"], options["steps"]) if options["data"] else None
-    spec = None if options["ignore_note"] else exporting.restore_network(source)
-    if spec is None:
-        spec, origin, report = _quantised(source, choices, Path(file).name, data, options)
+    if _is_nir(Path(file)):
+        spec, origin, report = _from_nir(Path(file), choices, data, options)
     else:
-        origin, report = {"made_by": "spikeveil import", "source": Path(file).name, "source_sha256": source.sha256}, {}
+        spec, origin, report = _from_weights(Path(file), data, options)
     made = None if release is None else privatisation.privatise(spec, release, origin, data, options["steps"])
     if made is not None:
         spec, origin = made.spec, made.origin
@@ -75,6 +84,44 @@ def import_(file: str, **options: Any) -> None:
         print_json(record | ({} if made is None else {"private": made.to_dict()}))
     else:
         print_import(file, record, made)
+
+
+def _is_nir(path: Path) -> bool:
+    """Whether a file is to be read as NIR: by its suffix or by HDF5's signature."""
+    with path.open("rb") as stream:
+        return path.suffix == ".nir" or stream.read(len(HDF5)) == HDF5
+
+
+def _from_nir(
+    path: Path, choices: Choices, data: SpikeData | None, options: dict[str, Any]
+) -> tuple[NetworkSpec, dict[str, Any], dict[str, Any]]:
+    """The network of a NIR file, its note of origin, and the report; an empty one for a file of `spikeveil export`."""
+    if options["layers"] is not None:
+        raise click.UsageError("--layers is for a file of weights: a NIR file names its own layers")
+    source = nodes.read_nir(path)
+    spec = None if options["ignore_note"] else exporting.restore_network(source)
+    if spec is None:
+        return _quantised(source, choices, path.name, data, options)
+    return spec, {"made_by": "spikeveil import", "source": path.name, "source_sha256": source.sha256}, {}
+
+
+def _from_weights(
+    path: Path, data: SpikeData | None, options: dict[str, Any]
+) -> tuple[NetworkSpec, dict[str, Any], dict[str, Any]]:
+    """The network of a file of weights, its note of origin, and the report."""
+    layers = None if options["layers"] is None else Path(options["layers"])
+    network = load_weights(path, layers)
+    spikes = None if data is None else data.spikes(network.layers[0].inputs)
+    formats = {name: options[name] for name in ("weight_bits", "state_bits")}
+    spec = quantised(network, spikes, **formats)
+    origin = {
+        "made_by": "spikeveil import",
+        "source": path.name,
+        "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "layers": None if layers is None else layers.read_text(encoding="utf-8"),
+        "formats": formats,
+    }
+    return spec, origin, {"weights": weight_report(network, spec, spikes)}
 
 
 def _quantised(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from amaranth.back.verilog import convert
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In
 from rich.console import Console
@@ -18,6 +17,7 @@ from spikeveil.host.cli.options.network import network_argument, plan_options, r
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cli.screens.verilog import print_verilog
 from spikeveil.host.networks import catalogue
+from spikeveil.host.verilog_text import to_verilog
 from spikeveil.pysim.model.files import write_atomically
 
 
@@ -77,5 +77,5 @@ def _generate(plan: Plan, top: str, unguarded: bool) -> tuple[str, list[dict[str
         }
         for path, member, _ in design.signature.flatten(design)
     ]
-    text = str(convert(design, name=top, strip_internal_attrs=True))
+    text = to_verilog(design, top)
     return (WARNING if unguarded else "") + text, ports

@@ -15,6 +15,8 @@ def print_import(file: str, report: dict[str, Any], made: PrivateNetwork | None 
     console = Console(highlight=False, soft_wrap=True)
     if report["exact"]:
         console.print(f"{file}: exported by spikeveil, unchanged since: the network is restored exactly")
+    elif "weights" in report:
+        _print_weights(console, report["weights"])
     else:
         choices = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in report["choices"].items())
         console.print(f"{file}: read with {choices}")
@@ -28,6 +30,19 @@ def print_import(file: str, report: dict[str, Any], made: PrivateNetwork | None 
         print_privatised(Console(highlight=False), made)
     console.print(f"fingerprint {report['fingerprint']}")
     console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
+
+
+def _print_weights(console: Console, rows: list[dict[str, Any]]) -> None:
+    """A line for each layer of a file of weights."""
+    for row in rows:
+        fires = "readout" if row["threshold"] is None else f"threshold {row['threshold']}"
+        line = f"layer {row['layer']}: {row['inputs']}-{row['neurons']}, {fires}, leak {row['leak']}"
+        if row["agreement"] is not None:
+            line += (
+                f"; {row['agreement']:.2%} of spikes as in floats, {row['integer_rate']:.4g} a neuron and step "
+                f"(floats {row['float_rate']:.4g})"
+            )
+        console.print(line)
 
 
 def _print_recorded(console: Console, recorded: dict[str, Any] | None) -> None:
