@@ -13,10 +13,11 @@ from spikeveil.host.cli.options.release import Release, require_steps
 from spikeveil.host.data.decoder import decide
 from spikeveil.host.data.spike_files import SpikeData
 from spikeveil.host.networks.release import origin_with
+from spikeveil.host.privacy import decision_plan
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger.amounts import float_below
 from spikeveil.pysim import Network, NetworkSpec, Result
-from spikeveil.pysim.model.decision import RandomisedDecision, winners_by_potential, winners_by_spikes
+from spikeveil.pysim.model.decision import Decision, RandomisedDecision, winners_by_potential, winners_by_spikes
 
 BLOCK = 500  # records that are run at once
 
@@ -153,9 +154,7 @@ def _raw_classes(
 
 def expected_accuracy(decision: RandomisedDecision, raw: float) -> float | None:
     """How often a k-ary decision is right where the raw class is right with probability `raw`; None for one-hot."""
-    if decision.output_neurons > 1:
-        return None
-    return raw * float(decision.winner_probability) + (1 - raw) * float(decision.other_probability)
+    return decision_plan.expected_accuracy(decision, raw) if isinstance(decision, Decision) else None
 
 
 def origin_after(origin: dict[str, Any] | None, before: NetworkSpec, after: NetworkSpec, steps: int) -> dict[str, Any]:

@@ -91,6 +91,9 @@ def comparison(events: Iterable[Event], delta: float) -> tuple[Bound, ...]:
     """The table, loosest theorem first. delta: at least 0, under 1 (ValueError otherwise)."""
     releases = compose(events)
     fixed = "mechanisms and counts fixed beforehand"
+    exact = "optimal composition (Kairouz, Oh, Viswanath 2015, theorem 3.3)"
+    if releases.decisions:
+        exact = "the distribution of the privacy loss"
     return (
         Bound(
             "basic", basic(releases), "basic composition (Dwork, Roth 2014, theorem 3.16)", "delta = 0; also adaptive"
@@ -118,8 +121,7 @@ def comparison(events: Iterable[Event], delta: float) -> tuple[Bound, ...]:
         Bound(
             "exact",
             releases.epsilon(delta),
-            "optimal composition (Kairouz, Oh, Viswanath 2015, theorem 3.3); several groups on a grid "
-            "(Doroshenko et al. 2022)",
+            f"{exact}; several groups on a grid (Doroshenko et al. 2022)",
             f"delta >= 0; {fixed}",
         ),
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from spikeveil.host.privacy.binomial import check_count
 from spikeveil.host.privacy.budget import exact_amount
@@ -9,9 +10,9 @@ from spikeveil.host.privacy.decisions import epsilon_of_decisions
 from spikeveil.host.privacy.frequency import half_width, reports_for
 from spikeveil.host.privacy.plan import accuracy_ceiling
 from spikeveil.pysim.model import checks
-from spikeveil.pysim.model.decision import MAX_BITS, Decision
+from spikeveil.pysim.model.decision import MAX_BITS, Decision, describe
 
-__all__ = ["DecisionPlan", "expected_accuracy", "half_width", "make_decision_plan", "reports_for"]
+__all__ = ["DecisionPlan", "decision_plan_dict", "expected_accuracy", "half_width", "make_decision_plan", "reports_for"]
 
 
 def expected_accuracy(decision: Decision, raw: float) -> float:
@@ -78,3 +79,21 @@ def make_decision_plan(
         middle = (low + high) // 2
         low, high = (low, middle) if Fraction(plan(middle).epsilon) <= target else (middle + 1, high)
     return plan(low)
+
+
+def decision_plan_dict(plan: DecisionPlan, raw: float | None = None, width: float | None = None) -> dict[str, Any]:
+    """A plan, ready for JSON, with the accuracy to expect from `raw`, and the records for shares of that half-width."""
+    return {
+        "unit": "record",
+        "decision": describe(plan.decision),
+        "record_epsilon": plan.epsilon,
+        "delta": float(plan.total_delta),
+        "releases": plan.releases,
+        "epsilon_one_release": plan.decision.epsilon,
+        "accuracy_ceiling": plan.ceiling(plan.releases),
+        "accuracy_ceiling_one_release": plan.ceiling(1),
+        "raw_accuracy": raw,
+        "expected_accuracy": None if raw is None else expected_accuracy(plan.decision, raw),
+        "half_width": width,
+        "records": None if width is None else reports_for(plan.decision, width),
+    }

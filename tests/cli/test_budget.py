@@ -79,7 +79,7 @@ def test_a_refused_charge_says_what_remains_and_ends_with_1(budget: Run) -> None
 def test_a_dry_run_charges_nothing(budget: Run) -> None:
     text = words(budget(f"spend my.ledger -d digits --source os {SESSION} --dry-run"))
     assert "Nothing was charged; it would cost data set digits" in text
-    assert "record 4 4.39444916 10 0 1e-5 yes" in text
+    assert "record 4 bits 4.39444916 10 0 1e-5 yes" in text
     dear = budget(f"lease my.ledger -d digits --specification {HASH} {SESSION} --releases 3 --dry-run", 1)
     assert "13.1833475" in dear.stdout
     assert dear.stderr == "Error: a budget cannot bear this charge; nothing was charged\n"

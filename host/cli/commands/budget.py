@@ -16,15 +16,19 @@ from spikeveil.host.cli.options.ledger import create_new_key, is_export, read_he
 from spikeveil.host.cli.options.privacy import (
     SOURCES,
     UNITS,
+    decision_options,
     mechanism_options,
     raster_options,
+    read_decision,
     read_mechanism,
 )
 from spikeveil.host.cli.screens import budget as screen
 from spikeveil.host.privacy.ledger import (
     RELATIONS,
+    DecisionSession,
     Evidence,
     Ledger,
+    ReleaseSession,
     Session,
     Signer,
     Stated,
@@ -166,6 +170,7 @@ _charge_options = stack(
     click.argument("ledger", type=PATH),
     _data_set(),
     mechanism_options,
+    decision_options,
     click.option("--releases", type=click.IntRange(1), default=1, show_default=True, help="Records released."),
     click.option("--delta", required=True, help="Delta of the session."),
     click.option("--layer", type=click.IntRange(0), help="Index of the flipped layer."),
@@ -183,12 +188,23 @@ _charge_options = stack(
 )
 
 
-def _read_session(options: dict[str, Any]) -> Session:
+def _read_session(options: dict[str, Any]) -> ReleaseSession:
+    decision = read_decision(options, with_steps=True)
+    if decision is not None:
+        steps = options["steps"]
+        if steps is None:
+            raise click.UsageError("a session of decisions needs -T/--steps, the steps of a record")
+        return DecisionSession(decision, steps, options["releases"], options["delta"], options["layer"])
     mechanism = read_mechanism(options)
     shape = (options["steps"], options["neurons"], options["releases"], options["delta"])
     if None in shape:
         raise click.UsageError("a session needs -T/--steps and -N/--neurons")
     return Session(mechanism, *shape, options["spike_limit"], options["step_spike_limit"], options["layer"])
+
+
+def _quota_name(session: ReleaseSession) -> str:
+    """What a report calls the quota of a lease."""
+    return "quota_decisions" if isinstance(session, DecisionSession) else "quota_steps"
 
 
 def _read_ranges(opened: Ledger, options: dict[str, Any]) -> dict[str, Any]:
@@ -213,11 +229,12 @@ def _read_evidence(options: dict[str, Any]) -> Evidence:
     return Evidence(*(options.get(name) for name in ("specification", "verilog", "bitstream", "versions")))
 
 
-def _preview(opened: Ledger, cost: Session | Stated, options: dict[str, Any]) -> None:
+def _preview(opened: Ledger, cost: ReleaseSession | Stated, options: dict[str, Any]) -> None:
     """Print what `cost` would charge. Exit code 1 where a budget cannot bear it."""
     flags = {name: options[name] for name in ("source", "unsafe", "demonstration", "specification")}
     previews = opened.preview(options["data_set"], cost, **flags, **_read_ranges(opened, options))
-    screen.print_previews(options["data_set"], previews, options["source"], options["as_json"])
+    decides = isinstance(cost, DecisionSession)
+    screen.print_previews(options["data_set"], previews, options["source"], options["as_json"], decides)
     if not all(preview.allowed for preview in previews):
         raise click.ClickException("a budget cannot bear this charge; nothing was charged")
 
@@ -253,7 +270,7 @@ def spend(**options: Any) -> None:
     "net.json | cut -c-64) -k 17626 -T 16 -N 10 --spike-limit 16 --releases 100 --delta 1e-6"
 )
 @_charge_options
-@raster_options()
+@raster_options(required=False)
 @click.option("--source", type=click.Choice(SOURCES), default="trivium", show_default=True, help="Noise source.")
 @click.option("--specification", required=True, help="SHA-256 of the network specification.")
 @click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="File with the key in hexadecimal.")
@@ -276,7 +293,7 @@ def lease(**options: Any) -> None:
                 if options["new_key"]:
                     Path(options["new_key"]).unlink(missing_ok=True)
                 raise
-    screen.print_charge(granted.entry, options["as_json"], {"quota_steps": granted.quota})
+    screen.print_charge(granted.entry, options["as_json"], {_quota_name(session): granted.quota})
 
 
 @budget.command(epilog="Example: spikeveil budget history my.ledger --last 20")

@@ -1,4 +1,4 @@
-"""`spikeveil epsilon`: the epsilon of a flipper at every unit and by every composition theorem."""
+"""`spikeveil epsilon`: the epsilon of a flipper at every unit, or of decisions, by every composition theorem."""
 
 from typing import Any
 
@@ -10,26 +10,33 @@ from spikeveil.host.cli.options.privacy import (
     RASTER,
     SOURCES,
     UNITS,
+    decision_options,
     mechanism_options,
     raster_options,
+    read_decision,
     read_delta,
     read_mechanism,
+    require,
 )
 from spikeveil.host.cli.screens import epsilon_plots
-from spikeveil.host.cli.screens.epsilon import print_epsilon
+from spikeveil.host.cli.screens.epsilon import print_decisions, print_epsilon
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.privacy.bounds import Bound, comparison
+from spikeveil.host.privacy.decisions import epsilon_of_decisions
 from spikeveil.host.privacy.events import Event
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.plan import UnitCost, unit_costs
 from spikeveil.host.privacy.wording import AGAINST, Raster
+from spikeveil.pysim import Decision
+from spikeveil.pysim.model.decision import describe
 
 EXAMPLE = "Example: spikeveil epsilon --epsilon 1 -T 16 -N 10 --delta 1e-5 --plot-delta curve.svg"
 
 
 @click.command(epilog=EXAMPLE)
 @mechanism_options
-@raster_options()
+@decision_options
+@raster_options(required=False)
 @click.option("--releases", type=click.IntRange(1), default=1, show_default=True, help="Records of the same data.")
 @click.option("--delta", required=True, help="Delta of all releases together; 0 gives the plain sum.")
 @click.option(
@@ -42,11 +49,15 @@ EXAMPLE = "Example: spikeveil epsilon --epsilon 1 -T 16 -N 10 --delta 1e-5 --plo
 @click.option("--plot-releases", type=click.Path(dir_okay=False), help="Draw epsilon against the number of releases.")
 @json_option
 def epsilon(**options: Any) -> None:
-    """Print the epsilon of released spikes at every unit.
+    """Print the epsilon of released spikes at every unit, or of decisions.
 
-    Shows that of one spike and of whole releases by exact composition, and the older theorems (basic, advanced, zCDP,
-    Rényi) for comparison. Figures are rounded up.
+    Shows the epsilon of a record, by exact composition of all releases, and the older theorems (basic, advanced, zCDP,
+    Rényi) for comparison. Decisions cost the same at every unit. Figures are rounded up.
     """
+    decision = read_decision(options)
+    if decision is not None:
+        return _decisions(decision, options)
+    require(options, "steps", "neurons")
     mechanism, delta = read_mechanism(options), read_delta(options["delta"])
     with usage_errors():
         raster = Raster(*(options[name] for name in RASTER))
@@ -61,6 +72,36 @@ def epsilon(**options: Any) -> None:
     _plot(mechanism, raster, unit_cost, options, delta)
 
 
+def _decisions(decision: Decision, options: dict[str, Any]) -> None:
+    """The figures of decisions about one record."""
+    if options["plot_delta"] or options["plot_releases"]:
+        raise click.UsageError("plots are for flipped spikes")
+    releases, delta = options["releases"], read_delta(options["delta"])
+    with usage_errors():
+        bounds = comparison([Event(decision, releases)], delta)
+        report = {
+            "decision": describe(decision),
+            "record_epsilon": decision.epsilon,
+            "epsilon": epsilon_of_decisions(decision, releases, delta if releases > 1 else 0.0),
+            "releases": releases,
+            "delta": delta if releases > 1 else 0.0,
+            "against": AGAINST[options["source"]],
+            "private": options["source"] in ("trivium", "os"),
+            "compositions": {"unit": "record", **_bounds_dict(bounds)},
+        }
+    if options["as_json"]:
+        print_json(report)
+    else:
+        print_decisions(decision, bounds, report)
+
+
+def _bounds_dict(bounds: tuple[Bound, ...]) -> dict[str, Any]:
+    return {
+        bound.name: {"epsilon": "inf" if bound.epsilon == float("inf") else bound.epsilon, "theorem": bound.theorem}
+        for bound in bounds
+    }
+
+
 def _report(
     mechanism: RandomizedResponse,
     raster: Raster,
@@ -69,9 +110,6 @@ def _report(
     options: dict[str, Any],
     delta: float,
 ) -> dict[str, Any]:
-    def number(value: float) -> float | str:
-        return value if value != float("inf") else "inf"
-
     return {
         "threshold": mechanism.threshold,
         "bits": mechanism.bits,
@@ -95,7 +133,7 @@ def _report(
         ],
         "compositions": {
             "unit": options["unit"],
-            **{bound.name: {"epsilon": number(bound.epsilon), "theorem": bound.theorem} for bound in bounds},
+            **_bounds_dict(bounds),
         },
     }
 

@@ -15,6 +15,7 @@ from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.networks import catalogue
 from spikeveil.host.privacy.claim import Claim, wall_dict
 from spikeveil.pysim import NetworkSpec
+from spikeveil.pysim.model.decision import RandomisedDecision, describe
 
 NO_KEY = "none yet, to be drawn from the operating system's generator"
 
@@ -59,12 +60,24 @@ def _origin(network: str) -> dict[str, Any] | None:
     return NetworkSpec.origin(network) if Path(network).exists() else None
 
 
+def _decision_dict(decision: RandomisedDecision, claim: Claim) -> dict[str, Any]:
+    """The decision, what it is worth at most, and its mechanism."""
+    return {
+        **describe(decision),
+        "record_epsilon": decision.epsilon,
+        "delta": 0.0,
+        "accuracy_ceiling": claim.ceiling(decision.classes),
+    }
+
+
 def _report(plan: Plan, claim: Claim, steps: int) -> dict[str, Any]:
     spec = plan.spec
     fixed = plan.schedule == "private"
     return {
         "fingerprint": spec.fingerprint,
         "private": spec.private,
+        "steps": spec.steps,
+        "decision": None if spec.decision is None else _decision_dict(spec.decision, claim),
         "layers": [
             {
                 "neurons": layer.neurons,

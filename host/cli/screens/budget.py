@@ -23,7 +23,8 @@ from spikeveil.host.privacy.ledger import (
 )
 from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text
 from spikeveil.host.privacy.units import Unit
-from spikeveil.host.privacy.wording import AGAINST
+from spikeveil.host.privacy.wording import AGAINST, decision_text
+from spikeveil.pysim.model.decision import from_description
 
 FILTER = (
     "Filter: pure sum of (epsilon, delta) over pre-declared sessions, in exact fractions; a session's epsilon is the "
@@ -175,6 +176,9 @@ def _session_text(session: dict[str, Any]) -> str:
             f"DP-SGD, all {session['steps']} steps of the run, noise {noise:g}, Poisson {session['batch_size']}/"
             f"{session['dataset_size']}, {session['method']} bound, one example added or removed"
         )
+    if session["kind"] == "decision":
+        count = f"{session['releases']} decision{'s' * (session['releases'] > 1)}"
+        return f"{count}, {decision_text(from_description(session['decision']))}, {session['composition']}"
     limits = "".join(
         f", {name.replace('_', ' ')} {session[name]}" for name in ("spike_limit", "step_limit") if session[name]
     )
@@ -194,6 +198,13 @@ def _charges(content: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for charge in content["charges"]
     ]
+
+
+def _composed(count: int, decides: bool) -> str:
+    """How many bits or decisions were composed, in words; "stated" where nothing was."""
+    if not count:
+        return "stated"
+    return f"{count} {'decision' if decides else 'bit'}{'s' * (count > 1)}"
 
 
 def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = None) -> None:
@@ -216,9 +227,10 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         return
     title = f"lease {content['lease']}" if "lease" in content else "spend"
     title = f"Charged: {title}, entry {entry.sequence}, data set {content['data_set']}"
-    table = _table(title, "unit", ">composed bits", ">epsilon", ">delta")
+    table = _table(title, "unit", ">composed", ">epsilon", ">delta")
+    decides = content["session"]["kind"] == "decision"
     for charge in report["charges"]:
-        table.add_row(charge["unit"], str(charge["composed_bits"] or "stated"), charge["epsilon"], charge["delta"])
+        table.add_row(charge["unit"], _composed(charge["composed_bits"], decides), charge["epsilon"], charge["delta"])
     console = _console()
     console.print(table)
     console.print(f"mechanism: {report['mechanism']}\nholds against {report['against']}")
@@ -228,8 +240,10 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         console.print(NOMINAL, style="bold red")
 
 
-def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_json: bool) -> None:
-    """Print what a charge would do."""
+def print_previews(
+    data_set: str, previews: Sequence[Preview], source: str, as_json: bool, decides: bool = False
+) -> None:
+    """Print what a charge would do; `decides`: a charge of decisions."""
     lines = [
         {
             **_balance(preview.balance),
@@ -243,11 +257,11 @@ def print_previews(data_set: str, previews: Sequence[Preview], source: str, as_j
     if as_json:
         print_json({"data_set": data_set, "against": AGAINST[source], "budgets": lines})
         return
-    columns = ("unit", ">bits", ">epsilon asked", ">remaining", ">delta asked", ">remaining", "allowed")
+    columns = ("unit", ">composed", ">epsilon", ">remaining", ">delta", ">remaining", "allowed")
     table = _table(f"Nothing was charged; it would cost data set {data_set}", *columns)
     keys = ("epsilon_asked", "epsilon_remaining", "delta_asked", "delta_remaining")
     for line in lines:
-        bits, verdict = str(line["composed_bits"] or "stated"), "yes" if line["allowed"] else "NO"
+        bits, verdict = _composed(line["composed_bits"], decides), "yes" if line["allowed"] else "NO"
         table.add_row(line["unit"], bits, *(line[key] for key in keys), verdict)
     console = _console()
     console.print(table)
@@ -285,8 +299,8 @@ def _history_lines(entry: Entry) -> list[str]:
         shown = (f"{name} {value[:16] if len(value) == 64 else value}" for name, value in content["evidence"].items())
         lines.append(f"evidence: {', '.join(shown)}")
     for one in _charges(content):
-        bits = f"{one['composed_bits']} bits" if one["composed_bits"] else "stated"
-        lines.append(f"{one['unit']} level: {bits}, epsilon {one['epsilon']}, delta {one['delta']}")
+        composed = _composed(one["composed_bits"], content["session"]["kind"] == "decision")
+        lines.append(f"{one['unit']} level: {composed}, epsilon {one['epsilon']}, delta {one['delta']}")
     return lines
 
 

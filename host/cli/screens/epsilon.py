@@ -8,7 +8,8 @@ from rich.table import Table
 from spikeveil.host.privacy.bounds import Bound
 from spikeveil.host.privacy.mechanisms import RandomizedResponse
 from spikeveil.host.privacy.plan import UnitCost
-from spikeveil.host.privacy.wording import Raster, mechanism_text, up
+from spikeveil.host.privacy.wording import Raster, decision_text, mechanism_text, up
+from spikeveil.pysim import Decision
 
 
 def print_epsilon(
@@ -33,6 +34,21 @@ def print_epsilon(
     unit = record["compositions"]["unit"]
     bits = next(cost.bits for cost in costs if cost.unit.value == unit)
     console.print(_theorem_table(bounds, f"{nominal}epsilon at {unit} level, {bits} bits, delta {delta}, by theorem"))
+
+
+def print_decisions(decision: Decision, bounds: tuple[Bound, ...], report: dict[str, Any]) -> None:
+    """Print the mechanism, the epsilon of one decision and of all of them, and that of all by every theorem."""
+    console, delta, releases = Console(), up(report["delta"]), report["releases"]
+    nominal = "" if report["private"] else "nominal "
+    for sentence in (
+        decision_text(decision),
+        f"{nominal}epsilon of a record: {up(decision.epsilon)} for one decision (every unit, delta 0)",
+        f"{nominal}epsilon of {releases} decisions about one record: {up(report['epsilon'])} (delta {delta})",
+        f"holds against {report['against']}",
+    ):
+        console.print(sentence, highlight=False)
+    title = f"{nominal}epsilon at record level, {releases} decisions about one record, delta {delta}, by theorem"
+    console.print(_theorem_table(bounds, title))
 
 
 def _unit_table(costs: tuple[UnitCost, ...], title: str, record: dict[str, Any]) -> Table:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from spikeveil.host.cli.screens.claim import print_claim
 from spikeveil.host.privacy.claim import Claim
+from spikeveil.host.privacy.wording import decision_output
 
 LONGEST_NOTE = 200  # characters of one entry
 
@@ -52,10 +53,13 @@ def print_info(name: str, record: dict[str, Any], claim: Claim) -> None:
     if record["origin"] is not None:
         _print_origin(console, record["origin"])
     console.print(f"schedule {_timing_text(record['gateware'])}")
-    print_claim(console, claim, f"Claim for one record, {claim.steps} steps")
+    if claim.spec.decision is not None:
+        console.print(f"releases {decision_output(claim.spec.decision, claim.steps)}, at the end of the record")
+    classes = 0 if claim.spec.decision is None else claim.spec.decision.classes
+    print_claim(console, claim, f"Claim for one record, {claim.steps} steps", classes)
     if len(record["walls"]) > 1:
         epsilons = "; ".join(f"layer {wall['layer']} {wall['record_epsilon']:.6g}" for wall in record["walls"])
-        console.print(f"record epsilon at each flipped layer: {epsilons}; each one alone bounds the release")
+        console.print(f"record epsilon at each randomised layer: {epsilons}; each one alone bounds the release")
 
 
 def _timing_text(gateware: dict[str, Any]) -> str:

@@ -5,8 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from spikeveil.host.cli.screens.tables import facts_table
+from spikeveil.host.privacy.decision_plan import DecisionPlan
 from spikeveil.host.privacy.plan import PrivacyPlan
-from spikeveil.host.privacy.wording import mechanism_text, up
+from spikeveil.host.privacy.wording import decision_text, mechanism_text, up
 
 
 def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
@@ -46,3 +48,27 @@ def print_plan(plan: PrivacyPlan, record: dict[str, Any]) -> None:
         console.print(
             "At this target the flipper is a fair coin: the released spikes carry no information.", highlight=False
         )
+
+
+def print_decision_plan(plan: DecisionPlan, report: dict[str, Any]) -> None:
+    """Print the decision, its epsilon, the accuracy beside its ceiling, and the records for shares."""
+    several = f", all {plan.releases} decisions about it" if plan.releases > 1 else ", one decision"
+    ceiling_one, ceiling_all = (report[f"accuracy_ceiling{part}"] for part in ("_one_release", ""))
+    facts = [
+        ("epsilon of a record", f"{up(plan.epsilon)}, delta {up(report['delta'])}{several}"),
+        ("epsilon of one decision", f"{up(plan.decision.epsilon)}, delta 0, at every unit"),
+        ("mechanism", decision_text(plan.decision)),
+        ("accuracy ceiling", f"one decision: {up(100 * ceiling_one, 4)} %; all: {up(100 * ceiling_all, 4)} %"),
+    ]
+    if report["expected_accuracy"] is not None:
+        raw, expected = (100 * report[f"{name}_accuracy"] for name in ("raw", "expected"))
+        facts.append(
+            ("accuracy to expect", f"{expected:.1f} % of one decision, where {raw:.1f} % of raw winners are right")
+        )
+    if report["records"] is not None:
+        facts.append(
+            ("records for shares", f"{report['records']:,} for +-{100 * report['half_width']:g} points at 95 %")
+        )
+    facts.append(("holds against", report["against"]))
+    console = Console(highlight=False)
+    console.print(facts_table(facts, f"Plan: epsilon {report['target_epsilon']} at record level for all releases"))

@@ -29,7 +29,7 @@ from spikeveil.host.privacy.ledger.fields import RELATIONS, Evidence
 from spikeveil.host.privacy.ledger.ledger import Ledger
 from spikeveil.host.privacy.ledger.names import normal_name
 from spikeveil.host.privacy.ledger.pending import PendingLedger
-from spikeveil.host.privacy.ledger.session import Session
+from spikeveil.host.privacy.ledger.session import ReleaseSession, Session
 from spikeveil.host.privacy.ledger.signing import Signer
 from spikeveil.host.privacy.ledger.stated import Stated
 from spikeveil.host.privacy.ledger.training_session import TrainingSession
@@ -64,6 +64,7 @@ __all__ = [
     "Mark",
     "PendingLedger",
     "Preview",
+    "ReleaseSession",
     "Session",
     "SessionCost",
     "Signer",
