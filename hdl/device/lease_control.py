@@ -1,4 +1,4 @@
-"""The signals with which leases are opened and closed."""
+"""Interface between command decoder and guard: opens and closes leases."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
@@ -24,22 +24,22 @@ class Offer(data.StructLayout):
 
 
 class LeaseControl(wiring.Signature):
-    """Opens and closes leases; directions as the user of the guard sees them.
+    """Opens and closes leases; `out` is from the command decoder to the guard.
 
     | port | width | direction | meaning |
     |---|---|---|---|
     | `offer` | `Offer` | out | the offered lease; stable from one cycle before `check` until `begin` |
-    | `check` | 1 | out | command: check the offer and the secret received since `rewind` |
-    | `begin` | 1 | out | command: open the granted lease with the secret received since `check` |
+    | `check` | 1 | out | command: check the offer, and the secret received since `rewind` |
+    | `begin` | 1 | out | command: open the granted lease with the secret, received again since `check` |
     | `close` | 1 | out | command: end the lease |
-    | `rewind` | 1 | out | command: discard the received secret and a granted offer |
-    | `secret` | stream, 8 | out | bytes of the secret; always ready; one in the cycle of a `rewind` is lost |
+    | `rewind` | 1 | out | command: discard the secret received so far and any granted offer |
+    | `secret` | stream, 8 | out | bytes of the secret; always ready; a byte in the cycle of a `rewind` is lost |
     | `loaded` | 1 | out | the weights are loaded |
-    | `result` | `ResultCode` | in | result of `check` or `begin`, one cycle later |
+    | `result` | `ResultCode` | in | result of the last `check` or `begin`, valid one cycle after it |
     | `open` | 1 | in | a lease is open and `quota` is not 0 |
-    | `lease`, `nonce` | 40, 32 | in | the highest lease number since power-on, and its nonce |
-    | `quota` | 32 | in | releases that may still leave; of a granted offer until its `begin`; otherwise 0 |
-    | `start` | 1 | in | first cycle of a lease, in which no row enters |
+    | `lease`, `nonce` | 40, 32 | in | highest lease number accepted since power-on, and its nonce |
+    | `quota` | 32 | in | releases that may still leave; after a granted `check` the offer's quota; otherwise 0 |
+    | `start` | 1 | in | one cycle, the first of a lease; no row enters in it |
     """
 
     def __init__(self) -> None:

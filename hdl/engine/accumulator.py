@@ -1,4 +1,4 @@
-"""Synaptic accumulation: reads a row of weights a cycle and adds them to the sums of `lanes` neurons."""
+"""Synaptic accumulation: adds one weight per cycle to the sum of each of `lanes` neurons."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from spikeveil.pysim.model.spec import LayerSpec
 
 
 def pack_fields(values: ArrayLike, bits: int) -> int:
-    """Pack integers into one word as `bits`-bit two's complement fields, the first in the least significant bits."""
+    """Pack integers into one word of `bits`-bit two's complement fields, the first in the least significant bits."""
     return sum((int(value) & ((1 << bits) - 1)) << (bits * index) for index, value in enumerate(np.asarray(values)))
 
 
@@ -29,27 +29,27 @@ def lane_rows(values: ArrayLike, lanes: int, fill: int = 0) -> np.ndarray[Any, A
 
 
 class Accumulator(wiring.Component):
-    """Adds one weight a cycle to each of `lanes` sums, without rounding or overflow.
+    """Adds one weight per cycle to each of `lanes` sums, without rounding or overflow.
 
     | port | width | direction | meaning |
     |---|---|---|---|
     | `work` | Work | in | weight address and row markers of this cycle |
     | `sums` | lanes * accumulator_bits | out | signed sums of the row, lane 0 in the least significant bits |
-    | `load` | ImageWrite | in | writes the weights, as memory 0; only where `load` is given |
+    | `load` | ImageWrite | in | writes the weights, enabled by `load.to[0]`; only if a layout is given |
 
     | parameter | type | meaning |
     |---|---|---|
-    | `spec` | LayerSpec | weights and widths; of a loadable layer only the widths are used |
+    | `spec` | LayerSpec | weights and widths; only the widths if the weights are loaded |
     | `lanes` | int | neurons summed in parallel |
-    | `load` | ImageWrite or None | layout of the write port; None builds the weights in |
-    | `in_spram` | bool | weights in single-port RAM, as in `BankedMemory` |
+    | `load` | ImageWrite or None | layout of the write port; None: the weights are baked in |
+    | `in_spram` | bool | keep the weights in single-port RAM, see `BankedMemory` |
     | `multi_cycle_rows` | bool | every row has at least two cycles of work |
 
-    Timing: one work item a cycle. `sums` holds a complete row for one cycle, four cycles after its `work.last`.
+    Timing: one work item per cycle. `sums` holds a complete row for one cycle, four cycles after its `work.last`.
     The weight memory has inputs * rows words of lanes * weight_bits bits.
 
-    With `in_spram` and `multi_cycle_rows` on an iCE40 UltraPlus, the sums are accumulated in DSP blocks where they
-    fit. Clearing such an accumulator takes a cycle more than loading it, hence the second condition.
+    On an iCE40 UltraPlus with `in_spram` and `multi_cycle_rows`, DSP blocks accumulate the sums if they fit. Clearing a
+    DSP accumulator takes one cycle more than loading it, so a row must have at least two cycles.
 
     Reset has no effect on the sums: each row starts with its `work.first`.
     """
@@ -88,7 +88,7 @@ class Accumulator(wiring.Component):
             load=self.load_layout,
             in_spram=self.in_spram,
         )
-        # shift registers; their last bits are aligned with the weights
+        # shift registers: the last bit of each is aligned with the weights
         first = Signal(3)
         empty = Signal(3)
         m.d.comb += weights.address.eq(self.work.address)
@@ -102,7 +102,7 @@ class Accumulator(wiring.Component):
         return m
 
     def _logic_sums(self, m: Module, weights: Value, first: Value, empty: Value) -> None:
-        """One adder and register a lane."""
+        """One adder and one register per lane."""
         for lane in range(self.lanes):
             total = Signal(signed(self.bits), name=f"total_{lane}", reset_less=True)
             weight = weights.word_select(lane, self.spec.weight_bits).as_signed()
@@ -114,12 +114,12 @@ class Accumulator(wiring.Component):
 
     def _fits_dsp(self, platform: object) -> bool:
         """Whether the sums are accumulated in DSP blocks."""
-        most_lanes = ultraplus.ACCUMULATORS_PER_DSP * ultraplus.DSP_BLOCKS
-        fits = self.bits <= ultraplus.ACCUMULATOR_BITS and self.lanes <= most_lanes
+        max_lanes = ultraplus.ACCUMULATORS_PER_DSP * ultraplus.DSP_BLOCKS
+        fits = self.bits <= ultraplus.ACCUMULATOR_BITS and self.lanes <= max_lanes
         return self.in_spram and self.multi_cycle_rows and fits and ultraplus.is_ultraplus(platform)
 
     def _dsp_sums(self, m: Module, weights: Value, first: Value, empty: Value) -> None:
-        """Two lanes a DSP block; with an odd number of lanes the last one is computed twice."""
+        """Two lanes per DSP block; if the number of lanes is odd, the last one is computed twice."""
         clear = Signal()
         m.d.sync += clear.eq(first & empty)
         for lane in range(0, self.lanes, 2):
@@ -134,8 +134,8 @@ class Accumulator(wiring.Component):
                 m.d.comb += self.sums.word_select(lane + half, self.bits).eq(total)
 
     def _weight_words(self) -> list[int]:
-        """Initial contents of the weight memory: for each row of neurons, one word an input."""
+        """Initial contents of the weight memory: for each row of neurons, one word per input."""
         if self.load_layout is not None:
             return []
-        by_rows = lane_rows(self.spec.weights, self.lanes)
-        return [pack_fields(column, self.spec.weight_bits) for row in by_rows for column in np.moveaxis(row, 1, 0)]
+        weight_rows = lane_rows(self.spec.weights, self.lanes)
+        return [pack_fields(column, self.spec.weight_bits) for row in weight_rows for column in np.moveaxis(row, 1, 0)]

@@ -19,18 +19,18 @@ class Pacer(wiring.Component):
     | port | width | direction | meaning |
     |---|---|---|---|
     | `i` | stream of SpikeRow(INPUT_LANES) | in | input rows from the pins |
-    | `layers_i` | the same | out | input rows to the first layer |
+    | `layers_i` | stream of SpikeRow(INPUT_LANES) | out | input rows to the first layer |
     | `layers_o` | stream of plan.o_row | in | output rows of the last layer |
-    | `o` | the same | out | output rows to the pins; the payload is 0 while not valid |
+    | `o` | stream of plan.o_row | out | output rows to the pins; the payload is 0 while not valid |
     | `open` | 1 | in | one cycle: starts the slots |
     | `late` | 1 | out | a step missed its slot; `o` stays not valid until reset |
 
-    Timing: every slot starts with a tick. At a tick a step that has arrived completely is admitted to the layers, and
-    the step admitted `plan.slots` ticks earlier is released, its rows one after the other. A tick is delayed only while
-    `o` still holds rows of the step before. The layers must finish each step within `plan.slots` slots.
+    Timing: every slot starts with a tick. At a tick, the next step is admitted to the layers if all its rows have
+    arrived, and the step admitted `plan.slots` ticks earlier is released, row by row. A tick is delayed only while rows
+    of the previously released step wait at `o`. The layers must finish each step within `plan.slots` slots.
 
-    Guarantee: `i.ready` and `o` depend only on when rows were offered and accepted at `i` and `o`, and on `open`.
-    `plan.i_rows` rows are a step; a missing or surplus `step_end` at `i` has no effect.
+    Guarantee: while `late` is 0, `i.ready` and `o.valid` depend only on `open`, `i.valid` and `o.ready`, and with a
+    decision on `record_end` of the input. A step is `plan.i_rows` rows; `step_end` of the input is ignored.
 
     In a network with a decision only the last step of a record releases anything: one row.
 
@@ -78,7 +78,7 @@ class Pacer(wiring.Component):
         return m
 
     def _banks(self, m: Module) -> Memory:
-        """Two banks of one step each: one is filled from the pins while the other is read by the layers."""
+        """Two banks of one step each: one is filled from the pins while the layers read the other."""
         memory: Memory = Memory(
             shape=unsigned(len(self.i.payload.as_value())),
             depth=2 << index_bits(self.i_rows),
@@ -89,7 +89,7 @@ class Pacer(wiring.Component):
         return memory
 
     def _fill(self, m: Module, banks: Memory, bank_full: Signal, bank_releases: Signal) -> None:
-        """Write rows from the pins to the bank `fill_bank`. Only a tick makes a full bank free again."""
+        """Write rows from the pins to the bank `fill_bank`. A full bank is freed only by a tick."""
         write = banks.write_port()
         write_row = Signal(index_bits(self.i_rows))
         fill_bank = Signal()
@@ -105,7 +105,7 @@ class Pacer(wiring.Component):
             stored.eq(self.i.valid & self.i.ready),
             write.addr.eq(Cat(write_row, fill_bank)),
             write.data.eq(row),
-            write.en.eq(self.i.ready),  # without a row, the word is overwritten later
+            write.en.eq(self.i.ready),  # a word written while no row is valid is overwritten later
         ]
         with m.If(stored):
             m.d.sync += write_row.eq(write_row + 1)
@@ -115,7 +115,7 @@ class Pacer(wiring.Component):
                     m.d.sync += bank_releases.bit_select(fill_bank, 1).eq(self.i.payload.record_end)
 
     def _drain(self, m: Module, banks: Memory, bank_full: Signal, bank_releases: Signal, tick: Signal) -> Value:
-        """Send the admitted step to the layers; returns whether the step admitted next will release rows."""
+        """Send the admitted step to the layers; returns whether a step with output is admitted at the next tick."""
         read_row = Signal(range(self.i_rows + 1))
         drain_bank = Signal()
         draining = Signal()
@@ -143,13 +143,13 @@ class Pacer(wiring.Component):
         return admitted & bank_releases.bit_select(next_bank, 1) if self.releases_records else admitted
 
     def _release(self, m: Module, tick: Signal, releases: Value) -> Value:
-        """Hold output rows in a queue until the tick of their step; returns whether a released step still has rows."""
+        """Hold output rows in a queue until the tick of their step; returns whether rows of a released step remain."""
         depth = (self.slots + 1) * self.o_rows
         queue: Any = SyncFIFOBuffered(width=len(self.o.payload.as_value()), depth=depth + 1)
         m.submodules.queue = queue
-        queue_ready = Signal(init=1)  # there is space for a row, also if one was written in the cycle before
+        queue_ready = Signal(init=1)  # the queue has space, even if a row was written in the previous cycle
         m.d.sync += [queue_ready.eq(queue.level < depth), Assert(~queue_ready | queue.w_rdy, "an output row was lost")]
-        steps_in_flight = Signal(self.slots)  # shift register: the last ticks that admitted a step with output
+        steps_in_flight = Signal(self.slots)  # one bit per recent tick: a step with output was admitted
         steps_queued = Signal(range(self.slots + 2))  # complete steps in the queue
         rows_remaining = Signal(range(self.o_rows + 1))  # of the released step
         releasing = Signal()  # rows_remaining is not 0
@@ -161,7 +161,7 @@ class Pacer(wiring.Component):
             self.layers_o.ready.eq(queue_ready),
             step_arrived.eq(self.layers_o.valid & queue_ready & self.layers_o.payload.step_end),
             step_due.eq(tick & steps_in_flight[-1]),
-            self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # hides when the row in the queue was computed
+            self.o.payload.eq(Mux(self.o.valid, queue.r_data, 0)),  # else the arrival time of a row would be visible
             self.o.valid.eq(releasing & queue.r_rdy),
             queue.r_en.eq(releasing & self.o.ready),
         ]

@@ -1,4 +1,4 @@
-"""Trivium stream cipher that produces `width` bits a cycle. Twin of pysim/model/trivium.py."""
+"""Trivium stream cipher that produces `width` bits per cycle. Twin of pysim/model/trivium.py."""
 
 from amaranth.hdl import Assert, Cat, Const, Format, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.trivium import KEY_BITS, ONES, WARM_UP, A, B, C, Register, entry_bit
 
-MAX_WIDTH = 64  # beyond 66 a new bit would depend on another of the same cycle
+MAX_WIDTH = 64  # beyond 66, a new bit would depend on another one of the same cycle
 
 
 def load_bits(width: int) -> int:
-    """Bits to shift in so that the longest register is filled and the warm-up ends with a whole cycle."""
+    """Bits to shift in: enough to fill the longest register, and such that the warm-up ends on a cycle boundary."""
     return C.length + -(C.length + WARM_UP) % width
 
 
@@ -21,26 +21,26 @@ class Trivium(wiring.Component):
     | port | width | direction | meaning |
     |---|---|---|---|
     | `key`, `iv` | 80 | in | as `pysim.model.trivium.port_value` of their 10 bytes; stable from `start` to `o.valid` |
-    | `start` | 1 | in | one cycle: loads both and withdraws the payload on `o`; takes precedence |
-    | `o` | stream, width | out | payload j holds keystream bits j * width onwards, the first in the low bit |
+    | `start` | 1 | in | one cycle: loads both and clears `o.valid`; restarts a setup in progress |
+    | `o` | stream, width | out | payload j holds keystream bits j * width to (j + 1) * width - 1, the first in bit 0 |
 
     | parameter | type | meaning |
     |---|---|---|
-    | `width` | int, 1 to 64 | bits a cycle |
+    | `width` | int, 1 to 64 | bits per cycle |
     | `parallel_load` | bool | load key and IV in one cycle; ignored unless `width` divides the warm-up of 1152 clocks |
 
     Timing: `o` is valid `setup_cycles` + 2 cycles after `start` (ceil(1263 / width) + 2, or 1152 / width + 2 with
-    `parallel_load`), and from then on one payload a cycle. `o.payload` is a register.
+    `parallel_load`), and then one payload per cycle. `o.payload` is a register.
 
-    A parallel load puts a multiplexer before each bit of the state. That is free where a flip-flop has a look-up table
-    of its own to spare (iCE40) and expensive elsewhere. The serial load shifts key and IV in, `width` bits a cycle,
-    after as many zeros as make load and warm-up a whole number of cycles. In the cycle in which the load ends, the low
-    bits are loaded and the high ones computed. This is exact for every width, since no computed bit depends on one
-    that entered less than 66 clocks before.
+    A parallel load needs a multiplexer in front of each bit of the state. It is free where the flip-flop's LUT is
+    otherwise unused (iCE40) and expensive elsewhere. The serial load shifts in zeros, then key and IV, `width` bits
+    per cycle; the number of zeros makes load and warm-up together a whole number of cycles. In the last cycle of the
+    load the low bits may be loaded and the high bits computed. This is correct for every width, since a computed bit
+    depends only on bits that entered at least 66 clocks earlier.
 
-    Security: the same key and IV give the same keystream. The caller must never start twice with one pair.
+    Security: the same key and IV give the same keystream. The caller must never start twice with the same pair.
 
-    `o` is not valid after reset, before the first `start`, or during key setup. ValueError for another width.
+    `o` is not valid before the first `start` after reset, or during key setup. ValueError for any other width.
     """
 
     key: Signal
@@ -58,7 +58,7 @@ class Trivium(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycle = Signal(range(self.setup_cycles + 1))  # of the setup, starting with 1
+        cycle = Signal(range(self.setup_cycles + 1))  # of the key setup, counted from 1
         setup = Signal()
         running = Signal()
         step = Signal()
@@ -76,7 +76,7 @@ class Trivium(wiring.Component):
         return m
 
     def _registers(self, m: Module, step: Signal, setup: Signal, cycle: Signal) -> Value:
-        """The registers a, b and c, bit 0 the oldest, clocked `width` times each `step`; returns the keystream."""
+        """The registers a, b and c, bit 0 the oldest, clocked `width` times per `step`; returns the keystream."""
         a = Signal(A.length)
         b = Signal(B.length)
         c = Signal(C.length)
@@ -102,12 +102,12 @@ class Trivium(wiring.Component):
         return from_a[0] ^ from_b[0] ^ from_c[0]
 
     def _outputs(self, register: Register, state: Signal) -> tuple[Value, Value]:
-        """What a register feeds to the next one: the linear part, which is also keystream, and the product."""
+        """Inputs of the next register from this one: the linear part, also a term of the keystream, and the product."""
         tap = state[register.length - register.tap :][: self.width]
         return tap ^ state[: self.width], state[1:][: self.width] & state[2:][: self.width]
 
     def _load_mask(self, m: Module, setup: Signal, cycle: Signal) -> Value:
-        """Which of the entering bits are loaded: all, in the last cycle of the load perhaps only the low ones, none."""
+        """Mask of the entering bits that are loaded, not computed: all ones during the load, zero after it."""
         whole_cycles, extra_bits = divmod(load_bits(self.width), self.width)
         load_low = Signal()
         load_high = Signal()
@@ -122,7 +122,7 @@ class Trivium(wiring.Component):
         return Cat(load_low.replicate(extra_bits), load_high.replicate(self.width - extra_bits))
 
     def _load_chunk(self, m: Module, cycle: Signal, initial: list[Value]) -> Signal:
-        """The bits that enter in this cycle of the load: zeros, then `initial` in order. Selected a cycle ahead."""
+        """The bits that enter in this cycle of the load: zeros, then `initial` in order. Registered."""
         chunk = Signal(self.width)
         end = load_bits(self.width)
         zeros: list[Value] = [Const(0, 1)]

@@ -27,7 +27,7 @@ class Model:
         return self.start + len(self.bytes)
 
     @property
-    def room(self) -> int:
+    def space(self) -> int:
         return self.depth - (self.written - self.confirmed)
 
     def send(self) -> int:
@@ -36,9 +36,9 @@ class Model:
         self.reached = max(self.reached, self.sent)
         return byte
 
-    def confirm(self, claim: int) -> None:
-        """`claim` modulo 2^32, as the line has it."""
-        more = (claim - self.confirmed) % WRAP
+    def confirm(self, position: int) -> None:
+        """`position` is modulo 2^32, as on the line."""
+        more = (position - self.confirmed) % WRAP
         if more <= self.reached - self.confirmed:
             self.confirmed += more
             self.sent = max(self.sent, self.confirmed)
@@ -58,7 +58,7 @@ class Driver:
         self.ctx.set(self.dut.i.payload, byte)
         self.ctx.set(self.dut.i.valid, 1)
         ready = self.ctx.get(self.dut.i.ready)
-        assert ready == (self.model.room > 0)
+        assert ready == (self.model.space > 0)
         if ready:
             self.model.bytes.append(byte)
         await self.ctx.tick()
@@ -86,8 +86,8 @@ class Driver:
         self.ctx.set(self.dut.snapshot, 0)
         await self.ctx.tick()
 
-    async def confirm(self, claim: int, *, resend: bool = False) -> None:
-        for byte in (claim % WRAP).to_bytes(4, "little"):
+    async def confirm(self, position: int, *, resend: bool = False) -> None:
+        for byte in (position % WRAP).to_bytes(4, "little"):
             self.ctx.set(self.dut.confirmation.byte, byte)
             await self._shift(self.dut.confirmation)
         self.ctx.set(self.dut.confirmation.confirm, 1)
@@ -95,7 +95,7 @@ class Driver:
         await self.ctx.tick()
         self.ctx.set(self.dut.confirmation.confirm, 0)
         self.ctx.set(self.dut.confirmation.resend, 0)
-        self.model.confirm(claim)
+        self.model.confirm(position)
         if resend:
             self.model.resend()
         for cycle in range(12):
@@ -127,7 +127,7 @@ class Driver:
         self.ctx.set(port.shift, 0)
 
 
-def claims(model: Model, rng: Random) -> int:
+def confirmed_positions(model: Model, rng: Random) -> int:
     """Positions of every sort: possible ones, just outside, a ring away, far away, with one byte wrong."""
     near = rng.choice((model.confirmed, model.sent, model.reached, model.written))
     away = rng.choice((0, 0, 0, 1, -1, model.depth, -model.depth, 2 * model.depth, -2 * model.depth))
@@ -156,7 +156,7 @@ def test_any_order_of_commands_is_as_the_model_says(depth: int, start: int, monk
             elif action == 2:
                 await driver.send(rng.choice((1, 5, 60)))
             elif action <= 4:
-                await driver.confirm(claims(driver.model, rng), resend=rng.random() < 0.2)
+                await driver.confirm(confirmed_positions(driver.model, rng), resend=rng.random() < 0.2)
             else:
                 await driver.read_positions()
         await driver.confirm(driver.model.reached)
@@ -194,8 +194,8 @@ def test_full_waits_and_confirming_makes_room() -> None:
     run(dut, bench)
 
 
-def test_a_claim_ahead_of_what_is_sent_again_skips_it() -> None:
-    """`resend` does not lower what counts as sent: the answer to it may cross the host's next claim."""
+def test_a_confirmation_ahead_of_what_is_sent_again_skips_it() -> None:
+    """`resend` does not lower the highest sent position: the answer to it may cross the host's next confirmation."""
     dut = Outbox(16)
 
     async def bench(ctx: Any) -> None:
