@@ -41,12 +41,12 @@ COMMANDS: dict[str, CommandEntry] = {
     "dpsnn": CommandEntry(
         "dpsnn", "Print DPSNN's tables (arXiv 2205.12718), privacy columns as printed and as computed."
     ),
-    "epsilon": CommandEntry("epsilon", "Print the epsilon of released spikes at every unit."),
+    "epsilon": CommandEntry("epsilon", "Print the epsilon of released spikes, or of decisions."),
     "estimate": CommandEntry("estimate", "Estimate a build's resources and speed without running a tool."),
     "export": CommandEntry("export", "Write a network as a NIR graph."),
-    "import": CommandEntry("import_", "Import a NIR graph as an integer network."),
+    "import": CommandEntry("import_", "Import a NIR graph, or weights, as an integer network."),
     "info": CommandEntry("info", "Show a network: layers, formats, fingerprint, timing and claim."),
-    "plan": CommandEntry("plan", "Find the flip threshold that meets a privacy target."),
+    "plan": CommandEntry("plan", "Find the flip threshold, or the decision, for a target."),
     "privatise": CommandEntry("privatise", "Make a network private: a decision a record, or flipped spikes."),
     "program": CommandEntry("program", "Load a bitstream into a board with the board's own loader."),
     "quantise": CommandEntry("quantise", "Quantise a trained float network; report the loss by layer."),

@@ -49,7 +49,7 @@ EXAMPLE = "Example: spikeveil epsilon --epsilon 1 -T 16 -N 10 --delta 1e-5 --plo
 @click.option("--plot-releases", type=click.Path(dir_okay=False), help="Draw epsilon against the number of releases.")
 @json_option
 def epsilon(**options: Any) -> None:
-    """Print the epsilon of released spikes at every unit, or of decisions.
+    """Print the epsilon of released spikes, or of decisions.
 
     Shows the epsilon of a record, by exact composition of all releases, and the older theorems (basic, advanced, zCDP,
     Rényi) for comparison. Decisions cost the same at every unit. Figures are rounded up.

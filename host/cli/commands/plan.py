@@ -40,7 +40,7 @@ EXAMPLE = (
 @click.option("--half-width", type=float, help="Of a decision: the records that class shares need for it, as 0.02.")
 @json_option
 def plan(**options: Any) -> None:
-    """Find the flip threshold, or the decision, that meets a privacy target.
+    """Find the flip threshold, or the decision, for a target.
 
     All releases together stay within the target. Prints the epsilon of a record, the threshold k or the words q, and
     the best accuracy that any classifier can reach from what is released. Of a decision also the accuracy to expect,
