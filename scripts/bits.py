@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from spikeveil.host.data import Dataset, accuracy, classify, encoder, load_digits
-from spikeveil.host.networks.scales import quantise_network
+from spikeveil.host.networks.search import quantise_network
 from spikeveil.host.training.accuracy_study import CALIBRATION, StudySetting, float_trained
 from spikeveil.host.training.export import quantised, specification
 from spikeveil.host.training.lowering import float_network

@@ -27,7 +27,7 @@ from rich.table import Table
 from spikeveil.host.cli.screens.tables import figures_table
 from spikeveil.host.data import load_digits
 from spikeveil.host.networks.digits_example import encode, load_float, load_network
-from spikeveil.host.networks.scales import quantise_network
+from spikeveil.host.networks.search import quantise_network
 from spikeveil.pysim import NetworkSpec
 from spikeveil.pysim.model.files import write_atomically
 
@@ -35,7 +35,9 @@ from spikeveil.pysim.model.files import write_atomically
 @cache
 def digits_4() -> NetworkSpec:
     """The digits network with 4-bit weights and 12-bit potentials, for chips with little block RAM."""
-    rounded = quantise_network(load_float(), encode(load_digits().train_images), weight_bits=4, state_bits=12).spec
+    spikes = encode(load_digits().train_images)
+    # the scale is written down, so that the chips' figures of all times are those of one network
+    rounded = quantise_network(load_float(), spikes, weight_bits=4, state_bits=12, exponents=[3, 3]).spec
     pairs = zip(rounded.layers, load_network().layers, strict=True)
     return NetworkSpec([replace(layer, flip=of.flip, input_cap=of.input_cap) for layer, of in pairs])
 

@@ -1,8 +1,9 @@
 """From a network file to a NIR graph of the same integers, and back to the same fingerprint.
 
 Units: a step is 1 (dt = 1), a potential's unit is the core's own integer unit, and every gain is 1 (r dt = 1, or
-r dt/tau = 1), so that the graph's weights, biases and thresholds ARE the integers. What NIR has no field for (leak
-rounding, saturation, flippers, limits) is JSON in the graph's metadata, which other tools copy and do not read.
+r dt/tau = 1), so that the graph's biases and thresholds ARE the integers, and its weights the integers times
+2^fraction_bits. What NIR has no field for (leak rounding, initial potentials, saturation, flippers, limits) is JSON in
+the graph's metadata, which other tools copy and do not read.
 """
 
 import io
@@ -20,16 +21,11 @@ from spikeveil.pysim.model.files import write_atomically
 from spikeveil.pysim.model.layer_spec import MAX_INT32
 
 UNITS = {"dt": 1, "decay": "euler", "reset_timing": "immediate", "compare": "ge", "potential": "integers of the core"}
+NOTED_ARRAYS = ("initial", "reset_potential", "leak_factors")
+NEARLY_ONE = 1 - 2.0**-40  # a decay whose tau is finite
 LIMIT_FIELDS = ("spike_limit", "step_spike_limit", "input_cap")
 
 Nodes = dict[str, tuple[str, dict[str, Any]]]  # name -> (kind, fields)
-
-
-def decay_of(leak: Leak) -> float:
-    """beta of a leak, without its rounding."""
-    if leak.kind == "shift":
-        return 1 - 2.0**-leak.shift_by
-    return leak.factor / (1 << leak.shift_by) if leak.kind == "scale" else 1.0
 
 
 def require_spikes(spec: NetworkSpec) -> None:
@@ -52,7 +48,7 @@ def graph_nodes(spec: NetworkSpec) -> tuple[Nodes, list[tuple[str, str]]]:
     """The graph of a network: `affine_0`, `lif_0`, ... in float64, and its edges."""
     nodes: Nodes = {"input": ("Input", {"shape": np.array([spec.inputs])})}
     for index, layer in enumerate(spec.layers):
-        fields = {"weight": layer.weights.astype(np.float64)}
+        fields = {"weight": layer.weights * 2.0**layer.fraction_bits}
         if layer.bias is not None:
             fields["bias"] = layer.bias.astype(np.float64)
         nodes[f"affine_{index}"] = ("Linear" if layer.bias is None else "Affine", fields)
@@ -65,20 +61,30 @@ def graph_nodes(spec: NetworkSpec) -> tuple[Nodes, list[tuple[str, str]]]:
 
 def _neurons(layer: LayerSpec) -> tuple[str, dict[str, Any]]:
     """The neurons of a layer as a node: IF or LIF, or I or LI for a readout."""
-    beta, ones, zeros = decay_of(layer.leak), np.ones(layer.neurons), np.zeros(layer.neurons)
+    ones, zeros = np.ones(layer.neurons), np.zeros(layer.neurons)
+    beta = np.asarray(layer.leak.decay)
+    if layer.leak_factors is not None:
+        beta = layer.leak_factors / (1 << layer.leak.shift_by)
     fields: dict[str, Any] = {"r": ones}
-    if beta < 1:
+    leaky = bool((beta < 1).any())
+    if leaky:
+        beta = np.minimum(beta, NEARLY_ONE)  # a neuron without a leak in a layer with one
         fields = {"tau": ones / (1 - beta), "r": ones / (1 - beta), "v_leak": zeros}
     if not layer.readout:
         fields |= {"v_threshold": np.broadcast_to(np.asarray(layer.threshold, np.float64), (layer.neurons,)).copy()}
-        fields |= {"v_reset": zeros}
-    return ("LI" if beta < 1 else "I") + ("" if layer.readout else "F"), fields
+        fields |= {"v_reset": zeros if layer.reset_potential is None else layer.reset_potential.astype(np.float64)}
+    return ("LI" if leaky else "I") + ("" if layer.readout else "F"), fields
 
 
 def note(spec: NetworkSpec) -> str:
     """What NIR has no field for, as JSON."""
     header = spec.describe()[0]
-    return json.dumps({"units": UNITS, "network": header, "fingerprint": spec.fingerprint}, sort_keys=True)
+    content = {"units": UNITS, "network": header, "fingerprint": spec.fingerprint}
+    arrays = [
+        {name: getattr(layer, name).tolist() for name in NOTED_ARRAYS if getattr(layer, name) is not None}
+        for layer in spec.layers
+    ]
+    return json.dumps(content | ({"arrays": arrays} if any(arrays) else {}), sort_keys=True)
 
 
 def write_nir(spec: NetworkSpec, path: Path) -> None:
@@ -108,6 +114,10 @@ def export_losses(spec: NetworkSpec) -> list[str]:
             sentences.append(
                 f"layer {index}: its flipper ({layer.flip.threshold}/{1 << layer.flip.bits}) is none of NIR's"
             )
+        if layer.initial is not None:
+            sentences.append(
+                f"layer {index}: its initial potentials are none of NIR's, where potentials start at v_leak"
+            )
         if layer.leak.kind != "none":
             sentences.append(f"layer {index}: the core's leak {layer.leak} rounds to integers, NIR's does not")
         limits = {name: getattr(layer, name) for name in LIMIT_FIELDS}
@@ -130,10 +140,12 @@ def restore_network(file: NirFile) -> NetworkSpec | None:
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"NIR graph must hold the note that spikeveil wrote, and it is damaged: {error}") from error
     try:
-        spec = NetworkSpec([_layer(file, index, entry) for index, entry in enumerate(entries)], header["cadence"])
+        arrays = record.get("arrays", [{}] * len(entries))
+        layers = [_layer(file, index, entry, arrays[index]) for index, entry in enumerate(entries)]
+        spec = NetworkSpec(layers, header["cadence"])
         if spec.fingerprint == fingerprint and _same_graph(file, spec):
             return spec
-    except (KeyError, TypeError, ValueError):  # nodes renamed, integers out of their bits
+    except (LookupError, TypeError, ValueError, AttributeError):  # nodes renamed, integers out of their bits
         pass
     raise ValueError(
         "NIR graph must be as spikeveil exported it, and it was changed since: with its note ignored (--ignore-note) "
@@ -141,10 +153,12 @@ def restore_network(file: NirFile) -> NetworkSpec | None:
     )
 
 
-def _layer(file: NirFile, index: int, entry: dict[str, Any]) -> LayerSpec:
+def _layer(file: NirFile, index: int, entry: dict[str, Any], arrays: dict[str, Any]) -> LayerSpec:
     values: dict[str, Any] = {name: entry[name] for name in network_file.SCALAR_FIELDS}
+    values |= {name: arrays[name] for name in NOTED_ARRAYS if name in entry}
+    values["fraction_bits"] = fraction_bits = entry.get("fraction_bits", 0)
     affine = file.nodes[f"affine_{index}"]
-    values["weights"] = _integers(affine, "weight")
+    values["weights"] = _integers(affine, "weight") >> fraction_bits
     values["bias"] = None if entry["bias"] is None else _integers(affine, "bias")
     values["threshold"] = entry["threshold"]
     if isinstance(entry["threshold"], list):

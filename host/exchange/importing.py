@@ -10,43 +10,58 @@ from numpy.typing import NDArray
 from spikeveil.host.data.spike_files import binary_spikes
 from spikeveil.host.exchange.lowering import Lowered, lower_graph
 from spikeveil.host.exchange.reference import FloatGraph
-from spikeveil.host.networks import scales
-from spikeveil.host.networks.float_model import FloatLayer
-from spikeveil.pysim import LayerSpec, Leak, Network, NetworkSpec
+from spikeveil.host.networks import losses
+from spikeveil.host.networks.scales import LayerFormat, formatted_layer
+from spikeveil.host.networks.search import LayerReport, Search, format_by_weights, quantise_network
+from spikeveil.host.networks.spike_match import SpikeMatch
+from spikeveil.pysim import LayerSpec, Network, NetworkSpec
+from spikeveil.pysim.model.leak import Rounding
 
 
 @dataclass(frozen=True)
 class Formats:
-    """Integer formats to import to.
+    """Integer formats to import to; None is chosen, by the spikes where there are data.
 
-    Bits of weights (2 to 8), of potentials (2 to 32), and of the fraction that stands for a decay (1 to 16, see
-    `scales.closest_leak`); one scale a layer, or one a neuron.
+    | field | meaning |
+    |---|---|
+    | `weight_bits`, `state_bits` | bits of weights (2 to 8) and potentials (2 to 32) |
+    | `per_neuron` | one scale a neuron instead of one a layer |
+    | `leak_bits` | bits of the fraction that stands for a decay, 1 to 16 (`scales.closest_leak`) |
+    | `fraction_bits` | of the potential, 0 to 16 |
+    | `rounding` | of the leak, `floor` or `nearest` |
+    | `allow_loss`, `max_loss` | whether a layer may fall silent, or lose more than this share of its spikes |
     """
 
     weight_bits: int = 8
     state_bits: int = 16
     per_neuron: bool = False
-    leak_bits: int = scales.LEAK_BITS
+    leak_bits: int | None = None
+    fraction_bits: int | None = None
+    rounding: Rounding | None = None
+    allow_loss: bool = False
+    max_loss: float = losses.MAX_LOSS
 
-    def leak(self, layer: FloatLayer) -> Leak:
-        """The leak that stands for a layer's decay."""
-        return scales.closest_leak(layer.decay, self.leak_bits)
+    @property
+    def search(self) -> Search:
+        """What is kept in the search for formats."""
+        return Search(self.fraction_bits, self.leak_bits, self.rounding, self.per_neuron)
 
 
 @dataclass(frozen=True, eq=False)
 class Imported:
     """An integer network and how it came about.
 
-    `reports` is None where no data were given: then scales come from the weights alone, and nothing was measured.
-    `agreement`: per layer, the share of (record, step, neuron) where the integer network spikes as the file's own float
-    network does, each fed by its own layers before; None for a readout.
+    `reports` is None where no data were given: then formats come from the weights alone, and nothing was measured.
+    `matches`: per layer, spikes of the file's own float network and of the integers, each network fed by its own
+    layers; None for a readout. `notes`: sentences about silent layers.
     """
 
     spec: NetworkSpec
     lowered: Lowered
-    exponents: tuple[scales.Exponent, ...]
-    reports: tuple[scales.LayerReport, ...] | None
-    agreement: tuple[float | None, ...] | None
+    formats: tuple[LayerFormat, ...]
+    reports: tuple[LayerReport, ...] | None
+    matches: tuple[SpikeMatch | None, ...] | None
+    notes: tuple[str, ...] = ()
 
     def origin(self, graph: FloatGraph, source: str, formats: Formats) -> dict[str, Any]:
         """The note for the network file: where it is from and what was chosen."""
@@ -57,54 +72,58 @@ class Imported:
             "nir_version": graph.file.version,
             "choices": graph.choices.to_dict(),
             "formats": asdict(formats),
-            "exponents": [np.asarray(exponent).tolist() for exponent in self.exponents],
+            "losses": losses.sentences(self.reports) if formats.allow_loss else [],
+            "scales": [np.asarray(layer_format.scale).tolist() for layer_format in self.formats],
             "deviations": list(self.lowered.deviations),
         }
 
 
 def import_graph(graph: FloatGraph, formats: Formats, inputs: NDArray[Any] | None = None) -> Imported:
-    """Quantise a graph; `inputs` (records, steps, ...) of 0 and 1 choose each layer's power of two and are measured.
+    """Quantise a graph; `inputs` (records, steps, ...) of 0 and 1 choose each layer's format and are measured.
 
-    ValueError, one sentence, for what `lower_graph`, the specification or the scales refuse.
+    ValueError, one sentence, for what `lower_graph`, the specification or the scales refuse; SpikeLossError where a
+    layer falls silent or loses too many spikes, unless `formats` allows it.
     """
     lowered = lower_graph(graph)
     if inputs is None:
-        tries = [_unmeasured(layer, formats) for layer in lowered.network.layers]
-        spec = NetworkSpec([layer for layer, _ in tries])
-        return Imported(spec, lowered, tuple(exponent for _, exponent in tries), None, None)
+        return _unmeasured(lowered, formats)
     flat = binary_spikes(inputs, lowered.network.layers[0].inputs)
-    result = scales.quantise_network(
+    result = quantise_network(
         lowered.network,
         flat,
         weight_bits=formats.weight_bits,
         state_bits=formats.state_bits,
-        per_neuron=formats.per_neuron,
-        leaks=[formats.leak(layer) for layer in lowered.network.layers],
+        search=formats.search,
+        allow_loss=formats.allow_loss,
+        max_loss=formats.max_loss,
     )
-    return Imported(result.spec, lowered, result.exponents, result.reports, _agreement(graph, result.spec, flat))
+    matches = _matches(graph, result.spec, flat)
+    return Imported(result.spec, lowered, result.formats, result.reports, matches, result.notes)
 
 
-def _unmeasured(layer: FloatLayer, formats: Formats) -> tuple[LayerSpec, scales.Exponent]:
-    """The finest scale at which no weight is cut and the threshold fits the potentials."""
-    exponent = int(np.max(scales.fitting_exponent(layer.weights, formats.weight_bits)))
-    top = 1 << (formats.state_bits - 1)
-    for candidate in range(exponent, scales.MIN_EXPONENT - 1, -1):
-        spec = scales.integer_layer(
-            layer,
-            candidate,
-            weight_bits=formats.weight_bits,
-            state_bits=formats.state_bits,
-            leak=formats.leak(layer),
-        )
-        if spec.threshold is None or int(np.max(spec.threshold)) < top:
-            return spec, candidate
-    raise ValueError(f"threshold must fit {formats.state_bits} state bits at some scale, and none was found")
+def _unmeasured(lowered: Lowered, formats: Formats) -> Imported:
+    """Formats from the weights alone. SpikeLossError where a layer of integers can never spike and its floats can."""
+    chosen = [
+        format_by_weights(layer, formats.weight_bits, formats.state_bits, formats.search)
+        for layer in lowered.network.layers
+    ]
+    layers = [
+        formatted_layer(floats, layer_format)
+        for floats, layer_format in zip(lowered.network.layers, chosen, strict=True)
+    ]
+    notes: list[str] = []
+    for index, (floats, layer) in enumerate(zip(lowered.network.layers, layers, strict=True)):
+        if not layer.readout:
+            notes += losses.silence(index, floats)
+            if not formats.allow_loss:
+                losses.check_reachable(index, layer, floats)
+    return Imported(NetworkSpec(layers), lowered, tuple(chosen), None, None, tuple(notes))
 
 
-def _agreement(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) -> tuple[float | None, ...]:
+def _matches(graph: FloatGraph, spec: NetworkSpec, spikes: NDArray[np.bool_]) -> tuple[SpikeMatch | None, ...]:
     raw = Network(spec).run(spikes).raw
     return tuple(
-        None if layer.readout else float(np.mean(trace.spikes == raw_spikes))
+        None if layer.readout else SpikeMatch.of(trace.spikes, raw_spikes)
         for trace, raw_spikes, layer in zip(graph.run(spikes), raw, spec.layers, strict=True)
     )
 
@@ -127,17 +146,27 @@ def import_report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]
             "weight_memory_bits": size.memory_bits(layer.weight_bits),
             "multiplies_in_file": size.multiplies,
             "multiply_factor": size.factor if size.multiplies else None,
-            "exponent": np.asarray(imported.exponents[index]).tolist(),
-            "leak": str(layer.leak),
+            "scale": np.asarray(imported.formats[index].scale).tolist(),
+            "fraction_bits": layer.fraction_bits,
+            "leak": leak_text(layer),
+            "dead_band": list(layer.leak.dead_band),
         }
-        if imported.reports is not None and imported.agreement is not None:
-            row |= _measured(imported.reports[index], imported.agreement[index])
+        if imported.reports is not None and imported.matches is not None:
+            row |= _measured(imported.reports[index], imported.matches[index])
         rows.append(row)
     return rows
 
 
-def _measured(result: scales.LayerReport, agreement: float | None) -> dict[str, Any]:
+def leak_text(layer: LayerSpec) -> str:
+    """The leak in words: its formula, and the range of the factors where each neuron has its own."""
+    if layer.leak_factors is None:
+        return str(layer.leak)
+    low, high = int(layer.leak_factors.min()), int(layer.leak_factors.max())
+    return str(layer.leak).replace(f"* {high}", f"* {low}..{high}")
+
+
+def _measured(result: LayerReport, match: SpikeMatch | None) -> dict[str, Any]:
     names = ("float_range", "integer_range", "clipped", "threshold", "decay", "potential_range", "saturated")
-    measured = {name: getattr(result, name) for name in (*names, "float_rate", "integer_rate")}
+    measured = {name: getattr(result, name) for name in (*names, "float_rate", "integer_rate", "correlation")}
     plain: dict[str, Any] = json.loads(json.dumps(measured))
-    return plain | {"agreement": agreement, "agreement_of_scales": result.agreement}
+    return plain | {"match": None if match is None else match.to_dict(), "score_of_formats": result.score}

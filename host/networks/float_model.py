@@ -14,55 +14,70 @@ from spikeveil.pysim.model.array_file import NETWORK_BYTES, SizeError, read_arra
 from spikeveil.pysim.model.damage import DAMAGE
 from spikeveil.pysim.model.files import write_atomically
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 FIELDS = ("weights", "bias", "decay", "reset")
-OPTIONS = {"threshold": np.float32(1), "readout": False, "compare": "ge"}  # optional in a file, with their defaults
+OPTIONS: dict[str, Any] = {  # optional in a file, with their defaults
+    "threshold": np.float32(1),
+    "readout": False,
+    "compare": "ge",
+    "initial": np.float32(0),
+    "reset_potential": np.float32(0),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
     """Neurons with potential v and inputs x in {0,1}^M: u = decay * v + W x + bias, s = (u >= threshold).
 
-    After a spike v' = u - threshold (`reset` "subtract") or 0 ("zero"), else v' = u.
+    After a spike v' = u - threshold (`reset` "subtract"), 0 ("zero") or `reset_potential` ("value"), else v' = u.
 
     | field | meaning |
     |---|---|
-    | `weights` | (neurons, inputs) float32 |
-    | `bias` | (neurons,) float32 |
-    | `decay` | 0 to 1 |
-    | `reset` | "subtract" or "zero" |
+    | `weights` | (neurons, inputs) |
+    | `bias` | (neurons,) |
+    | `decay` | 0 to 1, one for the layer or (neurons,) |
+    | `reset` | "subtract", "zero" or "value" |
     | `threshold` | above 0, one for the layer or (neurons,) |
     | `readout` | the layer does not fire; its potentials are the result |
     | `compare` | "ge" as above, or "gt": s = (u > threshold) |
+    | `initial` | v before the first step, one or (neurons,) |
+    | `reset_potential` | v' after a spike with "value", one or (neurons,) |
 
-    ValueError for shapes that do not fit, numbers that are not finite, and any other value.
+    Numbers are float32, or float64 where float32 does not hold them; `trace` computes in float32. ValueError for
+    shapes that do not fit, numbers that are not finite, and any other value.
     """
 
     weights: Floats
     bias: Floats
-    decay: float
+    decay: float | Floats
     reset: str
     threshold: float | Floats = 1.0
     readout: bool = False
     compare: str = "ge"
+    initial: float | Floats = 0.0
+    reset_potential: float | Floats = 0.0
 
     def __post_init__(self) -> None:
         weights = _floats("weights", self.weights)
         if weights.ndim != 2 or 0 in weights.shape:
             raise ValueError(f"float layer weights must have shape (neurons, inputs), not {weights.shape}")
-        bias, threshold = _floats("bias", self.bias), _floats("threshold", self.threshold)
-        for name, array, shapes in (("bias", bias, [weights.shape[:1]]),
-                                    ("threshold", threshold, [(), weights.shape[:1]])):  # fmt: skip
+        bias, decay = _floats("bias", self.bias), np.asarray(self.decay, np.float64)
+        by_neuron = {name: _floats(name, getattr(self, name)) for name in ("threshold", "initial", "reset_potential")}
+        arrays = {"bias": bias, "decay": decay, **by_neuron}
+        for name, array in arrays.items():
+            shapes = [weights.shape[:1]] if name == "bias" else [(), weights.shape[:1]]
             if array.shape not in shapes:
                 raise ValueError(f"float layer {name} must have shape {shapes[-1]}, not {array.shape}")
-        if not (threshold > 0).all():
-            raise ValueError(f"float layer threshold must be above 0, not {threshold.min()}")
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"float layer decay must be 0 to 1, not {self.decay!r}")
-        checks.choice("float layer reset", self.reset, ("subtract", "zero"))
+        if not (by_neuron["threshold"] > 0).all():
+            raise ValueError(f"float layer threshold must be above 0, not {by_neuron['threshold'].min()}")
+        if not ((decay >= 0) & (decay <= 1)).all():
+            wrong = decay[~((decay >= 0) & (decay <= 1))]
+            raise ValueError(f"float layer decay must be 0 to 1, not {wrong.flat[0]}")
+        checks.choice("float layer reset", self.reset, ("subtract", "zero", "value"))
         checks.choice("float layer compare", self.compare, ("ge", "gt"))
         checks.flag("float layer readout", self.readout)
-        for name, value in (("weights", weights), ("bias", bias), ("threshold", threshold)):
+        object.__setattr__(self, "decay", float(decay) if decay.ndim == 0 else decay)
+        for name, value in (("weights", weights), ("bias", bias), *by_neuron.items()):
             object.__setattr__(self, name, value)
 
     @property
@@ -76,21 +91,27 @@ class FloatLayer:
         return int(self.weights.shape[1])
 
     def run(self, spikes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Spikes (records, steps, neurons) for input spikes (records, steps, inputs); potentials start at zero."""
+        """Spikes (records, steps, neurons) for input spikes (records, steps, inputs), from the initial potentials."""
         return self.trace(spikes)[0]
 
     def trace(self, spikes: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Floats]:
         """Spikes and potentials v' after each step, both (records, steps, neurons)."""
-        current = spikes.astype(np.float32) @ self.weights.T + self.bias
+        bias, decay, threshold, start, after = (
+            np.asarray(getattr(self, name), np.float32)
+            for name in ("bias", "decay", "threshold", "initial", "reset_potential")
+        )
+        current = spikes.astype(np.float32) @ self.weights.T.astype(np.float32, copy=False) + bias
         out, potentials = np.zeros(current.shape, np.bool_), np.empty_like(current)
-        v, threshold = np.zeros_like(current[:, 0]), np.asarray(self.threshold, np.float32)
+        v = np.broadcast_to(start, current[:, 0].shape)
+        if self.reset != "value":
+            after = np.zeros((), np.float32)
         for t in range(current.shape[1]):
-            u = np.float32(self.decay) * v + current[:, t]
+            u = decay * v + current[:, t]
             if self.readout:
                 v = u
             else:
                 out[:, t] = s = u > threshold if self.compare == "gt" else u >= threshold
-                v = np.where(s, u - threshold if self.reset == "subtract" else np.float32(0), u)
+                v = np.where(s, u - threshold if self.reset == "subtract" else after, u)
             potentials[:, t] = v
         return out, potentials
 
@@ -154,17 +175,25 @@ def _layer(arrays: dict[str, NDArray[Any]], index: int) -> FloatLayer:
     return FloatLayer(
         weights,
         bias,
-        float(decay),
+        decay,
         str(reset),
         options["threshold"],
         bool(options["readout"]),
         str(options["compare"]),
+        options["initial"],
+        options["reset_potential"],
     )
 
 
 def _floats(name: str, value: Any) -> Floats:
-    """`value` as float32. ValueError where a number is not finite."""
-    array = np.asarray(value, np.float32)
+    """`value` as float32, or as float64 where float32 does not hold it. ValueError where a number is not finite."""
+    array = np.asarray(value)
+    if array.dtype != np.float64:
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError(f"float layer {name} must be finite numbers, not {array[~np.isfinite(array)][0]}")
-    return array
+    with np.errstate(over="ignore"):
+        single: Floats = array.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise ValueError(f"float layer {name} must be within float32, not {np.abs(array).max()}")
+    return single if (single == array).all() else array

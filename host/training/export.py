@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
-from spikeveil.host.networks.scales import MAX_EXPONENT, quantise_network
+from spikeveil.host.networks.scales import LEAK_BITS, MAX_EXPONENT
+from spikeveil.host.networks.search import Search, quantise_network
 from spikeveil.host.training.layer_chain import ChainLayer, layer_chain
 from spikeveil.host.training.layers import Firing, Flattened, Pooled, TimeConv2d
 from spikeveil.host.training.lowering import float_network, matrix
@@ -21,7 +22,7 @@ from spikeveil.host.training.quantise import Grid, QuantConv2d, QuantLinear
 from spikeveil.host.training.quantised_neurons import SIGNIFICAND, QuantMembrane, QuantNeuron
 from spikeveil.pysim import LayerSpec, NetworkSpec
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.layer_spec import signed_bits
+from spikeveil.pysim.model.layer_spec import MAX_FRACTION_BITS, signed_bits
 
 
 def folded(network: FloatNetwork, flips: Sequence[FlipSpec | None]) -> FloatNetwork:
@@ -53,21 +54,27 @@ def quantised(
 ) -> SpikingNetwork:
     """A copy of `network` that computes with the specification's integers; train it on, then `specification` it.
 
-    Scales are those that `quantise_network` finds on input spikes (records, steps, inputs), the flippers' biases folded
-    in, made finer where the threshold is no multiple of one. Poolings by mean become sums whose count the next weights
-    are divided by. `weight_bits`: one, or one a layer of the chain, in which a pooling by maximum is a layer. Raises
-    ValueError as that, `layer_chain` and `float_network` do.
+    Scales, leaks and fraction bits are those that `quantise_network` finds on input spikes (records, steps, inputs),
+    the flippers' biases folded in; with more fraction bits where the threshold is no multiple of a potential's unit.
+    Poolings by mean become sums whose count the next weights are divided by. `weight_bits`: one, or one a layer of the
+    chain, in which a pooling by maximum is a layer. Raises ValueError as that, `layer_chain` and `float_network` do.
     """
     chain = layer_chain(network)
     plain = folded(float_network(network), [chain[0].before, *(chain_layer.after for chain_layer in chain)])
-    found = quantise_network(plain, spikes, weight_bits=weight_bits, state_bits=state_bits)
+    search = Search(powers_of_two=True, leak_bits=LEAK_BITS)  # so that floats of 24 bits hold all sums and products
+    found = quantise_network(
+        plain, spikes, weight_bits=weight_bits, state_bits=state_bits, search=search, allow_loss=True
+    )
     twin = copy.deepcopy(network)
     for chain_layer, layer, scale in zip(layer_chain(twin), found.spec.layers, found.exponents, strict=True):
         module = chain_layer.module
         if chain_layer.is_or:
             continue
-        exponent = _holding(int(scale), 1.0 if layer.readout else module.neuron.threshold)
-        module.weights = _with_grid(module.weights, chain_layer.grid(exponent, layer.weight_bits))
+        threshold = 1.0 if layer.readout else module.neuron.threshold
+        exponent, fraction_bits = _holding(int(scale), layer.fraction_bits, threshold)
+        grid = chain_layer.grid(exponent, layer.weight_bits, fraction_bits)
+        module.weights = _with_grid(module.weights, grid)
+        exponent += fraction_bits
         for pool in chain_layer.pools:
             pool.layer = replace(pool.layer, mode="sum")
         if isinstance(module, Firing):
@@ -101,11 +108,14 @@ def relay(neurons: int, flip: FlipSpec) -> LayerSpec:
     return LayerSpec(np.eye(neurons, dtype=np.int64), 1, weight_bits=2, state_bits=2, flip=flip)
 
 
-def _holding(exponent: int, threshold: float) -> int:
-    """The smallest exponent from this one on of which the threshold is a multiple."""
-    while exponent < MAX_EXPONENT and not (threshold * 2.0**exponent).is_integer():
-        exponent += 1
-    return exponent
+def _holding(exponent: int, fraction_bits: int, threshold: float) -> tuple[int, int]:
+    """The exponent of weights and the fewest fraction bits, from these on, at which the threshold is an integer."""
+    while exponent + fraction_bits < MAX_EXPONENT and not (threshold * 2.0 ** (exponent + fraction_bits)).is_integer():
+        if fraction_bits < MAX_FRACTION_BITS:
+            fraction_bits += 1
+        else:
+            exponent += 1
+    return exponent, fraction_bits
 
 
 def _with_grid(weights: nn.Module, grid: Grid) -> nn.Module:
@@ -121,7 +131,8 @@ def _layer(chain_layer: ChainLayer, extra: dict[str, Any]) -> LayerSpec:
     if not isinstance(module.weights, QuantLinear | QuantConv2d):
         raise ValueError(f"layer {chain_layer.index} must be quantised first: see `quantised`")
     neuron: QuantNeuron = module.neuron
-    weights, bias = _dense(chain_layer, neuron.exponent)
+    grid = module.weights.grid
+    weights, bias = _dense(chain_layer, grid)
     firing = isinstance(module, Firing)
     values: dict[str, Any] = {
         "threshold": round(neuron.threshold * 2.0**neuron.exponent) if firing else None,
@@ -129,14 +140,15 @@ def _layer(chain_layer: ChainLayer, extra: dict[str, Any]) -> LayerSpec:
         "reset": neuron.reset,
         "bias": bias if bias.any() else None,
         "state_bits": neuron.state_bits,
-        "weight_bits": module.weights.grid.weight_bits,
+        "weight_bits": grid.weight_bits,
+        "fraction_bits": grid.fraction_bits,
         "flip": chain_layer.after,
         "readout": not firing,
     }
     return LayerSpec(weights, **(values | extra))
 
 
-def _dense(chain_layer: ChainLayer, exponent: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _dense(chain_layer: ChainLayer, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Integer weights (neurons, inputs) and biases (neurons,) of the equivalent dense layer."""
     held = chain_layer.module.weights
     with torch.no_grad():
@@ -148,14 +160,14 @@ def _dense(chain_layer: ChainLayer, exponent: int) -> tuple[NDArray[np.int64], N
             weights, bias = held.rounded(height, width)
             sizes = (held.in_channels, held.out_channels, held.kernel_size, held.stride, held.padding)
             linear = TimeConv2d(*sizes, bias=False)
-        linear.weight = nn.Parameter(torch.from_numpy(_integers(weights, exponent)).float())
+        linear.weight = nn.Parameter(torch.from_numpy(_integers(weights, grid.exponent)).float())
     chain = [
         *chain_layer.pools,
         *([Flattened()] if isinstance(held, QuantLinear) and len(chain_layer.shape) > 1 else []),
         linear,
     ]
     dense = matrix(chain, chain_layer.shape, chain_layer.index)
-    return np.rint(dense).astype(np.int64), _integers(bias, exponent).ravel()
+    return np.rint(dense).astype(np.int64), _integers(bias, grid.exponent + grid.fraction_bits).ravel()
 
 
 def _or(chain_layer: ChainLayer) -> LayerSpec:

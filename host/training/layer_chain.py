@@ -45,11 +45,11 @@ class ChainLayer:
             shape = pool.layer.out(shape)
         return shape
 
-    def grid(self, exponent: int, weight_bits: int) -> Grid:
-        """The integer grid of the weights."""
+    def grid(self, exponent: int, weight_bits: int, fraction_bits: int = 0) -> Grid:
+        """The integer grid of the weights, and of the biases with `fraction_bits` more."""
         sizes = [pool.layer.kernel**2 for pool in self.pools]
         means = [pool.layer.kernel**2 for pool in self.pools if pool.layer.mode == "average"]
-        return Grid(exponent, weight_bits, self.before, prod(sizes), prod(means))
+        return Grid(exponent, weight_bits, self.before, prod(sizes), prod(means), fraction_bits)
 
 
 def layer_chain(network: SpikingNetwork) -> list[ChainLayer]:

@@ -17,19 +17,21 @@ from spikeveil.host.networks.scales import MAX_EXPONENT, MIN_EXPONENT, weight_ra
 from spikeveil.host.training.layers import TimeConv2d
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.flipper import FlipSpec
-from spikeveil.pysim.model.layer_spec import MAX_INT32
+from spikeveil.pysim.model.layer_spec import MAX_FRACTION_BITS, MAX_INT32
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The integers of one layer: weights of `weight_bits` (2 to 8) and biases, times 2^-exponent (-24 to 24).
+    """The integers of one layer: weights of `weight_bits` (2 to 8) times 2^-exponent (-24 to 24), and biases.
+
+    Biases are multiples of 2^-(exponent + fraction_bits), as potentials are.
 
     `debias`: the flipper that the layer's input spikes come through, or None. Released spikes y estimate raw ones
     without bias by (y - p) / (1 - 2p); the layer computes that, folded into its integers::
 
         W' = round(W / (d (1 - 2p))),   b' = round(b - p * (sum of W' over the spikes that reach the neuron))
 
-    in units of 2^-exponent, weights cut to their bits. Where pooling stands before the layer, its inputs are the sums
+    each in its unit, weights cut to their bits. Where pooling stands before the layer, its inputs are the sums
     of `pooled` spikes each, and d is `divisor`: as many, where W was trained on their means, else 1. Raises ValueError
     for a value out of range, or p = 1/2.
     """
@@ -39,9 +41,11 @@ class Grid:
     debias: FlipSpec | None = None
     pooled: int = 1
     divisor: int = 1
+    fraction_bits: int = 0
 
     def __post_init__(self) -> None:
         checks.integer("grid exponent", self.exponent, MIN_EXPONENT, MAX_EXPONENT)
+        checks.integer("grid fraction_bits", self.fraction_bits, 0, MAX_FRACTION_BITS)
         weight_range(self.weight_bits)
         checks.integer("grid pooled", self.pooled, 1, MAX_INT32)
         checks.integer("grid divisor", self.divisor, 1, MAX_INT32)
@@ -66,8 +70,12 @@ class Grid:
         return wide
 
     def bias(self, latent: Tensor, sums: Tensor) -> Tensor:
-        """The biases that the chip holds, times 2^-exponent; `sums`: of what `weights` gave, over a neuron's inputs."""
-        return _Rounded.apply(latent - self.flip_probability * self.pooled * sums, self.exponent, None)
+        """The biases that the chip holds, times 2^-(exponent + fraction_bits).
+
+        `sums`: of what `weights` gave, over a neuron's inputs.
+        """
+        unrounded = latent - self.flip_probability * self.pooled * sums
+        return _Rounded.apply(unrounded, self.exponent + self.fraction_bits, None)
 
 
 class _Rounded(torch.autograd.Function):  # type: ignore[misc]
@@ -109,7 +117,7 @@ class QuantLinear(nn.Linear):  # type: ignore[misc]
         return layer
 
     def rounded(self) -> tuple[Tensor, Tensor]:
-        """Weights (out, in) and biases (out,) as the chip has them, times 2^-exponent."""
+        """Weights (out, in) and biases (out,) as the chip has them, in units of the grid."""
         weights = self.grid.weights(self.weight)
         return weights, self.grid.bias(self.bias, weights.sum(dim=1))
 
@@ -139,7 +147,7 @@ class QuantConv2d(TimeConv2d):
         return layer
 
     def rounded(self, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Weights (out, in, k, k) and biases (out, H', W') as the chip has them, times 2^-exponent.
+        """Weights (out, in, k, k) and biases (out, H', W') as the chip has them, in units of the grid.
 
         Behind a flipper the biases of a place depend on how many of its inputs lie outside the image.
         """

@@ -20,10 +20,10 @@ class QuantNeuron(Neuron):
 
         u = leak(v) + I;   s = (u >= threshold);   v' = saturate(reset(u) if s else u)
 
-    `leak` rounds towards minus infinity and `state_bits` (2 to 32) saturate, in units of 2^-exponent, as
-    `spikeveil.pysim.model.neuron` does. The backward pass takes the leak for a product with `decay`, which must be the
-    leak's own, and passes nothing through a potential that saturated. Dialects of other simulators are refused, and so
-    is a threshold that is no multiple of 2^-exponent: ValueError.
+    `leak` rounds and `state_bits` (2 to 32) saturate, in units of 2^-exponent, as `spikeveil.pysim.model.neuron` does.
+    The backward pass takes the leak for a product with `decay`, which must be the leak's own, and passes nothing
+    through a potential that saturated. Dialects of other simulators are refused, and so is a threshold that is no
+    multiple of 2^-exponent: ValueError.
     """
 
     exponent: int = 0
@@ -39,15 +39,14 @@ class QuantNeuron(Neuron):
             raise ValueError("a quantised neuron must compare 'ge' and reset immediately, as the specification does")
         if not (self.threshold * 2.0**self.exponent).is_integer():
             raise ValueError(f"neuron threshold must be a multiple of 2^-{self.exponent}, not {self.threshold!r}")
-        if self.decay != decay_of(self.leak):
-            raise ValueError(f"neuron decay must be that of the leak {self.leak}, {decay_of(self.leak)}, "
-                             f"not {self.decay}")  # fmt: skip
+        if self.decay != self.leak.decay:
+            raise ValueError(f"neuron decay must be that of the leak {self.leak}, {self.leak.decay}, not {self.decay}")
 
     @classmethod
     def of(cls, neuron: Neuron, exponent: int, leak: Leak, state_bits: int = 16) -> "QuantNeuron":
         """The quantised form of `neuron`; its decay becomes the leak's."""
         return cls(
-            decay=decay_of(leak),
+            decay=leak.decay,
             threshold=neuron.threshold,
             reset=neuron.reset,
             surrogate=neuron.surrogate,
@@ -83,6 +82,8 @@ class QuantNeuron(Neuron):
     def require(self, dtype: torch.dtype) -> None:
         """ValueError where the leak of a potential would not be exact in `dtype`."""
         product = self.state_bits - 1 + (self.leak.factor.bit_length() if self.leak.kind == "scale" else 0)
+        if self.leak.half:  # is added to the product
+            product = max(product, self.leak.shift_by - 1) + 1
         if product > SIGNIFICAND[dtype]:
             raise ValueError(
                 f"neuron leak must be exact: {self.state_bits} state bits need {product} bits of significand, and "
@@ -93,23 +94,16 @@ class QuantNeuron(Neuron):
         """leak(v), rounded as integers are."""
         if self.leak.kind == "none":
             return v
-        if self.leak.kind == "shift":
-            return v - torch.floor(v * 2.0 ** (self.exponent - self.leak.shift_by)) * 2.0**-self.exponent
-        return torch.floor(v * self.leak.factor * 2.0 ** (self.exponent - self.leak.shift_by)) * 2.0**-self.exponent
+        factor = self.leak.factor if self.leak.kind == "scale" else 1
+        half = 0.5 if self.leak.half else 0.0
+        shifted = v * factor * 2.0 ** (self.exponent - self.leak.shift_by)
+        rounded = torch.floor(shifted + half if half else shifted) * 2.0**-self.exponent
+        return v - rounded if self.leak.kind == "shift" else rounded
 
     def saturate(self, v: Tensor) -> Tensor:
         """`v` cut to what `state_bits` hold."""
         half = 2.0 ** (self.state_bits - 1 - self.exponent)
         return v.clamp(-half, half - 2.0**-self.exponent)
-
-
-def decay_of(leak: Leak) -> float:
-    """The decay of a leak without its rounding."""
-    return {
-        "none": 1.0,
-        "shift": 1 - 2.0**-leak.shift_by,
-        "scale": leak.factor * 2.0**-leak.shift_by,
-    }[leak.kind]
 
 
 class _Leaked(torch.autograd.Function):  # type: ignore[misc]

@@ -32,7 +32,7 @@ def test_import_says_what_it_read_what_it_costs_and_how_well_it_agrees() -> None
     }  # fmt: skip
     assert record["recorded"] == {"compared": 240, "different": 0, "choices_that_match": []}
     assert [layer["weights_dense"] for layer in record["layers"]] == [72 * 108, 108 * 4]
-    assert all(layer["agreement"] > 0.97 for layer in record["layers"])
+    assert all(layer["match"]["f1"] > 0.97 for layer in record["layers"])
     words = invoke("import", *CONV, "--data", NIR / "snntorch_conv.npz").output
     assert "all 240 recorded output spikes reproduced" in words and "7,776" in words and "not written" in words
 

@@ -79,7 +79,7 @@ def test_a_network_on_a_grid_becomes_integers_that_spike_exactly_alike(choices: 
     expected = made.run(x)[0].spikes
     assert 0.02 < expected.mean() < 0.98
     np.testing.assert_array_equal(Network(imported.spec).run(x).raw[0], expected)
-    assert imported.agreement == (1.0,) and imported.lowered.deviations == ()
+    assert [match.exact_f1 for match in imported.matches or () if match] == [1.0] and imported.lowered.deviations == ()
 
 
 def test_convolution_pooling_flattening_and_scale_become_one_dense_layer_exactly() -> None:
@@ -173,7 +173,7 @@ def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
     imported = importing.import_graph(made, importing.Formats(), coins(4, 10, 3))
     assert imported.spec.layers[-1].readout and len(imported.lowered.deviations) == 1
     potentials = Network(imported.spec).run(coins(4, 10, 3)).readout
-    unit = 2.0 ** -int(imported.exponents[0])
+    unit = 1 / float(imported.formats[0].potential_scale)
     np.testing.assert_array_equal(
         potentials * unit, np.cumsum(made.run(coins(4, 10, 3))[0].potentials, axis=1, dtype=np.float64)
     )
@@ -215,14 +215,15 @@ def test_a_dense_layer_past_any_chip_is_refused_before_it_is_made() -> None:
 def test_without_data_scales_come_from_the_weights_and_nothing_is_measured() -> None:
     made = graph((9,), dense(grid((12, 9), 1)), spiking(v_threshold=20.0))
     imported = importing.import_graph(made, importing.Formats())
-    assert imported.reports is None and imported.exponents == (3,)
-    assert "agreement" not in importing.import_report(imported, made)[0]
+    assert imported.reports is None and [one.scale for one in imported.formats] == [8.0]
+    assert "match" not in importing.import_report(imported, made)[0]
 
 
 def test_a_decay_gets_the_bits_that_are_asked_for() -> None:
     made = graph((2,), dense([[8, -8]]), spiking(tau=10.0, r=10.0, v_threshold=9.0))
     for data in (None, coins(2, 5, 2)):
-        leaks = [importing.import_graph(made, importing.Formats(leak_bits=bits), data).spec for bits in (4, 12)]
+        formats = [importing.Formats(leak_bits=bits, rounding="floor") for bits in (4, 12)]
+        leaks = [importing.import_graph(made, one, data).spec for one in formats]
         assert [spec.layers[0].leak for spec in leaks] == [Leak.scale(14, 4), Leak.scale(3686, 12)]
 
 
@@ -231,8 +232,8 @@ def test_a_file_from_snntorch_becomes_integers_close_to_it() -> None:
     made = reference.load_graph(NIR / "snntorch_conv.nir", Choices(1e-4, "euler", "zero", "delayed", "gt"))
     imported = importing.import_graph(made, importing.Formats(8, 16), recorded.inputs)
     rows = importing.import_report(imported, made)
-    assert [row["node"] for row in rows] == ["1", "5"] and [row["leak"] for row in rows] == ["v - (v >> 2)"] * 2
-    assert all(row["agreement"] > 0.97 and row["saturated"] == 0 for row in rows)
+    assert [row["node"] for row in rows] == ["1", "5"] and [row["decay"] for row in rows] == [0.75] * 2
+    assert all(row["match"]["f1"] > 0.97 and row["saturated"] == 0 for row in rows)
     assert rows[0]["weights_in_file"] == 54 and rows[0]["weights_dense"] == 72 * 108
 
 

@@ -15,7 +15,8 @@ from spikeveil.host.data.encoders import direct, levels
 from spikeveil.host.data.scikit import load_digits
 from spikeveil.host.networks.digits_example import encode, held_out, load_float, load_network
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
-from spikeveil.host.networks.scales import closest_leak, fitting_exponent, integer_layer, quantise_network
+from spikeveil.host.networks.scales import closest_leak, fitting_exponent, integer_layer
+from spikeveil.host.networks.search import quantise_network
 from spikeveil.host.training.architecture import Architecture, Conv, Dense, Flatten, Pool, Readout
 from spikeveil.host.training.clipping import MARGIN, HooksClipper
 from spikeveil.host.training.export import quantised, specification
@@ -26,7 +27,7 @@ from spikeveil.host.training.network import SpikingNetwork
 from spikeveil.host.training.neurons import Neuron
 from spikeveil.host.training.quantise import Grid, QuantLinear, per_sample_gradients, register
 from spikeveil.host.training.quantise_ann import quantised_ann
-from spikeveil.host.training.quantised_neurons import QuantNeuron, decay_of
+from spikeveil.host.training.quantised_neurons import QuantNeuron
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec
 from spikeveil.pysim.model import layer
 
@@ -110,8 +111,8 @@ def test_floats_that_are_integers_of_the_scale_keep_their_spikes(
 def test_quantise_network_finds_good_scales_of_its_own() -> None:
     x, labels = held_out()
     found = quantise_network(load_float(), encode(load_digits().train_images[:300]))
-    assert [report.exponent for report in found.reports] == [(6, 6), (6, 6)]  # 1.27 reaches 81 of 127
-    assert min(report.agreement for report in found.reports) > 0.995
+    assert all(report.integer_range[0] >= -128 and report.integer_range[1] <= 127 for report in found.reports)
+    assert min(report.match.f1 for report in found.reports if report.match) > 0.97
     raw = Network(found.spec).run(x).raw[-1]
     right = (raw.reshape(len(x), 16, 10, 4).sum(axis=(1, 3)).argmax(axis=1) == labels).mean()
     assert right >= 0.98
@@ -126,7 +127,7 @@ def test_a_report_states_what_happened() -> None:
     assert report.threshold == (2, 2)
     assert report.potential_range == (-16, 1)
     assert report.saturated == pytest.approx((40 - 7) / 80)  # the second neuron reaches -16 after 8 steps of -2
-    assert (report.agreement, report.float_rate) == (1.0, 0.25)
+    assert report.match is not None and (report.match.exact_f1, report.float_rate) == (1.0, 0.25)
 
 
 def test_a_readout_takes_one_scale_and_keeps_its_order() -> None:
@@ -135,7 +136,7 @@ def test_a_readout_takes_one_scale_and_keeps_its_order() -> None:
     x = rng.random((30, 10, 8)) < 0.5
     found = quantise_network(floats, x, per_neuron=True)
     assert found.spec.layers[0].readout and found.reports[0].threshold is None
-    assert found.reports[0].agreement > 0.999
+    assert (found.reports[0].correlation or 0) > 0.999
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,9 @@ def test_refusals_of_scales(make: Any, sentence: str) -> None:
 
 # the integers in torch -----------------------------------------------------------------------------------------------
 
-LEAKS = [Leak.none(), Leak.shift(1), Leak.shift(3), Leak.scale(51, 8), Leak.scale(256, 8), Leak.scale(40001, 16)]
+FINEST = Leak.scale(40001, 16)
+LEAKS = [Leak.none(), Leak.shift(1), Leak.shift(3), Leak.scale(51, 8), Leak.scale(256, 8), FINEST,
+         Leak.shift(2, "nearest"), Leak.scale(51, 8, "nearest"), Leak.scale(255, 8, "nearest")]  # fmt: skip
 
 
 def random_layer(rng: np.random.Generator, state_bits: int, leak: Leak, reset: Any, exponent: int) -> LayerSpec:
@@ -202,13 +205,13 @@ def test_torch_computes_the_specification(
 ) -> None:
     rng = np.random.default_rng(seed)
     spec = random_layer(rng, state_bits, leak, reset, exponent)
-    dtype = torch.float64 if double or leak == LEAKS[-1] else torch.float32
+    dtype = torch.float64 if double or leak == FINEST else torch.float32
     linear = QuantLinear(10, 7, Grid(exponent, spec.weight_bits)).to(dtype)
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(spec.weights * 2.0**-exponent + rng.uniform(-0.4, 0.4) * 2.0**-exponent))
         linear.bias.copy_(torch.from_numpy(np.asarray(spec.bias) * 2.0**-exponent))
     assert isinstance(spec.threshold, int)
-    neuron = QuantNeuron(decay_of(leak), spec.threshold * 2.0**-exponent, reset,
+    neuron = QuantNeuron(leak.decay, spec.threshold * 2.0**-exponent, reset,
                          exponent=exponent, leak=leak, state_bits=state_bits)  # fmt: skip
     x = rng.random((3, 9, 10)) < 0.5
     current = linear(torch.from_numpy(x).to(dtype))
@@ -447,7 +450,7 @@ def convolutional(*layers: Any, taps: dict[int, nn.Module] | None = None) -> Spi
         (lambda: QuantNeuron(threshold=0.3, exponent=3), "neuron threshold must be a multiple of 2^-3, not 0.3"),
         (lambda: QuantNeuron(compare="gt"),
          "a quantised neuron must compare 'ge' and reset immediately, as the specification does"),
-        (lambda: QuantNeuron(decay_of(LEAKS[-1]), leak=LEAKS[-1]).run(torch.zeros(1, 2, 3), 2),
+        (lambda: QuantNeuron(FINEST.decay, leak=FINEST).run(torch.zeros(1, 2, 3), 2),
          "neuron leak must be exact: 16 state bits need 31 bits of significand, and torch.float32 has 24; "
          "use model.double()"),
         (lambda: specification(small_network(Readout("membrane"))), "layer 0 must be quantised first: see `quantised`"),

@@ -1,6 +1,7 @@
 """`spikeveil import`: a NIR graph becomes a network of the specification's integers."""
 
 import hashlib
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
 from spikeveil.host.cli.options.exchange import choice_options, read_choices
 from spikeveil.host.cli.options.release import read_release, release_options, wants_release
+from spikeveil.host.cli.options.formats import format_options
 from spikeveil.host.cli.screens.exchange import print_import
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data.spike_files import SpikeData
@@ -33,19 +35,14 @@ EXAMPLE = (
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # signature of the format of NIR files
 TRIAL_RECORDS = 16  # that a choice must reproduce before it is tried on all
-FORMATS = ("weight_bits", "state_bits", "per_neuron", "leak_bits")
+FORMATS = tuple(field.name for field in fields(importing.Formats))
 
 
 @click.command(name="import", epilog=EXAMPLE)
 @click.argument("file", metavar="NETWORK", type=click.Path(exists=True, dir_okay=False))
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the network to this .snn file.")
 @choice_options
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
-@click.option("--state-bits", type=click.IntRange(2, 32), default=16, show_default=True, help="Bits of a potential.")
-@click.option(
-    "--leak-bits", type=click.IntRange(1, 16), default=8, show_default=True, help="Bits of a leak's fraction."
-)
-@click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
+@format_options
 @optional_data_option
 @layout_option
 @click.option(
@@ -138,6 +135,8 @@ def _quantised(
         "choices": choices.to_dict(),
         "layers": importing.import_report(imported, graph),
         "deviations": list(imported.lowered.deviations),
+        "notes": list(imported.notes),
+        "allow_loss": formats.allow_loss,
         "recorded": _compare_recorded(graph, data),
     }
     return imported.spec, imported.origin(graph, name, formats), record

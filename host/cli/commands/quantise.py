@@ -15,11 +15,14 @@ from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option
 from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.quantise_data import EncodedRecords, Feed, encoded, read_records
+from spikeveil.host.cli.options.formats import format_options, read_search
 from spikeveil.host.cli.screens.quantise import print_quantised
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data.decoder import class_counts
 from spikeveil.host.networks.float_model import FloatNetwork
-from spikeveil.host.networks.scales import Exponent, Quantised, fitting_exponent, quantise_network, with_output
+from spikeveil.host.networks.losses import sentences
+from spikeveil.host.networks.scales import LayerFormat, with_output
+from spikeveil.host.networks.search import Quantised, format_by_weights, quantise_network
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger import amount
 from spikeveil.host.privacy.units import Unit
@@ -55,9 +58,7 @@ class Source:
               help="For a network that takes spikes.")  # fmt: skip
 @click.option("--planes", type=click.IntRange(1, 8), help="Bits of a pixel, for one fed with intensities [default: 4].")
 @click.option("-T", "--steps", type=click.IntRange(1), help="Time steps, where the file does not say [default: 16].")
-@click.option("--weight-bits", type=click.IntRange(2, 8), default=8, show_default=True, help="Bits of a weight.")
-@click.option("--state-bits", type=click.IntRange(2, 32), default=16, show_default=True, help="Bits of a potential.")
-@click.option("--per-neuron", is_flag=True, help="A scale for each neuron instead of each layer.")
+@format_options
 @click.option("--scales", type=click.Choice(("train", "weights")), help="Choose the scales by training records, or "
               "by the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
 @click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are measured.")
@@ -68,9 +69,10 @@ def quantise(network: Path, **options: Any) -> None:
     """Quantise a trained float network; report the loss by layer.
 
     NETWORK.npz is what `spikeveil train` or `FloatNetwork.save` wrote; convolutions and pooling become dense layers.
-    Scales are powers of two. The scales of a network that was trained under DP-SGD come from its weights, so that its
-    epsilon stays what it was; its training records are not read. --release makes the network private, as `spikeveil
-    privatise` does; --epsilon alone flips the spikes of the last layer, at that epsilon of ONE spike.
+    Scales, leaks and fraction bits are those whose spikes match the float network's best. Those of a network that was
+    trained under DP-SGD come from its weights, so that its epsilon stays what it was; its training records are not
+    read. --release makes the network private, as `spikeveil privatise` does; --epsilon alone flips the spikes of the
+    last layer, at that epsilon of ONE spike.
     """
     release = read_release(options) if wants_release(options) else None
     data = read_records(options)
@@ -129,19 +131,16 @@ def _quantise(source: Source, records: EncodedRecords, scale_source: str, option
         records.train(part) if scale_source == "train" else records.test(part),
         weight_bits=options["weight_bits"],
         state_bits=options["state_bits"],
-        per_neuron=options["per_neuron"],
-        exponents=None if scale_source == "train" else _by_weights(source.network, options),
+        search=read_search(options),
+        formats=None if scale_source == "train" else _by_weights(source.network, options),
+        allow_loss=options["allow_loss"],
+        max_loss=options["max_loss"],
     )
 
 
-def _by_weights(network: FloatNetwork, options: dict[str, Any]) -> list[Exponent]:
-    bits = options["weight_bits"]
-    return [
-        np.array([fitting_exponent(row, bits) for row in layer.weights])
-        if options["per_neuron"] and not layer.readout
-        else fitting_exponent(layer.weights, bits)
-        for layer in network.layers
-    ]
+def _by_weights(network: FloatNetwork, options: dict[str, Any]) -> list[LayerFormat]:
+    bits, search = (options["weight_bits"], options["state_bits"]), read_search(options)
+    return [format_by_weights(layer, *bits, search) for layer in network.layers]
 
 
 def _with_flipper(spec: NetworkSpec, options: dict[str, Any]) -> NetworkSpec:
@@ -179,6 +178,9 @@ def _report(
         "state_bits": options["state_bits"],
         "scales_from": "training records" if scale_source == "train" else "weights",
         "layers": [_layer(layer, report) for layer, report in zip(spec.layers, quantised.reports, strict=True)],
+        "notes": list(quantised.notes),
+        "allow_loss": options["allow_loss"],
+        "losses": sentences(quantised.reports, options["max_loss"]) if options["allow_loss"] else [],
         "test_records": data.count,
         "float_accuracy": floats,
         "integer_accuracy": integers,
@@ -200,16 +202,19 @@ def _layer(layer: Any, report: Any) -> dict[str, Any]:
     return {
         "inputs": layer.inputs,
         "neurons": layer.neurons,
-        "scale": [f"2^{exponent}" for exponent in sorted(set(report.exponent))],
+        "scale": sorted(set(report.scale)),
+        "fraction_bits": layer.fraction_bits,
         "float_range": list(report.float_range),
         "integer_range": list(report.integer_range),
         "clipped": report.clipped,
         "threshold": None if report.threshold is None else list(report.threshold),
         "decay": report.decay,
         "leak": str(report.leak),
+        "dead_band": list(report.dead_band),
         "potential_range": list(report.potential_range),
         "saturated": report.saturated,
-        "agreement": report.agreement,
+        "match": None if report.match is None else report.match.to_dict(),
+        "correlation": report.correlation,
         "readout": layer.readout,
         "float_rate": report.float_rate,
         "integer_rate": report.integer_rate,
@@ -232,7 +237,8 @@ def _accuracies(source: Source, data: EncodedRecords, spec: NetworkSpec) -> tupl
 
 
 def _origin(path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    names = ("data", "data_sha256", "encoder", "planes", "steps", "classes", "scales_from", "training_claim")
+    names = ["data", "data_sha256", "encoder", "planes", "steps", "classes", "scales_from", "training_claim"]
+    names += ["allow_loss", "losses"] if record["allow_loss"] else []
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     copied = {name: record[name] for name in names}
     return {"made_by": "spikeveil quantise", "source": path.name, "source_sha256": digest} | copied

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from spikeveil.host.cli.privatisation import PrivateNetwork
 from spikeveil.host.cli.screens.privatise import print_privatised
+from spikeveil.host.cli.screens.matches import MATCH_LEGEND, match_table
+
 
 
 def print_import(file: str, report: dict[str, Any], made: PrivateNetwork | None = None) -> None:
@@ -23,8 +25,11 @@ def print_import(file: str, report: dict[str, Any], made: PrivateNetwork | None 
         if report["choices"].get("decay") == "exp" and report["choices"]["gain"] == "dt-over-tau":
             console.print("note: the gain is r dt/tau; with exp, Sinabs and Rockpool mean another (--gain)")
         _print_layers(report["layers"])
-        for sentence in report["deviations"]:
-            console.print(f"deviation: {sentence}")
+        for kind in ("deviation", "note"):
+            for sentence in report[f"{kind}s"]:
+                console.print(f"{kind}: {sentence}")
+        if report["allow_loss"]:
+            console.print("--allow-loss: a layer may be silent or have lost spikes; the network file says so")
         _print_recorded(console, report["recorded"])
     if made is not None:
         print_privatised(Console(highlight=False), made)
@@ -62,16 +67,17 @@ def _print_layers(rows: list[dict[str, Any]]) -> None:
     console.width = max(console.width, 110)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
     console.print(_size_table(rows))
     console.print("dense: weights that the core stores; multiplies: dense ones for each that the file's nodes do")
-    if "agreement" not in rows[0]:
+    if "match" not in rows[0]:
         console.print("scales from the weights alone; --data chooses them by the spikes, and measures")
         return
     table = Table(title="As integers, on the data", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("layer", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated", "agreement"):
+    for column in ("layer", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*_measured(row))
     console.print(table)
-    console.print("agreement: spikes as in the file's float network, each network fed by its own layers")
+    console.print(match_table([row["match"] for row in rows], [row["correlation"] for row in rows]))
+    console.print(MATCH_LEGEND)
 
 
 def _size_table(rows: list[dict[str, Any]]) -> Table:
@@ -98,5 +104,4 @@ def _measured(row: dict[str, Any]) -> list[str]:
         row["leak"],
         "{} to {}".format(*row["potential_range"]),
         f"{row['saturated']:.2%}",
-        "readout" if row["agreement"] is None else f"{row['agreement']:.3%}",
     ]

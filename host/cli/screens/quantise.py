@@ -9,6 +9,7 @@ from rich.table import Table
 
 from spikeveil.host.cli.privatisation import PrivateNetwork
 from spikeveil.host.cli.screens.privatise import print_privatised
+from spikeveil.host.cli.screens.matches import MATCH_LEGEND, match_table
 from spikeveil.host.privacy.wording import up
 
 
@@ -16,18 +17,25 @@ def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | N
     """Print the layers, the accuracies and what was written."""
     console = Console(highlight=False, soft_wrap=True)
     wide = Console(highlight=False)
-    wide.width = max(wide.width, 120)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
+    wide.width = max(wide.width, 150)  # in a pipe too: the columns are numbers, and wrapped numbers mislead
     table = Table(title=f"{path.name} in integers", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     columns = ("layer", "size", "scale", "floats", "integers", "cut", "threshold", "leak", "potentials", "saturated")
-    for column in (*columns, "agreement"):
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for index, layer in enumerate(report["layers"]):
         table.add_row(str(index), *_cells(layer))
     wide.print(table)
     console.print(
-        "agreement: spikes as in the float network, each network fed by its own layers; of a readout, the correlation "
-        "of potentials. cut: weights beyond their bits; saturated: potentials at a limit of theirs"
+        "scale: of weights, and the fraction bits that potentials have more. cut: weights beyond their bits; "
+        "saturated: potentials at a limit of theirs"
     )
+    layers = report["layers"]
+    wide.print(match_table([layer["match"] for layer in layers], [layer["correlation"] for layer in layers]))
+    console.print(MATCH_LEGEND)
+    for sentence in report["notes"]:
+        console.print(f"note: {sentence}")
+    for sentence in report["losses"]:
+        console.print(f"--allow-loss: {sentence}")
     if report["float_accuracy"] is not None:
         console.print(
             f"{report['test_records']:,} test records of {report['data']}, {report['steps']} steps, "
@@ -54,7 +62,8 @@ def _cells(layer: dict[str, Any]) -> list[str]:
     low, high = layer["float_range"]
     return [
         f"{layer['inputs']}-{layer['neurons']}",
-        " to ".join(layer["scale"]),
+        " to ".join(f"{scale:.5g}" for scale in layer["scale"])
+        + (f" + {layer['fraction_bits']} bits" if layer["fraction_bits"] else ""),
         f"{low:.3g} to {high:.3g}",
         "{} to {}".format(*layer["integer_range"]),
         f"{layer['clipped']:.2%}",
@@ -62,5 +71,4 @@ def _cells(layer: dict[str, Any]) -> list[str]:
         layer["leak"],
         "{} to {}".format(*layer["potential_range"]),
         f"{layer['saturated']:.2%}",
-        f"{layer['agreement']:.3%}",
     ]
