@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from spikeveil.host.exchange.compare import run_floats as run_floats
     from spikeveil.host.exchange.compare import run_graph as run_graph
     from spikeveil.host.exchange.compare import run_integers as run_integers
+    from spikeveil.host.exchange.conventions import CONVENTIONS as CONVENTIONS
+    from spikeveil.host.exchange.conventions import Convention as Convention
+    from spikeveil.host.exchange.conventions import convention as convention
     from spikeveil.host.exchange.exporting import export_losses as export_losses
     from spikeveil.host.exchange.exporting import restore_network as restore_network
     from spikeveil.host.exchange.exporting import without_flippers as without_flippers
@@ -46,6 +49,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "run_graph",
             "run_integers",
         ],
+        "conventions": ["CONVENTIONS", "Convention", "convention"],
         "exporting": ["export_losses", "restore_network", "without_flippers", "write_nir"],
         "importing": ["Formats", "Imported", "import_graph", "import_report"],
         "lowering": ["lower_graph"],

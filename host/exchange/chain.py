@@ -1,5 +1,9 @@
 """From a graph whose edges lie in no order to the one chain of nodes that the core can be."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from spikeveil.host.exchange.nodes import NirFile, Node
 
 LINEAR = ("Affine", "Linear", "Scale", "Flatten", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
@@ -9,18 +13,18 @@ SUPPORTED = ("Input", "Output", *LINEAR, *FIRING, *SILENT)
 REASONS = {
     "CubaLIF": "the core's neurons have one state, and a synaptic current is a second one",
     "CubaLI": "the core's neurons have one state, and a synaptic current is a second one",
-    "NIRGraph": "a graph in a graph is how recurrent layers are written, and the core has no recurrent edges",
-    "Delay": "the core has no delays",
+    "Delay": "the core has no delays, other than of 0",
     "Threshold": "the core's neurons integrate",
 }
 
 
 def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
-    """The nodes from Input to Output, each the only successor of the one before.
+    """The nodes from Input to Output, each the only successor of the one before; graphs in the graph are unfolded.
 
     Raises ValueError, one sentence naming the node, for a type that is not known, an edge to nowhere, a cycle, several
     inputs or outputs, a branch, a join, or a node that is not on the way.
     """
+    file = unfolded(file)
     for node in file.nodes.values():
         if node.kind not in SUPPORTED:
             reason = REASONS.get(node.kind)
@@ -44,11 +48,43 @@ def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
     return tuple(chain)
 
 
-def _single(file: NirFile, kind: str) -> Node:
+def unfolded(file: NirFile) -> NirFile:
+    """The graph with the nodes of each graph in it in that one's place, named `OUTER.INNER`, and no delays of 0.
+
+    ValueError where an inner graph has not exactly one input and one output.
+    """
+    nodes: dict[str, Node] = {}
+    edges = list(file.edges)
+    through: list[str] = []
+    for name, node in file.nodes.items():
+        if node.kind != "NIRGraph":
+            nodes[name] = node
+            through += [name] if _is_identity(node) else []
+            continue
+        inner = unfolded(NirFile(node.fields.get("nodes", {}), node.fields.get("edges", ()), file.sha256, file.version))
+        ends = [_single(inner, kind, f"graph {name!r}").name for kind in ("Input", "Output")]
+        first, last = (f"{name}.{end}" for end in ends)
+        through += [first, last]
+        nodes |= {f"{name}.{own}": replace(each, name=f"{name}.{own}") for own, each in inner.nodes.items()}
+        edges = [(last if a == name else a, first if b == name else b) for a, b in edges]
+        edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in inner.edges]
+    for name in through:
+        before, after = ([a for a, b in edges if b == name], [b for a, b in edges if a == name])
+        edges = [edge for edge in edges if name not in edge] + [(a, b) for a in before for b in after]
+        del nodes[name]
+    return replace(file, nodes=nodes, edges=tuple(edges))
+
+
+def _is_identity(node: Node) -> bool:
+    """Whether a node changes nothing: a delay of 0."""
+    return node.kind == "Delay" and "delay" in node.fields and not np.any(node.array("delay"))
+
+
+def _single(file: NirFile, kind: str, owner: str = "graph") -> Node:
     matches = [node for node in file.nodes.values() if node.kind == kind]
     if len(matches) != 1:
         names = ", ".join(repr(node.name) for node in matches)
-        raise ValueError(f"graph must have exactly one {kind}, not {len(matches)}" + (f" ({names})" if names else ""))
+        raise ValueError(f"{owner} must have exactly one {kind}, not {len(matches)}" + (f" ({names})" if names else ""))
     return matches[0]
 
 

@@ -1,6 +1,7 @@
 """Choices that a NIR file leaves open: the length of a step, the decay, the reset, the comparison."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from spikeveil.host.exchange.nodes import Node
@@ -41,6 +42,7 @@ class Choices:
       exact step with constant input), r (`r`) or nothing (`one`). Exporters of euler steps mean the first; Sinabs the
       second with its `norm_input` and the third without; Rockpool's neurons the last, whatever r its files hold.
     - `initial`: where potentials start; asked only where v_leak or v_reset is not zero.
+    - `resets`: node name to `reset`, for nodes that differ from the others.
     """
 
     dt: float | None = None
@@ -50,8 +52,12 @@ class Choices:
     compare: str | None = None
     gain: str = "dt-over-tau"
     initial: str | None = None
+    resets: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "resets", dict(checks.instance("resets", self.resets, Mapping)))
+        for node, value in self.resets.items():
+            checks.choice(f"reset of node {node!r}", value, WORDS["reset"])
         if self.dt is not None and not 0 < self.dt < float("inf"):
             raise ValueError(f"dt must be a number above 0, not {self.dt!r}")
         for name, values in WORDS.items():
@@ -61,19 +67,28 @@ class Choices:
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as plain data for a network file; those not made are left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> "Choices":
         """The choices that `record` wrote. ValueError for another."""
-        names = {field.name for field in fields(cls)}
+        names = {each.name for each in fields(cls)}
         if not isinstance(record, dict) or set(record) - names:
             raise ValueError(f"choices must be of {', '.join(sorted(names))}, not {record!r}")
         return cls(**record)
 
+    def of_node(self, name: str) -> "Choices":
+        """The choices for one node."""
+        return replace(self, reset=self.resets[name], resets={}) if name in self.resets else self
+
     def require(self, chain: tuple[Node, ...]) -> None:
         """Raise ValueError, one sentence for all that is missing, where these nodes need a choice that is not made."""
+        unknown = sorted(set(self.resets) - {node.name for node in chain})
+        if unknown:
+            raise ValueError(f"reset must be of a node of the graph, and {unknown[0]!r} is none")
+        everywhere = all(node.name in self.resets for node in chain if node.kind in ("IF", "LIF"))
         missing = [name for name in needed_choices(chain) if getattr(self, name) is None]
+        missing = [name for name in missing if name != "reset" or not everywhere]
         if missing:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
             usual = "; ".join(f"{name.replace('_', '-')}: {USUAL[name]}" for name in missing)

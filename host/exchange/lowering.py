@@ -57,9 +57,9 @@ class Lowered:
 def lower_graph(graph: FloatGraph) -> Lowered:
     """Dense layers that spike as the graph does, except for the `deviations`.
 
-    The gain goes into weights and bias, the pull towards v_leak into the bias, and potentials are counted from
-    v_reset, where the specification's neuron starts and resets to. ValueError, one sentence naming the node, for what
-    no dense layer of it can be.
+    The gain goes into weights and bias, the pull towards v_leak into the bias. Potentials are counted from v_reset
+    where the threshold lies above it (a reset to zero), else from 0. ValueError, one sentence naming the node, for what
+    no dense layer of the specification can be.
     """
     layers, sizes = [], []
     for stage in graph.stages:
@@ -103,50 +103,79 @@ def _size(stage: GraphStage, weights: Double) -> LoweringSize:
 def _layer(stage: GraphStage, weights: Double, bias: Double) -> FloatLayer:
     neurons = stage.neurons
     if neurons is None:
-        return FloatLayer(weights.astype(np.float32), bias.astype(np.float32), 1.0, "zero", readout=True)
-    gain, beta, drive, zero = (
-        array.astype(np.float64).ravel() for array in (neurons.gain, neurons.beta, neurons.drive, _zero_point(neurons))
+        return FloatLayer(weights, bias, 1.0, "zero", readout=True)
+    gain, beta, drive, start = (
+        array.astype(np.float64).ravel() for array in (neurons.gain, neurons.beta, neurons.drive, neurons.initial)
     )
-    wide = weights * gain[:, None]
-    pull = gain * bias + drive - (1 - beta) * zero
-    fires = neurons.threshold is not None
-    level = neurons.threshold.astype(np.float64).ravel() - zero if neurons.threshold is not None else np.ones(1)
-    if neurons.threshold is not None and _owed(neurons):
-        decay = _one_decay(neurons)
-        pull = pull + level * (1 - decay) ** 2 / decay
-        level = level / decay
-    if not (level > 0).all():
-        raise ValueError(f"{neurons.node} v_threshold must be above v_reset, where potentials start, for the core")
+    wide, pull = weights * gain[:, None], gain * bias + drive
+    if neurons.threshold is None:
+        return FloatLayer(wide, pull, _one_or_more(beta), "zero", readout=True, initial=_one_or_more(start))
+    frame = _frame(neurons)
     return FloatLayer(
-        wide.astype(np.float32),
-        pull.astype(np.float32),
-        _one_decay(neurons),
-        (neurons.choices.reset or "zero") if fires else "zero",
-        float(level[0]) if (level == level[0]).all() else level.astype(np.float32),
-        readout=not fires,
+        wide,
+        pull + frame.pull,
+        _one_or_more(beta),
+        frame.reset,
+        _one_or_more(frame.threshold),
         compare=neurons.choices.compare or "ge",
+        initial=_one_or_more(start - frame.origin),
+        reset_potential=_one_or_more(frame.after_spike),
     )
 
 
-def _zero_point(neurons: Population) -> NDArray[np.float32]:
-    """The potential that the specification's zero stands for."""
-    zero = neurons.after_reset if neurons.threshold is not None else np.zeros_like(neurons.beta)
-    if not np.array_equal(neurons.initial, zero):
-        raise ValueError(
-            f"{neurons.node} must start where it resets to, as the core does, "
-            f"not at {neurons.initial.flat[0]:g} with v_reset {zero.flat[0]:g}"
-        )
-    return zero
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Potentials w = u - origin in which the specification's neuron computes what the graph's does.
+
+    Every array is (neurons,); `pull` is what the shift adds to the current of a step.
+    """
+
+    origin: Double
+    pull: Double
+    threshold: Double
+    reset: str
+    after_spike: Double
 
 
-def _one_decay(neurons: Population) -> float:
-    values = np.unique(neurons.beta)
-    if len(values) > 1:
-        raise ValueError(
-            f"{neurons.node} must have one decay for all neurons, as a layer of the core has, "
-            f"not {len(values)} from {values[0]:g} to {values[-1]:g}"
-        )
-    return float(values[0])
+def _frame(neurons: Population) -> _Frame:
+    """The frame of neurons that fire. ValueError where their threshold is not above 0 in it."""
+    if neurons.threshold is None:
+        raise ValueError(f"{neurons.node} must fire to have a reset")
+    threshold, after, beta = (
+        array.astype(np.float64).ravel() for array in (neurons.threshold, neurons.after_reset, neurons.beta)
+    )
+    nothing = np.zeros_like(beta)
+    if neurons.choices.reset == "subtract":
+        origin = -_raised(neurons, threshold, beta)
+        return _checked(neurons, _Frame(origin, -(1 - beta) * origin, threshold - origin, "subtract", nothing))
+    if (threshold > after).all():
+        return _Frame(after, -(1 - beta) * after, threshold - after, "zero", nothing)
+    return _checked(neurons, _Frame(nothing, nothing, threshold, "value", after))
+
+
+def _checked(neurons: Population, frame: _Frame) -> _Frame:
+    if not (frame.threshold > 0).all():
+        raise ValueError(f"{neurons.node} v_threshold must be above 0, not {frame.threshold.min():g}")
+    return frame
+
+
+def _raised(neurons: Population, threshold: Double, beta: Double) -> Double:
+    """What potentials are raised by for a reset that comes a step late; 0 where it is immediate, or beta is 0 or 1.
+
+    The graph's u' = beta u - threshold s + x is, for w = u + d with d = threshold (1 - beta) / beta::
+
+        w' = beta (w - h s) + x + (1 - beta) d,    s = w > h,    h = threshold + d = threshold / beta
+
+    which is the specification's neuron, started at d.
+    """
+    if neurons.choices.reset_timing != "delayed":
+        return np.zeros_like(beta)
+    return np.where(beta > 0, threshold * (1 - beta) / np.where(beta > 0, beta, 1), 0)
+
+
+def _one_or_more(values: Double) -> float | Double:
+    """One number for the layer where all are equal."""
+    return float(values[0]) if (values == values[0]).all() else values
 
 
 def _deviations(graph: FloatGraph) -> Iterator[str]:
@@ -166,28 +195,8 @@ def _deviations(graph: FloatGraph) -> Iterator[str]:
                 )
 
 
-def _owed(neurons: Population) -> bool:
-    """Whether a spike takes a whole threshold from the next step's potential, after the leak, and can here too.
-
-    The graph's u' = beta u - threshold s + x is, for w = u + d with d = threshold (1 - beta) / beta::
-
-        w' = beta (w - h s) + x + (1 - beta) d,    s = w > h,    h = threshold + d = threshold / beta
-
-    which is the core's neuron, but that w would have to start at d and starts at 0.
-    """
-    choices = neurons.choices
-    return choices.reset == "subtract" and choices.reset_timing == "delayed" and 0 < _one_decay(neurons) < 1
-
-
 def _reset_deviations(name: str, neurons: Population) -> Iterator[str]:
-    beta = _one_decay(neurons)
-    if _owed(neurons):
-        yield (
-            f"{name}: a reset that comes a step late becomes the core's with potentials raised by "
-            f"{(1 - beta) / beta:.3g} of a threshold; the core starts without them, and what is missing fades by "
-            f"{beta:g} a step"
-        )
-    elif neurons.choices.reset_timing == "delayed" and beta == 0:
+    if neurons.choices.reset_timing == "delayed" and (neurons.beta == 0).any():
         yield f"{name}: the core subtracts before it leaks, so with beta = 0 nothing is subtracted from the next step"
     if neurons.choices.reset_timing == "snntorch":
         yield (

@@ -80,6 +80,7 @@ class Population:
 
 def population(node: Node, shape: tuple[int, ...], choices: Choices) -> Population:
     """The neurons of a node whose input has `shape`. ValueError, one sentence, for numbers that make no neuron."""
+    choices = choices.of_node(node.name)
     dt = float(choices.dt or 0)
     r = _field(node, "r", shape)
     if node.kind in ("LIF", "LI"):

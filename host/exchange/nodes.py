@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeveil.host.data.file_kinds import file_kind
 from spikeveil.pysim.model.array_file import NETWORK_BYTES, require_size
 from spikeveil.pysim.model.damage import DAMAGE
 
@@ -23,7 +24,10 @@ NOTE = "spikeveil"  # key of the note that spikeveil writes into the graph's met
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One node: its name, its type as written in the file, and its fields (arrays, numbers, strings)."""
+    """One node: its name, its type as written in the file, and its fields (arrays, numbers, strings).
+
+    A graph in a graph has the fields `nodes`, a dictionary of Node by name, and `edges`.
+    """
 
     name: str
     kind: str
@@ -65,6 +69,9 @@ def read_nir(path: Path) -> NirFile:
     import h5py
 
     require_size(f"NIR file {path}", path.stat().st_size, NETWORK_BYTES)
+    kind = file_kind(path)
+    if kind is not None and "HDF5" not in kind:
+        raise ValueError(f"NIR file {path} must be a NIR graph in HDF5, and it is {kind}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         with h5py.File(path, "r") as file:
@@ -96,18 +103,21 @@ class _Reader:
             found = ", ".join(file) or "nothing"
             raise ValueError(f"NIR file {self._path} must hold a graph with nodes and edges, not {found}")
         nodes = {name: Node(name, kind, fields) for name, kind, fields in self._nodes(group, "", 0)}
-        pairs = self._value(edges)
-        if np.ndim(pairs) != 2 or np.shape(pairs)[1] != 2:
-            raise ValueError(f"NIR file {self._path} edges must be pairs of names, not of shape {np.shape(pairs)}")
+        pairs = self._pairs(self._value(edges))
         metadata, version = self._child(root, "metadata"), self._child(file, "version")
         note = None if metadata is None else self._child(metadata, NOTE)
         return NirFile(
             nodes,
-            tuple((_text(a), _text(b)) for a, b in pairs),
+            pairs,
             digest,
             "unknown" if version is None else _text(self._value(version)),
             None if note is None else _text(self._value(note)),
         )
+
+    def _pairs(self, edges: Any) -> tuple[tuple[str, str], ...]:
+        if np.ndim(edges) != 2 or np.shape(edges)[1] != 2:
+            raise ValueError(f"NIR file {self._path} edges must be pairs of names, not of shape {np.shape(edges)}")
+        return tuple((_text(a), _text(b)) for a, b in edges)
 
     def _nodes(self, group: Any, prefix: str, depth: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Every node; a name with a slash in it lies as a group in a group."""
@@ -123,9 +133,21 @@ class _Reader:
                 children = {key: self._child(item, key) for key in item}
                 fields = {key: self._value(entry) for key, entry in children.items() if isinstance(entry, h5py.Dataset)}
                 if "type" in fields:
-                    yield prefix + name, str(fields.pop("type")), fields
+                    kind = str(fields.pop("type"))
+                    if kind == "NIRGraph":
+                        fields |= self._inner_graph(children, fields, depth)
+                    yield prefix + name, kind, fields
                     continue
             yield from self._nodes(item, f"{prefix}{name}/", depth + 1)
+
+    def _inner_graph(self, children: dict[str, Any], fields: dict[str, Any], depth: int) -> dict[str, Any]:
+        """Nodes and edges of a graph in a graph."""
+        import h5py
+
+        if not isinstance(children.get("nodes"), h5py.Group) or "edges" not in fields:
+            raise ValueError(f"NIR file {self._path} must hold nodes and edges of each graph in its graph")
+        inner = {name: Node(name, kind, own) for name, kind, own in self._nodes(children["nodes"], "", depth + 1)}
+        return {"nodes": inner, "edges": self._pairs(fields["edges"])}
 
     def _link(self, group: Any, name: str) -> Any:
         return group.get(name, getlink=True)

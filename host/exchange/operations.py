@@ -70,9 +70,12 @@ def _scale(node: Node, x: Floats) -> Floats:
 def spread(node: Node, field: str, shape: Shape) -> Floats:
     """A field as an array of `shape`: one number for all, or an array of that shape, where 1 stands for any length.
 
-    Leading dimensions of 1 may be missing; others not, so that (C,) is never taken for the width of (C, H, W).
+    Leading dimensions of 1 may be missing, or one too many, as where a batch was counted; others not, so that (C,) is
+    never taken for the width of (C, H, W).
     """
     value = node.array(field)
+    if value.ndim == len(shape) + 1 and value.shape[0] == 1:
+        value = value[0]
     missing = shape[: max(0, len(shape) - value.ndim)]
     if value.size == 1:
         return np.broadcast_to(value.reshape(()), shape)

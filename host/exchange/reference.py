@@ -1,6 +1,7 @@
 """The float network of a NIR file, run as torch runs it: float32, layer after layer, steps in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from spikeveil.host.exchange.nodes import Node
 Single = NDArray[np.float32]
 BLOCK = 1 << 22  # numbers of one array in flight: a convolution's windows are a kernel's size more
 MAX_BATCH = 256
+#: dimensions of one sample that the first node of a graph takes
+RANKS = {"Affine": 1, "Linear": 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +100,11 @@ def build_graph(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     """The network of what a file holds."""
     order = chain.ordered_nodes(file)
     choices.require(order)
-    shape = start = _shape(order[0])
+    shape = start = _sample_shape(order)
     stages: list[GraphStage] = []
     pending: list[Node] = []
-    for node in order[1:-1]:
+    for node, following in pairwise(order[1:]):
+        node = _per_sample(node, following, shape)
         if node.kind in chain.LINEAR:
             _check_finite(node)
             pending.append(node)
@@ -116,6 +120,36 @@ def build_graph(file: nodes.NirFile, choices: Choices) -> FloatGraph:
     if np.prod(declared) != np.prod(shape):  # exporters differ in whether a batch of 1 belongs to it
         raise ValueError(f"{order[-1]} must have the shape {shape} of what leads to it, not {declared}")
     return FloatGraph(tuple(stages), choices, file)
+
+
+def _sample_shape(order: tuple[Node, ...]) -> tuple[int, ...]:
+    """The shape of one sample; a batch of 1 before it, which some exporters count, is dropped.
+
+    ValueError where the first node's input has one dimension less, and the batch is not 1.
+    """
+    shape, first = _shape(order[0]), order[1]
+    rank = RANKS.get(first.kind)
+    if first.kind == "Flatten" and len(shape) > 1 and shape[0] == 1 and int(first.array("start_dim")) == 1:
+        rank = len(shape) - 1
+    if rank is None or len(shape) != rank + 1:
+        return shape
+    if shape[0] != 1:
+        raise ValueError(
+            f"{order[0]} shape must be that of one sample, and {shape} has a batch dimension of {shape[0]} before what "
+            f"{first} takes: export with a batch of 1, or without one"
+        )
+    return shape[1:]
+
+
+def _per_sample(node: Node, following: Node, shape: tuple[int, ...]) -> Node:
+    """A Flatten that counts a batch dimension as one of the sample's dimensions: what follows takes all its numbers."""
+    if node.kind != "Flatten" or following.kind not in ("Affine", "Linear") or len(shape) < 2:
+        return node
+    start, end = (int(node.array(field)) for field in ("start_dim", "end_dim"))
+    inputs = following.array("weight").shape[-1]
+    if start != 1 or end not in (-1, len(shape)) or inputs != int(np.prod(shape)):
+        return node
+    return replace(node, fields=node.fields | {"start_dim": np.array(0), "end_dim": np.array(-1)})
 
 
 def _check_finite(node: Node) -> None:

@@ -59,8 +59,9 @@ def unreachable(spec: LayerSpec) -> NDArray[np.bool_]:
     decay = np.asarray(factors / (1 << spec.leak.shift_by) if spec.leak.kind == "scale" else spec.leak.decay)
     positive = np.sort(np.maximum(spec.weights, 0), axis=1)[:, spec.inputs - (spec.input_cap or spec.inputs) :]
     current = positive.sum(axis=1) * 2.0**spec.fraction_bits + (0 if spec.bias is None else spec.bias)
-    highest = _highest(current + 1, decay, np.zeros(1) if spec.initial is None else spec.initial.astype(np.float64))
-    highest = np.minimum(highest, spec.state_range[1] * decay + current + 1)
+    current = current + (0.5 if spec.leak.rounding == "nearest" else 0.0)  # what a leak may round up
+    highest = _highest(current, decay, np.zeros(1) if spec.initial is None else spec.initial.astype(np.float64))
+    highest = np.minimum(highest, spec.state_range[1] * decay + current)
     return np.asarray(highest < np.inf if spec.threshold is None else highest < spec.threshold)
 
 

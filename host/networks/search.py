@@ -232,7 +232,7 @@ class LayerSearch:
                 raise ValueError(
                     f"layer {index} threshold must fit {self.state_bits} state bits at some scale; none was found"
                 )
-            chosen = self._simplest(self._best_scale(scales))
+            chosen = self._simplest(*self._best_scale(scales))
         trial = self.run(chosen, slice(None))
         scale = np.asarray(chosen.scale) * self.factor
         return replace(trial, layer_format=replace(chosen, scale=scale if scale.ndim else float(scale)))
@@ -251,7 +251,10 @@ class LayerSearch:
 
     def by_weights(self) -> LayerFormat:
         """See `format_by_weights`."""
-        scale = self._scales()[0]
+        leakless = bool(np.all(np.asarray(self.floats.decay) == 1))
+        scale, finer = self._scales()[:2]
+        if not leakless and not self.by_exponent and is_grid(self.floats):
+            scale = finer
         most = state_range(self.state_bits)[1]
         if not self._threshold_fits(scale):
             scale = np.asarray(scale) * 2.0 ** np.floor(np.log2(most / (self.highest * float(np.max(scale)))))
@@ -259,7 +262,6 @@ class LayerSearch:
         room = self._room(scale)
         fewest = next((bits for bits in range(room) if self._holds(scale, bits)), room)
         fraction_bits, leak_bits, rounding = self._kept(LEAK_BITS_TRIED[-1], "nearest", fewest)
-        leakless = bool(np.all(np.asarray(self.floats.decay) == 1))
         chosen = self._format(scale, (fraction_bits, leak_bits, "floor" if leakless else rounding))
         wide = np.asarray(scale) * self.factor
         return replace(chosen, scale=wide if wide.ndim else float(wide))
@@ -292,7 +294,7 @@ class LayerSearch:
         unclipped = np.array([unclipped_scale(row, self.weight_bits) for row in rows])
         scales = [unclipped] + [unclipped * multiple for multiple in MULTIPLES]
         if is_grid(self.floats) and (unclipped >= 1).all():
-            scales = [np.ones(1), *scales]
+            scales = [np.ones(1), np.floor(unclipped), *scales]  # multiples of the weights round nothing either
         most = state_range(self.state_bits)[1]
         if (unclipped * self.highest > most).any():
             scales += [np.minimum(unclipped, most / self.highest * share) for share in (0.99, 0.7, 0.5)]
@@ -310,8 +312,8 @@ class LayerSearch:
         room = state_range(self.state_bits)[1] / highest if highest >= 1 else state_range(self.state_bits)[1]
         return int(np.clip(np.floor(np.log2(max(room, 1))), 0, MAX_FRACTION_BITS))
 
-    def _best_scale(self, scales: list[Scale]) -> Trial:
-        """The best score among the scales that lose no more spikes, and match no fewer, than the first one."""
+    def _best_scale(self, scales: list[Scale]) -> tuple[Trial, Trial]:
+        """The best score among the scales that lose no more spikes, and match no fewer, than the first one; and that."""
         finest = [
             self._format(scale, self._kept(LEAK_BITS_TRIED[-1], "nearest", self._room(scale))) for scale in scales
         ]
@@ -322,15 +324,15 @@ class LayerSearch:
             trial = self.run(layer_format, self.tried)
             if trial.report.score > best.report.score and _no_worse(trial.report, first.report):
                 best = trial
-        return best
+        return best, first
 
-    def _simplest(self, best: Trial) -> LayerFormat:
+    def _simplest(self, best: Trial, first: Trial) -> LayerFormat:
         """The simplest leak and the fewest fraction bits at the same scale that score as well."""
         least = best.report.score - SLACK * (1 - best.report.score) - 1e-9
         room = best.layer_format.fraction_bits
         for options in self._options(room):
             trial = self.run(self._format(best.layer_format.scale, options), self.tried)
-            if trial.report.score >= least and _no_worse(trial.report, best.report):
+            if trial.report.score >= least and _no_worse(trial.report, first.report):
                 return trial.layer_format
         return best.layer_format
 
@@ -441,8 +443,7 @@ def _no_worse(report: LayerReport, other: LayerReport) -> bool:
     if report.match is None or other.match is None:
         return True
     few = max(LOSS_LIMIT, other.match.lost)
-    slack = SLACK * (1 - other.match.f1) + 1e-9
-    return report.match.lost <= few and report.match.f1 >= other.match.f1 - slack
+    return report.match.lost <= few and report.match.f1 >= other.match.f1
 
 
 def _one_or_more(scale: NDArray[np.float64]) -> Scale:

@@ -14,6 +14,7 @@ from spikeveil.host.exchange import compare, importing, lowering, reference
 from spikeveil.host.exchange.choices import Choices
 from spikeveil.host.exchange.nodes import NirFile, Node
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
+from spikeveil.host.networks.spike_match import SpikeMatch
 from spikeveil.pysim import FlipSpec, LayerSpec, Leak, Network, NetworkSpec
 
 NIR = DATA / "nir"
@@ -119,10 +120,6 @@ def said(*sentences: str) -> tuple[str, ...]:
 
 
 GT = {"compare": "gt"}
-LATE = (
-    "n: a reset that comes a step late becomes the core's with potentials raised by 0.333 of a threshold; the core "
-    "starts without them, and what is missing fades by 0.75 a step"
-)
 STRICT = (
     "n: the core compares with >=, so its threshold is the next integer up, and a spike subtracts that instead: at "
     "most one unit of the potential too much a spike"
@@ -141,8 +138,8 @@ TWICE = (
         ({"reset_timing": "delayed"}, said()),
         ({"reset": "subtract"}, said()),
         ({"reset": "subtract", **GT}, said(STRICT)),
-        ({"reset": "subtract", "reset_timing": "delayed"}, said(LATE)),
-        ({"reset": "subtract", "reset_timing": "delayed", **GT}, said(LATE, STRICT)),
+        ({"reset": "subtract", "reset_timing": "delayed"}, said()),
+        ({"reset": "subtract", "reset_timing": "delayed", **GT}, said(STRICT)),
         ({"reset": "subtract", "reset_timing": "snntorch"}, said(TWICE)),
     ],
 )
@@ -151,7 +148,7 @@ def test_what_the_core_does_otherwise_is_said(changes: dict[str, str], expected:
     assert lowering.lower_graph(made).deviations == expected
 
 
-def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
+def test_a_late_reset_is_the_cores_with_raised_potentials() -> None:
     late = Choices.of(GE.to_dict() | {"reset": "subtract", "reset_timing": "delayed"})
     weights = np.hstack([grid((5, 6), 1), np.zeros((5, 1), np.float32)])  # the last input does nothing
     made = graph((7,), dense(weights), spiking(tau=2.0, r=2.0, v_threshold=8.0), choices=late)
@@ -161,11 +158,50 @@ def test_a_late_reset_is_the_cores_but_for_where_it_starts() -> None:
     x[:, :, 6] = np.arange(12) == 0
     expected = made.run(x)[0].spikes
     assert 0.1 < expected.mean() < 0.9
-    assert (layer.run(x) != expected).any()
-    start = layer.weights.copy()
-    start[:, 6] = 4.0  # half of the 8 that potentials are raised by, in the first step
-    raised = FloatLayer(start, layer.bias, layer.decay, layer.reset, layer.threshold)
-    np.testing.assert_array_equal(raised.run(x), expected)
+    assert layer.initial == 8.0  # what potentials are raised by
+    np.testing.assert_array_equal(layer.run(x), expected)
+    started_at_0 = FloatLayer(layer.weights, layer.bias, layer.decay, layer.reset, layer.threshold)
+    assert (started_at_0.run(x) != expected).any()
+
+
+def test_leaks_thresholds_and_late_resets_of_each_neuron_are_the_graphs() -> None:
+    late = Choices.of(GE.to_dict() | {"reset": "subtract", "reset_timing": "delayed"})
+    tau = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    node = spiking(tau=tau, r=tau, v_threshold=np.array([4.0, 8.0, 6.0, 12.0, 9.0]))
+    made = graph((6,), dense(grid((5, 6), 1)), node, choices=late)
+    x = coins(20, 30, 6)
+    (layer,) = lowering.lower_graph(made).network.layers
+    np.testing.assert_array_equal(layer.decay, 1 - 1 / tau)
+    expected = made.run(x)[0].spikes
+    np.testing.assert_array_equal(layer.run(x)[:, :, 1:], expected[:, :, 1:])  # beta = 0 deviates, and says so
+    assert any("with beta = 0" in sentence for sentence in lowering.lower_graph(made).deviations)
+    imported = importing.import_graph(made, importing.Formats(), x)
+    assert imported.spec.layers[0].leak_factors is not None and imported.spec.layers[0].initial is not None
+    raw = Network(imported.spec).run(x).raw[0]
+    assert SpikeMatch.of(expected[:, :, 1:], raw[:, :, 1:]).exact_f1 > 0.99
+
+
+def test_a_start_elsewhere_and_a_reset_to_the_threshold_are_imported() -> None:
+    zero = Choices.of(GE.to_dict() | {"initial": "zero"})
+    elsewhere = graph(
+        (2,), dense([[3, 1], [2, 2]]), spiking(tau=4.0, r=4.0, v_reset=0.5, v_threshold=4.0), choices=zero
+    )
+    at_threshold = graph((2,), dense([[3, 1], [2, -2]]), spiking(tau=4.0, r=4.0, v_reset=4.0, v_threshold=4.0))
+    x = coins(20, 30, 2)
+    for made, reset in ((elsewhere, "zero"), (at_threshold, "value")):
+        (layer,) = lowering.lower_graph(made).network.layers
+        assert layer.reset == reset
+        np.testing.assert_array_equal(layer.run(x), made.run(x)[0].spikes)
+        (match,) = importing.import_graph(made, importing.Formats(), x).matches or ()
+        assert match is not None and match.exact_f1 > 0.99 and match.reference > 100
+
+
+def test_each_node_may_have_its_own_reset() -> None:
+    mixed = Choices.of(GE.to_dict() | {"resets": {"n": "subtract"}})
+    made = graph((2,), dense([[3, 1]]), spiking(v_threshold=2.0), choices=mixed)
+    assert lowering.lower_graph(made).network.layers[0].reset == "subtract"
+    with pytest.raises(ValueError, match=r"^reset must be of a node of the graph, and 'm' is none$"):
+        graph((2,), dense([[3, 1]]), spiking(), choices=Choices.of(GE.to_dict() | {"resets": {"m": "zero"}}))
 
 
 def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
@@ -182,21 +218,8 @@ def test_linear_nodes_at_the_end_become_a_readout_that_adds_up() -> None:
 @pytest.mark.parametrize(
     ("node", "choices", "sentence"),
     [
-        (
-            spiking(tau=[2.0, 4.0]),
-            GE,
-            "node 'n' (LIF) must have one decay for all neurons, as a layer of the core has, not 2 from 0.5 to 0.75",
-        ),
-        (
-            spiking(v_reset=0.5),
-            Choices.of(GE.to_dict() | {"initial": "zero"}),
-            "node 'n' (IF) must start where it resets to, as the core does, not at 0 with v_reset 0.5",
-        ),
-        (
-            spiking(v_reset=2.0),
-            GE,
-            "node 'n' (IF) v_threshold must be above v_reset, where potentials start, for the core",
-        ),
+        (spiking(v_threshold=-1.0), GE, "node 'n' (IF) v_threshold must be above 0, not -1"),
+        (spiking(v_threshold=0.0, v_reset=0.5), GE, "node 'n' (IF) v_threshold must be above 0, not 0"),
     ],
 )
 def test_what_no_layer_of_the_core_can_be_is_refused(node: Node, choices: Choices, sentence: str) -> None:
