@@ -21,7 +21,7 @@ NEURONS, INPUTS, RECORDS, STEPS = 32, 64, 20, 60
 INPUT_RATE = 0.05
 DECAYS = (0.5, 0.9, 0.95, 0.98)
 RATES = (0.002, 0.01, 0.05)
-BISECTIONS = 40
+BISECTIONS = 14  # so that no potential lies on the threshold
 
 
 def sparse_layer(decay: float, rate: float, seed: int) -> tuple[FloatLayer, NDArray[np.bool_]]:

@@ -157,7 +157,7 @@ def test_a_stated_share_may_be_lost() -> None:
         ({"leak": Leak.scale(0, 4)}, True),  # 4, and nothing stays
         ({"leak": Leak.scale(8, 4)}, True),  # at most 4 / (1 - 1/2)
         ({"leak": Leak.scale(12, 4)}, False),  # 16
-        ({"leak": Leak.scale(0, 4), "bias": [6, 5]}, False),
+        ({"leak": Leak.scale(0, 4), "bias": [6, 6]}, False),
         ({"leak": Leak.scale(0, 4), "fraction_bits": 2}, False),
         ({"leak": Leak.scale(8, 4), "initial": [14, 14]}, False),
         ({"leak": Leak.scale(8, 4), "input_cap": 1}, True),
