@@ -313,7 +313,7 @@ class LayerSearch:
         return int(np.clip(np.floor(np.log2(max(room, 1))), 0, MAX_FRACTION_BITS))
 
     def _best_scale(self, scales: list[Scale]) -> tuple[Trial, Trial]:
-        """The best score of the scales that lose no more spikes, and match no fewer, than the first one; and that one."""
+        """The best score of the scales that lose and match as well as the first one, and that one."""
         finest = [
             self._format(scale, self._kept(LEAK_BITS_TRIED[-1], "nearest", self._room(scale))) for scale in scales
         ]

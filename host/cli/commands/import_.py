@@ -15,8 +15,8 @@ from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
 from spikeveil.host.cli.options.exchange import choice_options, read_choices
-from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.options.formats import format_options
+from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.screens.exchange import print_import
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data.spike_files import SpikeData

@@ -13,9 +13,9 @@ from spikeveil.host.cli import privatisation
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option
+from spikeveil.host.cli.options.formats import format_options, read_search
 from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.quantise_data import EncodedRecords, Feed, encoded, read_records
-from spikeveil.host.cli.options.formats import format_options, read_search
 from spikeveil.host.cli.screens.quantise import print_quantised
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data.decoder import class_counts

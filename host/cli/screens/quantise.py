@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from spikeveil.host.cli.privatisation import PrivateNetwork
-from spikeveil.host.cli.screens.privatise import print_privatised
 from spikeveil.host.cli.screens.matches import MATCH_LEGEND, match_table
+from spikeveil.host.cli.screens.privatise import print_privatised
 from spikeveil.host.privacy.wording import up
 
 
