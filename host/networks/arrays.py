@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikeveil.host.networks import losses
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
-from spikeveil.host.networks.scales import Exponent, fitting_exponent, integer_layer, quantise_network
+from spikeveil.host.networks.scales import formatted_layer
+from spikeveil.host.networks.search import Search, format_by_weights, quantise_network
+from spikeveil.host.networks.spike_match import SpikeMatch
 from spikeveil.pysim import Network, NetworkSpec
 
 Numbers = float | Sequence[Any]
@@ -50,19 +53,42 @@ def from_arrays(
 
 
 def quantised(
-    network: FloatNetwork, data: NDArray[Any] | None, *, weight_bits: int = 8, state_bits: int = 16
+    network: FloatNetwork,
+    data: NDArray[Any] | None,
+    *,
+    weight_bits: int = 8,
+    state_bits: int = 16,
+    search: Search | None = None,
+    allow_loss: bool = False,
+    max_loss: float = losses.MAX_LOSS,
 ) -> NetworkSpec:
-    """The integer network of a float one: scales by input spikes (records, steps, inputs), or by the weights alone."""
+    """The integer network of a float one: formats by input spikes (records, steps, inputs), or by the weights alone.
+
+    Raises SpikeLossError as `quantise_network`; without data where a layer can never spike and its floats can.
+    """
     if data is not None:
-        return quantise_network(network, np.asarray(data), weight_bits=weight_bits, state_bits=state_bits).spec
-    return NetworkSpec([_by_weights(layer, weight_bits, state_bits) for layer in network.layers])
+        return quantise_network(
+            network,
+            np.asarray(data),
+            weight_bits=weight_bits,
+            state_bits=state_bits,
+            search=search,
+            allow_loss=allow_loss,
+            max_loss=max_loss,
+        ).spec
+    layers = []
+    for index, floats in enumerate(network.layers):
+        layers.append(formatted_layer(floats, format_by_weights(floats, weight_bits, state_bits, search)))
+        if not floats.readout and not allow_loss:
+            losses.check_reachable(index, layers[-1], floats)
+    return NetworkSpec(layers)
 
 
 def weight_report(network: FloatNetwork, spec: NetworkSpec, data: NDArray[np.bool_] | None) -> list[dict[str, Any]]:
     """A row for each layer: sizes, integers, and with data (records, steps, inputs) how its spikes compare.
 
-    `agreement`: the share of (record, step, neuron) where floats and integers spike alike, each network fed by its own
-    layers before; None for a readout or without data. `float_rate`, `integer_rate`: spikes per neuron and step.
+    `match`: `SpikeMatch.to_dict` of floats and integers, each network fed by its own layers before; None for a readout
+    or without data. `float_rate`, `integer_rate`: spikes per neuron and step.
     """
     floats = None if data is None else network.run(data)
     integers = None if data is None else Network(spec).run(data).raw
@@ -74,26 +100,16 @@ def weight_report(network: FloatNetwork, spec: NetworkSpec, data: NDArray[np.boo
             "neurons": layer.neurons,
             "threshold": None if layer.threshold is None else int(np.max(layer.threshold)),
             "leak": str(layer.leak),
-            "agreement": None,
+            "match": None,
         }
         if floats is not None and integers is not None and not layer.readout:
             row |= {
-                "agreement": float(np.mean(floats[index] == integers[index])),
+                "match": SpikeMatch.of(floats[index], integers[index]).to_dict(),
                 "float_rate": float(floats[index].mean()),
                 "integer_rate": float(integers[index].mean()),
             }
         rows.append(row)
     return rows
-
-
-def _by_weights(layer: FloatLayer, weight_bits: int, state_bits: int) -> Any:
-    """The layer at the finest scale at which no weight is cut and the threshold fits the potentials."""
-    exponent: Exponent = fitting_exponent(layer.weights, weight_bits)
-    for candidate in range(int(exponent), -25, -1):
-        spec = integer_layer(layer, candidate, weight_bits=weight_bits, state_bits=state_bits)
-        if spec.threshold is None or int(np.max(spec.threshold)) < 1 << (state_bits - 1):
-            return spec
-    raise ValueError(f"threshold must fit {state_bits} state bits at some scale, and none was found")
 
 
 def _layers(

@@ -176,7 +176,7 @@ def test_import_of_weights_to_a_private_network(folder: Path) -> None:
     words = ["import", "w.safetensors", "--layers", "layers.toml", "--data", "d.npz", "-o", "n.snn"]
     done = invoke(*words, "--release", "decision", "--epsilon", 2, "--json")
     spec, record = NetworkSpec.load("n.snn"), json.loads(done.stdout)
-    assert spec.decision is not None and spec.steps == 7 and record["weights"][0]["agreement"] > 0.9
+    assert spec.decision is not None and spec.steps == 7 and record["weights"][0]["match"]["f1"] > 0.9
     origin = NetworkSpec.origin("n.snn")
     assert origin is not None and origin["layers"] == LAYERS and origin["source"] == "w.safetensors"
     assert "layer 1: 6-3, readout, leak" in invoke(*words).stdout

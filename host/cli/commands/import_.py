@@ -15,7 +15,7 @@ from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
 from spikeveil.host.cli.options.exchange import choice_options, read_choices
-from spikeveil.host.cli.options.formats import format_options
+from spikeveil.host.cli.options.formats import format_options, read_search
 from spikeveil.host.cli.options.release import read_release, release_options, wants_release
 from spikeveil.host.cli.screens.exchange import print_import
 from spikeveil.host.cli.screens.tables import print_json
@@ -109,8 +109,8 @@ def _from_weights(
     layers = None if options["layers"] is None else Path(options["layers"])
     network = load_weights(path, layers)
     spikes = None if data is None else data.spikes(network.layers[0].inputs)
-    formats = {name: options[name] for name in ("weight_bits", "state_bits")}
-    spec = quantised(network, spikes, **formats)
+    formats = {name: options[name] for name in ("weight_bits", "state_bits", "allow_loss", "max_loss")}
+    spec = quantised(network, spikes, search=read_search(options), **formats)
     origin = {
         "made_by": "spikeveil import",
         "source": path.name,

@@ -41,9 +41,9 @@ def _print_weights(console: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         fires = "readout" if row["threshold"] is None else f"threshold {row['threshold']}"
         line = f"layer {row['layer']}: {row['inputs']}-{row['neurons']}, {fires}, leak {row['leak']}"
-        if row["agreement"] is not None:
+        if row["match"] is not None:
             line += (
-                f"; {row['agreement']:.2%} of spikes as in floats, {row['integer_rate']:.4g} a neuron and step "
+                f"; F1 {row['match']['f1']:.3f} against the floats, {row['integer_rate']:.4g} a neuron and step "
                 f"(floats {row['float_rate']:.4g})"
             )
         console.print(line)
