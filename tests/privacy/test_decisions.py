@@ -55,10 +55,18 @@ def test_delta_is_the_hockey_stick_over_all_outputs(decision: Any, count: int) -
             assert found <= exact * (1 + 1e-9) + 1e-15
 
 
-def exact_delta(decision: Decision, count: int, epsilon: float) -> Any:
-    """By mpmath, from the trinomial distribution of (wins, losses)."""
+def loss_probabilities(decision: Any) -> tuple[Any, Any]:
+    """The probabilities of the losses +epsilon and -epsilon of one decision, by mpmath."""
     words = mpmath.mpf(1 << decision.bits)
-    b, a = decision.q / words, ((1 << decision.bits) - (decision.classes - 1) * decision.q) / words
+    if isinstance(decision, Decision):
+        return ((1 << decision.bits) - (decision.classes - 1) * decision.q) / words, decision.q / words
+    k1, k0 = decision.k1 / words, decision.k0 / words
+    return k1 * (1 - k0), (1 - k1) * k0
+
+
+def exact_delta(decision: Any, count: int, epsilon: float) -> Any:
+    """By mpmath, from the trinomial distribution of (wins, losses)."""
+    a, b = loss_probabilities(decision)
     zero, loss, total = 1 - a - b, mpmath.log(a / b), mpmath.mpf(0)
     for plus in range(count + 1):
         for minus in range(min(plus, count - plus) + 1):
@@ -75,7 +83,11 @@ def test_random_compositions_against_mpmath(soak: bool) -> None:
     for _ in range(10_000 if soak else 40):
         classes, bits = int(rng.integers(2, 20)), int(rng.choice([8, 16, 32]))
         q = int(rng.integers(1, (1 << bits) // classes + 1)) if rng.random() < 0.5 else int(rng.integers(1, 12))
-        decision, count = Decision(classes, q, bits), int(rng.integers(1, 12))
+        decision: Any = Decision(classes, q, bits)
+        if rng.random() < 0.3:
+            k1 = int(rng.integers(2, 1 << bits))
+            decision = OneHotDecision(classes, k1, int(rng.integers(1, k1)), bits)
+        count = int(rng.integers(1, 40 if rng.random() < 0.1 else 12))
         delta = float(10.0 ** -rng.uniform(1, 9))
         with mpmath.workdps(60):
             epsilon = epsilon_of_decisions(decision, count, delta)

@@ -73,7 +73,7 @@ def simulate(network: str, **options: Any) -> None:
     claim = _claim(spec, records.spikes.shape[1], opening, delta, options)
     report = _report(records, model, result, options) | {"claim": claim.to_dict()}
     if options["as_json"]:
-        print_json(report)
+        print_json(report | {"accuracy": report["released_accuracy"]})
     else:
         print_simulation(report, claim, records.classes)
     if difference is not None:
