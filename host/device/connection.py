@@ -3,16 +3,18 @@
 import zlib
 from typing import Self
 
-from spikeveil.host.device.errors import DeviceRefused, PortLost, WrongDevice
+from spikeveil.host.device.answers import protocol_faults, read_identity, read_status, require_match
+from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, PortLost, WrongDevice
 from spikeveil.host.device.link import Link, Timing
 from spikeveil.host.device.port import DEFAULT_BAUD, Port, SerialPort
 from spikeveil.pysim.device.identity import Identity
-from spikeveil.pysim.device.messages import Message, MessageKind, ResultCode, StatusFlag, Trait, max_data
+from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag, Trait, max_data
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model import image
 from spikeveil.pysim.model.spec import NetworkSpec
 
 LOAD_ATTEMPTS = 3
+LOAD_REPEATS = 64  # messages in a row after which the image has not advanced
 REOPEN_PAUSE = 0.05  # seconds before a port that vanished again is looked for
 UNLOCK_PAUSE = 0.005  # seconds between two attempts to unlock
 
@@ -114,18 +116,15 @@ class Connection:
                 self.identify()
                 return
             except PortLost:
+                if self.link.port.now() >= deadline:
+                    raise
                 self.link.port.wait(REOPEN_PAUSE)
 
     def _identify(self) -> Identity:
-        return Identity.from_message(self._expect(MessageKind.IDENTITY, self.link.ask(MessageKind.IDENTIFY)))
+        return read_identity(self.name, self.link.ask(MessageKind.IDENTIFY))
 
     def _status(self, kind: MessageKind, data: bytes = b"", **values: int) -> Status:
-        return Status.from_message(self._expect(MessageKind.STATUS, self.link.ask(kind, data, **values)))
-
-    def _expect(self, kind: MessageKind, message: Message) -> Message:
-        if message.kind is not kind:
-            raise DeviceRefused(f"the device at {self.name} answered {message.kind.name}, not {kind.name}")
-        return message
+        return read_status(self.name, self.link.ask(kind, data, **values))
 
     def _image(self, spec: NetworkSpec) -> bytes:
         """The image of `spec` for this device; empty where the weights are baked in."""
@@ -136,22 +135,29 @@ class Connection:
             name, reported, required = "fingerprint", self.identity.fingerprint.hex(), spec.fingerprint
         if reported != required:
             raise WrongDevice(f"the device must have the network's {name}, {required[:16]}..., not {reported[:16]}...")
-        content = image.to_bytes(spec, self.identity.layers) if loadable else b""
+        require_match(self.identity, spec, self.name)
+        with protocol_faults(self.name):
+            content = image.to_bytes(spec, self.identity.layers) if loadable else b""
         if len(content) != self.identity.image:
             raise WrongDevice(f"the device takes images of {self.identity.image} bytes, not {len(content)}")
         return content
 
     def _load_once(self, content: bytes) -> bool:
-        """Load the image and seal it; whether its CRC was right."""
+        """Load the image and seal it; whether its CRC was right. DeviceStuck where its position does not advance."""
         self.holds_image = False
         self._unlock()
-        position = 0
+        position, highest, repeats = 0, 0, 0
+        deadline = self.link.port.now() + self.link.timing.transfer_limit(len(content))
         while position < len(content):
             piece = content[position : position + max_data(MessageKind.LOAD)]
             status = self._status(MessageKind.LOAD, piece, position=position)
             if status.result not in (ResultCode.OK, ResultCode.GAP):
                 raise DeviceRefused(f"the device did not take the image: {status.result.name}")
             position = status.image_position
+            repeats = 0 if position > highest else repeats + 1
+            highest = max(highest, position)
+            if repeats > LOAD_REPEATS or self.link.port.now() > deadline:
+                raise DeviceStuck(f"the device answers, but stays at byte {position} of {len(content)} of the image")
         sealed = self._status(MessageKind.SEAL, length=len(content), crc=zlib.crc32(content))
         return sealed.result is ResultCode.OK
 

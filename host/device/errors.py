@@ -2,6 +2,8 @@
 
 # ruff: noqa: N818 - the names say what happened to the device
 
+from spikeveil.host.privacy.ledger.errors import LedgerRolledBack
+
 
 class DeviceError(Exception):
     """The device or the port failed; nothing that was received is lost."""
@@ -33,6 +35,18 @@ class WrongDevice(DeviceError):
     """The device has another protocol version, network or size, or protects nothing."""
 
     exit_code = 4
+
+
+class ProtocolViolation(DeviceError):
+    """The device sent what the protocol does not allow."""
+
+    exit_code = 4
+
+
+class LeaseAhead(DeviceError, LedgerRolledBack):
+    """The device has seen a lease that the ledger has not granted: one of them is another's, or a copy."""
+
+    exit_code = 5
 
 
 class DeviceRefused(DeviceError):

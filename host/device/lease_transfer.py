@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from spikeveil.host.device.answers import read_status, slot_seconds
 from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost
 from spikeveil.host.device.link import Link
 from spikeveil.pysim.device.identity import Identity
@@ -11,6 +12,7 @@ from spikeveil.pysim.device.wire import POSITION_MODULUS
 
 MAX_PIECE = 224  # input bytes in one message; the output that they cause, plus one step, fits one frame
 MAX_WAIT_FACTOR = 16
+SLOTS_IN_FLIGHT = 64  # steps that a device may compute before the first one leaves
 MAX_CLOSED_ANSWERS = 4  # times that a closed lease may be asked for the rest of its output
 
 
@@ -31,13 +33,16 @@ class LeaseTransfer:
     | `data` | all input steps, encoded |
     | `output_size` | bytes of output that the lease will produce |
 
-    `output` holds the bytes received so far, in order. `run` may be called again after a reconnection. Before the
-    first `run`, call `begin` with the status that answered OPEN; without it `run` requests the status.
+    `output` holds the bytes received so far, in order, at most `output_size`. `run` may be called again after a
+    reconnection. Before the first `run`, call `begin` with the status that answered OPEN; without it `run` requests the
+    status. All calls together end within `Timing.transfer_limit`, counted from construction: DeviceStuck.
     """
 
     def __init__(self, link: Link, identity: Identity, nonce: int, data: bytes, output_size: int) -> None:
         self.link, self.identity, self.nonce = link, identity, nonce
         self.data, self.output_size = data, output_size
+        pauses = (output_size // max(1, identity.output_bytes) + SLOTS_IN_FLIGHT) * slot_seconds(identity)
+        self._deadline = link.port.now() + link.timing.transfer_limit(len(data) + output_size, pauses)
         self.output = bytearray()
         self._piece = max(1, min(MAX_PIECE, identity.window // 3))  # one in transit, one buffered, one being answered
         self._accepted = 0  # input bytes that the device has accepted
@@ -105,6 +110,7 @@ class LeaseTransfer:
         messages = self.link.receive(self.link.timeout.seconds * self._wait_factor)
         for message in messages:
             self._receive(message)
+        self._require_progress()
         if len(self.output) < self.output_size and (self._resync_needed or not messages or self.link.damaged > damaged):
             self._wait_factor = min(MAX_WAIT_FACTOR, 2 * self._wait_factor)
             self._resynchronise()
@@ -135,7 +141,7 @@ class LeaseTransfer:
         distance = (position - len(self.output)) % POSITION_MODULUS
         if 0 < distance < POSITION_MODULUS // 2:
             self._resync_needed = True
-        elif new := piece[-distance % POSITION_MODULUS :]:
+        elif new := piece[-distance % POSITION_MODULUS :][: self.output_size - len(self.output)]:
             self.output += new
             self._note_progress()
 
@@ -147,15 +153,13 @@ class LeaseTransfer:
     def _resynchronise(self) -> None:
         """Request the status and the rest of the output, and go back to the device's input position."""
         answer = self.link.ask(MessageKind.TAKE, nonce=self.nonce, confirmed=self._confirm(), resend=1)
-        if answer.kind is not MessageKind.STATUS:
-            raise DeviceRefused(f"the device answered a TAKE with {answer.kind.name}")
-        status = Status.from_message(answer)
+        status = read_status(self.link.port.name, answer)
         self._check(status)
         self._go_back(status)
 
     def _go_back(self, status: Status) -> None:
         """Continue sending at the device's input position."""
-        self._accepted = unwrap(self._accepted, status.input_position)
+        self._accepted = min(unwrap(self._accepted, status.input_position), len(self.data))
         self._limit = self._accepted + status.input_room
         self._next = self._accepted
         self._resync_needed = False
@@ -172,9 +176,18 @@ class LeaseTransfer:
         self._closed_answers = 0 if producing else self._closed_answers + 1
         if self._closed_answers > MAX_CLOSED_ANSWERS:
             raise LeaseLost("the lease was closed before all its steps had left")
-        limit = self.link.timing.stall + 64 * self.identity.cadence / max(1, self.identity.clock)
-        if self.link.port.now() - self._last_progress > limit:
+        self._require_progress()
+
+    def _require_progress(self) -> None:
+        """DeviceStuck where nothing was transferred for too long, or all of it takes too long."""
+        now, limit = self.link.port.now(), self.link.timing.stall + SLOTS_IN_FLIGHT * slot_seconds(self.identity)
+        if now - self._last_progress > limit:
             raise DeviceStuck(f"the device answers, but nothing was transferred for {limit:g} s")
+        if now > self._deadline:
+            raise DeviceStuck(
+                f"the device transferred {self._accepted + len(self.output)} of {len(self.data) + self.output_size} "
+                f"bytes, and must transfer at least {self.link.timing.rate:g} a second"
+            )
 
     def _output_pending(self, status: Status) -> bool:
         """Whether output that has left the guard was not received yet."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikeveil.host.device import frames
-from spikeveil.host.device.errors import DeviceSilent, PortLost, WrongDevice
+from spikeveil.host.device.errors import DeviceSilent, DeviceStuck, PortLost, WrongDevice
 from spikeveil.host.device.port import OpenPort, Port
 from spikeveil.pysim.device.messages import Message, MessageKind, pack, unpack
 from spikeveil.pysim.device.wire import PROTOCOL_VERSION
@@ -21,20 +21,34 @@ class Timing:
     | `answer` | the first answer, before a round trip has been measured |
     | `minimum` | the least wait for a later answer (otherwise four round trips) |
     | `silence` | no valid frame arrives: DeviceSilent |
+    | `question` | frames arrive, but no answer to a question: DeviceStuck; never below `silence` |
     | `stall` | the device answers but its run makes no progress: DeviceStuck |
     | `reconnect` | a port that vanished does not come back: PortLost |
+
+    `rate` is the lowest mean rate of a transfer in bytes a second: `transfer_limit` follows from it.
     """
 
     answer: float = 0.25
     minimum: float = 0.03
     silence: float = 4.0
+    question: float = 16.0
     stall: float = 30.0
     reconnect: float = 30.0
+    rate: float = 20.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
-                raise ValueError(f"timing {name} must be over 0 seconds, not {value!r}")
+                raise ValueError(f"timing {name} must be over 0, not {value!r}")
+
+    @property
+    def question_limit(self) -> float:
+        """Seconds after which a question is given up, whatever else arrives; the last attempt may add `silence`."""
+        return max(self.question, self.silence)
+
+    def transfer_limit(self, size: int, pauses: float = 0.0) -> float:
+        """Seconds for `size` bytes in either direction, `pauses` of the device in between and one lost port."""
+        return self.stall + self.reconnect + 2 * self.question_limit + pauses + size / self.rate
 
 
 class AnswerTimeout:
@@ -132,14 +146,21 @@ class Link:
                 return messages
 
     def ask(self, kind: MessageKind, data: bytes = b"", **values: int | bytes) -> Message:
-        """Send a message until it is answered. DeviceSilent where no valid frame arrives for `Timing.silence`."""
+        """Send a message until it is answered.
+
+        DeviceSilent where no valid frame arrives for `Timing.silence`; DeviceStuck where no answer does for
+        `Timing.question_limit`.
+        """
         attempts: dict[int, float] = {}
-        self._last_frame = self.port.now()
+        start = self._last_frame = self.port.now()
         while True:
             answer = self._attempt(attempts, kind, data, values)
             if answer is not None:
                 return answer
             self.check_silence()
+            if self.port.now() - start > self.timing.question_limit:
+                limit = f"within {self.timing.question_limit:g} s"
+                raise DeviceStuck(f"the device at {self.port.name} sends frames, and no answer to {kind.name} {limit}")
 
     def ask_once(self, kind: MessageKind, data: bytes = b"", **values: int | bytes) -> Message | None:
         """Send a message once; its answer, None where it does not arrive in time."""

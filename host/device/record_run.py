@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeveil.host.device.answers import read_status
 from spikeveil.host.device.connection import Connection
-from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseLost, PortLost
+from spikeveil.host.device.errors import DeviceRefused, DeviceStuck, LeaseAhead, LeaseLost, PortLost
 from spikeveil.host.device.input_encoding import encode_input
 from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.lease_account import LeaseAccount
 from spikeveil.host.device.lease_transfer import LeaseTransfer
 from spikeveil.host.device.results import Results
 from spikeveil.host.privacy.claim import Claim
-from spikeveil.host.privacy.ledger import Lease
+from spikeveil.host.privacy.ledger import Lease, LedgerRolledBack
 from spikeveil.pysim.device.messages import MessageKind, ResultCode, StatusFlag
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.wire import NONCE_BITS
@@ -27,6 +28,12 @@ MAX_EMPTY_LEASES = 6  # leases in a row that may be lost without a record receiv
 MAX_OPENINGS = 20  # times that one lease may be offered to the device
 MAX_RECONNECTIONS = 200  # without a byte of output in between
 MAX_DEVICE_NAME = 200  # characters of the ledger's note on the device
+SPARE_LEASES = 16  # beyond twice those of an undisturbed run, before the run ends
+
+
+def max_leases(records: int, lease_records: int) -> int:
+    """The most leases that one run of so many records pays for, whatever the device does."""
+    return 2 * -(-records // lease_records) + SPARE_LEASES
 
 
 @dataclass
@@ -85,12 +92,19 @@ class RecordRun:
     def __post_init__(self) -> None:
         self.granted: list[Lease] = []
         self._reconnections = 0
+        self._deadline = 0.0  # of the port's clock, by which a lost port must have come back for the last time
         self.progress = RunProgress(int(self.results.received.sum()), len(self.records))
 
     def run(self) -> RunResult:
         """Lease, send and receive until nothing is pending."""
         empty_leases = 0  # each halves the next lease: less is at stake, and it completes sooner
+        most = max_leases(len(self.results.pending(len(self.records))), self.lease_records)
         while len(pending := self.results.pending(max(1, self.lease_records >> empty_leases))):
+            if len(self.granted) == most:
+                raise DeviceStuck(
+                    f"{most} leases were paid for, the most that a run of so many records takes, and records are still "
+                    "missing: the device is unstable"
+                )
             received = self._run_lease(pending)
             empty_leases = 0 if received else empty_leases + 1
             if empty_leases == MAX_EMPTY_LEASES:
@@ -118,7 +132,12 @@ class RecordRun:
     def _run_lease(self, pending: NDArray[np.int64]) -> int:
         """Run the records under one new lease; how many were received before it ended or was lost."""
         device = self.device
-        self.account.ledger.check_device(self._status_when_loaded().lease)
+        self._allow(device.identity.image)
+        seen = self._status_when_loaded().lease
+        try:
+            self.account.ledger.check_device(seen)
+        except LedgerRolledBack as error:
+            raise LeaseAhead(str(error)) from error
         secret = self.secrets.next()
         note = f"{device.identity.lanes} lanes, {device.name}"[:MAX_DEVICE_NAME]
         lease = self.account.lease(pending, secret, note)
@@ -132,6 +151,7 @@ class RecordRun:
         )
         output_size = len(pending) * self.results.record_bytes
         transfer = LeaseTransfer(device.link, device.identity, randbits(NONCE_BITS), data, output_size)
+        self._allow(device.identity.image + len(data) + output_size)
         received = 0
         try:
             transfer.begin(self._open(lease, transfer.nonce, input_format, self.secrets.encode(secret)))
@@ -159,6 +179,8 @@ class RecordRun:
         """
         values = {"lease": lease.number, "nonce": nonce, "quota": lease.quota, "record_steps": lease.session.steps}
         for _ in range(MAX_OPENINGS):
+            if self.device.link.port.now() > self._deadline:
+                break
             answer = self._offer(secret, **values, format=input_format)
             status = self._status() if answer is None else answer
             if _shows(status, lease, nonce):
@@ -177,7 +199,7 @@ class RecordRun:
         except PortLost:
             self._reconnect()
             return None
-        return None if answer is None else Status.from_message(answer)
+        return None if answer is None else read_status(self.device.name, answer)
 
     def _status(self) -> Status:
         return self._retry(self.device.status)
@@ -222,8 +244,16 @@ class RecordRun:
             except PortLost:
                 self._reconnect()
 
+    def _allow(self, size: int) -> None:
+        """Set the deadline for lost ports and repeated openings while `size` bytes are transferred."""
+        self._deadline = self.device.link.port.now() + self.device.link.timing.transfer_limit(size)
+
     def _reconnect(self) -> None:
         self._reconnections += 1
+        if self.device.link.port.now() > self._deadline:
+            raise DeviceStuck(
+                f"the port {self.device.name} is lost again and again, for longer than the transfer takes"
+            )
         if self._reconnections > MAX_RECONNECTIONS:
             raise DeviceStuck(
                 f"the port {self.device.name} was lost {MAX_RECONNECTIONS} times without a byte of output in between"

@@ -130,5 +130,5 @@ def test_options_out_of_range(make_board: Any, ledger: Ledger, option: str, sent
 
 def test_errors_are_one_sentence_with_an_exit_code() -> None:
     found = {kind.__name__: kind.exit_code for kind in DeviceError.__subclasses__()}
-    assert set(found.values()) == {3, 4}
+    assert set(found.values()) == {3, 4, 5} and found["LeaseAhead"] == 5
     assert found["WrongDevice"] == found["DeviceRefused"] == 4

@@ -47,5 +47,5 @@ def test_a_line_that_spoils_everything_ends(ledger: Ledger) -> None:
 
 
 def test_timing_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"^timing silence must be over 0 seconds, not 0$"):
+    with pytest.raises(ValueError, match=r"^timing silence must be over 0, not 0$"):
         Timing(silence=0)

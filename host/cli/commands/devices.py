@@ -16,6 +16,7 @@ from spikeveil.host.device.link import Timing
 from spikeveil.pysim.device.messages import Release, Trait
 
 SILENCE = 0.6  # seconds: a device answers within a few round trips or not at all
+QUESTION = 2.0  # seconds in which a device that sends other frames must have answered
 NO_DEVICE = 3  # exit code
 RELEASES = {
     Release.SPIKES: "spikes",
@@ -54,7 +55,7 @@ def devices(ports: tuple[str, ...], probe: bool, baud: int, as_json: bool) -> No
 def _probe(port: str, baud: int) -> dict[str, Any]:
     """The identity of the device at a port, or the error that kept it from being read."""
     try:
-        with Device.open(port, baud=baud, timing=Timing(silence=SILENCE)) as device:
+        with Device.open(port, baud=baud, timing=Timing(silence=SILENCE, question=QUESTION)) as device:
             return _identity(device)
     except DeviceError as error:
         return {"error": str(error)}

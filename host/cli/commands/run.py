@@ -17,7 +17,7 @@ from spikeveil.host.cli.options.network import network_argument
 from spikeveil.host.cli.screens.run import print_run, progress_bar
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.device.driver import Device
-from spikeveil.host.device.errors import DeviceError
+from spikeveil.host.device.errors import DeviceError, LeaseAhead
 from spikeveil.host.device.keys import Secrets
 from spikeveil.host.device.record_run import RunResult
 from spikeveil.host.device.results import Results, npz
@@ -29,7 +29,6 @@ from spikeveil.host.privacy.ledger import (
     Amount,
     Ledger,
     LedgerError,
-    LedgerRolledBack,
     PendingLedger,
     amount,
     normal_name,
@@ -172,7 +171,7 @@ def _open_ledger(device: Device, limits: Limits | None, records: Records, option
     """The ledger; with --budget it is made with the first lease, and so is the budget, which is bound to the data."""
     path, data_set = Path(options["ledger"]), options["data_set"]
     if limits and not path.exists() and (lease := device.status().lease):
-        raise LedgerRolledBack(
+        raise LeaseAhead(
             f"the device has seen lease {lease} and ledger {path} ends at lease 0: it served another ledger"
         )
     with _new_or_known(path, data_set, limits, records) as ledger:
