@@ -1,8 +1,10 @@
-"""Builds a bitstream stage by stage. A stage's folder appears by a rename once it is complete, so builds can resume."""
+"""Builds a bitstream stage by stage. A stage's folder appears by a rename once it is complete, so builds can resume.
+
+Its files have digests, which are checked before the folder is used again: a damaged one is made anew.
+"""
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from spikeveil.boards.board import Board
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host import caches
+from spikeveil.host import caches, sealed_folders
 from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.cache import MAX_BUILDS, build_folder, digest
 from spikeveil.host.bitstream.control_sets import split_mixed_nets
@@ -19,9 +21,10 @@ from spikeveil.host.bitstream.errors import BuildError, FitError
 from spikeveil.host.bitstream.output_registers import absorb_registers
 from spikeveil.host.bitstream.stages import SILENT, Listener, Stage
 from spikeveil.host.bitstream.tool_flows import TOOL_FLOWS, ToolFlow, count_flip_flops, used_resources
+from spikeveil.host.scratch import scratch_folder
 
 CHIP_FULL = ("no BELs remaining", "nable to place", "failed to place")  # in nextpnr's errors when the chip is full
-STAGE_FILE = "stage.json"
+STAGING = ".staging-"  # prefix of the folders in which stages are made
 RESOURCE_NAMES = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
 
@@ -81,17 +84,17 @@ class Build:
     def run_stage(
         self, name: str, numbering: tuple[int, int, str], listener: Listener, work: Callable[[Path], None]
     ) -> Stage:
-        """Do `work` in the stage's folder, unless that is complete already.
+        """Do `work` in the stage's folder, unless that is complete already, every file as it was made.
 
         numbering: number of the stage, number of all stages, description. work: called with the folder for its files.
         """
         target = self.folder / name
         caches.touch(self.folder)
         number, total, text = numbering
-        cached = (target / STAGE_FILE).exists()
-        listener.begin(number, total, name if cached else text)
-        seconds = json.loads((target / STAGE_FILE).read_text())["seconds"] if cached else self._make(name, target, work)
-        stage = Stage(name, target, seconds, cached=cached)
+        facts = sealed_folders.read_facts(target, **self._identity(name))
+        listener.begin(number, total, text if facts is None else name)
+        seconds = self._make(name, target, work) if facts is None else facts["seconds"]
+        stage = Stage(name, target, seconds, cached=facts is not None)
         listener.end(stage)
         return stage
 
@@ -105,23 +108,21 @@ class Build:
 
     def _make(self, name: str, target: Path, work: Callable[[Path], None]) -> float:
         """Do the work in a temporary folder beside `target`, then rename it; the seconds that the work took."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=self.folder, prefix=f".{name}-"))
-        start = time.monotonic()
-        try:
-            work(staging)
+        with scratch_folder(self.folder, STAGING) as staging:
+            start = time.monotonic()
+            try:
+                work(staging)
+            except BuildError as error:
+                raise type(error)(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
             seconds = round(time.monotonic() - start, 2)
-            (staging / STAGE_FILE).write_text(json.dumps({"stage": name, "seconds": seconds}) + "\n")
-            if not (target / STAGE_FILE).exists():
-                shutil.rmtree(target, ignore_errors=True)
-                staging.rename(target)
-        except BuildError as error:
-            raise type(error)(str(error).replace(str(staging), str(self._keep_failed(name, staging)))) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            sealed_folders.publish(staging, target, **self._identity(name), seconds=seconds)
         if self.folder.parent == build_folder():
             caches.evict(build_folder(), MAX_BUILDS)
         return seconds
+
+    def _identity(self, name: str) -> dict[str, str]:
+        """What the seal of a stage says beside its files: a whole folder of another stage or build is no result."""
+        return {"stage": name, "build": self.folder.name}
 
     def _keep_failed(self, name: str, staging: Path) -> Path:
         """Keep the files of a failed stage for inspection; their new folder."""

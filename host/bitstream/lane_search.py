@@ -36,9 +36,14 @@ def most_lanes(
     reason: Exception | None = None
     for lanes in sorted({min(lanes, max_lanes) for lanes in CANDIDATES}, reverse=True):
         try:
-            return _build(make_plan(lanes), board, seed, listener)
-        except (FitError, ValueError) as error:
+            plan = board.suited(make_plan(lanes))
+        except ValueError as error:
             reason = error
+        else:
+            try:
+                return _build(plan, board, seed, listener)
+            except FitError as error:
+                reason = error
         report_skipped(f"{lanes} lanes: {reason}")
     raise BuildError(f"no number of lanes is suitable; with 1: {reason}")
 

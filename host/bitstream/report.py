@@ -11,6 +11,7 @@ from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.tool_flows import used_resources
 from spikeveil.host.bitstream.workload import Workload, timing
+from spikeveil.host.sealed_folders import SEAL
 
 VERSION = 1
 PARTS = ("core", "source", "flippers", "guard", "link", "board")
@@ -59,7 +60,7 @@ def make_report(build: Build, seed: int, workload: Workload) -> dict[str, Any]:
         "critical_path": _critical_path(written),
         "parts": parts(module["cells"]),
         "timing": timing(plan, board.clock_hz, workload),
-        "seconds": {path.parent.name: _read(path)["seconds"] for path in _stages(build, seed)},
+        "seconds": {path.parent.name: _read(path)["facts"]["seconds"] for path in _stages(build, seed)},
     }
 
 
@@ -75,9 +76,7 @@ def packed_parts(build: Build) -> dict[str, dict[str, int]]:
 
 
 def _stages(build: Build, seed: int) -> list[Path]:
-    return [
-        build.folder / name / "stage.json" for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")
-    ]
+    return [build.folder / name / SEAL for name in ("design", "synth", "count", f"place-{seed}", f"pack-{seed}")]
 
 
 def _read(path: Path) -> dict[str, Any]:

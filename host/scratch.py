@@ -1,0 +1,63 @@
+"""Temporary folders that are removed at the end of a block, and those of killed processes at the next start."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LOCK = ".lock"  # a file in each folder, locked as long as its process lives
+GRACE = 60.0  # seconds in which a folder may be without its lock: it is being made or published
+
+
+@contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder in `parent`, of mode 700, whose name begins with `prefix`; it is removed at the end of the block.
+
+    Folders of that prefix whose process has ended without removing them are removed first. The block may rename the
+    folder with `publish`. OSError where it cannot be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent, prefix)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def sweep(parent: Path, prefix: str) -> list[Path]:
+    """Remove the scratch folders of processes that have ended; the removed ones."""
+    removed = []
+    for folder in parent.glob(f"{prefix}*"):
+        if not folder.is_symlink() and folder.is_dir() and _abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether no process holds the folder's lock. A folder without one counts as abandoned after GRACE."""
+    try:
+        if folder.stat().st_uid != os.getuid():
+            return False
+        handle = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        with suppress(OSError):
+            return time.time() - folder.stat().st_mtime > GRACE
+        return False
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
