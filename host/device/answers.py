@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spikeveil.host.device.errors import ProtocolViolation, WrongDevice
-from spikeveil.pysim.device.identity import Identity
-from spikeveil.pysim.device.messages import Message, MessageKind, Trait
+from spikeveil.pysim.device.identity import Identity, release_fields
+from spikeveil.pysim.device.messages import Message, MessageKind
 from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.model.spec import NetworkSpec
 
@@ -39,18 +39,12 @@ def read_identity(name: str, message: Message) -> Identity:
 
 def require_match(identity: Identity, spec: NetworkSpec, name: str) -> None:
     """WrongDevice where a figure of IDENTITY differs from what a device of `spec` has, or is beyond every device's."""
-    last = spec.layers[-1]
-    expected = {
-        "flippers": (identity.flippers, len(spec.flipped)),
-        "inputs": (identity.inputs, spec.inputs),
-        "outputs": (identity.outputs, spec.outputs),
-        "bits of an output": (identity.output_bits, last.state_bits if last.readout else 1),
-        "layers": (len(identity.layers), len(spec.layers)),
-        "potentials": (Trait.POTENTIALS in identity.flags, last.readout),
-    }
-    for field, (stated, value) in expected.items():
-        if stated != value:
-            raise WrongDevice(f"the device at {name} must have {field} {value}, as the network does, not {stated}")
+    expected = {"word_sources": len(spec.randomised), "inputs": spec.inputs, **release_fields(spec)}
+    stated = {field: getattr(identity, field) for field in expected} | {"layers": len(identity.layers)}
+    for field, value in (expected | {"layers": len(spec.layers)}).items():
+        if stated[field] != value:
+            needed = field.replace("_", " ") + f" {value}"
+            raise WrongDevice(f"the device at {name} must have {needed}, as the network does, not {stated[field]}")
     _require_timing(identity, spec, name)
     for field in ("window", "outbox"):
         if getattr(identity, field) < 1:

@@ -41,7 +41,8 @@ class LeaseTransfer:
     def __init__(self, link: Link, identity: Identity, nonce: int, data: bytes, output_size: int) -> None:
         self.link, self.identity, self.nonce = link, identity, nonce
         self.data, self.output_size = data, output_size
-        pauses = (output_size // max(1, identity.output_bytes) + SLOTS_IN_FLIGHT) * slot_seconds(identity)
+        steps = output_size // max(1, identity.output_bytes) * max(1, identity.record_steps)
+        pauses = (steps + SLOTS_IN_FLIGHT) * slot_seconds(identity)
         self._deadline = link.port.now() + link.timing.transfer_limit(len(data) + output_size, pauses)
         self.output = bytearray()
         self._piece = max(1, min(MAX_PIECE, identity.window // 3))  # one in transit, one buffered, one being answered

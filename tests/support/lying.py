@@ -56,7 +56,7 @@ class Liar(TwinEndpoint):
         self.chance = dice.choice((0.02, 0.2, 1.0))
         self.flooding = False
         self._fixed: dict[MessageKind, tuple[str, Any]] = {}
-        self.limit = dice.randrange(40)  # answers that are honest first
+        self.limit = dice.randrange(12)  # answers that are honest first
 
     def feed(self, piece: bytes) -> bytes:
         """The answers to a piece, as the liar gives them."""
