@@ -12,7 +12,7 @@ from spikeveil.host.bitstream import tools
 from spikeveil.host.bitstream.build import SILENT, Build
 from spikeveil.host.bitstream.errors import BuildError
 from spikeveil.host.bitstream.verification import Secret, verify
-from spikeveil.pysim import FlipSpec, LayerSpec, NetworkSpec
+from spikeveil.pysim import Decision, FlipSpec, LayerSpec, NetworkSpec
 
 pytest.importorskip("amaranth_boards")
 
@@ -33,6 +33,12 @@ LARGER_NETWORK = NetworkSpec(
 WIDE_NETWORK = NetworkSpec(
     [LayerSpec(DICE.integers(-90, 128, (8, 16)), threshold=120, weight_bits=8, state_bits=12, flip=FlipSpec(69, 8))]
 )
+#: the smallest device that decides: of three classes, about records of seven steps
+DECIDING_NETWORK = NetworkSpec(
+    [LayerSpec(DICE.integers(-3, 4, (6, 6)), threshold=4, state_bits=6, weight_bits=3)],
+    decision=Decision(3, 40, 8),
+    steps=7,
+)
 LEVELS_AND_BOARDS: tuple[tuple[levels.Level, str], ...] = (
     ("synthesised", "hx8k"),
     ("routed", "hx8k"),
@@ -51,12 +57,12 @@ def require_tools(board: str, level: levels.Level) -> None:
 
 
 def release_the_same(spec: NetworkSpec, lanes: int, level: levels.Level, board: str) -> None:
-    """Run records under a lease through the design of a level and compare all released spikes."""
+    """Run records under a lease through the design of a level and compare all released spikes, or decisions."""
     require_tools(board, level)
     spikes = np.random.default_rng(6).random((4, 7, spec.inputs)) < 0.4
     result = verify(Build.of(Plan(spec, lanes=lanes), find(board)), level, 1, spikes, KEY, SILENT)
     assert result.difference is None, str(result.difference)
-    assert result.compared == 4 * 7 * spec.outputs
+    assert result.compared == (4 * 7 * spec.outputs if spec.decision is None else 4 * spec.decision.output_neurons)
 
 
 @pytest.mark.slow
@@ -64,6 +70,12 @@ def release_the_same(spec: NetworkSpec, lanes: int, level: levels.Level, board: 
 def test_a_small_routed_ice40_releases_the_golden_models_spikes() -> None:
     """From nothing, the first run of Yosys included, two to three minutes."""
     release_the_same(SMALL_NETWORK, 1, "routed", "hx8k")
+
+
+@pytest.mark.slow
+@pytest.mark.verilator
+def test_a_small_routed_ice40_decides_as_the_golden_model() -> None:
+    release_the_same(DECIDING_NETWORK, 1, "routed", "hx8k")
 
 
 @pytest.mark.slow

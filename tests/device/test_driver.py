@@ -1,10 +1,26 @@
 """`Device.run` against the twin, over pseudo-terminals and with a real ledger: every kind of device, every refusal."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.driver_runs import HIDDEN, KEY, LAST, QUICK, READOUT, RECORDS, SPEC, SPIKES, check, leases, run
+from support.driver_runs import (
+    DECISIONS,
+    HIDDEN,
+    KEY,
+    LAST,
+    ONE_HOT,
+    QUICK,
+    READOUT,
+    RECORDS,
+    SPEC,
+    SPIKES,
+    STEPS,
+    check,
+    leases,
+    run,
+)
 
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
@@ -13,8 +29,10 @@ from spikeveil.host.device.errors import (
     WrongDevice,
 )
 from spikeveil.host.device.keys import Secrets
+from spikeveil.host.device.results import Results
 from spikeveil.host.networks.digits_example import DEMO_KEY
 from spikeveil.host.privacy.ledger import Ledger
+from spikeveil.host.privacy.units import Unit
 from spikeveil.host.virtual import BoardSpec, VirtualBoard
 from spikeveil.pysim import LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
 
@@ -36,27 +54,68 @@ def test_every_record_equals_the_golden_model(make_board: Any, ledger: Ledger) -
         (READOUT, {}),
         (SPEC, {"loadable": True, "lanes": 4}),
         (READOUT, {"loadable": True, "lanes": 1}),
+        (DECISIONS, {}),
+        (DECISIONS, {"window": 5, "outbox": 1}),
+        (DECISIONS, {"loadable": True, "lanes": 4}),
+        (ONE_HOT, {"outbox": 3}),
     ],
 )
 def test_devices_of_all_kinds(make_board: Any, ledger: Ledger, spec: NetworkSpec, traits: dict[str, Any]) -> None:
-    secrets = Secrets(KEY, False, len(spec.flipped), "a test")
+    secrets = Secrets(KEY, False, len(spec.randomised), "a test")
     check(run(make_board(spec, **traits), ledger, spec, secrets=secrets), spec)
+
+
+def test_a_lease_of_decisions_is_charged_and_counted_by_records(make_board: Any, ledger: Ledger) -> None:
+    """One decision a record: the quota of a lease of ten is 10, not 60 steps; each record costs its epsilon once."""
+    seen = []
+    result = run(make_board(DECISIONS), ledger, DECISIONS, progress=lambda state: seen.append(state.steps))
+    assert leases(ledger) == [10, 10, 4]
+    assert result.decisions is not None and result.decisions.shape == (RECORDS,)
+    assert seen[-1] == RECORDS * STEPS
+    assert DECISIONS.decision is not None
+    assert result.claim.epsilon(Unit.RECORD) == DECISIONS.decision.epsilon
+    assert result.claim.epsilon(Unit.SPIKE) <= DECISIONS.decision.epsilon
+
+
+def test_a_device_of_decisions_takes_records_of_its_own_length(make_board: Any, ledger: Ledger) -> None:
+    with Device.open(str(make_board(DECISIONS).path), timing=QUICK) as device:
+        device.load(DECISIONS)
+        with pytest.raises(ValueError, match="steps"):
+            device.run(SPIKES[:, :5], ledger=ledger, data_set="data")
+        assert not leases(ledger)
+
+
+def test_an_interrupted_run_of_decisions_is_resumed(make_board: Any, ledger: Ledger, tmp_path: Path) -> None:
+    """The file keeps what was received; only the rest is sent again."""
+    board, path = make_board(DECISIONS), tmp_path / "partial.npz"
+
+    def stop(state: Any) -> None:
+        if state.records >= 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(board, ledger, DECISIONS, results=Results(DECISIONS, SPIKES, path), progress=stop)
+    results = Results(DECISIONS, SPIKES, path)
+    assert int(results.received.sum()) == 10
+    check(run(board, ledger, DECISIONS, results=results), DECISIONS)
 
 
 @pytest.mark.slow
 @pytest.mark.verilator
 @pytest.mark.parametrize("pins", ["bytes", "uart"])
-@pytest.mark.parametrize("kind", ["loadable", "lfsr", "readout"])
+@pytest.mark.parametrize("kind", ["loadable", "lfsr", "readout", "decisions", "one-hot, loadable"])
 def test_gateware_of_all_kinds(ledger: Ledger, kind: str, pins: Any) -> None:
     other_spec = NetworkSpec([LayerSpec(-HIDDEN.weights + 1, 20, flip=HIDDEN.flip, input_cap=3), LAST])
     plan, spec = {
         "loadable": (Plan(SPEC, lanes=4, loadable=True), other_spec),
         "lfsr": (Plan(SPEC, lanes=1, source="lfsr"), SPEC),
         "readout": (Plan(READOUT, lanes=16), READOUT),
+        "decisions": (Plan(DECISIONS, lanes=4), DECISIONS),
+        "one-hot, loadable": (Plan(ONE_HOT, lanes=5, loadable=True), ONE_HOT),
     }[kind]
     seeds = bytes(range(32))
     lfsr = kind == "lfsr"
-    secrets = Secrets(seeds if lfsr else KEY, lfsr, len(spec.flipped), "a test")
+    secrets = Secrets(seeds if lfsr else KEY, lfsr, len(spec.randomised), "a test")
     options: dict[str, Any] = {"lease_records": RECORDS if lfsr else 10, "demonstration": lfsr}
     with (
         VirtualBoard(BoardSpec(plan, pins=pins)) as board,

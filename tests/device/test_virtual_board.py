@@ -22,13 +22,15 @@ from spikeveil.host.device.driver import Device
 from spikeveil.host.device.frames import Receiver, encode
 from spikeveil.host.device.keys import Secrets, seed_numbers
 from spikeveil.host.networks.digits_example import held_out, load_network
+from spikeveil.host.networks.release import with_decision
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BoardSpec
 from spikeveil.host.virtual.process import POWER_CYCLE, VirtualBoard, play
-from spikeveil.pysim import LayerSpec, LfsrSource, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim import Decision, LayerSpec, LfsrSource, Network, NetworkSpec, OneHotDecision, TriviumSource
 from spikeveil.pysim.device.identity import Identity, identity
 from spikeveil.pysim.device.messages import MessageKind, ResultCode, pack, unpack
 from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.model.decision import RandomisedDecision
 
 pytestmark = [pytest.mark.verilator, pytest.mark.xdist_group("board")]  # its simulators are built once
 
@@ -218,7 +220,7 @@ class Kept(Secrets):
 
 
 def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Path, pins: str = "bytes") -> int:
-    """Images through driver, serial port and gateware; how many released bits differ from the model's."""
+    """Images through driver, serial port and gateware; how many released bits or decisions differ from the model's."""
     spec, lfsr = plan.spec, plan.source == "lfsr"
     board, different = BoardSpec(plan, pins=pins), 0  # type: ignore[arg-type]
     key = None if lfsr else KEY
@@ -229,15 +231,16 @@ def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Pat
     ):
         ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
         device.load(spec)
-        secrets = Kept(key, lfsr, len(spec.flipped), "a test")
+        secrets = Kept(key, lfsr, len(spec.randomised), "a test")
         result = device.run(images, ledger=ledger, data_set="digits", secrets=secrets, demonstration=lfsr)
         assert running.figures().framing_errors == 0
     for order, lease in enumerate(sorted(set(result.leases.tolist()))):
         (records,) = np.nonzero(result.leases == lease)
         records = records[np.argsort(result.lease_indices[records])]
         source = LfsrSource(secrets.seeds[order]) if lfsr else TriviumSource(KEY)
-        golden = Network(spec, source).run(images[records], lease=lease).released
-        different += int((golden != result.released[records]).sum())
+        golden = Network(spec, source).run(images[records], lease=lease)
+        expected = golden.released if golden.decisions is None else golden.decisions
+        different += int((expected != result.released[records]).sum())
     return different
 
 
@@ -245,6 +248,28 @@ def test_digits_over_a_serial_port(tmp_path: Path, soak: bool) -> None:
     """The host's own driver, a ledger, the gateware with 16 lanes: bit for bit the model's."""
     images, _ = held_out()
     assert digits_through_the_driver(Plan(load_network()), images[: None if soak else 8], tmp_path) == 0
+
+
+def deciding(decision: RandomisedDecision) -> NetworkSpec:
+    """The digits network with a decision about each image."""
+    return with_decision(load_network(), decision, 16)
+
+
+def test_decisions_about_digits_over_a_serial_port(tmp_path: Path) -> None:
+    images, _ = held_out()
+    plan = Plan(deciding(Decision.for_epsilon(4.0, 10)))
+    assert digits_through_the_driver(plan, images[:8], tmp_path) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["trivium", "lfsr"])
+@pytest.mark.parametrize("decision", [Decision.for_epsilon(4.0, 10), OneHotDecision.oue(4.0, 10)], ids=lambda d: d.kind)
+def test_decisions_about_all_digits(tmp_path: Path, soak: bool, source: str, decision: RandomisedDecision) -> None:
+    if not soak:
+        pytest.skip("all images and both sources belong to the full count")
+    images, _ = held_out()
+    plan = Plan(deciding(decision), source=source)  # type: ignore[arg-type]
+    assert digits_through_the_driver(plan, images, tmp_path) == 0
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from spikeveil.host.device.link import Timing
 from spikeveil.host.device.record_run import RunProgress, RunResult
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy.ledger import Ledger
-from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Network, NetworkSpec, OneHotDecision, TriviumSource
 
 DICE = np.random.default_rng(3)
 KEY = bytes.fromhex("d7098d7a5b8f27cdfb58")
@@ -22,6 +22,9 @@ HIDDEN = LayerSpec(DICE.integers(-9, 20, (9, 40)), 30, flip=FlipSpec(60, 8), inp
 LAST = LayerSpec(DICE.integers(-9, 20, (11, 9)), 25, flip=FlipSpec(1, 3), spike_limit=20)
 SPEC = NetworkSpec([HIDDEN, LAST])
 READOUT = NetworkSpec([HIDDEN, LayerSpec(DICE.integers(-9, 20, (3, 9)), readout=True, state_bits=13)])
+DECIDING = [HIDDEN, LayerSpec(DICE.integers(-9, 20, (10, 9)), 25)]
+DECISIONS = NetworkSpec(DECIDING, decision=Decision(5, 12, 8), steps=STEPS)
+ONE_HOT = NetworkSpec(DECIDING, decision=OneHotDecision(10, 60000, 9000, 16), steps=STEPS)
 SPIKES = DICE.random((RECORDS, STEPS, 40)) < 0.1
 QUICK = Timing(answer=0.05, minimum=0.01, silence=600.0, stall=600.0, reconnect=600.0)
 IMPATIENT = replace(QUICK, silence=0.5)
@@ -39,8 +42,11 @@ def check(result: RunResult, spec: NetworkSpec = SPEC, source: Any = None) -> No
     network = Network(spec, source or TriviumSource(KEY))
     for index, (lease, first) in enumerate(zip(result.leases, result.lease_indices, strict=True)):
         golden = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(first))
-        wanted = golden.readout if golden.released is None else golden.released
+        left = (golden.decisions, golden.readout, golden.released)
+        wanted = next(array for array in left if array is not None)
+        assert result.released.dtype == (wanted.dtype if golden.readout is None else np.int32)
         np.testing.assert_array_equal(result.released[index : index + 1], wanted)
+    assert (result.decisions is None) == (spec.decision is None)
 
 
 def leases(ledger: Ledger) -> list[int]:
