@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.host.privacy.ledger import (
+    Amount,
     Balance,
     DataIdentity,
     Evidence,
@@ -85,18 +86,25 @@ class LeaseAccount:
     def _spent(self, leases: Sequence[Lease], place: int, balance: Balance) -> str:
         """What the leases charged to one budget: in all, where they name no record; else to each record once."""
         charges = [lease.charges[place] for lease in leases]
-        epsilon_left = balance.epsilon_limit - balance.epsilon_spent
-        delta_left = balance.delta_limit - balance.delta_spent
+        amounts = [charge.epsilon for charge in charges]
+        deltas = [charge.delta for charge in charges]
+        level = f"at {balance.unit.value} level"
         if self.data is None:
-            epsilon = sum((charge.epsilon for charge in charges), Fraction(0))
-            delta = sum((charge.delta for charge in charges), Fraction(0))
-            what = f"epsilon {shown_up(epsilon)}, delta {shown_up(delta)} charged"
+            what = f"{_pair(balance, sum(amounts, Fraction(0)), sum(deltas, Fraction(0)))} charged {level}"
         else:
-            most = max(charges, key=lambda charge: charge.epsilon)
-            what = f"epsilon {shown_up(most.epsilon)}, delta {shown_up(most.delta)} charged to each record"
-            worst = f"{shown_up(balance.epsilon_spent)} and {shown_up(balance.delta_spent)}"
-            what += f", the worst {axis_name(balance.unit)} has spent {worst}"
-        return (
-            f"{what} at {balance.unit.value} level, {shown_down(epsilon_left)} and {shown_down(delta_left)} left of "
-            f"{shown_down(balance.epsilon_limit)} and {shown_down(balance.delta_limit)}"
+            spent = shown_up(balance.spent) + (f" and {shown_up(balance.delta_spent)}" if balance.order is None else "")
+            what = f"{_pair(balance, max(amounts), max(deltas))} charged to each record"
+            what += f", the worst {axis_name(balance.unit)} has spent {spent} {level}"
+        if balance.order is not None:
+            limits = f"epsilon {shown_up(balance.epsilon_limit)}, delta {shown_up(balance.delta_limit)} in all"
+            left = f"{shown_down(balance.capacity - balance.spent)} left of {shown_down(balance.capacity)}"
+            return f"{what}, {left}: {limits} ({balance.filter})"
+        left = (
+            f"{shown_down(balance.epsilon_remaining)} and {shown_down(balance.delta_limit - balance.delta_spent)} left"
         )
+        return f"{what}, {left} of {shown_down(balance.epsilon_limit)} and {shown_down(balance.delta_limit)}"
+
+
+def _pair(balance: Balance, amount: Amount, delta: Fraction) -> str:
+    """A charge to the budget in words."""
+    return f"{balance.quantity} {shown_up(amount)}" + (f", delta {shown_up(delta)}" if balance.order is None else "")

@@ -1,18 +1,17 @@
 """The accountant of one subject's budget in memory: a filter (may this be spent?) and an odometer (what has been?)."""
 
-import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 from threading import Lock
 from typing import Literal
 
-from spikeveil.host.privacy.binomial import check_count, check_delta, log_ratio, precise
+from spikeveil.host.privacy.binomial import check_count, check_delta, log_ratio
 from spikeveil.host.privacy.bounds import pure_rdp
 from spikeveil.host.privacy.budget import BudgetExceeded, exact_amount
 from spikeveil.host.privacy.composition import Composition, compose
 from spikeveil.host.privacy.events import Event, UnsupportedEvent, binary_flip, pure
-from spikeveil.host.privacy.rdp import ORDERS
+from spikeveil.host.privacy.renyi_filter import best_order, capacity, divergence, largest_pure
 from spikeveil.host.privacy.units import Unit
 
 __all__ = ["Accountant", "Amount", "BudgetExceeded", "Cost"]
@@ -94,12 +93,12 @@ class Accountant:
             raise ValueError(f"order is for the renyi rule, not {order!r} with sum")
         self.limit = Amount(exact_amount("epsilon limit", epsilon), limit_delta, Unit(unit))
         self.rule = rule
-        self.order = None if rule == "sum" else (_best_order(self.limit) if order is None else order)
-        self._capacity = self.limit.epsilon if self.order is None else _renyi_capacity(self.limit, self.order)
-        if self._capacity < 0:
-            raise ValueError(
-                f"epsilon limit {epsilon!r} at delta {delta!r} is out of reach of a Rényi filter of its order"
-            )
+        self.order = (
+            None if rule == "sum" else (best_order(self.limit.epsilon, self.limit.delta) if order is None else order)
+        )
+        self._capacity = (
+            self.limit.epsilon if self.order is None else capacity(self.limit.epsilon, self.limit.delta, self.order)
+        )
         self._charged, self._delta, self._lock = Fraction(0), Fraction(0), Lock()
 
     def __repr__(self) -> str:
@@ -124,7 +123,7 @@ class Accountant:
         """What may still be spent (renyi rule: as ONE release of pure epsilon; many small ones get further)."""
         left = self._capacity - self._charged
         delta = self.limit.delta - self._delta if self.order is None else Fraction(0)
-        epsilon = left if self.order is None else _largest_pure(left, self.order)
+        epsilon = left if self.order is None else largest_pure(left, self.order)
         return Amount(epsilon, delta, self.limit.unit, ROUND_FLOOR)
 
     @property
@@ -195,43 +194,10 @@ class Accountant:
             return sum((n * Fraction(pure_rdp(log_ratio(p), order)) for p, n in asked.dominating_groups), Fraction(0))
         if hasattr(asked, "epsilon"):
             return count * Fraction(pure_rdp(log_ratio(binary_flip(pure(asked))), order))
-        epsilon = exact_amount("epsilon", asked)
-        with precise():
-            loss = Decimal(epsilon.numerator) / epsilon.denominator * (1 + Decimal("1e-50"))
-        return count * Fraction(pure_rdp(loss, order))
+        return count * divergence(exact_amount("epsilon", asked), order)
 
 
 def _check_composition(asked: object) -> None:
     """Raise UnsupportedEvent for a subclass of Composition, whose figures may be anybody's."""
     if isinstance(asked, Composition) and type(asked) is not Composition:
         raise UnsupportedEvent(f"accountant takes a Composition itself, not {type(asked).__name__}")
-
-
-def _renyi_capacity(limit: Amount, order: float) -> Fraction:
-    """B of the Rényi filter (`Accountant`), rounded down."""
-    if isinstance(order, bool) or not isinstance(order, int | float) or not 1 < order < math.inf:
-        raise ValueError(f"order must be above 1 and finite, not {order!r}")
-    if limit.delta == 0:
-        raise ValueError("delta limit must be above 0 for the renyi rule, not 0")
-    with precise():
-        a = Decimal(order)
-        delta = Decimal(limit.delta.numerator) / limit.delta.denominator
-        overhead = (1 - 1 / a).ln() - (delta * a).ln() / (a - 1)
-        return limit.epsilon - Fraction(overhead) - Fraction(1, 10**40)
-
-
-def _best_order(limit: Amount) -> float:
-    return max(ORDERS, key=lambda order: _renyi_capacity(limit, order) / Fraction(order))
-
-
-def _largest_pure(left: Fraction, order: float) -> Fraction:
-    """The largest pure epsilon whose Rényi divergence of this order is at most `left`, rounded down to a float."""
-    low, high = 0.0, 1.0
-    while Fraction(pure_rdp(Decimal(high), order)) <= left:
-        low, high = high, 2 * high
-    while (middle := (low + high) / 2) not in (low, high):
-        if Fraction(pure_rdp(Decimal(middle), order)) <= left:
-            low = middle
-        else:
-            high = middle
-    return Fraction(low)

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from click.testing import Result
 from support.commands import invoke
 
 from spikeveil.host.device.keys import create_key
+from spikeveil.host.privacy.ledger import Ledger, TrainingSession
 
 HASH = "5a" * 32
 SESSION = "-k 1 -w 2 -T 2 -N 2 --delta 0"
@@ -154,6 +156,35 @@ def test_history_shows_every_charge_in_order(budget: Run) -> None:
     assert [entry["sequence"] for entry in loaded(budget("history my.ledger -d digits --json"))] == [2, 3]
 
 
+def test_a_budget_under_a_renyi_filter_is_shown_as_one(budget: Run) -> None:
+    made = words(budget("create my.ledger -d faces --unit record --epsilon 8 --delta 1e-5 --filter renyi --order 4"))
+    assert "faces, record level: Rényi filter of order 4, fixed beforehand. It adds up divergences" in made
+    charged = loaded(budget(f"spend my.ledger -d faces --source os {SESSION} --json"))
+    assert charged["charges"][0] | {"divergence": ""} == {
+        "unit": "record",
+        "composed_bits": 4,
+        "divergence": "",
+        "order": "4",
+        "delta": "0",
+    }
+    (shown,) = loaded(budget("show my.ledger -d faces --json"))["data_sets"]["faces"]
+    assert (shown["epsilon_spent"], shown["delta_spent"]) == ("8", "1e-5")
+    spent, remaining, limit = (float(shown[f"divergence_{part}"]) for part in ("spent", "remaining", "limit"))
+    assert spent == pytest.approx(float(charged["charges"][0]["divergence"]))
+    assert spent + remaining == pytest.approx(limit)
+    assert 0 < float(shown["epsilon_remaining"]) < 8
+    assert "record level: 4 bits, divergence 4." in words(budget("history my.ledger -d faces --last 1"))
+    dry = words(budget(f"spend my.ledger -d faces --source os {SESSION} --dry-run", 1))
+    assert (
+        "record level: Rényi filter of order 4, fixed beforehand; in the column of epsilon are its divergences" in dry
+    )
+    assert " 4.01148259 " in dry
+    assert " NO " in dry
+    assert "1 charges recomputed" in budget("verify my.ledger").stdout
+    budget("create my.ledger -d x --unit record --epsilon 8 --delta 0 --filter renyi", 2)
+    budget("create my.ledger -d x --unit record --epsilon 8 --delta 1e-5 --order 4", 2)
+
+
 def test_pages_of_the_history(budget: Run) -> None:
     for _ in range(2):
         budget(f"spend my.ledger -d digits --source os {SESSION}")
@@ -163,6 +194,19 @@ def test_pages_of_the_history(budget: Run) -> None:
     assert loaded(budget("history my.ledger --last 2 --before 3 --json")) == everything[:2]
     assert loaded(budget("history my.ledger -d digits --before 3 --json")) == everything[1:2]
     assert loaded(budget("history my.ledger --before 1 --json")) == []
+
+
+def test_training_runs_in_the_history(budget: Run) -> None:
+    budget("create my.ledger -d faces --unit record --epsilon 90 --delta 1e-3 --relation add/remove")
+    with Ledger("my.ledger") as ledger:
+        entry = ledger.spend("faces", TrainingSession(1.5, 10, 100, 9, Fraction(1, 10**5), "rdp"), source="os")
+        block = ledger.begin_block(entry.sequence, entry.hash, 0, 4)
+        ledger.begin_block(entry.sequence, entry.hash, 0, 2)
+        ledger.finish_block(entry.sequence, block, "ab" * 32)
+    shown = words(budget("history my.ledger"))
+    assert "block training run of entry 4: steps 0 to 3 " in shown
+    assert "training run of entry 4: steps 0 to 1, run again and charged again" in shown
+    assert "checkpoint training run of entry 4: checkpoint abababababababab after block 5" in shown
 
 
 def test_verify_since_the_last_verification(budget: Run) -> None:

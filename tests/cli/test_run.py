@@ -209,6 +209,18 @@ def test_a_run_charges_its_records_and_says_which_is_the_worst(board: TwinBoard)
     assert "2 files joined as disjoint, which their owner states" in claim["spent"]
 
 
+def test_a_run_on_a_budget_under_a_renyi_filter(board: TwinBoard) -> None:
+    with Ledger("my.ledger") as ledger:
+        ledger.create_budget("people", "record", 100, "1e-5", rule="renyi", data=ledger.identify(SPIKES, create=True))
+    claim = json.loads(call(f"{RUN} -o out.npz --json").stdout)["claim"]
+    sentence = (
+        r"Rényi divergence \S+ charged to each record, the worst record has spent \S+ at record level, \S+ left of "
+        r"\S+: epsilon 100, delta 1e-5 in all \(Rényi filter of order \S+, fixed beforehand\)"
+    )
+    assert re.search(sentence, claim["spent"])
+    assert check() == [1] * 4 + [2] * 4 + [3]
+
+
 def test_a_refused_run_leaves_nothing(board: TwinBoard, folder: Path) -> None:
     before = sorted(folder.iterdir())
     fails(f"{RUN} --budget 1e4 -o out.npz".replace("--port port", "--port /dev/nope"), 3, "there is no port")

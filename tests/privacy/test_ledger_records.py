@@ -304,7 +304,7 @@ def test_an_old_ledger_is_upgraded_at_its_next_charge(opened: Open, tmp_path: Pa
     assert ledger.history()[-2].kind == "upgrade"
     assert ledger.budgets()["Faces"][0].epsilon_spent == 1 + before["Faces"][0].epsilon_spent
     assert ledger.budgets()["digits"] == before["digits"]
-    assert ledger.budgets()["digits"][1].epsilon_every == before["digits"][1].epsilon_spent
+    assert ledger.budgets()["digits"][1].every == before["digits"][1].epsilon_spent
     assert not ledger.verify().witness_new
     with pytest.raises(LedgerError, match="has been charged"):
         ledger.create_budget("digits", "step", 1, 0)

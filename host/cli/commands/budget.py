@@ -83,6 +83,17 @@ def _ledger(path: str, create: bool = False) -> Ledger:
     show_default=True,
     help="Releases are charged to substitution budgets, DP-SGD to add/remove budgets.",
 )
+@click.option(
+    "--filter",
+    "rule",
+    type=click.Choice(["sum", "renyi"]),
+    default="sum",
+    show_default=True,
+    help="Add up epsilons and deltas, or Rényi divergences of one order: more releases, for one delta.",
+)
+@click.option(
+    "--order", type=click.FloatRange(1, 1000, min_open=True), help="Order of the Rényi filter; else the best."
+)
 @click.option("--data", help="Bind the budget to this file of records: then different records do not add up.")
 @layout_option
 @click.option("--subjects", metavar="COLUMN", help="Array of the file with one subject's id a record.")
@@ -95,7 +106,8 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
         normal_name(data_set)
         limits = amount("budget epsilon", options["epsilon"]), probability("budget delta", options["delta"])
         network: dict[str, Any] = {name: options[name] for name in ("specification", "layer")}
-        check_budget(options["unit"], *limits, relation=options["relation"], **network)
+        network |= {"relation": options["relation"], "rule": options["rule"], "order": options["order"]}
+        check_budget(options["unit"], *limits, **network)
         spikes, column = _read_data(options["data"], options["subjects"], options["layout"])
         if options["unit"] == "subject" and column is None:
             raise ValueError("a budget at subject level needs --data and --subjects")
@@ -106,7 +118,6 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
                 data_set,
                 options["unit"],
                 *limits,
-                relation=options["relation"],
                 data=data,
                 subjects=subjects,
                 **network,

@@ -21,7 +21,7 @@ from spikeveil.host.privacy.ledger import (
     shown_down,
     shown_up,
 )
-from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text
+from spikeveil.host.privacy.ledger.amounts import fraction_from_text, from_text
 from spikeveil.host.privacy.units import Unit
 from spikeveil.host.privacy.wording import AGAINST, decision_text
 from spikeveil.pysim.model.decision import from_description
@@ -29,6 +29,10 @@ from spikeveil.pysim.model.decision import from_description
 FILTER = (
     "Filter: pure sum of (epsilon, delta) over pre-declared sessions, in exact fractions; a session's epsilon is the "
     "exact binomial composition at its delta."
+)
+RENYI = (
+    "{name}, {unit} level: {filter}. It adds up divergences; from the first charge on, what can be stated is the whole "
+    "limit, for everything together."
 )
 NOMINAL = "NOMINAL: an insecure demonstration was charged; the figures are no guarantee against anybody."
 
@@ -46,10 +50,6 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _remaining(limit: Amount, spent: Amount) -> Amount:
-    return limit if limit == float("inf") else limit - spent
-
-
 def _balance(balance: Balance) -> dict[str, Any]:
     return {
         "unit": balance.unit.value,
@@ -59,11 +59,21 @@ def _balance(balance: Balance) -> dict[str, Any]:
         "layer": balance.layer,
         "epsilon_limit": shown_down(balance.epsilon_limit),
         "epsilon_spent": shown_up(balance.epsilon_spent),
-        "epsilon_remaining": shown_down(_remaining(balance.epsilon_limit, balance.epsilon_spent)),
+        "epsilon_remaining": shown_down(balance.epsilon_remaining),
         "delta_limit": shown_down(balance.delta_limit),
-        "delta_spent": shown_up(balance.delta_spent),
-        "delta_remaining": shown_down(_remaining(balance.delta_limit, balance.delta_spent)),
+        "delta_spent": shown_up(balance.delta_stated),
+        "delta_remaining": shown_down(balance.delta_limit - balance.delta_spent),
         "nominal": balance.nominal,
+        "filter": balance.filter,
+        **({} if balance.order is None else _divergence(balance)),
+    }
+
+
+def _divergence(balance: Balance) -> dict[str, Any]:
+    return {
+        "divergence_limit": shown_down(balance.capacity),
+        "divergence_spent": shown_up(balance.spent),
+        "divergence_remaining": shown_down(balance.capacity - balance.spent),
     }
 
 
@@ -141,7 +151,9 @@ def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
         for balance in balances:
             marked = marked or balance["nominal"]
             unit = balance["unit"] + (" (nominal)" if balance["nominal"] else "")
-            for quantity in ("epsilon", "delta"):
+            for quantity in (
+                ("epsilon", "delta", "divergence") if "divergence_spent" in balance else ("epsilon", "delta")
+            ):
                 figures = (balance[f"{quantity}_{part}"] for part in ("limit", "spent", "remaining"))
                 table.add_row(name, unit, quantity, *figures)
     console = _console()
@@ -153,6 +165,8 @@ def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
         console.print(_data_text(name, report["data"][name]))
         for balance in balances:
             console.print(_standing_text(name, balance))
+            if "divergence_spent" in balance:
+                console.print(RENYI.format(name=name, **balance))
             if balance["relation"] != "substitution":
                 console.print(f"{name}, {balance['unit']} level: relation {balance['relation']}, for training alone")
             if balance["specification"]:
@@ -193,7 +207,7 @@ def _charges(content: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "unit": charge["unit"],
             "composed_bits": charge["bits"],
-            "epsilon": shown_up(from_text(charge["epsilon"])),
+            **_charged(charge),
             "delta": shown_up(from_text(charge["delta"])),
         }
         for charge in content["charges"]
@@ -205,6 +219,18 @@ def _composed(count: int, decides: bool) -> str:
     if not count:
         return "stated"
     return f"{count} {'decision' if decides else 'bit'}{'s' * (count > 1)}"
+
+
+def _charged(charge: Mapping[str, Any]) -> dict[str, str]:
+    if "order" not in charge:
+        return {"epsilon": shown_up(from_text(charge["epsilon"]))}
+    order = float(fraction_from_text(charge["order"]))
+    return {"divergence": shown_up(from_text(charge["divergence"])), "order": f"{order:g}"}
+
+
+def _charged_text(charge: Mapping[str, str]) -> str:
+    """What was charged, with its quantity where that is not epsilon."""
+    return charge["epsilon"] if "epsilon" in charge else f"divergence {charge['divergence']} of order {charge['order']}"
 
 
 def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = None) -> None:
@@ -230,7 +256,8 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
     table = _table(title, "unit", ">composed", ">epsilon", ">delta")
     decides = content["session"]["kind"] == "decision"
     for charge in report["charges"]:
-        table.add_row(charge["unit"], _composed(charge["composed_bits"], decides), charge["epsilon"], charge["delta"])
+        composed = _composed(charge["composed_bits"], decides)
+        table.add_row(charge["unit"], composed, _charged_text(charge), charge["delta"])
     console = _console()
     console.print(table)
     console.print(f"mechanism: {report['mechanism']}\nholds against {report['against']}")
@@ -248,7 +275,7 @@ def print_previews(
         {
             **_balance(preview.balance),
             "composed_bits": preview.cost.bits,
-            "epsilon_asked": shown_up(preview.cost.epsilon),
+            f"{'epsilon' if preview.cost.order is None else 'divergence'}_asked": shown_up(preview.cost.epsilon),
             "delta_asked": shown_up(preview.cost.delta),
             "allowed": preview.allowed,
         }
@@ -259,12 +286,16 @@ def print_previews(
         return
     columns = ("unit", ">composed", ">epsilon", ">remaining", ">delta", ">remaining", "allowed")
     table = _table(f"Nothing was charged; it would cost data set {data_set}", *columns)
-    keys = ("epsilon_asked", "epsilon_remaining", "delta_asked", "delta_remaining")
     for line in lines:
         bits, verdict = _composed(line["composed_bits"], decides), "yes" if line["allowed"] else "NO"
-        table.add_row(line["unit"], bits, *(line[key] for key in keys), verdict)
+        quantity = "epsilon" if "epsilon_asked" in line else "divergence"
+        asked = (line[f"{quantity}_asked"], line[f"{quantity}_remaining"], line["delta_asked"], line["delta_remaining"])
+        table.add_row(line["unit"], bits, *asked, verdict)
     console = _console()
     console.print(table)
+    for line in lines:
+        if "divergence_asked" in line:
+            console.print(f"{line['unit']} level: {line['filter']}; in the column of epsilon are its divergences")
     console.print(f"holds against {AGAINST[source]}")
 
 
@@ -300,11 +331,17 @@ def _history_lines(entry: Entry) -> list[str]:
         lines.append(f"evidence: {', '.join(shown)}")
     for one in _charges(content):
         composed = _composed(one["composed_bits"], content["session"]["kind"] == "decision")
-        lines.append(f"{one['unit']} level: {composed}, epsilon {one['epsilon']}, delta {one['delta']}")
+        lines.append(f"{one['unit']} level: {composed}, {_charge_line(one)}, delta {one['delta']}")
     return lines
 
 
+def _charge_line(charge: Mapping[str, str]) -> str:
+    return f"epsilon {charge['epsilon']}" if "epsilon" in charge else _charged_text(charge)
+
+
 def _budget_lines(content: Mapping[str, Any]) -> list[str]:
+    if "run" in content:
+        return [_run_line(content)]
     if "balances" not in content:
         return [f"schema {content['schema']}, {content['software']}"]
     limits = (
@@ -317,6 +354,17 @@ def _budget_lines(content: Mapping[str, Any]) -> list[str]:
         "limits: " + "; ".join(limits),
         *[f"data of {one['records']} records, {one['digest'][:16]}" for one in files],
     ]
+
+
+def _run_line(content: Mapping[str, Any]) -> str:
+    """A block or a checkpoint of a training run."""
+    if content["kind"] == "checkpoint":
+        return (
+            f"training run of entry {content['run']}: checkpoint {content['token'][:16]} after block {content['block']}"
+        )
+    again = ", run again and charged again" if content["again"] else ""
+    last = content["start"] + content["steps"] - 1
+    return f"training run of entry {content['run']}: steps {content['start']} to {last}{again}"
 
 
 def print_verified(path: str, checked: Verified, as_json: bool) -> None:

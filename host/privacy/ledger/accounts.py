@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from sqlite3 import Connection
 
 from spikeveil.host.privacy.ledger.amounts import amount, probability
-from spikeveil.host.privacy.ledger.balances import Balance
+from spikeveil.host.privacy.ledger.balances import Balance, check_order
 from spikeveil.host.privacy.ledger.binding import (
     Binding,
     DataIdentity,
@@ -23,6 +23,7 @@ from spikeveil.host.privacy.ledger.costs import SessionCost
 from spikeveil.host.privacy.ledger.errors import LedgerError
 from spikeveil.host.privacy.ledger.fields import (
     Relation,
+    Rule,
     check_hash,
     check_layer,
     check_relation,
@@ -30,6 +31,7 @@ from spikeveil.host.privacy.ledger.fields import (
 from spikeveil.host.privacy.ledger.session import Chargeable, ReleaseSession
 from spikeveil.host.privacy.ledger.spread import TableSpread
 from spikeveil.host.privacy.ledger.training_session import TrainingSession
+from spikeveil.host.privacy.renyi_filter import best_order
 from spikeveil.host.privacy.units import Unit
 
 
@@ -118,6 +120,8 @@ def check_budget(
     relation: Relation = "substitution",
     specification: str | None = None,
     layer: int | None = None,
+    rule: Rule = "sum",
+    order: float | None = None,
 ) -> Balance:
     """The budget that these arguments of `Ledger.create_budget` make, nothing spent. ValueError."""
     check_relation(relation)
@@ -131,6 +135,8 @@ def check_budget(
         specification=specification,
         layer=layer,
     )
+    if rule != "sum" or order is not None:
+        fresh = _with_order(fresh, rule, order)
     if not fresh.small and (specification, layer) != (None, None):
         raise ValueError(f"a budget at {fresh.unit.value} level is for every network: name no specification")
     if (specification is None) != (layer is None):
@@ -140,11 +146,27 @@ def check_budget(
     return fresh
 
 
+def _with_order(fresh: Balance, rule: Rule, order: float | None) -> Balance:
+    """`fresh` under a Rényi filter of that order, or of the best one. ValueError."""
+    if rule not in ("sum", "renyi"):
+        raise ValueError(f"rule must be sum or renyi, not {rule!r}")
+    if rule == "sum":
+        raise ValueError(f"order is for the renyi rule, not {order!r} with sum")
+    if not isinstance(fresh.epsilon_limit, Fraction):
+        raise ValueError("budget epsilon must be finite for the renyi rule, not inf")
+    chosen = best_order(fresh.epsilon_limit, fresh.delta_limit) if order is None else order
+    if isinstance(chosen, bool) or not isinstance(chosen, int | float) or not math.isfinite(chosen):
+        raise ValueError(f"order must be a number above 1, at most 1000, not {order!r}")
+    found = replace(fresh, order=Fraction(chosen))
+    check_order(found)
+    return found
+
+
 def releases_left(balance: Balance, single: SessionCost) -> int | None:
     """How many more releases at `single` the worst record (or subject) has; None: without end."""
     counts = []
     for limit, spent, asked in (
-        (balance.epsilon_limit, balance.epsilon_spent, single.epsilon),
+        (balance.capacity, balance.spent, single.epsilon),
         (balance.delta_limit, balance.delta_spent, single.delta),
     ):
         if limit != math.inf and asked:

@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from spikeveil.host.privacy.ledger.amounts import Amount, fraction_from_text, from_text, to_text
 from spikeveil.host.privacy.ledger.chain import Content
-from spikeveil.host.privacy.ledger.costs import SessionCost
+from spikeveil.host.privacy.ledger.costs import DIVERGENCE, SessionCost
 from spikeveil.host.privacy.ledger.fields import Relation, check_hash, check_layer, check_relation
+from spikeveil.host.privacy.renyi_filter import capacity, largest_pure
 from spikeveil.host.privacy.units import SMALL_UNITS, Unit
 
 
@@ -15,23 +16,55 @@ from spikeveil.host.privacy.units import SMALL_UNITS, Unit
 class Balance:
     """One budget's limits and what is spent of them, in exact amounts.
 
-    epsilon_spent, delta_spent: by the record (or the subject) that has spent most. epsilon_every, delta_every: the
-    part of it that was charged to every record, because the charge did not name any. relation: what neighbours differ
-    by. specification, layer: the network and the layer that a unit below the record is bound to, None until the first
-    charge. nominal: something of it is no guarantee.
+    order: None for the pure-sum filter, which adds up epsilons and deltas; otherwise that of a Rényi filter
+    (`privacy.renyi_filter`), which adds up Rényi divergences of that order. spent: the sum of the record (or the
+    subject) that has spent most, in epsilon or in divergence; every: the part of it that was charged to every record,
+    because the charge did not name any. delta_spent, delta_every: likewise; 0 under a Rényi filter. relation: what
+    neighbours differ by. specification, layer: the network and the layer that a unit below the record is bound to, None
+    until the first charge. nominal: something of it is no guarantee.
     """
 
     unit: Unit
     epsilon_limit: Amount
     delta_limit: Fraction
-    epsilon_spent: Amount = Fraction(0)
+    spent: Amount = Fraction(0)
     delta_spent: Fraction = Fraction(0)
     nominal: bool = False
     relation: Relation = "substitution"
-    epsilon_every: Amount = Fraction(0)
+    every: Amount = Fraction(0)
     delta_every: Fraction = Fraction(0)
     specification: str | None = None
     layer: int | None = None
+    order: Fraction | None = None
+
+    @property
+    def quantity(self) -> str:
+        """What `spent` and `capacity` are amounts of: "epsilon" or "Rényi divergence"."""
+        return "epsilon" if self.order is None else DIVERGENCE
+
+    @property
+    def capacity(self) -> Amount:
+        """What `spent` may reach: the limit of epsilon, or the divergence that a Rényi filter bears."""
+        if self.order is None or not isinstance(self.epsilon_limit, Fraction):
+            return self.epsilon_limit
+        return capacity(self.epsilon_limit, self.delta_limit, float(self.order))
+
+    @property
+    def epsilon_spent(self) -> Amount:
+        """The epsilon that may be stated for everything charged so far; under a Rényi filter the limit, once used."""
+        return self.spent if self.order is None or not self.spent else self.epsilon_limit
+
+    @property
+    def delta_stated(self) -> Fraction:
+        """The delta that belongs to `epsilon_spent`."""
+        return self.delta_spent if self.order is None or not self.spent else self.delta_limit
+
+    @property
+    def filter(self) -> str:
+        """The filter in words, to stand beside every number of this budget."""
+        if self.order is None:
+            return "pure-sum filter"
+        return f"Rényi filter of order {float(self.order):g}, fixed beforehand"
 
     @property
     def small(self) -> bool:
@@ -42,18 +75,18 @@ class Balance:
         """The balance after every record was charged `cost`, whether or not it is within the limits."""
         return replace(
             self,
-            epsilon_spent=self.epsilon_spent + cost.epsilon,
+            spent=self.spent + cost.epsilon,
             delta_spent=self.delta_spent + cost.delta,
-            epsilon_every=self.epsilon_every + cost.epsilon,
+            every=self.every + cost.epsilon,
             delta_every=self.delta_every + cost.delta,
             nominal=self.nominal or nominal,
         )
 
-    def raised(self, epsilon: Amount, delta: Fraction, nominal: bool) -> "Balance":
-        """The balance after some record reached `epsilon` and some `delta`, besides what every record was charged."""
+    def raised(self, amount: Amount, delta: Fraction, nominal: bool) -> "Balance":
+        """The balance after some record reached `amount` and some `delta`, besides what every record was charged."""
         return replace(
             self,
-            epsilon_spent=max(self.epsilon_spent, self.epsilon_every + epsilon),
+            spent=max(self.spent, self.every + amount),
             delta_spent=max(self.delta_spent, self.delta_every + delta),
             nominal=self.nominal or nominal,
         )
@@ -61,30 +94,29 @@ class Balance:
     @property
     def within(self) -> bool:
         """Whether no more is spent than the limits permit."""
-        return self.epsilon_spent <= self.epsilon_limit and self.delta_spent <= self.delta_limit
+        return self.spent <= self.capacity and self.delta_spent <= self.delta_limit
 
     @property
     def epsilon_remaining(self) -> Amount:
-        """What the worst record (or subject) may still spend; infinite where the limit is."""
-        return self.epsilon_limit if self.epsilon_limit == math.inf else self.epsilon_limit - self.epsilon_spent
+        """What the worst record (or subject) may still spend; under a Rényi filter, as ONE release of pure epsilon."""
+        if self.epsilon_limit == math.inf:
+            return math.inf
+        remaining = self.capacity - self.spent
+        if self.order is None:
+            return remaining
+        return largest_pure(Fraction(remaining), float(self.order))
 
     @property
-    def epsilon_named(self) -> Amount | None:
+    def spent_by_worst(self) -> Amount | None:
         """What the worst record spent besides what every one was charged; None where every one was charged infinity."""
-        if self.epsilon_every == math.inf:
+        if self.every == math.inf:
             return None
-        return math.inf if self.epsilon_spent == math.inf else self.epsilon_spent - self.epsilon_every
+        return math.inf if self.spent == math.inf else self.spent - self.every
 
     def unspent(self) -> "Balance":
         """The same budget as it was made."""
-        return replace(
-            self,
-            epsilon_spent=Fraction(0),
-            delta_spent=Fraction(0),
-            nominal=False,
-            epsilon_every=Fraction(0),
-            delta_every=Fraction(0),
-        )
+        zero = Fraction(0)
+        return replace(self, spent=zero, delta_spent=zero, nominal=False, every=zero, delta_every=zero)
 
     def same_budget(self, other: "Balance") -> bool:
         """Whether both are the budget of one unit and relation."""
@@ -97,12 +129,14 @@ class Balance:
             "relation": self.relation,
             "epsilon_limit": to_text(self.epsilon_limit),
             "delta_limit": to_text(self.delta_limit),
-            "epsilon_spent": to_text(self.epsilon_spent),
-            "delta_spent": to_text(self.delta_spent),
-            "epsilon_every": to_text(self.epsilon_every),
-            "delta_every": to_text(self.delta_every),
             "nominal": self.nominal,
         }
+        if self.order is None:
+            found |= {"epsilon_spent": to_text(self.spent), "epsilon_every": to_text(self.every)}
+            found |= {"delta_spent": to_text(self.delta_spent), "delta_every": to_text(self.delta_every)}
+        else:
+            found |= {"divergence_spent": to_text(self.spent), "divergence_every": to_text(self.every)}
+            found["order"] = to_text(self.order)
         if self.small:
             found |= {"specification": self.specification, "layer": self.layer}
         return found
@@ -117,24 +151,39 @@ def balances_of(content: Content) -> tuple[Balance, ...]:
 
 
 def _balance(one: Content) -> Balance:
-    old = one.keys() == _BALANCE_1
-    epsilon, delta = from_text(one["epsilon_spent"]), fraction_from_text(one["delta_spent"])
+    old, order = one.keys() == _BALANCE_1, fraction_from_text(one["order"]) if "order" in one else None
+    quantity = "epsilon" if order is None else "divergence"
+    spent = from_text(one[f"{quantity}_spent"])
+    delta = fraction_from_text(one["delta_spent"]) if order is None else Fraction(0)
     found = Balance(
         Unit(one["unit"]),
         from_text(one["epsilon_limit"]),
         fraction_from_text(one["delta_limit"]),
-        epsilon,
+        spent,
         delta,
         one["nominal"] is True,
         "substitution" if old else one["relation"],
-        epsilon if old else from_text(one["epsilon_every"]),
-        delta if old else fraction_from_text(one["delta_every"]),
+        spent if old else from_text(one[f"{quantity}_every"]),
+        delta if old or order is not None else fraction_from_text(one["delta_every"]),
         one.get("specification"),
         one.get("layer"),
+        order,
     )
+    check_order(found)
     check_relation(found.relation)
     check_hash("specification", found.specification)
     check_layer(found.layer)
     if not old and found.to_dict() != one:
         raise ValueError("a balance is not in canonical form")
     return found
+
+
+def check_order(balance: Balance) -> None:
+    """Raise ValueError where a Rényi filter of its order cannot be the filter of the budget."""
+    if balance.order is None:
+        return
+    if balance.relation != "substitution" or not isinstance(balance.epsilon_limit, Fraction):
+        raise ValueError("a Rényi filter is for a finite epsilon and for releases: substitution")
+    if not 1 < balance.order <= 1000 or Fraction(float(balance.order)) != balance.order:
+        raise ValueError(f"order must be a float above 1, at most 1000, not {float(balance.order):g}")
+    capacity(balance.epsilon_limit, balance.delta_limit, float(balance.order))

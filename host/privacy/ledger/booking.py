@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from spikeveil.host.known_keys import check_secret
 from spikeveil.host.privacy.ledger.costs import SessionCost
 from spikeveil.host.privacy.ledger.decision_session import DecisionSession
+from spikeveil.host.privacy.ledger.renyi_costs import renyi_cost
 from spikeveil.host.privacy.ledger.session import Chargeable, Session
 from spikeveil.host.privacy.units import Unit
 
@@ -32,14 +34,18 @@ class Booking:
             return "none"
         return "nominal" if self.demonstration else "private"
 
-    def cost(self, cost: Chargeable, unit: Unit, releases: int | None = None) -> SessionCost:
-        """What is charged at `unit`, of all releases or of that many: the cost, or infinity."""
-        if self.worth == "none" and isinstance(cost, DecisionSession):
-            return replace(cost.cost(unit, releases), epsilon=math.inf)
-        if self.worth == "none":
+    def cost(
+        self, cost: Chargeable, unit: Unit, releases: int | None = None, order: Fraction | None = None
+    ) -> SessionCost:
+        """What is charged at `unit`, of all releases or of that many: the cost, or infinity.
+
+        order: of the budget's Rényi filter; None for the pure-sum filter.
+        """
+        if self.worth == "none" and not isinstance(cost, DecisionSession):
             bits = cost.bits(unit, releases) if isinstance(cost, Session) else 0
-            return SessionCost(unit, bits, math.inf, cost.delta)
-        return cost.cost(unit, releases)
+            return SessionCost(unit, bits, math.inf, cost.delta if order is None else Fraction(0), order=order)
+        found = cost.cost(unit, releases) if order is None else renyi_cost(cost, unit, releases, order)
+        return replace(found, epsilon=math.inf) if self.worth == "none" else found
 
     @property
     def single_use(self) -> bool:

@@ -9,7 +9,7 @@ from spikeveil.host.privacy.ledger.binding import Binding, DataIdentity, Ranges,
 from spikeveil.host.privacy.ledger.booking import Booking
 from spikeveil.host.privacy.ledger.charging import costs_of, network_of
 from spikeveil.host.privacy.ledger.errors import LedgerError
-from spikeveil.host.privacy.ledger.fields import Relation
+from spikeveil.host.privacy.ledger.fields import Relation, Rule
 from spikeveil.host.privacy.ledger.names import normal_name
 from spikeveil.host.privacy.ledger.session import Chargeable, session_of
 from spikeveil.host.privacy.ledger.views import Preview
@@ -32,6 +32,8 @@ class LedgerBudgets(LedgerWriter):
         subjects: Subjects | None = None,
         specification: str | None = None,
         layer: int | None = None,
+        rule: Rule = "sum",
+        order: float | None = None,
     ) -> Balance:
         """Give `data_set` a budget at `unit`: at most `epsilon` and `delta` in all, read exactly (see `amount`).
 
@@ -40,9 +42,13 @@ class LedgerBudgets(LedgerWriter):
         data: the file that the budget is for (`identify`): then releases of different records do not add up; subjects:
         the grouping of its records, which a budget at subject level needs. specification, layer: what a budget at
         spike, neuron or step level is for; without them, the network and layer of its first charge.
+        rule: the filter, "sum" (pure sum) or "renyi" (`privacy.renyi_filter`; releases alone, delta above 0), of that
+        order or of the one that bears the most small releases.
         """
         normal_name(data_set)
-        fresh = check_budget(unit, epsilon, delta, relation=relation, specification=specification, layer=layer)
+        fresh = check_budget(
+            unit, epsilon, delta, relation=relation, specification=specification, layer=layer, rule=rule, order=order
+        )
         if subjects is not None and (data is None or subjects.ends[-1] != data.records):
             raise ValueError("subjects must cover the records of the data")
         with self._appending() as draft:
@@ -123,7 +129,9 @@ class LedgerBudgets(LedgerWriter):
             worked = account.effect(connection, costs, cost.relation, ranges, booking, network)
         concerned = [balance for balance in account.balances if balance.relation == cost.relation]
         return tuple(
-            Preview(balance, one, excess is None, releases_left(balance, booking.cost(cost, balance.unit, 1)))
+            Preview(
+                balance, one, excess is None, releases_left(balance, booking.cost(cost, balance.unit, 1, balance.order))
+            )
             for balance, one, excess in zip(concerned, costs, worked.excesses, strict=True)
         )
 
@@ -144,5 +152,5 @@ class LedgerBudgets(LedgerWriter):
             booking = Booking(last["source"], last["unsafe"], last["worth"] == "nominal")
             for balance in account.balances:
                 if balance.relation == charge.relation:
-                    left[balance.unit] = releases_left(balance, booking.cost(charge, balance.unit, 1))
+                    left[balance.unit] = releases_left(balance, booking.cost(charge, balance.unit, 1, balance.order))
         return Standing(account.name, account.binding, self.worst(data_set), left)

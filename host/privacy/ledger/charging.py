@@ -80,17 +80,17 @@ def costs_of(
     charge: Chargeable, booking: Booking, balances: Sequence[Balance], ranges: Ranges | None, binding: Binding
 ) -> tuple[SessionCost, ...]:
     """What `charge` costs each budget of its relation."""
-    concerned = [balance.unit for balance in balances if balance.relation == charge.relation]
+    concerned = [balance for balance in balances if balance.relation == charge.relation]
     if ranges is None:
-        return tuple(booking.cost(charge, unit) for unit in concerned)
-    return tuple(_named(charge, booking, unit, ranges, binding) for unit in concerned)
+        return tuple(booking.cost(charge, balance.unit, order=balance.order) for balance in concerned)
+    return tuple(_named(charge, booking, balance, ranges, binding) for balance in concerned)
 
 
-def _named(charge: Chargeable, booking: Booking, unit: Unit, ranges: Ranges, binding: Binding) -> SessionCost:
-    if unit is not Unit.SUBJECT or binding.subjects is None:
-        return booking.cost(charge, unit, 1)
+def _named(charge: Chargeable, booking: Booking, balance: Balance, ranges: Ranges, binding: Binding) -> SessionCost:
+    if balance.unit is not Unit.SUBJECT or binding.subjects is None:
+        return booking.cost(charge, balance.unit, 1, balance.order)
     numbers = sorted({count for _, _, count in binding.subjects.counts(ranges)})
-    costs = [booking.cost(charge, unit, count) for count in numbers]
+    costs = [booking.cost(charge, balance.unit, count, balance.order) for count in numbers]
     counts = tuple((count, cost.epsilon, cost.delta) for count, cost in zip(numbers, costs, strict=True))
     return replace(costs[-1], epsilon=max(cost.epsilon for cost in costs), counts=counts)
 
@@ -108,7 +108,9 @@ def effect(
 ) -> Effect:
     """The effect of `costs`, one for each balance of `relation`. WrongNetwork, ValueError."""
     concerned = [index for index, balance in enumerate(balances) if balance.relation == relation]
-    if [balances[index].unit for index in concerned] != [cost.unit for cost in costs]:
+    if [(balances[index].unit, balances[index].order) for index in concerned] != [
+        (one.unit, one.order) for one in costs
+    ]:
         raise ValueError("the charges are not those of every budget of their relation")
     bound = [bind_network(balances[index], network) for index in concerned]
     after, spans, excesses = list(balances), dict[int, list[Span]](), dict[int, Excess | None]()
@@ -168,8 +170,8 @@ def _spans(axis: int, costs: Sequence[SessionCost], ranges: Ranges, binding: Bin
 
 def _excess(balance: Balance, cost: SessionCost) -> Excess | None:
     """Whether charging every record breaks a limit."""
-    if balance.epsilon_spent + cost.epsilon > balance.epsilon_limit:
-        return Excess(balance, "epsilon", balance.epsilon_limit, balance.epsilon_spent, cost.epsilon)
+    if balance.spent + cost.epsilon > balance.capacity:
+        return Excess(balance, balance.quantity, balance.capacity, balance.spent, cost.epsilon)
     if balance.delta_spent + cost.delta > balance.delta_limit:
         return Excess(balance, "delta", balance.delta_limit, balance.delta_spent, cost.delta)
     return None
@@ -179,11 +181,11 @@ def _excess_named(
     balance: Balance, cost: SessionCost, epsilon: tuple[Amount, int], delta: tuple[Fraction, int], axis: str
 ) -> Excess | None:
     """Whether the worst of the charged records (or subjects) breaks a limit."""
-    after, number = balance.epsilon_every + epsilon[0], epsilon[1]
-    if after > balance.epsilon_limit:
+    after, number = balance.every + epsilon[0], epsilon[1]
+    if after > balance.capacity:
         asked = min(cost.epsilon, epsilon[0])
-        spent = after - asked if after != float("inf") else balance.epsilon_every
-        return Excess(balance, "epsilon", balance.epsilon_limit, spent, asked, f"{axis} {number}")
+        spent = after - asked if after != float("inf") else balance.every
+        return Excess(balance, balance.quantity, balance.capacity, spent, asked, f"{axis} {number}")
     if balance.delta_every + delta[0] > balance.delta_limit:
         spent = balance.delta_every + delta[0] - cost.delta
         return Excess(balance, "delta", balance.delta_limit, spent, cost.delta, f"{axis} {delta[1]}")

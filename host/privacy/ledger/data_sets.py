@@ -67,7 +67,8 @@ class DataSetState:
     ) -> tuple[SessionCost, ...]:
         """What entry `number` charges to every budget of its relation, once the balances have proved to follow."""
         costs, relation = charges_of(content), charge.relation
-        if [cost.unit for cost in costs] != [one.unit for one in self.balances if one.relation == relation]:
+        concerned = [(one.unit, one.order) for one in self.balances if one.relation == relation]
+        if [(cost.unit, cost.order) for cost in costs] != concerned:
             raise _not_every_budget(number)
         worked = effect(
             self.balances,

@@ -38,6 +38,10 @@ Relation = Literal["substitution", "add/remove"]
 RELATIONS: tuple[Relation, ...] = ("substitution", "add/remove")
 
 
+#: the filter of a budget: pure sum of (epsilon, delta), or a Rényi filter
+Rule = Literal["sum", "renyi"]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was built and run: SHA-256 of the specification, the Verilog and the bitstream (64 hexadecimal digits),

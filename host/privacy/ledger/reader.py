@@ -165,7 +165,7 @@ class LedgerReader(LedgerFile):
             for axis in AXES:
                 spread, members = TableSpread(connection, name, axis), [b for b in balances if axis_of(b.unit) == axis]
                 for place, balance in enumerate(members):
-                    number = None if balance.epsilon_named is None else spread.first_at(place, balance.epsilon_named)
+                    number = None if balance.spent_by_worst is None else spread.first_at(place, balance.spent_by_worst)
                     if number is not None:
                         found[balance.unit] = number
             return found

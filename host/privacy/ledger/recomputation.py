@@ -45,7 +45,7 @@ class Recomputation:
 
     def _compare(self, number: int, cost: SessionCost, exact: SessionCost) -> None:
         level = f"at {cost.unit.value} level"
-        if (cost.unit, cost.bits, cost.delta) != (exact.unit, exact.bits, exact.delta):
+        if (cost.unit, cost.bits, cost.delta, cost.order) != (exact.unit, exact.bits, exact.delta, exact.order):
             raise ChainBroken(f"entry {number} does not charge what its session composes {level}")
         if [(n, delta) for n, _, delta in cost.counts] != [(n, delta) for n, _, delta in exact.counts]:
             raise ChainBroken(f"entry {number} does not charge its subjects what its session composes")
@@ -53,7 +53,9 @@ class Recomputation:
         pairs += [(one[1], other[1]) for one, other in zip(cost.counts, exact.counts, strict=True)]
         amounts = shown_up(cost.epsilon), shown_up(exact.epsilon)
         if any(below(charged, needed) for charged, needed in pairs):
-            raise ChainBroken(f"entry {number} charges epsilon {amounts[0]} {level} for what costs {amounts[1]}")
+            raise ChainBroken(
+                f"entry {number} charges {cost.quantity} {amounts[0]} {level} for what costs {amounts[1]}"
+            )
         if any(below(needed, charged) for charged, needed in pairs):
             self.above.append(f"entry {number}: charged {amounts[0]} {level}, costs {amounts[1]}")
 
