@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from spikeveil.host.exchange.compare import Recording as Recording
     from spikeveil.host.exchange.compare import first_difference as first_difference
     from spikeveil.host.exchange.compare import first_unequal_number as first_unequal_number
+    from spikeveil.host.exchange.compare import match_layers as match_layers
+    from spikeveil.host.exchange.compare import raster as raster
     from spikeveil.host.exchange.compare import recording as recording
     from spikeveil.host.exchange.compare import run_floats as run_floats
     from spikeveil.host.exchange.compare import run_graph as run_graph
@@ -44,6 +46,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Recording",
             "first_difference",
             "first_unequal_number",
+            "match_layers",
+            "raster",
             "recording",
             "run_floats",
             "run_graph",

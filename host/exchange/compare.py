@@ -11,8 +11,9 @@ from spikeveil.host.data.spike_files import binary_spikes
 from spikeveil.host.exchange.exporting import without_flippers
 from spikeveil.host.exchange.reference import FloatGraph
 from spikeveil.host.networks.float_model import FloatNetwork
+from spikeveil.host.networks.spike_match import SpikeMatch
 from spikeveil.pysim import LayerSpec, Network, NetworkSpec
-from spikeveil.pysim.model import layer, neuron
+from spikeveil.pysim.model import checks, layer, neuron
 
 Spikes = NDArray[np.bool_]
 
@@ -68,10 +69,11 @@ def run_integers(name: str, spec: NetworkSpec, data: NDArray[Any]) -> Recording:
 
     def describe(index: int, record: int, step: int, unit: int) -> str:
         spec = plain.layers[index]
-        previous = result.potentials[index][record, step - 1] if step else np.zeros(spec.neurons, np.int64)
+        previous = result.potentials[index][record, step - 1] if step else neuron.initial(1, spec)[0]
+        factors = None if spec.leak_factors is None else spec.leak_factors.astype(np.int64)
         inputs = (result.sent[index - 1] if index else x)[record, step]
         total = layer.current(layer.cap_inputs(inputs[None], spec.input_cap), spec)[0]
-        u = int((neuron.leak(previous.astype(np.int64), spec.leak) + total)[unit])
+        u = int((neuron.leak(previous.astype(np.int64), spec.leak, factors) + total)[unit])
         return f"u = {u}, threshold {_neuron_value(spec.threshold, unit)}"
 
     firing = tuple(raw for raw, spec in zip(result.raw, plain.layers, strict=True) if not spec.readout)
@@ -142,6 +144,27 @@ def first_difference(a: Recording, b: Recording) -> NetworkDifference | None:
     ]
     different, compared = sum(int(differs.sum()) for differs in unequal), sum(differs.size for differs in unequal)
     return NetworkDifference(step, index + offset, unit, record, words[0], words[1], different, compared)
+
+
+def match_layers(a: Recording, b: Recording) -> list[tuple[int, SpikeMatch]]:
+    """The number of each layer that fires in both, and how well its spikes match: `a` is the reference."""
+    pairs, firing, offset = _pairs(a, b)
+    return [(index + offset, SpikeMatch.of(x, y)) for index, (x, y) in enumerate(pairs[:firing])]
+
+
+def raster(a: Recording, b: Recording, record: int) -> list[tuple[int, list[str]]]:
+    """The spikes of one record in both: for each layer that fires its number, and a line of steps for each neuron.
+
+    `|`: both spike; `a`, `b`: only that one; `.`: neither. ValueError where there is no such record.
+    """
+    pairs, firing, offset = _pairs(a, b)
+    checks.integer("raster record", record, 0, len(pairs[0][0]) - 1)
+    marks = np.array([".", "a", "b", "|"])
+    layers = []
+    for index, (x, y) in enumerate(pairs[:firing]):
+        cells = marks[x[record].astype(int) + 2 * y[record].astype(int)]  # (steps, neurons)
+        layers.append((index + offset, ["".join(line) for line in cells.T]))
+    return layers
 
 
 def _pairs(a: Recording, b: Recording) -> tuple[list[tuple[NDArray[Any], NDArray[Any]]], int, int]:

@@ -14,7 +14,7 @@ from spikeveil.host.networks import losses
 from spikeveil.host.networks.scales import LayerFormat, formatted_layer
 from spikeveil.host.networks.search import LayerReport, Search, format_by_weights, quantise_network
 from spikeveil.host.networks.spike_match import SpikeMatch
-from spikeveil.pysim import LayerSpec, Network, NetworkSpec
+from spikeveil.pysim import Network, NetworkSpec
 from spikeveil.pysim.model.leak import Rounding
 
 
@@ -148,21 +148,13 @@ def import_report(imported: Imported, graph: FloatGraph) -> list[dict[str, Any]]
             "multiply_factor": size.factor if size.multiplies else None,
             "scale": np.asarray(imported.formats[index].scale).tolist(),
             "fraction_bits": layer.fraction_bits,
-            "leak": leak_text(layer),
+            "leak": layer.leak_text,
             "dead_band": list(layer.leak.dead_band),
         }
         if imported.reports is not None and imported.matches is not None:
             row |= _measured(imported.reports[index], imported.matches[index])
         rows.append(row)
     return rows
-
-
-def leak_text(layer: LayerSpec) -> str:
-    """The leak in words: its formula, and the range of the factors where each neuron has its own."""
-    if layer.leak_factors is None:
-        return str(layer.leak)
-    low, high = int(layer.leak_factors.min()), int(layer.leak_factors.max())
-    return str(layer.leak).replace(f"* {high}", f"* {low}..{high}")
 
 
 def _measured(result: LayerReport, match: SpikeMatch | None) -> dict[str, Any]:

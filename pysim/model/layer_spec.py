@@ -170,6 +170,14 @@ class LayerSpec:
         return signed_bits(low, high)
 
     @property
+    def leak_text(self) -> str:
+        """The leak in words: its formula, and the range of the factors where each neuron has its own."""
+        if self.leak_factors is None:
+            return str(self.leak)
+        low, high = int(self.leak_factors.min()), int(self.leak_factors.max())
+        return str(self.leak).replace(f"* {high}", f"* {low}..{high}")
+
+    @property
     def extended(self) -> bool:
         """Whether the layer uses a number that files of version 2 do not know."""
         arrays = (self.initial, self.reset_potential, self.leak_factors)

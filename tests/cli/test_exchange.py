@@ -96,11 +96,41 @@ def test_compare_shows_the_first_difference(tmp_path: Path) -> None:
     assert done.output == (
         f"first difference at step 0, layer 0, neuron 1 (record 0): {a} spikes (u = 3, threshold 3); "
         f"{b} is silent (u = 2, threshold 3); 2 of 8 differ in all\n"
+        "layer 0: F1 0.800, in the same step 0.800; precision 1.000, recall 0.667; 6 spikes and 4\n"
     )
     numbers = invoke("compare", a, b, code=1)
     assert numbers.output == "first difference: layer 0 weights[1, 1]: 3 against 2\n"
     assert invoke("compare", a, a).output.startswith("equal: fingerprint ")
     assert invoke("compare", a, a, "--data", tmp_path / "x.npy").output == "equal: all 8 spikes\n"
+
+
+def test_compare_matches_layers_and_draws_a_raster(tmp_path: Path) -> None:
+    """One neuron that fires at every second spike, against one that fires at every third."""
+    a, b = tmp_path / "a.snn", tmp_path / "b.snn"
+    for path, threshold in ((a, 2), (b, 3)):
+        NetworkSpec([LayerSpec([[1]], threshold)]).save(path)
+    np.save(tmp_path / "x.npy", np.ones((2, 6, 1), np.uint8))
+    words = ["--data", tmp_path / "x.npy"]
+    shown = invoke("compare", a, b, *words, "--raster", 1, code=1).output.splitlines()
+    assert shown[1:] == [  # spikes in steps 1, 3, 5 and 2, 5: both records alike
+        "layer 0: F1 0.800, in the same step 0.400; precision 1.000, recall 0.667; 6 spikes and 4",
+        "layer 0, a line a neuron: | both spike, a and b only that one",
+        "   0 .aba.|",
+    ]
+    record = json.loads(invoke("compare", a, b, *words, "--json", code=1).output)
+    assert (record["layers"][0]["f1"], record["raster"]) == (0.8, None)
+    assert "raster record must be 0 to 1, not 2" in invoke("compare", a, b, *words, "--raster", 2, code=2).stderr
+
+
+def test_accepted_losses_are_shown_with_the_network(tmp_path: Path) -> None:
+    out = tmp_path / "net.snn"
+    note = {"made_by": "spikeveil import", "formats": {"allow_loss": True}, "losses": ["layer 0: 0 of 9 spikes remain"]}
+    spec = NetworkSpec([LayerSpec([[1]], 2)])
+    spec.save(out, note)
+    shown = invoke("info", out, "--unsafe").output
+    assert "made with --allow-loss: layer 0: 0 of 9 spikes remain" in shown
+    spec.save(out, note | {"formats": {"allow_loss": False}})
+    assert "--allow-loss" not in invoke("info", out, "--unsafe").output.replace('"allow_loss"', "")
 
 
 def test_what_cannot_be_compared_is_wrong_usage(tmp_path: Path, imported: Path) -> None:

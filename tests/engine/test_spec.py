@@ -263,6 +263,7 @@ def test_one_number_stands_for_all_neurons() -> None:
     assert (one.initial.tolist(), one.reset_potential.tolist()) == ([5, 5], [-3, -3])  # type: ignore[union-attr]
     factors = layer(leak=Leak.scale(1, 4), leak_factors=[3, 9])
     assert factors.leak == Leak.scale(9, 4)  # the largest, whatever was given
+    assert (factors.leak_text, layer().leak_text) == ("(v * 3..9) >> 4", "none")
     assert NetworkSpec([factors]) == NetworkSpec([layer(leak=Leak.scale(2, 4), leak_factors=[3, 9])])
 
 

@@ -13,6 +13,7 @@ from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
 from spikeveil.host.cli.options.exchange import CHOICES, choice_options, read_choices
+from spikeveil.host.cli.screens.compare import print_comparison
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data import spike_files
 from spikeveil.host.data.spike_files import SpikeData
@@ -35,15 +36,17 @@ EXAMPLE = "Example: spikeveil compare net.nir net.snn --data images.npz"
 @optional_data_option
 @layout_option
 @choice_options
+@click.option("--raster", type=click.IntRange(0), metavar="RECORD", help="Draw the spikes of this record in both.")
 @json_option
 def compare(a: str, b: str, **options: Any) -> None:
-    """Show the first difference of two networks.
+    """Show the first difference of two networks, and how well their spikes match.
 
-    The difference is a step, a layer and a neuron, with what each network does there. A and B are each a network file
-    (.snn, or `digits`), a NIR graph (.nir), a float network (.npz that `FloatNetwork.save` wrote), or a recording (.npz
-    with input `x` and `output_spikes`, which needs no --data). Flippers are left out: their noise is no property of a
-    network. Without data two network files are compared number by number. What a NIR graph leaves open is taken from a
-    network file that was imported from it, or from the options.
+    The difference is a step, a layer and a neuron, with what each network does there. Spikes match where they are at
+    most a step apart: F1 by layer, A being the reference. A and B are each a network file (.snn, or `digits`), a NIR
+    graph (.nir), a float network (.npz that `FloatNetwork.save` wrote), or a recording (.npz with input `x` and
+    `output_spikes`, which needs no --data). Flippers are left out: their noise is no property of a network. Without
+    data two network files are compared number by number. What a NIR graph leaves open is taken from a network file that
+    was imported from it, or from the options.
 
     Exit code 0: equal; 1: different; 2: cannot be compared.
     """
@@ -57,7 +60,7 @@ def compare(a: str, b: str, **options: Any) -> None:
     if options["as_json"]:
         print_json(record)
     else:
-        click.echo(record["words"])
+        print_comparison(record)
     if not record["equal"]:
         raise SystemExit(1)
 
@@ -110,15 +113,17 @@ def _compare_spikes(names: tuple[str, str], sides: list[Side], options: dict[str
     if data is None:
         raise ValueError(f"--data must be given to compare the spikes of {names[0]} and {names[1]}")
     labels = names if names[0] != names[1] else ("A", "B")
-    recordings = [_record(name, side, data) for name, side in zip(labels, sides, strict=True)]
-    first = comparison.first_difference(*recordings)
-    compared = sum(spikes.size for spikes in min((recording.spikes for recording in recordings), key=len))
+    both = (_record(labels[0], sides[0], data), _record(labels[1], sides[1], data))
+    first = comparison.first_difference(*both)
+    compared = sum(spikes.size for spikes in min((recording.spikes for recording in both), key=len))
     flipped = any(getattr(side, "flipped", ()) for side in sides)
     words = f"equal: all {compared:,} spikes" if first is None else str(first)
     return {
         "equal": first is None,
         "words": words + (" (flippers left out)" if flipped else ""),
         "first": None if first is None else asdict(first),
+        "layers": [{"layer": index} | match.to_dict() for index, match in comparison.match_layers(*both)],
+        "raster": None if options["raster"] is None else comparison.raster(*both, options["raster"]),
         "records": int(data.inputs.shape[0]),
         "steps": int(data.inputs.shape[1]),
         "flippers_left_out": flipped,

@@ -86,7 +86,7 @@ def _report(plan: Plan, claim: Claim, steps: int) -> dict[str, Any]:
                 "state_bits": layer.state_bits,
                 "accumulator_bits": layer.accumulator_bits,
                 "potential_bits": layer.potential_bits,
-                "leak": str(layer.leak),
+                "leak": layer.leak_text,
                 "reset": layer.reset,
                 "readout": layer.readout,
                 "flip": None if layer.flip is None else {"threshold": layer.flip.threshold, "bits": layer.flip.bits},

@@ -39,6 +39,16 @@ def _print_origin(console: Console, note: dict[str, Any]) -> None:
         console.print(f"  {json.dumps(name)[1:-1]}: {text_shown}", markup=False, soft_wrap=True)
 
 
+def _accepted_losses(note: dict[str, Any]) -> list[str]:
+    """What was lost with --allow-loss when the network was made, as its note of origin says."""
+    formats = note.get("formats")
+    if not (note.get("allow_loss") or (isinstance(formats, dict) and formats.get("allow_loss"))):
+        return []
+    losses = note.get("losses")
+    sentences = [json.dumps(loss)[1:-1] for loss in losses if isinstance(loss, str)] if isinstance(losses, list) else []
+    return sentences or ["no layer lost spikes on the data"]
+
+
 def print_info(name: str, record: dict[str, Any], claim: Claim) -> None:
     """Print the layers, the origin, the timing on the schedule and the claim."""
     console = Console(highlight=False)
@@ -57,6 +67,8 @@ def print_info(name: str, record: dict[str, Any], claim: Claim) -> None:
         console.print(f"releases {decision_output(claim.spec.decision, claim.steps)}, at the end of the record")
     classes = 0 if claim.spec.decision is None else claim.spec.decision.classes
     print_claim(console, claim, f"Claim for one record, {claim.steps} steps", classes)
+    for sentence in _accepted_losses(record["origin"] or {}):
+        console.print(f"made with --allow-loss: {sentence}", markup=False, soft_wrap=True)
     if len(record["walls"]) > 1:
         epsilons = "; ".join(f"layer {wall['layer']} {wall['record_epsilon']:.6g}" for wall in record["walls"])
         console.print(f"record epsilon at each randomised layer: {epsilons}; each one alone bounds the release")
