@@ -37,8 +37,10 @@ def progress_bar(total: int) -> Iterator[Callable[[RunProgress], None]]:
 def print_run(record: dict[str, Any], claim: Claim, classes: int) -> None:
     """Print what was released, and the claim."""
     console = Console(highlight=False)
+    leases = "1 lease" if record["leases"] == 1 else f"{record['leases']:,} leases"
     console.print(
-        "{records:,} records of {steps:,} steps under {leases} leases: released {releases} in {file}".format_map(record)
+        f"{record['records']:,} records of {record['steps']:,} steps under {leases}: "
+        f"released {record['releases']} in {record['file']}"
     )
     if record["released_accuracy"] is not None:
         console.print(f"accuracy of what was released: {100 * record['released_accuracy']:.1f} %")
