@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 from spikeveil.host.device.errors import ProtocolViolation, WrongDevice
 from spikeveil.pysim.device.identity import Identity, release_fields
-from spikeveil.pysim.device.messages import Message, MessageKind
+from spikeveil.pysim.device.messages import Message, MessageKind, Trait
 from spikeveil.pysim.device.status import Status
+from spikeveil.pysim.device.unpack import fixed_indices
 from spikeveil.pysim.model.spec import NetworkSpec
 
 MAX_SLOT_SECONDS = 10.0  # of one step: 4096 neurons with 4096 inputs each take 1.4 s on one lane at 12 MHz
@@ -40,6 +41,8 @@ def read_identity(name: str, message: Message) -> Identity:
 def require_match(identity: Identity, spec: NetworkSpec, name: str) -> None:
     """WrongDevice where a figure of IDENTITY differs from what a device of `spec` has, or is beyond every device's."""
     expected = {"word_sources": len(spec.randomised), "inputs": spec.inputs, **release_fields(spec)}
+    if Trait.PRIVATE in identity.flags and Trait.BITMAPS not in identity.flags:
+        expected["indices"] = fixed_indices(spec)
     stated = {field: getattr(identity, field) for field in expected} | {"layers": len(identity.layers)}
     for field, value in (expected | {"layers": len(spec.layers)}).items():
         if stated[field] != value:

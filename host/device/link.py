@@ -217,8 +217,8 @@ class Link:
         version = int.from_bytes(body[2:4], "little")
         if body[0] == MessageKind.IDENTITY and version != PROTOCOL_VERSION:
             raise WrongDevice(
-                f"the device at {self.port.name} has version {version} of the protocol, and this spikeveil "
-                f"version {PROTOCOL_VERSION}"
+                f"the device at {self.port.name} has version {version} of the protocol, not {PROTOCOL_VERSION}: build "
+                "its bitstream with this spikeveil, or use the spikeveil that it was built with"
             )
         try:
             message = unpack(body)

@@ -25,10 +25,11 @@ from spikeveil.host.device.keys import create_key
 from spikeveil.host.device.twin_board import TwinBoard
 from spikeveil.host.privacy import RandomizedResponse
 from spikeveil.host.privacy.ledger import Ledger, Session
-from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
+from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Network, NetworkSpec, OneHotDecision, TriviumSource
 from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.messages import MessageKind, pack, reverse_key
 from spikeveil.pysim.device.top import DeviceModel
+from spikeveil.pysim.model.decision import RandomisedDecision
 
 DICE = np.random.default_rng(5)
 SPEC = NetworkSpec([LayerSpec(DICE.integers(-20, 40, (6, 12)), 30, flip=FlipSpec(1, 2))])
@@ -107,6 +108,25 @@ def test_words(board: TwinBoard) -> None:
         "left of 1",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("decision", [Decision(3, 20, 8), OneHotDecision(3, 200, 30, 8)], ids=lambda one: one.kind)
+def test_a_run_of_decisions_is_what_aggregate_reads(folder: Path, decision: RandomisedDecision) -> None:
+    """A decision a record, each charged once; the file carries its mechanism, as that of `simulate` does."""
+    raw = LayerSpec(SPEC.layers[0].weights, 30)
+    spec = NetworkSpec([raw], decision=decision, steps=4)
+    spec.save("small.snn")
+    with TwinBoard(DeviceModel(spec), folder / "port"):
+        found = json.loads(call(f"{RUN} --budget 1e4 -o out.npz --json").stdout)
+    assert (found["records"], found["steps"], found["leases"], found["releases"]) == (9, 4, 3, "decisions")
+    assert found["claim"]["epsilon_delta"]["record_epsilon"] == decision.epsilon
+    network = Network(spec, TriviumSource(bytes.fromhex(Path("key").read_text())))
+    with np.load("out.npz") as file:
+        for index, (lease, place) in enumerate(zip(file["leases"], file["places"], strict=True)):
+            wanted = network.run(SPIKES[index : index + 1], lease=int(lease), first_record=int(place)).decisions
+            np.testing.assert_array_equal(file["decisions"][index : index + 1], wanted)
+    shares = json.loads(call("aggregate out.npz --json").stdout)
+    assert shares["reports"] == 9
 
 
 def test_a_second_run_pays_again_under_the_same_key(board: TwinBoard) -> None:

@@ -16,6 +16,7 @@ from spikeveil.hdl.device.guard import Guard
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.pysim.device.messages import ResultCode
 from spikeveil.pysim.device.wire import QUOTA_BITS
+from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.source import LEASE_BITS
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
@@ -104,9 +105,25 @@ class Laws(wiring.Component):
         }
 
 
-def plan(source: Any, flippers: int, outputs: int) -> Plan:
+def plan(source: Any, flippers: int, outputs: int, decision: Decision | None = None) -> Plan:
     flip = FlipSpec(3, 7) if flippers else None
+    if decision is not None:
+        deciding = NetworkSpec([LayerSpec(np.ones((outputs, 20), int), threshold=3)], decision=decision, steps=3)
+        return Plan(deciding, 2, source)
     return Plan(NetworkSpec([LayerSpec(np.ones((outputs, 20), int), threshold=3, flip=flip)]), 2, source, unsafe=True)
+
+
+class DecisionLaws(Laws):
+    """What else holds where the guard counts records: no lease of records of another length is granted."""
+
+    def _lease(self, m: Module, guard: Any) -> dict[str, Value]:
+        granted = self._before(m, guard.granted)
+        specified = self._before(m, guard.control.offer.record_steps == self.plan.spec.steps)
+        specified_before = self._before(m, specified)
+        return super()._lease(m, guard) | {
+            "no offer of other record steps is granted": granted | ~guard.granted | specified_before,
+            "inner: record steps in range are the specified ones": ~guard.in_range | specified,
+        }
 
 
 def prove(laws: Laws, folder: Path) -> bool:
@@ -126,6 +143,10 @@ def test_every_law_holds(source: Any, flippers: int, outputs: int, tmp_path: Pat
     assert prove(Laws(plan(source, flippers, outputs)), tmp_path)
 
 
+def test_every_law_holds_where_records_are_counted(tmp_path: Path) -> None:
+    assert prove(DecisionLaws(plan("trivium", 0, 6, Decision(3, 40, 8))), tmp_path)
+
+
 class Trusting(Guard):
     """Takes any number again."""
 
@@ -143,6 +164,18 @@ class Generous(Guard):
         with m.If(more):
             m.d.sync += self.control.open.eq(1)
         return first
+
+
+class Lenient(Guard):
+    """Takes records of any length."""
+
+    def _judge(self, secret_valid: Value) -> Value:
+        self.in_range = Signal.like(self.in_range, init=1)
+        return super()._judge(secret_valid)
+
+
+def test_the_proof_notices_records_of_another_length(tmp_path: Path) -> None:
+    assert not prove(DecisionLaws(plan("trivium", 0, 6, Decision(3, 40, 8)), Lenient), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [Trusting, Generous])
