@@ -23,7 +23,7 @@ from spikeveil.pysim.model.spec import NetworkSpec
 
 WORKERS = 2
 EPSILON = 4.0  # of a record, of the core that decides
-SPIKES, DECISIONS = "Trivium", "decisions"
+SPIKES, DECISIONS = "Trivium", "Decisions"
 Progress = Callable[[int | None], None]  # None: the simulator is being built; else the records done
 
 

@@ -122,7 +122,8 @@ class Claim:
         if self.booked is not None:
             return self.booked
         cost = f"epsilon {up(self.epsilon(Unit.RECORD))}" if self.private else "infinite epsilon"
-        return f"nothing: a simulation charges no budget. On a device, every record is charged {cost} beforehand"
+        charged = f"every record is charged {cost} before it is released"
+        return f"nothing: a simulation charges no budget. On a device, {charged}"
 
     def parts(self, unit: Unit = Unit.RECORD) -> dict[str, str]:
         """The four parts in words, with the epsilon of `unit`."""

@@ -157,7 +157,7 @@ class TriviumSource(WordSource):
     """
 
     name = "trivium"
-    assurance = "computational: uniform bits to an adversary who cannot break Trivium (80-bit key)"
+    assurance = "computational: indistinguishable from uniform bits unless Trivium (80-bit key) is broken"
 
     def __init__(self, key: bytes) -> None:
         port_value(key, "key")

@@ -59,7 +59,7 @@ def test_info_shows_the_decision(network: Path) -> None:
     text = " ".join(invoke("info", network).stdout.split())
     assert "releases one class number a record of 20 steps, at the end of the record" in text
     assert "1.97963, 0 for one record: k-ary randomised response on 4 classes, q = 25 of 8-bit words" in text
-    assert "a guess among 4 equally likely classes is right at most 70.71 % of the time" in text
+    assert "a guess among 4 equally likely classes can be right up to 70.71 % of the time" in text
 
 
 def test_epsilon_of_decisions() -> None:

@@ -39,7 +39,7 @@ def test_every_spike_of_every_core_is_compared(shown: tuple[Result, Path]) -> No
     each = f"{IMAGES * STEPS * NEURONS:,}"
     for core in ("Trivium", "LFSR", "Trivium, fast"):
         assert f"{core} {each} 0 " in text
-    assert f"decisions {IMAGES} 0 " in text
+    assert f"Decisions {IMAGES} 0 " in text
     spikes = f"{3 * IMAGES * STEPS * NEURONS:,}"
     assert f"All {spikes} released spikes and {IMAGES} decisions equal the golden model's" in text
     assert "LFSR: epsilon infinite" in text

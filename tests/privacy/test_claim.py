@@ -98,7 +98,7 @@ def test_what_makes_it_infinite(layers: list[LayerSpec], options: dict[str, obje
     parts = found.parts()
     assert parts["epsilon, delta"].startswith(f"INFINITE: {reason}")
     assert "no adversary" in parts["epsilon, delta"]
-    assert parts["spent"].endswith("every record is charged infinite epsilon beforehand")
+    assert parts["spent"].endswith("every record is charged infinite epsilon before it is released")
     assert found.to_dict()["epsilon_delta"]["record_epsilon"] == "inf"
 
 

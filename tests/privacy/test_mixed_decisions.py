@@ -132,3 +132,36 @@ def test_the_old_label_mechanism_is_the_decision_of_its_probabilities() -> None:
     assert label.decision().epsilon == label.epsilon
     with pytest.raises(ValueError, match=r"^label threshold must be a multiple of 9, not 10$"):
         KaryRandomizedResponse(10, 10, 8).decision()
+
+
+def exact_delta(decision: Decision, count: int, flip: RandomizedResponse, bits: int, epsilon: float) -> Any:
+    """Of `count` decisions and `bits` flipped bits, by mpmath, from their joint distribution."""
+    words = mpmath.mpf(1 << decision.bits)
+    b, a = decision.q / words, ((1 << decision.bits) - (decision.classes - 1) * decision.q) / words
+    p = mpmath.mpf(flip.threshold) / (1 << flip.bits)
+    one, other, total = mpmath.log(a / b), mpmath.log((1 - p) / p), mpmath.mpf(0)
+    sums = Counter[int]()
+    for plus in range(count + 1):
+        for minus in range(count - plus + 1):
+            ways = mpmath.binomial(count, plus) * mpmath.binomial(count - plus, minus)
+            sums[plus - minus] += ways * a**plus * b**minus * (1 - a - b) ** (count - plus - minus)
+    flips = [mpmath.binomial(bits, i) * p**i * (1 - p) ** (bits - i) for i in range(bits + 1)]
+    for net, weight in sums.items():
+        for i, chance in enumerate(flips):
+            loss = net * one + (bits - 2 * i) * other
+            if loss > epsilon:
+                total += weight * chance * (1 - mpmath.exp(epsilon - loss))
+    return total
+
+
+@pytest.mark.parametrize("listed", [loss_bounds.LISTED, 0], ids=["list", "grid"])
+def test_a_record_of_spikes_and_decisions_about_it(listed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 flipped bits and 12 decisions of epsilon 1, at delta 1e-6: exact where listed, 1e-3 above it on the grid."""
+    monkeypatch.setattr(loss_bounds, "LISTED", listed)
+    decision, flip = Decision.for_epsilon(1.0, 10), RandomizedResponse(69, 8)
+    found = compose([Event(decision, 12), Event(flip, 100)]).epsilon(1e-6)
+    alone = flip.epsilon_composed(100, 1e-6)
+    assert alone < found < alone + 12
+    with mpmath.workdps(40):
+        assert exact_delta(decision, 12, flip, 100, found) <= 1e-6 * (1 + 1e-12)
+        assert exact_delta(decision, 12, flip, 100, found * (1 - (1e-6 if listed else 1e-3))) > 1e-6

@@ -39,4 +39,6 @@ def ceiling(claim: Claim, classes: int) -> str:
         return f"(no bound on the accuracy of a guess among {classes} classes: epsilon is infinite)"
     best = claim.ceiling(classes)
     note = "almost no protection at record level: " if best > WEAK else ""
-    return f"({note}a guess among {classes} equally likely classes is right at most {up(100 * best, 4)} % of the time)"
+    return (
+        f"({note}a guess among {classes} equally likely classes can be right up to {up(100 * best, 4)} % of the time)"
+    )
