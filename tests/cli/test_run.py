@@ -23,7 +23,7 @@ from support.paths import DOCS
 from spikeveil.host.device.errors import DeviceError
 from spikeveil.host.device.keys import create_key
 from spikeveil.host.device.twin_board import TwinBoard
-from spikeveil.host.privacy import RandomizedResponse
+from spikeveil.host.privacy import RandomizedResponse, Unit
 from spikeveil.host.privacy.ledger import Ledger, Session
 from spikeveil.pysim import Decision, FlipSpec, LayerSpec, Network, NetworkSpec, OneHotDecision, TriviumSource
 from spikeveil.pysim.device.identity import ModelPlan, identity
@@ -270,6 +270,46 @@ def test_a_first_lease_that_is_refused_leaves_no_ledger(board: TwinBoard, folder
         assert [entry.kind for entry in other.history()][2:] == ["lease", "budget", "lease", "lease", "lease"]
         assert not other.verify().above
     assert check() == [2] * 4 + [3] * 4 + [4]
+
+
+RUNNER = [sys.executable, "-m", "spikeveil"]
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["a known ledger", "a new ledger"])
+def test_two_runs_on_one_ledger(folder: Path, made: bool) -> None:
+    """At once, from two devices: no lease twice, all records charged. Of two that make the ledger, one may fail."""
+    if made:
+        with Ledger("my.ledger") as ledger:
+            data = ledger.identify(SPIKES, create=True)
+            ledger.create_budget("people", "record", 1e4, "1e-3", data=data)
+    with TwinBoard(DeviceModel(SPEC), folder / "one"), TwinBoard(DeviceModel(SPEC), folder / "two"):
+        words = KEYLESS.replace("--lease-records 4", "--lease-records 2") + " --budget 1e4"
+        runs = [
+            subprocess.Popen(
+                [*RUNNER, *words.replace("--port port", f"--port {name}").split(), "-o", f"{name}.npz"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in ("one", "two")
+        ]
+        errors = [run.communicate()[1] for run in runs]
+    codes, ended = [run.returncode for run in runs], list(zip([run.returncode for run in runs], errors, strict=True))
+    if not made and 5 in codes:
+        (error,) = (text for code, text in ended if code)
+        assert "another program made ledger my.ledger meanwhile: nothing may be released" in " ".join(error.split())
+    else:
+        assert codes == [0, 0], ended
+    written = [name for name, code in zip(("one", "two"), codes, strict=True) if code == 0]
+    leases = [set(np.load(f"{name}.npz")["leases"].tolist()) for name in written]
+    assert len(written) in ((2,) if made else (1, 2))
+    assert sum(map(len, leases)) == len(set().union(*leases)) == 5 * len(written)
+    with Ledger("my.ledger") as ledger:
+        assert ledger.verify().leases == 5 * len(written)
+        (balance,) = ledger.budgets("people")["people"]
+        one = Session(RandomizedResponse(1, 2), 4, 6, 2, Fraction(1, 10**6)).cost(Unit.RECORD, 1).epsilon
+        assert balance.spent == len(written) * one
+    assert not [path for path in folder.iterdir() if path.name.endswith((".new", ".partial", ".lock"))]
 
 
 def test_usage(board: TwinBoard) -> None:

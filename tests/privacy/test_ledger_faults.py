@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from spikeveil.host.privacy.ledger import (
     LedgerRolledBack,
     LedgerUnavailable,
     Session,
+    Stated,
     database,
 )
 
@@ -285,3 +286,65 @@ def test_the_log_is_copied_into_the_file_and_used_again(tmp_path: Path, monkeypa
         assert longest < 40 * FRAME
         assert ledger.path.stat().st_size > 8 * PAGE
         ledger.verify()
+
+
+# Files of schema 1, upgraded by their next write
+
+OLD = TESTS / "data" / "ledger" / "schema1.ledger"
+
+
+def spends(ledger: Ledger) -> None:
+    """A first write, which upgrades, and some after it."""
+    for _ in range(3):
+        ledger.spend("open", Stated("label", Unit.RECORD, 1, 0), source="os")
+
+
+def old_entries() -> list[tuple[int, str]]:
+    with closing(sqlite3.connect(f"file:{OLD}?immutable=1", uri=True)) as raw:
+        return raw.execute("SELECT sequence, hash FROM entries ORDER BY sequence").fetchall()
+
+
+def check_upgraded(path: Path, state: Path) -> int:
+    """The file verifies, its old entries are there, nothing is under-counted, and it goes on; entries before that."""
+    with Ledger(path, create=False, state_directory=state) as ledger:
+        entries = ledger.verify().entries
+        budgets = ledger.budgets()
+        assert [(entry.sequence, entry.hash) for entry in ledger.history(before=12)] == old_entries()
+        spends(ledger)
+        ledger.verify()
+        for name in ("digits", "Faces"):
+            assert ledger.budgets()[name] == budgets[name]
+            assert all(balance.every == balance.spent > 0 for balance in budgets[name])
+    return entries
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "garbled"])
+def test_an_upgrade_torn_by_a_power_cut(tmp_path: Path, soak: bool, cut: bool) -> None:
+    """Whole or not at all: the old file as it was, or the upgraded one with its entry."""
+    working = tmp_path / "working"
+    working.mkdir()
+    shutil.copy(OLD, working / "ledger.db")
+    with Ledger(working / "ledger.db", state_directory=working / "state") as ledger:
+        before = (working / "ledger.db").read_bytes()
+        spends(ledger)
+        log = ledger._database.log_path.read_bytes()
+    assert (len(log) - 32) % FRAME == 0
+    dice, seen = random.Random(8), set()
+    offsets = [dice.randrange(32, len(log)) for _ in range(500 if soak else 15)]
+    for number, offset in enumerate([*offsets, 32, len(log) - 1]):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (place / "ledger.db").write_bytes(before)
+        (place / "ledger.db-wal").write_bytes(cut_or_garble(log, offset, dice, cut))
+        seen.add(check_upgraded(place / "ledger.db", place / "state"))
+    assert {11} < seen <= {11, 13, 14}  # the upgrade and the charge behind it are one transaction
+
+
+@pytest.mark.parametrize("room", [0, PAGE, FRAME + 10, 3 * FRAME, 6 * FRAME])
+def test_an_upgrade_without_room(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "ledger.db"
+    shutil.copy(OLD, path)
+    ledger = Ledger(path, state_directory=tmp_path / "state")
+    with ledger, file_size_limit(OLD.stat().st_size + room), suppress(LedgerUnavailable, LedgerFull):
+        spends(ledger)
+    assert check_upgraded(path, tmp_path / "state") in (11, 13, 14, 15)
