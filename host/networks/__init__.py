@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spikeveil.host.networks.search import Search as Search
     from spikeveil.host.networks.search import quantise_network as quantise_network
     from spikeveil.host.networks.spike_match import SpikeMatch as SpikeMatch
+    from spikeveil.host.networks.trade import format_trade as format_trade
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -43,5 +44,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "search": ["LayerReport", "Quantised", "Search", "quantise_network"],
         "spike_match": ["SpikeMatch"],
+        "trade": ["format_trade"],
     },
 )

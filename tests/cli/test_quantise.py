@@ -59,6 +59,18 @@ def test_the_report_on_the_screen() -> None:
         assert text in shown.output
 
 
+def test_bits_are_chosen_by_a_wanted_f1(tmp_path: Path) -> None:
+    words = (FLOAT, "--data", "digits", "--records", 20)
+    record = json.loads(run(*words, "--f1", "0.9", "-o", tmp_path / "n.snn", "--json").output)
+    chosen = [row for row in record["trade"] if row["chosen"]]
+    assert len(chosen) == 1 and chosen[0]["f1"] >= 0.9
+    assert (record["weight_bits"], record["state_bits"]) == (chosen[0]["weight_bits"], chosen[0]["state_bits"])
+    cheaper = [row["f1"] for row in record["trade"] if row["memory_bits"] < chosen[0]["memory_bits"]]
+    assert cheaper and max(cheaper) < 0.9
+    assert {layer.weight_bits for layer in NetworkSpec.load(tmp_path / "n.snn").layers} == {record["weight_bits"]}
+    assert "f1 must be within reach of some choice of bits, at most 0." in run(*words, "--f1", "1", code=2).stderr
+
+
 def trained(path: Path, architecture: Architecture, about: dict[str, Any] | None = None) -> SpikingNetwork:
     network = SpikingNetwork(architecture, seed=1, gain=2.0)
     save_network(network, path, about)

@@ -23,6 +23,7 @@ from spikeveil.host.networks.float_model import FloatNetwork
 from spikeveil.host.networks.losses import sentences
 from spikeveil.host.networks.scales import LayerFormat, with_output
 from spikeveil.host.networks.search import Quantised, format_by_weights, quantise_network
+from spikeveil.host.networks.trade import format_trade, smallest
 from spikeveil.host.privacy.claim import Claim
 from spikeveil.host.privacy.ledger import amount
 from spikeveil.host.privacy.units import Unit
@@ -59,6 +60,7 @@ class Source:
 @click.option("--planes", type=click.IntRange(1, 8), help="Bits of a pixel, for one fed with intensities [default: 4].")
 @click.option("-T", "--steps", type=click.IntRange(1), help="Time steps, where the file does not say [default: 16].")
 @format_options
+@click.option("--f1", type=click.FloatRange(0, 1), help="Choose the bits too: the least memory that reaches this F1.")
 @click.option("--scales", type=click.Choice(("train", "weights")), help="Choose the scales by training records, or "
               "by the weights alone [default: train, and weights for a network under DP-SGD].")  # fmt: skip
 @click.option("--records", type=click.IntRange(1), default=500, show_default=True, help="Records that are measured.")
@@ -84,9 +86,10 @@ def quantise(network: Path, **options: Any) -> None:
         )
     records = encoded(data, source.feed)
     scale_source = options["scales"] or ("train" if source.claim is None else "weights")
+    trade = _choose_bits(source, records, scale_source, options) if options["f1"] is not None else []
     quantised = _quantise(source, records, scale_source, options)
     spec = _with_flipper(quantised.spec, options)
-    record = _report(source, records, quantised, spec, scale_source, options)
+    record = _report(source, records, quantised, spec, scale_source, options) | {"trade": trade}
     origin, made = _origin(network, record), None
     if release is not None:
         made = privatisation.privatise(spec, release, origin, records.spike_data(MOST_MEASURED), None)
@@ -124,7 +127,7 @@ def _load_trained(path: Path, options: dict[str, Any]) -> Source:
 
 
 def _quantise(source: Source, records: EncodedRecords, scale_source: str, options: dict[str, Any]) -> Quantised:
-    """Scales by training records, or by weights alone and then measured on test records."""
+    """Formats by training records, or by weights alone and then measured on test records."""
     part = slice(options["records"])
     return quantise_network(
         source.network,
@@ -136,6 +139,19 @@ def _quantise(source: Source, records: EncodedRecords, scale_source: str, option
         allow_loss=options["allow_loss"],
         max_loss=options["max_loss"],
     )
+
+
+def _choose_bits(
+    source: Source, records: EncodedRecords, scale_source: str, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The trade as plain rows; the bits of the smallest choice that reaches --f1 go into `options`."""
+    if scale_source != "train":
+        raise click.UsageError("--f1 chooses bits by training records, and the formats of this network must not be")
+    rows = format_trade(source.network, records.train(slice(options["records"])), search=read_search(options))
+    with usage_errors():
+        chosen = smallest(rows, options["f1"])
+    options |= {"weight_bits": chosen.weight_bits, "state_bits": chosen.state_bits}
+    return [row.to_dict() | {"chosen": row is chosen} for row in rows]
 
 
 def _by_weights(network: FloatNetwork, options: dict[str, Any]) -> list[LayerFormat]:

@@ -32,6 +32,9 @@ def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | N
     layers = report["layers"]
     wide.print(match_table([layer["match"] for layer in layers], [layer["correlation"] for layer in layers]))
     console.print(MATCH_LEGEND)
+    if report["trade"]:
+        wide.print(_trade_table(report["trade"]))
+        console.print("the least memory that reaches the wanted F1 is chosen, marked *")
     for sentence in report["notes"]:
         console.print(f"note: {sentence}")
     for sentence in report["losses"]:
@@ -56,6 +59,17 @@ def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | N
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {report['fingerprint']}")
     console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
+
+
+def _trade_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Bits against F1", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    names = ("weight_bits", "state_bits", "fraction_bits", "leak_bits", "memory_bits", "f1")
+    for column in ("", "weight bits", "state bits", "fraction bits", "leak bits", "memory bits", "least F1 of a layer"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [f"{row[name]:.3f}" if name == "f1" else f"{row[name]:,}" for name in names]
+        table.add_row("*" if row["chosen"] else "", *cells)
+    return table
 
 
 def _cells(layer: dict[str, Any]) -> list[str]:
