@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from spikeveil.host.chip.chip import Chip as Chip
     from spikeveil.host.networks.arrays import from_arrays as from_arrays
     from spikeveil.host.networks.catalogue import load as load
     from spikeveil.host.privacy import KaryRandomizedResponse as KaryRandomizedResponse
@@ -39,6 +40,7 @@ __version__ = metadata.version("spikeveil")
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "host.chip.chip": ["Chip"],
         "host.networks.arrays": ["from_arrays"],
         "host.networks.catalogue": ["load"],
         "host.privacy": ["KaryRandomizedResponse", "Ledger", "RandomizedResponse"],

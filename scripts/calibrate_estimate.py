@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from spikeveil.boards.board import Board
 from spikeveil.boards.catalogue import find
 from spikeveil.boards.chips import Family
 from spikeveil.hdl.engine.plan import Plan
@@ -21,38 +22,52 @@ from spikeveil.hdl.engine.source import SourceKind
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import FitError
 from spikeveil.host.bitstream.estimate import FITTED, FIXED, features
+from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
 
 TABLE = Path(__file__).parent.parent / "host" / "bitstream" / "calibration.py"
 BOARDS: dict[Family, str] = {"ice40": "hx8k", "ecp5": "ulx3s-85f", "gowin": "tang-nano-9k"}
-#: inputs, hidden, outputs, weight bits, state bits, flipped layers, lanes, source
-Shape = tuple[int, int, int, int, int, int, int, SourceKind]
+LOADABLE_BOARDS: dict[Family, str] = {**BOARDS, "ice40": "icebreaker"}  # weights in its single-port RAMs
+DECISION = -1  # in place of a number of flipped layers: the network releases a decision
+#: inputs, hidden, outputs, weight bits, state bits, flipped layers or DECISION, lanes, source, loadable
+Shape = tuple[int, int, int, int, int, int, int, SourceKind, bool]
 SHAPES: dict[Family, tuple[Shape, ...]] = {
     "ice40": (
-        (16, 24, 10, 4, 10, 1, 2, "trivium"),
-        (16, 24, 10, 4, 10, 1, 8, "trivium"),
-        (16, 24, 10, 4, 10, 1, 8, "lfsr"),
-        (64, 32, 10, 4, 12, 1, 4, "trivium"),
-        (64, 48, 10, 4, 12, 2, 4, "trivium"),
-        (32, 16, 8, 6, 16, 0, 4, "trivium"),
+        (16, 24, 10, 4, 10, 1, 2, "trivium", False),
+        (64, 32, 10, 4, 12, DECISION, 4, "trivium", False),
+        (64, 128, 10, 6, 12, DECISION, 4, "trivium", True),
+        (64, 48, 10, 4, 12, 2, 4, "trivium", False),
+        (16, 24, 10, 4, 10, 1, 8, "lfsr", False),
+        (8, 6, 4, 4, 8, DECISION, 1, "trivium", False),
+        (64, 32, 10, 4, 12, 1, 8, "trivium", True),
+        (32, 16, 8, 6, 16, 0, 4, "trivium", False),
+        (64, 64, 20, 4, 12, 1, 4, "trivium", False),
     ),
     "ecp5": (
-        (16, 24, 10, 4, 10, 1, 4, "trivium"),
-        (64, 128, 40, 8, 16, 1, 8, "trivium"),
-        (64, 128, 40, 8, 16, 1, 16, "trivium"),
-        (64, 128, 40, 8, 16, 1, 16, "lfsr"),
-        (256, 128, 10, 4, 12, 2, 16, "trivium"),
-        (784, 256, 40, 4, 12, 1, 16, "trivium"),
-        (64, 128, 40, 8, 16, 0, 32, "trivium"),
+        (16, 24, 10, 4, 10, 1, 4, "trivium", False),
+        (64, 128, 40, 8, 16, DECISION, 8, "trivium", False),
+        (64, 128, 40, 8, 16, 1, 16, "trivium", False),
+        (256, 128, 10, 4, 12, 2, 16, "trivium", False),
+        (784, 256, 40, 4, 12, 1, 16, "trivium", False),
+        (64, 128, 40, 8, 16, 0, 32, "trivium", False),
+        (64, 128, 10, 8, 16, DECISION, 16, "lfsr", False),
+        (64, 128, 10, 8, 16, DECISION, 16, "trivium", True),
     ),
-    "gowin": (),
+    "gowin": (
+        (16, 24, 10, 4, 10, 1, 2, "trivium", False),
+        (64, 64, 10, 6, 12, DECISION, 4, "trivium", False),
+        (64, 128, 40, 8, 16, 1, 4, "trivium", False),
+        (64, 64, 10, 6, 12, 1, 8, "trivium", False),
+        (64, 128, 10, 8, 16, DECISION, 2, "trivium", False),
+        (32, 16, 8, 6, 16, 0, 4, "trivium", False),
+    ),
 }
 
 
 def plan(shape: Sequence[Any]) -> Plan:
-    """A network of random weights, its first `flipped` layers from the end behind flippers."""
-    inputs, hidden, outputs, weight_bits, state_bits, flipped, lanes, source = shape
+    """A network of random weights: its first `flipped` layers from the end behind flippers, or with a decision."""
+    inputs, hidden, outputs, weight_bits, state_bits, flipped, lanes, source, loadable = shape
     rng, most = np.random.default_rng(1), (1 << weight_bits - 1) - 1
     sizes = ((hidden, inputs), (outputs, hidden))
     flips = [FlipSpec.for_epsilon(1.0) if len(sizes) - index <= flipped else None for index in range(len(sizes))]
@@ -66,12 +81,20 @@ def plan(shape: Sequence[Any]) -> Plan:
         )
         for size, flip in zip(sizes, flips, strict=True)
     ]
-    return Plan(NetworkSpec(layers), lanes=lanes, source=source, unsafe=flipped == 0)
+    spec = NetworkSpec(layers)
+    if flipped == DECISION:
+        spec = NetworkSpec(layers, decision=Decision.for_epsilon(4.0, classes=min(outputs, 10)), steps=16)
+    return Plan(spec, lanes=lanes, source=source, unsafe=flipped == 0, loadable=loadable)
+
+
+def board_of(family: Family, shape: Sequence[Any]) -> Board:
+    """The board that a shape is built for."""
+    return find((LOADABLE_BOARDS if shape[-1] else BOARDS)[family])
 
 
 def measure(family: Family, shape: Shape) -> dict[str, int]:
     """What a build takes, whether or not it fits."""
-    built = Build.of(plan(shape), find(BOARDS[family]))
+    built = Build.of(plan(shape), board_of(family, shape))
     try:
         return built.synthesise()
     except FitError:

@@ -75,14 +75,14 @@ class Claim:
         """Whether the epsilon is finite."""
         return not self.faults
 
-    def nominal(self, unit: Unit) -> UnitCost:
+    def nominal(self, unit: Unit | str) -> UnitCost:
         """The accountant's figures at `unit`, true only where the claim is `private`. ValueError without a wall."""
         for cost in self.costs:
-            if cost.unit is unit:
+            if cost.unit is Unit(unit):
                 return cost
         raise ValueError("a network without a flipper has no figures to compose: its epsilon is infinite")
 
-    def epsilon(self, unit: Unit) -> float:
+    def epsilon(self, unit: Unit | str = Unit.RECORD) -> float:
         """Epsilon of everything released, at `unit`; infinite where the claim is not `private`."""
         return self.nominal(unit).epsilon if self.private else math.inf
 

@@ -1,6 +1,5 @@
 """`spikeveil build`: from a network to a bitstream and its report."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from spikeveil.boards.board import Board
 from spikeveil.host.bitstream import report
 from spikeveil.host.bitstream.build import Build
-from spikeveil.host.bitstream.errors import BuildError
+from spikeveil.host.bitstream.output import copy_build, require_timing
 from spikeveil.host.bitstream.workload import Workload
 from spikeveil.host.cli.options.build import (
     baud_option,
@@ -29,7 +28,6 @@ from spikeveil.host.cli.screens.build_report import print_report, print_sweep
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.networks import catalogue
 from spikeveil.pysim import NetworkSpec
-from spikeveil.pysim.model.files import write_atomically
 
 
 @click.command(epilog="Example: spikeveil build digits --board ulx3s-85f --lanes 16 -o out/digits")
@@ -58,13 +56,13 @@ def build(network: str, **options: Any) -> None:
         reports = _place_and_route(synthesised, options, workload, progress)
     best = max(reports, key=lambda report: min(clock["fmax_mhz"] for clock in report["clocks"]))
     if options["output"]:
-        _copy(synthesised, best, Path(options["output"]))
+        copy_build(synthesised, best, Path(options["output"]))
     if options["as_json"]:
         sweep = [{key: report[key] for key in ("seed", "clocks", "meets_timing")} for report in reports]
         print_json({**best, "sweep": sweep})
     else:
         _print(best, reports)
-    _require_timing(best)
+    require_timing(best)
 
 
 def _synthesise(spec: NetworkSpec, board: Board, options: dict[str, Any], progress: BuildProgress) -> Build:
@@ -86,17 +84,6 @@ def _place_and_route(
     return [report.make_report(synthesised, seed, workload) for seed in seeds]
 
 
-def _copy(placed: Build, best: dict[str, Any], folder: Path) -> None:
-    """Copy the bitstream and the report out of the cache."""
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = placed.tool_flow.packed
-    bits = (placed.folder / f"pack-{best['seed']}" / f"top.{suffix}").read_bytes()
-    name = f"{best['board']}.{suffix}"
-    write_atomically(folder / name, bits)
-    record = {**best, "bitstream": {**best["bitstream"], "file": name}}
-    write_atomically(folder / "report.json", (json.dumps(record, indent=2) + "\n").encode())
-
-
 def _print(best: dict[str, Any], reports: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     print_report(console, best)
@@ -104,12 +91,3 @@ def _print(best: dict[str, Any], reports: list[dict[str, Any]]) -> None:
         print_sweep(console, reports)
     if best["source"] == "lfsr":
         console.print("An LFSR is predictable and hides nothing: epsilon is infinite.", style="bold red")
-
-
-def _require_timing(best: dict[str, Any]) -> None:
-    if not best["meets_timing"]:
-        slowest = min(clock["fmax_mhz"] for clock in best["clocks"])
-        raise BuildError(
-            f"the design reaches {slowest:.1f} MHz and board {best['board']} runs at {best['clock_hz'] / 1e6:g}: "
-            "ask for fewer lanes, another seed or a slower --clock"
-        )
