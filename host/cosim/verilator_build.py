@@ -17,6 +17,7 @@ import spikeveil.pysim
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host import caches, children, sealed_folders
 from spikeveil.host.cosim.errors import SimulatorError
+from spikeveil.host.cosim.memory_files import split_memories
 from spikeveil.host.extras import install_command
 from spikeveil.host.scratch import scratch_folder
 
@@ -34,7 +35,7 @@ _ELABORATION = threading.Lock()  # Amaranth elaborates in one thread at a time; 
 _FIRST_BUILD = threading.Lock()  # the first build of a kind compiles the run-time library for the others
 STAGING = ".building-"  # prefix of the folders in which programs are made
 MAX_ENTRIES = 256  # programs and compiled run-time libraries in the cache, of one or two megabytes each
-BUILD_VERSION = "2"  # part of the cache's key: raise it when the build procedure changes
+BUILD_VERSION = "3"  # part of the cache's key: raise it when the build procedure changes
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,16 @@ def build(program: Program, folder: Path | None = None) -> Path:
     with scratch_folder(target.parent, STAGING) as staging:
         with _ELABORATION:
             texts = program.sources()
+        memories: dict[str, str] = {}
         for name, text in texts.items():
-            (staging / name).write_text(text)
+            verilog, files = split_memories(text, target.absolute())
+            (staging / name).write_text(verilog)
+            memories |= files
         _compile(root, staging, program, tuple(texts))
+        for name, text in memories.items():
+            (staging / name).write_text(text)
         for path in staging.iterdir():
-            if path.name not in (program.kind, *texts):
+            if path.name not in (program.kind, *texts, *memories):
                 path.unlink()
         sealed_folders.publish(staging, target, program=target.name)
     if folder is None:
