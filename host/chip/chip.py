@@ -2,26 +2,30 @@
 
 import hashlib
 import html
+import secrets
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from spikeveil.boards.board import Board
+from spikeveil.boards.catalogue import find
+from spikeveil.hdl.engine.plan import Plan
+from spikeveil.host import cosim
+from spikeveil.host.bitstream import output
+from spikeveil.host.bitstream.estimate import Estimate, estimate_resources
+from spikeveil.host.data.decoder import accuracy, decide
+from spikeveil.host.known_keys import draw_secret
 from spikeveil.host.networks.release import with_decision, with_spikes
+from spikeveil.host.privacy.claim import Claim
 from spikeveil.pysim import FlipSpec, Network, NetworkSpec, TriviumSource
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.decision import RandomisedDecision
 from spikeveil.pysim.model.source import FIRST_SIMULATED_LEASE
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    from spikeveil.boards.board import Board
-    from spikeveil.hdl.engine.plan import Plan
-    from spikeveil.host.bitstream.estimate import Estimate
-    from spikeveil.host.privacy.claim import Claim
+from spikeveil.pysim.model.trivium import port_value
 
 DEFAULT_LANES = 16
 KEY_BYTES = 10
@@ -37,9 +41,6 @@ class _Opening:
 
     @classmethod
     def draw(cls) -> "_Opening":
-        import secrets
-
-        from spikeveil.host.known_keys import draw_secret
 
         return cls(draw_secret(KEY_BYTES), FIRST_SIMULATED_LEASE + secrets.randbelow(FIRST_SIMULATED_LEASE))
 
@@ -85,7 +86,7 @@ to build |
 
     network: NetworkSpec
     steps: int
-    board: "Board | None"
+    board: Board | None
     lanes: int | None
     loadable: bool
     delta: float
@@ -96,7 +97,7 @@ to build |
         net: NetworkSpec,
         release: RandomisedDecision | FlipSpec | None = None,
         steps: int | None = None,
-        board: "str | Board | None" = None,
+        board: str | Board | None = None,
         lanes: int | None = None,
         *,
         loadable: bool = False,
@@ -122,20 +123,18 @@ to build |
         _ = self.claim  # refuses a delta out of range here, and not in the first report
 
     @property
-    def claim(self) -> "Claim":
+    def claim(self) -> Claim:
         """The privacy claim for one record on a device with a fresh Trivium key, in four parts."""
-        from spikeveil.host.privacy.claim import Claim
 
         return Claim.of(self.network, self.steps, source="trivium", delta=self.delta)
 
     @property
-    def plan(self) -> "Plan":
+    def plan(self) -> Plan:
         """The network and how it is simulated and estimated."""
-        from spikeveil.hdl.engine.plan import Plan
 
         return Plan(self.network, DEFAULT_LANES if self.lanes is None else self.lanes, loadable=self.loadable)
 
-    def predict(self, x: "ArrayLike") -> "NDArray[Any]":
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
         """What the golden model releases for input spikes `x` (records, steps, inputs) of 0 and 1.
 
         Decisions (records,), one-hot words (records, classes), or flipped spikes (records, steps, neurons). The key and
@@ -148,10 +147,8 @@ to build |
             raise ValueError("chip network must release decisions or spikes, not the potentials of a readout")
         return released
 
-    def simulate(self, x: "ArrayLike", engine: str = "verilator") -> "NDArray[Any]":
+    def simulate(self, x: ArrayLike, engine: str = "verilator") -> NDArray[Any]:
         """What the gateware releases for `x`, as `predict`; `engine`: `verilator` (a compiler) or `amaranth` (slow)."""
-        from spikeveil.host import cosim
-        from spikeveil.pysim.model.trivium import port_value
 
         checks.choice("chip engine", engine, ("verilator", "amaranth"))
         spikes, opening = self._open(x)
@@ -161,20 +158,18 @@ to build |
         released: NDArray[Any] = run(plan, spikes, lease).released
         return released
 
-    def accuracy(self, x: "ArrayLike", labels: "ArrayLike", classes: int | None = None) -> float:
+    def accuracy(self, x: ArrayLike, labels: ArrayLike, classes: int | None = None) -> float:
         """The share of records whose released class is their label; `labels` (records,) integers from 0.
 
         `classes`: of flipped spikes; by default one an output neuron.
         """
-        from spikeveil.host.data.decoder import accuracy, decide
 
         decision = self.network.decision
         count = decision.classes if decision is not None else classes or self.network.outputs
         return accuracy(decide(self.predict(x), count), np.asarray(labels, np.int64))
 
-    def estimate(self) -> "Estimate":
+    def estimate(self) -> Estimate:
         """Estimated resources on the board, without running a tool. ValueError where the chip has no board."""
-        from spikeveil.host.bitstream.estimate import estimate_resources
 
         return estimate_resources(self.plan, self._board())
 
@@ -184,9 +179,8 @@ to build |
         Minutes. Finished stages are kept in the user's cache folder. BuildError where it does not fit or misses its
         clock, or where a tool is missing.
         """
-        from spikeveil.host.bitstream.output import build_to
 
-        path, report = build_to(self.plan, self._board(), Path(folder), self.steps, lanes=self.lanes, seed=seed)
+        path, report = output.build_to(self.plan, self._board(), Path(folder), self.steps, lanes=self.lanes, seed=seed)
         self._memory.report = report
         return path
 
@@ -201,12 +195,12 @@ to build |
         """Write the network to a .snn file, for the commands."""
         self.network.save(path, {"made_by": "spikeveil.Chip", "steps": self.steps})
 
-    def _board(self) -> "Board":
+    def _board(self) -> Board:
         if self.board is None:
             raise ValueError("chip board must be given to estimate or build, such as board='icebreaker'")
         return self.board
 
-    def _open(self, x: "ArrayLike") -> "tuple[NDArray[np.bool_], _Opening]":
+    def _open(self, x: ArrayLike) -> tuple[NDArray[np.bool_], _Opening]:
         """`x` as spikes, and the key and lease that belong to it."""
         spikes = checks.spikes(x, self.network.inputs)
         if spikes.shape[1] != self.steps:
@@ -245,9 +239,7 @@ def _released(net: NetworkSpec, release: RandomisedDecision | FlipSpec | None, s
     return with_spikes(net, checks.instance("chip release", release, FlipSpec))
 
 
-def _find_board(board: "str | Board | None") -> "Board | None":
-    from spikeveil.boards.catalogue import find
-
+def _find_board(board: str | Board | None) -> Board | None:
     return find(board) if isinstance(board, str) else board
 
 
@@ -255,7 +247,7 @@ def _row(name: str, text: str) -> str:
     return f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
 
 
-def _raster(spikes: "NDArray[np.bool_]") -> str:
+def _raster(spikes: NDArray[np.bool_]) -> str:
     """Input spikes (steps, inputs) as an SVG raster: a dot a spike, steps to the right, inputs downwards."""
     shown = spikes[:RASTER_STEPS, :RASTER_ROWS]
     dots = "".join(f"<rect x='{4 * step}' y='{3 * row}' width='3' height='2'/>" for step, row in np.argwhere(shown))
