@@ -20,8 +20,9 @@ from spikeveil.boards.chips import Family
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.hdl.engine.source import SourceKind
 from spikeveil.host.bitstream.build import Build
+from spikeveil.host.bitstream.design_size import design_size
 from spikeveil.host.bitstream.errors import FitError
-from spikeveil.host.bitstream.estimate import FITTED, FIXED, features
+from spikeveil.host.bitstream.estimate import FITTED, features
 from spikeveil.pysim.model.decision import Decision
 from spikeveil.pysim.model.flipper import FlipSpec
 from spikeveil.pysim.model.spec import LayerSpec, NetworkSpec
@@ -101,25 +102,24 @@ def measure(family: Family, shape: Shape) -> dict[str, int]:
         return built.counts()
 
 
-def fit(inputs: list[list[float]], wanted: list[int], fixed: int) -> dict[str, Any]:
-    """Weights without a negative one, the first `fixed` of them 1, and the largest error on a build left out."""
+def fit(inputs: list[list[float]], wanted: list[int]) -> dict[str, Any]:
+    """Weights without a negative one, and the largest error on a build that was left out."""
     table, goal = np.array(inputs), np.array(wanted, float)
     every = np.arange(len(goal))
     errors = []
     for index in every:
-        weights = _weights(table[every != index], goal[every != index], fixed)
+        weights = _weights(table[every != index], goal[every != index])
         errors.append(abs(float(table[index] @ weights) / goal[index] - 1))
     return {
-        "weights": [round(float(w), 4) for w in _weights(table, goal, fixed)],
+        "weights": [round(float(w), 4) for w in _weights(table, goal)],
         "error": round(float(max(errors)), 3),
     }
 
 
-def _weights(table: NDArray[np.float64], goal: NDArray[np.float64], fixed: int) -> NDArray[np.float64]:
+def _weights(table: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
     """The fit that makes the shares by which it is wrong least, not the amounts: a large build is one build too."""
-    rest = goal - table[:, :fixed].sum(axis=1)
-    found, _ = nnls(table[:, fixed:] / goal[:, None], rest / goal)
-    return np.concatenate([np.ones(fixed), found])
+    found: NDArray[np.float64] = nnls(table / goal[:, None], np.ones(len(goal)))[0]
+    return found
 
 
 def main() -> None:
@@ -149,11 +149,13 @@ def measured(family: Family) -> list[dict[str, Any]]:
 
 def refit(family: Family, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The fit to a family's builds."""
-    vectors = [features(plan(row["shape"]), family) for row in rows]
-    return {"builds": len(rows)} | {
-        name: fit([vector[name] for vector in vectors], [int(row[name]) for row in rows], FIXED.get(name, 0))
-        for name in FITTED
-    }
+    boards = [board_of(family, row["shape"]) for row in rows]
+    plans = [board.suited(plan(row["shape"])) for board, row in zip(boards, rows, strict=True)]
+    vectors = [features(made, board) for made, board in zip(plans, boards, strict=True)]
+    fits = {name: fit([vector[name] for vector in vectors], [int(row[name]) for row in rows]) for name in FITTED}
+    counted = [design_size(made, board).block_rams(family) for made, board in zip(plans, boards, strict=True)]
+    wrong = [abs(count / int(row["bram"]) - 1) for count, row in zip(counted, rows, strict=True)]
+    return {"builds": len(rows), **fits, "bram": {"error": round(max(wrong), 3)}}
 
 
 def write(fits: dict[Any, Any], builds: dict[Any, Any]) -> None:

@@ -1,28 +1,20 @@
 """Estimates the resources of a plan without running a tool, by a fit to real builds whose error is known.
 
-`scripts/calibrate_estimate.py` builds the networks and writes the fit to `calibration.py`. Cycles need no estimate.
+Block RAMs are counted from the memories that the design elaborates to; LUTs and flip-flops are fitted to its registers
+and signals. `scripts/calibrate_estimate.py` builds the networks and writes the fit to `calibration.py`. Cycles need no
+estimate.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikeveil.boards.board import Board
-from spikeveil.boards.chips import Family
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.calibration import FITS
-from spikeveil.pysim.model.lanes import rows
+from spikeveil.host.bitstream.design_size import design_size
 
-FITTED = ("lut", "ff", "bram")
-FIXED = {"bram": 1}  # resource -> number of leading features whose weight is fixed at 1
-MIN_RAM_BITS = 512  # a smaller memory becomes flip-flops or distributed RAM
-#: family -> the shapes of a block RAM: words, bits
-SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-}
+FITTED = ("lut", "ff")
 
 
 @dataclass(frozen=True)
@@ -41,35 +33,14 @@ class Estimate:
     builds: int
 
 
-def features(plan: Plan, family: Family) -> dict[str, list[float]]:
-    """The values that the fit weights, for each resource."""
-    layers = plan.layers
-    sums = sum(layout.lanes * layer.accumulator_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
-    scans = sum(layout.scan * layer.state_bits for layout, layer in zip(plan.layer_lanes, layers, strict=True))
-    random_bits = sum(
-        plan.words_per_beat(index) * layer.flip.bits for index, layer in enumerate(layers) if layer.flip is not None
-    )
-    flipped = float(len(plan.spec.flipped))
-    logic = [1.0, float(sums), float(scans), flipped, float(random_bits)]
-    events = sum(2 * layer.inputs * layer.inputs.bit_length() >= MIN_RAM_BITS for layer in layers)
-    return {"lut": logic, "ff": logic, "bram": [float(blocks(plan, family)), 1.0, flipped, float(events)]}
-
-
-def blocks(plan: Plan, family: Family) -> int:
-    """Block RAMs for the weights of all layers, and on iCE40, which has no smaller RAM, for the potentials."""
-    total = 0
-    for index, (layer, layout) in enumerate(zip(plan.layers, plan.layer_lanes, strict=True)):
-        if index not in plan.spram_layers:
-            total += block_rams(plan.rows(index) * layer.inputs, layout.lanes * layer.weight_bits, family)
-        depth = rows(layer.neurons, layout.scan)
-        if family == "ice40" and depth * layout.scan * layer.state_bits >= MIN_RAM_BITS:
-            total += block_rams(depth, layout.scan * layer.state_bits, family)
-    return total
-
-
-def block_rams(words: int, bits: int, family: Family) -> int:
-    """The smallest number of block RAMs of one shape that hold `words` words of `bits` bits."""
-    return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in SHAPES[family])
+def features(plan: Plan, board: Board) -> dict[str, list[float]]:
+    """The values that the fit weights, for each resource; `plan` must be suited to the board."""
+    size, family = design_size(plan, board), board.chip.family
+    registers = float(size.register_bits)
+    return {
+        "lut": [1.0, registers + float(size.register_memory_bits(family)), float(size.small_rams(family))],
+        "ff": [registers, float(size.small_rams(family)), float(size.register_memory_bits(family))],
+    }
 
 
 def estimate_resources(plan: Plan, board: Board) -> Estimate:
@@ -80,6 +51,7 @@ def estimate_resources(plan: Plan, board: Board) -> Estimate:
     fit, plan = FITS[family], board.suited(plan)
     resources = {
         name: Figure(round(float(np.dot(fit[name]["weights"], values))), float(fit[name]["error"]))
-        for name, values in features(plan, family).items()
+        for name, values in features(plan, board).items()
     }
+    resources["bram"] = Figure(design_size(plan, board).block_rams(family), float(fit["bram"]["error"]))
     return Estimate(resources, int(fit["builds"]))

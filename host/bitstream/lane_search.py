@@ -5,14 +5,10 @@ from collections.abc import Callable
 from spikeveil.boards.board import Board
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.build import Build
-from spikeveil.host.bitstream.calibration import FITS
 from spikeveil.host.bitstream.errors import BuildError, FitError
-from spikeveil.host.bitstream.estimate import estimate_resources
+from spikeveil.host.bitstream.fit import CANDIDATES, MAX_ESTIMATE, require_estimate
 from spikeveil.host.bitstream.report import slowest_mhz
 from spikeveil.host.bitstream.stages import Listener
-
-CANDIDATES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-MAX_ESTIMATE = 1.25  # of the resources available; a plan estimated above it is skipped without synthesis
 
 
 def most_lanes(
@@ -50,7 +46,7 @@ def most_lanes(
 
 def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
     """The build of a plan, placed. FitError where it does not fit or does not meet the clock."""
-    _require_estimate(plan, board)
+    require_estimate(plan, board, MAX_ESTIMATE)
     build = Build.of(plan, board)
     build.synthesise(listener, total=5)
     build.place(seed, listener, total=5, first=4)
@@ -58,13 +54,3 @@ def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
     if fmax_mhz * 1e6 < board.clock_hz:
         raise FitError(f"{fmax_mhz:.1f} MHz, and board {board.name} runs at {board.clock_hz / 1e6:g}")
     return build
-
-
-def _require_estimate(plan: Plan, board: Board) -> None:
-    """FitError where the estimate, if there is one, is far above what the chip has."""
-    if board.chip.family not in FITS:
-        return
-    for resource, figure in estimate_resources(plan, board).resources.items():
-        available = board.chip.available(resource)
-        if figure.value > MAX_ESTIMATE * available:
-            raise FitError(f"it would need about {figure.value} {resource} of {available}, by the estimate")

@@ -44,6 +44,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "epsilon": CommandEntry("epsilon", "Print the epsilon of released spikes, or of decisions."),
     "estimate": CommandEntry("estimate", "Estimate a build's resources and speed without running a tool."),
     "export": CommandEntry("export", "Write a network as a NIR graph."),
+    "fit": CommandEntry("fit", "Find a build that fits a board, by estimates."),
     "import": CommandEntry("import_", "Import a NIR graph, or weights, as an integer network."),
     "info": CommandEntry("info", "Show a network: layers, formats, fingerprint, timing and claim."),
     "plan": CommandEntry("plan", "Find the flip threshold, or the decision, for a target."),

@@ -138,6 +138,19 @@ def measure(
     return Accuracies(len(spikes), raw, None if released is None else shown, expected)
 
 
+def raw_accuracy(
+    spec: NetworkSpec, spikes: NDArray[np.bool_], labels: NDArray[np.int64] | None, classes: int
+) -> float | None:
+    """The share of records whose class is right before the last layer is randomised; None without labels."""
+    if labels is None or not classes:
+        return None
+    opening, right = keys.fresh("trivium", len(spec.randomised)), 0
+    for start in range(0, len(spikes), BLOCK):
+        result = _run(spec, opening, spikes[start : start + BLOCK], start)
+        right += int((_raw_classes(spec, spec.decision, result, classes) == labels[start : start + BLOCK]).sum())
+    return right / len(spikes)
+
+
 def _run(spec: NetworkSpec, opening: keys.Opening, spikes: NDArray[np.bool_], first_record: int) -> Result:
     words = opening.words() if spec.randomised else None
     return Network(spec, words).run(spikes, lease=opening.number, first_record=first_record)

@@ -9,6 +9,7 @@ from rich.console import Console
 from spikeveil.boards.board import Board
 from spikeveil.host.bitstream import report
 from spikeveil.host.bitstream.build import Build
+from spikeveil.host.bitstream.fit import MAX_ESTIMATE, require_estimate
 from spikeveil.host.bitstream.output import copy_build, require_timing
 from spikeveil.host.bitstream.workload import Workload
 from spikeveil.host.cli.options.build import (
@@ -69,7 +70,9 @@ def _synthesise(spec: NetworkSpec, board: Board, options: dict[str, Any], progre
     """The build after synthesis; without a number of lanes, the one with the most that fit."""
     if options["lanes"] is None:
         return widest_build(spec, board, options, 1 if options["seeds"] else options["seed"], progress)
-    result = Build.of(read_device_plan(spec, options, options["lanes"]), board)
+    plan = read_device_plan(spec, options, options["lanes"])
+    require_estimate(board.suited(plan), board, MAX_ESTIMATE)
+    result = Build.of(plan, board)
     result.synthesise(progress, total=3 + 2 * (options["seeds"] or 1))
     return result
 
