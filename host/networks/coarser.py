@@ -31,9 +31,7 @@ def _coarser(index: int, layer: LayerSpec, weight_bits: int | None, state_bits: 
         values["weight_bits"] = weight_bits
         values["fraction_bits"] += shift
     if values["fraction_bits"] > MAX_FRACTION_BITS:
-        raise ValueError(
-            f"layer {index} cannot have {weight_bits} weight bits: it has {MAX_FRACTION_BITS} fraction bits"
-        )
+        raise ValueError(f"layer {index} weight bits must leave {MAX_FRACTION_BITS} fraction bits or fewer")
     if state_bits is not None and state_bits < layer.state_bits:
         values |= _narrower(values, min(values["fraction_bits"], layer.state_bits - state_bits), state_bits)
         if values["threshold"] is not None and np.max(values["threshold"]) >= 1 << (state_bits - 1):
