@@ -18,6 +18,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from spikeveil.host.chip.chip import Chip as Chip
+    from spikeveil.host.exchange.from_nir import from_nir as from_nir
     from spikeveil.host.networks.arrays import from_arrays as from_arrays
     from spikeveil.host.networks.catalogue import load as load
     from spikeveil.host.privacy import KaryRandomizedResponse as KaryRandomizedResponse
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "host.chip.chip": ["Chip"],
+        "host.exchange.from_nir": ["from_nir"],
         "host.networks.arrays": ["from_arrays"],
         "host.networks.catalogue": ["load"],
         "host.privacy": ["KaryRandomizedResponse", "Ledger", "RandomizedResponse"],

@@ -34,7 +34,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "budget": CommandEntry("budget", "Keep privacy budgets in a ledger, charged before each release."),
     "build": CommandEntry("build", "Build a bitstream and report its resources and speed."),
     "check": CommandEntry("check", "Simulate a built design and compare it with the golden model."),
-    "compare": CommandEntry("compare", "Show the first difference of two networks."),
+    "compare": CommandEntry("compare", "Show the first difference of two networks, and how well their spikes match."),
     "demo": CommandEntry("demo", "Run the trained example: golden model against simulated gateware."),
     "devices": CommandEntry("devices", "List the serial ports; --probe identifies the devices at them."),
     "doctor": CommandEntry("doctor", "Check tools, caches and ports; name the fix for what is missing."),

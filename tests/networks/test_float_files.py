@@ -197,7 +197,7 @@ def test_from_arrays_is_the_same_network() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"weights": []}, "weights must be one matrix a layer, one or more, and biases as many: 0 and 0"),
+        ({"weights": []}, "weights must be one matrix a layer, at least one, and biases as many: 0 and 0"),
         ({"weights": [np.ones(3)]}, "weights of layer 0 must have shape (neurons, inputs), not (3,)"),
         ({"weights": [np.ones((2, 3)), np.ones((2, 3))]}, "weights of layer 1 must have 2 inputs, not 3"),
         ({"weights": [np.ones((2, 3))], "decay": [1, 1]}, "decay must be one number, or 1, one a layer, not 2"),

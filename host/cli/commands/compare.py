@@ -12,7 +12,7 @@ import click
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.data import layout_option, optional_data_option, read_data
-from spikeveil.host.cli.options.exchange import CHOICES, choice_options, read_choices
+from spikeveil.host.cli.options.exchange import any_choice, choice_options, read_choices
 from spikeveil.host.cli.screens.compare import print_comparison
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.data import spike_files
@@ -51,7 +51,7 @@ def compare(a: str, b: str, **options: Any) -> None:
     Exit code 0: equal; 1: different; 2: cannot be compared.
     """
     with usage_errors(), _unreadable_files():
-        choices = read_choices(options) if _any_choice(options) else _choices_of_import(a, b)
+        choices = read_choices(options) if any_choice(options) else _choices_of_import(a, b)
         sides = [_load(name, choices) for name in (a, b)]
         if options["data"] is None and isinstance(sides[0], NetworkSpec) and isinstance(sides[1], NetworkSpec):
             record = _compare_numbers(sides[0], sides[1])
@@ -72,10 +72,6 @@ def _unreadable_files() -> Iterator[None]:
         yield
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
-
-
-def _any_choice(options: dict[str, Any]) -> bool:
-    return any(options[name] is not None for name in CHOICES if name != "gain")
 
 
 def _choices_of_import(a: str, b: str) -> Choices:

@@ -136,6 +136,6 @@ def _print(report: dict[str, Any]) -> None:
             f"{row['inferences_per_second']:,.0f}",
             accuracy,
         )
-    console.print(table)
+    Console(highlight=False, width=max(console.width, 110)).print(table)  # wrapped figures mislead
     for command in report["commands"]:
         console.print(command, soft_wrap=True, markup=False)

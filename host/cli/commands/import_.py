@@ -29,8 +29,7 @@ from spikeveil.host.networks.float_files import load_weights
 from spikeveil.pysim import NetworkSpec
 
 EXAMPLE = (
-    "Example: spikeveil import net.nir -o net.snn --dt 1e-4 --decay euler --reset subtract --reset-timing delayed "
-    "--compare gt --data images.npz"
+    "Example: spikeveil import net.nir --from snntorch --data images.npz --release decision --epsilon 4 -o net.snn"
 )
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # signature of the format of NIR files
@@ -71,6 +70,8 @@ def import_(file: str, **options: Any) -> None:
         spec, origin, report = _from_nir(Path(file), choices, data, options)
     else:
         spec, origin, report = _from_weights(Path(file), data, options)
+    if data is not None:
+        origin["steps"] = int(data.inputs.shape[1])
     made = None if release is None else privatisation.privatise(spec, release, origin, data, options["steps"])
     if made is not None:
         spec, origin = made.spec, made.origin

@@ -7,8 +7,15 @@ import click
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import stack
 from spikeveil.host.exchange.choices import Choices
+from spikeveil.host.exchange.conventions import CONVENTIONS, convention
 
 choice_options = stack(
+    click.option(
+        "--from",
+        "convention",
+        type=click.Choice(tuple(CONVENTIONS)),
+        help="The library that wrote the file: all that files leave open, as it means them by default.",
+    ),
     click.option("--dt", type=float, help="Length of a step, in the unit of the file's time constants."),
     click.option("--decay", type=click.Choice(("euler", "exp")), help="1 - dt/tau, or exp(-dt/tau)."),
     click.option("--reset", type=click.Choice(("zero", "subtract")), help="To v_reset, or by the threshold."),
@@ -21,9 +28,8 @@ choice_options = stack(
     click.option(
         "--gain",
         type=click.Choice(("dt-over-tau", "one-minus-beta", "r", "one")),
-        default="dt-over-tau",
-        show_default=True,
-        help="Input of a leaky neuron times r dt/tau, r (1 - beta), r, or 1; Sinabs and Rockpool need the others.",
+        help="Input of a leaky neuron times r dt/tau, r (1 - beta), r, or 1; Sinabs and Rockpool need the others.  "
+        "[default: dt-over-tau]",
     ),
     click.option(
         "--initial",
@@ -35,6 +41,14 @@ CHOICES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
 
 
 def read_choices(options: dict[str, Any]) -> Choices:
-    """The choices as typed. UsageError for a value out of range."""
+    """The choices as typed, in place of those of --from. UsageError for a value out of range."""
+    given = {name: options[name] for name in CHOICES if options[name] is not None}
     with usage_errors():
-        return Choices(**{name: options[name] for name in CHOICES})
+        if options["convention"] is None:
+            return Choices(**given)
+        return convention(options["convention"]).with_choices(**given)
+
+
+def any_choice(options: dict[str, Any]) -> bool:
+    """Whether --from or a single choice is given."""
+    return any(options[name] is not None for name in ("convention", *CHOICES))
