@@ -24,7 +24,11 @@ SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
     "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
 }
-MIN_RAM_BITS = {"ice40": 80, "ecp5": 512, "gowin": 512}  # of a block RAM where the family has no smaller RAM for it
+MIN_RAM_BITS = {
+    "ice40": 72,
+    "ecp5": 512,
+    "gowin": 512,
+}  # for each block RAM that takes its place
 SMALL_RAM = (16, 4)  # words and bits of a RAM made of LUTs, which iCE40 does not have
 MIN_SMALL_RAMS = 20  # for each block RAM in their place: below it Yosys takes RAMs made of LUTs
 
@@ -46,7 +50,7 @@ class Memory:
         """Block RAMs that Yosys maps it to; 0 where it takes LUTs or flip-flops."""
         count = block_rams(self.depth, self.width, family)
         if family == "ice40" or self.rom:
-            return count if self.bits >= MIN_RAM_BITS[family] else 0
+            return count if self.bits >= MIN_RAM_BITS[family] * count else 0
         return count if self.small_rams >= MIN_SMALL_RAMS * count else 0
 
     @property

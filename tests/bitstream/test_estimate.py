@@ -50,6 +50,7 @@ def test_block_rams(words: int, bits: int, family: Any, expected: int) -> None:
         (Memory(32, 4, rom=False), "ice40", 1),  # no smaller RAM there, and 128 bits are too many flip-flops
         (Memory(4, 18, rom=False), "ice40", 0),
         (Memory(8, 18, rom=False), "ice40", 2),  # wider than a block RAM
+        (Memory(2, 50, rom=False), "ice40", 0),
         (Memory(128, 6, rom=False), "ecp5", 0),
         (Memory(256, 7, rom=False), "ecp5", 1),
         (Memory(255, 3, rom=False), "gowin", 0),
