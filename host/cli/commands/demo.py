@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def demo(**options: Any) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Demo:
+    """Everything that was simulated, before it is shown: cores in the order of `demo_comparison.cores`."""
+
+    spikes: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    comparisons: list[Comparison]
+    claims: list[Claim]
+    figures: DecisionFigures
+    small: SmallEpsilon
+
+
 def _run(
     console: Console, images: int | None, lanes: int, demonstration: bool, delta: float, folder: Path
 ) -> dict[str, Any]:
@@ -72,37 +85,50 @@ def _run(
     spec, (spikes, labels) = load_network(), held_out()
     spikes, labels = spikes[:images], labels[:images]
     cores = demo_comparison.cores(spec, lanes, demonstration)
-    claims = [(core.title, _claim(core, spikes.shape[1], delta)) for core in cores]
-    screen.header(console, spec, spikes.shape[0], claims[0][1], claims[3][1])
+    claims = [_claim(core, spikes.shape[1], delta) for core in cores]
+    screen.header(console, spec, spikes.shape[0], claims[0], claims[3])
     models = [demo_comparison.run_model(core, spikes) for core in cores]
     comparisons = _simulate(console, cores, spikes, models)
-    wave = demo_comparison.write_wave(cores[0].plan, spikes[:1], folder / WAVE, keys.demonstration("trivium", 1))
-    figures, small = DecisionFigures.of(comparisons[3], labels), SmallEpsilon(len(labels))
-    accuracies = _accuracies(comparisons, figures, spikes, labels)
+    figures = DecisionFigures.of(comparisons[3], labels)
+    made = _Demo(spikes, labels, comparisons, claims, figures, SmallEpsilon(len(labels)))
+    report = _show(console, made)
+    files = _write_files(folder, made)
+    screen.closing(console, comparisons, files, time.perf_counter() - start)
+    return {"fingerprint": spec.fingerprint, **report, "files": [str(path) for path, _ in files]}
+
+
+def _show(console: Console, made: _Demo) -> dict[str, Any]:
+    """Print the four questions with their answers; the same, ready for JSON."""
+    accuracies = _accuracies(made.comparisons, made.figures, made.spikes, made.labels)
+    busy = demo_comparison.utilisation(made.comparisons[2], made.spikes)
+    titled = [(one.core.title, claim) for one, claim in zip(made.comparisons, made.claims, strict=True)]
     screen.accuracies(console, accuracies)
-    screen.comparison_table(console, comparisons)
-    busy = demo_comparison.utilisation(comparisons[2], spikes)
+    screen.comparison_table(console, made.comparisons)
     screen.utilisation(console, busy)
-    screen.claims(console, [claims[index] for index in (0, 3, 1)], CLASSES)
-    decision_screen.shares(console, figures, small)
-    _draw(folder / RASTER, comparisons[0], spikes, labels, _caption(claims[0][1]))
-    draw_shares(folder / SHARES, figures.shares, figures.true, title=_shares_caption(figures))
-    files = [
+    screen.claims(console, [titled[index] for index in (0, 3, 1)], CLASSES)
+    decision_screen.shares(console, made.figures, made.small)
+    return {
+        "images": len(made.labels),
+        "accuracy": {name: share for name, share, _ in accuracies},
+        "cores": [_report(one, claim) for one, claim in zip(made.comparisons, made.claims, strict=True)],
+        "lane_utilisation_fast": busy,
+        "decisions": made.figures.to_dict(),
+        "small_epsilon": made.small.to_dict(),
+    }
+
+
+def _write_files(folder: Path, made: _Demo) -> list[tuple[Path, str]]:
+    """Write the plots and the waveform; their paths, and what is in them."""
+    first, shares = made.comparisons[0], made.figures.shares
+    opening = keys.demonstration("trivium", 1)
+    wave = demo_comparison.write_wave(first.core.plan, made.spikes[:1], folder / WAVE, opening)
+    _draw(folder / RASTER, first, made.spikes, made.labels, _caption(made.claims[0]))
+    draw_shares(folder / SHARES, shares, made.figures.true, title=_shares_caption(made.figures))
+    return [
         (folder / RASTER, "raw spikes beside released ones"),
         (folder / SHARES, "class shares estimated from the decisions, beside the raw ones"),
         (folder / WAVE, f"every signal of {wave.cycles:,} cycles, for GTKWave or Surfer (demonstration key)"),
     ]
-    screen.closing(console, comparisons, files, time.perf_counter() - start)
-    return {
-        "fingerprint": spec.fingerprint,
-        "images": len(spikes),
-        "accuracy": {name: share for name, share, _ in accuracies},
-        "cores": [_report(comparison, claim) for comparison, (_, claim) in zip(comparisons, claims, strict=True)],
-        "lane_utilisation_fast": busy,
-        "decisions": figures.to_dict(),
-        "small_epsilon": small.to_dict(),
-        "files": [str(path) for path, _ in files],
-    }
 
 
 def _accuracies(
