@@ -13,6 +13,7 @@ from support.faulty_port import FaultyPort, TwinPort
 from support.hostile import HostileHost
 from support.paths import DATA
 
+from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.device.driver import Device
 from spikeveil.host.device.port import Port, SerialPort
 from spikeveil.host.privacy.ledger import Ledger
@@ -23,16 +24,28 @@ from spikeveil.pysim.device.messages import ResultCode
 from spikeveil.pysim.device.top import DeviceModel
 
 STORED = DATA / "transcript.txt"
-PLAN = plans()["trivium"]
+PLANS = {name: plans()[name] for name in ("trivium", "decisions")}
+PLAN = PLANS["trivium"]
 BOARD = BoardSpec(PLAN, pins="bytes")
-STEPS, RECORDS = 8, 30
+RECORDS = 30
+EACH_PLAN = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
 
 pytestmark = pytest.mark.xdist_group("hostile")  # one simulator
 
 
-def twin_device() -> DeviceModel:
+def twin_device(plan: Plan = PLAN) -> DeviceModel:
     """The twin of the board."""
-    return DeviceModel(PLAN.spec, identity(PLAN, clock_hz=BOARD.clock))
+    return DeviceModel(plan.spec, identity(plan, clock_hz=BOARD.clock))
+
+
+def steps_of(plan: Plan) -> int:
+    """Steps of a record."""
+    return plan.spec.steps or 8
+
+
+def released_bytes(plan: Plan) -> int:
+    """Bytes of all records: one a step, or one a decision."""
+    return RECORDS * (1 if plan.spec.decision is not None else steps_of(plan))
 
 
 @dataclass
@@ -50,39 +63,41 @@ class Recording:
             self.answer += data
 
 
-def record(port: Port, folder: Path) -> Recording:
+def record(port: Port, folder: Path, plan: Plan) -> Recording:
     """A run of the driver over `port`."""
     recording = Recording()
-    spikes = np.random.default_rng(3).random((RECORDS, STEPS, PLAN.spec.inputs)) < 0.3
+    spikes = np.random.default_rng(3).random((RECORDS, steps_of(plan), plan.spec.inputs)) < 0.3
     with (
         Ledger(folder / "ledger", state_directory=folder / "state") as ledger,
         Device.open(FaultyPort(port, Random(0), mean=0, tap=recording.record), timing=PATIENT) as device,
     ):
         ledger.create_budget("data", "record", 10**9, Fraction(1, 2))
-        device.load(PLAN.spec)
+        device.load(plan.spec)
         device.run(spikes, ledger=ledger, data_set="data", lease_records=12)
     return recording
 
 
 @pytest.mark.verilator
-def test_what_a_driver_said_to_the_twin_is_answered_alike_by_the_gateware(tmp_path: Path) -> None:
-    recording = record(TwinPort(twin_device()), tmp_path)
-    answers, _ = play(BOARD, recording.chunks)
-    assert compare(recording.chunks, answers, twin_device()) == RECORDS * STEPS
+@EACH_PLAN
+def test_what_a_driver_said_to_the_twin_is_answered_alike_by_the_gateware(plan: Plan, tmp_path: Path) -> None:
+    recording = record(TwinPort(twin_device(plan)), tmp_path, plan)
+    answers, _ = play(BoardSpec(plan, pins="bytes"), recording.chunks)
+    assert compare(recording.chunks, answers, twin_device(plan)) == released_bytes(plan)
     assert parse_answers(b"".join(answers)).released == parse_answers(recording.answer).released
 
 
 @pytest.mark.verilator
-def test_what_a_driver_said_to_the_gateware_is_answered_alike_by_the_twin(tmp_path: Path) -> None:
-    with VirtualBoard(BOARD) as board:
-        recording = record(SerialPort(board.port), tmp_path)
-    line = TwinLine(twin_device())
+@EACH_PLAN
+def test_what_a_driver_said_to_the_gateware_is_answered_alike_by_the_twin(plan: Plan, tmp_path: Path) -> None:
+    with VirtualBoard(BoardSpec(plan, pins="bytes")) as board:
+        recording = record(SerialPort(board.port), tmp_path, plan)
+    line = TwinLine(twin_device(plan))
     expected, found = (
         parse_answers(b"".join(line.send(chunk) for chunk in recording.chunks)),
         parse_answers(recording.answer),
     )
     assert found.released == expected.released
-    assert len(found.released) == RECORDS * STEPS
+    assert len(found.released) == released_bytes(plan)
     assert refusals(found) == refusals(expected) == []
     assert found.identities[0] == expected.identities[0]
 

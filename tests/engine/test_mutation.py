@@ -32,7 +32,7 @@ FEW = [
     Bug("masks of the old record kept", "layer", "flipper.flush.eq(self.flush | self.next_record)", "flipper.flush.eq(self.flush)"),
     Bug("IV without its record", "source", "Cat(record, self.lease,", "Cat(self.record, self.lease,"),
     Bug("IV without its layer", "source", "Const(self.layer, unsigned", "Const(0, unsigned"),
-    Bug("potentials outlive the record", "sequencer", "fresh.eq(step.record_end)", "fresh.eq(0)"),
+    Bug("potentials outlive the record", "sequencer", "record_start.eq(step.record_end)", "record_start.eq(0)"),
 ]  # fmt: skip
 
 MORE = [
@@ -40,8 +40,8 @@ MORE = [
     Bug("never rounds to nearest", "neuron", "return v + decay.half if", "return v if"),
     Bug("a leak factor of one takes a half", "neuron", "Mux(factor[-1], v, leaked)", "Mux(factor[-1], leaked, leaked)"),
     Bug("fraction bits forgotten", "neuron", "Cat(Const(0, spec.fraction_bits), total)", "total"),
-    Bug("initial potentials forgotten", "neuron", "Mux(fresh, initial, stored)", "stored"),
-    Bug("initial potentials in every step", "neuron", "Mux(fresh, initial, stored)", "initial"),
+    Bug("initial potentials forgotten", "neuron", "Mux(record_start, initial, stored)", "stored"),
+    Bug("initial potentials in every step", "neuron", "Mux(record_start, initial, stored)", "initial"),
     Bug("never resets", "neuron", "saturate(Mux(fires, after_spike, u_delayed)", "saturate(Mux(0, after_spike, u_delayed)"),
     Bug("scaled leak loses a bit", "neuron", ">> decay.shift_by)[: len(v)].as_signed()\n    return v", ">> decay.shift_by << 1)[: len(v)].as_signed()\n    return v"),
     Bug("saturates to the wrong end", "neuron", "Cat((~sign).replicate(bits - 1), sign)", "Cat(sign.replicate(bits - 1), ~sign)"),
