@@ -1,5 +1,6 @@
 """Temporary folders that are removed at the end of a block, and those of killed processes at the next start."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -30,6 +31,33 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+@contextmanager
+def memory_file(content: bytes) -> Iterator[Path]:
+    """A file in memory that has no name on any disk, and ends with this process; the path by which children open it."""
+    handle = os.memfd_create("spikeveil")
+    try:
+        with open(handle, "wb", closefd=False) as file:
+            file.write(content)
+        yield Path(f"/proc/{os.getpid()}/fd/{handle}")
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replaced_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """A new file that replaces `path`, synced to the disk, when the block ends without an error; until then, `path`
+    stays as it is. OSError where `path` is something else than a regular file."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file, so it was left as it is", str(path))
+    with scratch_folder(path.parent, f".{path.name}-") as folder:
+        new = folder / path.name
+        yield new
+        new.chmod(mode)
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
 
 
 def sweep(parent: Path, prefix: str) -> list[Path]:

@@ -7,15 +7,21 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange, with_timeout
 
+from spikeveil.host.children import end_with_parent
+
 TIMEOUT_CYCLES = 1 << 22  # without a record
 
 
 @cocotb.test()
 async def play(dut: Any) -> None:
-    """Run the job in the folder `+job`, `+records` records."""
+    """Run `+records` records of the files `+ports` and `+stimulus`; results go to the folder `+job`.
+
+    The simulator ends with its parent, the process `+parent`.
+    """
+    end_with_parent(int(str(cocotb.plusargs["parent"])))
     work, records = Path(str(cocotb.plusargs["job"])), int(str(cocotb.plusargs["records"]))
     size = -(-len(dut.stimulus) // 8)
-    for line in (work / "ports").read_text().splitlines():
+    for line in Path(str(cocotb.plusargs["ports"])).read_text().splitlines():
         name, value = line.split()
         getattr(dut, name).value = int(value, 16)
     dut.open.value = 1
@@ -23,7 +29,7 @@ async def play(dut: Any) -> None:
     await Timer(1, "ns")  # between edges, so that the next edge samples what is written
     dut.open.value = 0
     start = time.perf_counter()
-    feeder = cocotb.start_soon(feed(dut, work / "stimulus", records, size))
+    feeder = cocotb.start_soon(feed(dut, Path(str(cocotb.plusargs["stimulus"])), records, size))
     await collect(dut, work, records)
     await feeder
     seconds = time.perf_counter() - start

@@ -1,5 +1,6 @@
 """The player in Verilator, driven through cocotb: built once a design, then run on any number of jobs."""
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from spikeveil.hdl.engine.player import Player, row_bits
 from spikeveil.host.cosim import cocotb_program, verilator_build
 from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.host.cosim.job import LeasePorts, SimulationResult, response, stimulus
+from spikeveil.host.scratch import memory_file, scratch_folder
 
 _BENCH = "spikeveil.host.cosim.verilator_bench"
 _POLL_SECONDS = 0.2  # between two looks at how many records are done
@@ -61,22 +63,29 @@ def run(
     """
     records, steps, _ = spikes.shape
     program_folder = build(plan, steps, waves=traced or waves is not None, folder=folder)
-    with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
-        work = Path(name)
-        _write_job(work, plan, spikes, lease, {"steps": steps, "stall_i": stall_i, "stall_o": stall_o})
+    settings = {"steps": steps, "stall_i": stall_i, "stall_o": stall_o}
+    with (
+        memory_file(_ports(plan, lease, settings)) as ports,  # with the key, so on no disk; nor is the input
+        memory_file(_stimulus(plan, spikes)) as stimuli,
+        scratch_folder(Path(tempfile.gettempdir()), "spikeveil-") as work,
+    ):
+        job = {"job": work, "ports": ports, "stimulus": stimuli, "records": records, "parent": os.getpid()}
         with _progress_of(work, progress):
-            cocotb_program.simulate(program_folder, work, _BENCH, {"job": work, "records": records}, waves)
+            cocotb_program.simulate(program_folder, work, _BENCH, job, waves)
         if not (work / "summary").exists():
             raise SimulatorError("the simulation did not finish: it wrote no summary")
         progress(records)
         return _read_result(work, plan, steps)
 
 
-def _write_job(work: Path, plan: Plan, spikes: NDArray[np.bool_], lease: LeasePorts, settings: dict[str, int]) -> None:
-    size = -(-spikes.shape[1] * plan.i_rows * INPUT_LANES // 8)
+def _ports(plan: Plan, lease: LeasePorts, settings: dict[str, int]) -> bytes:
     ports = {key: value for key, value in lease.ports().items() if key in plan.lease_ports} | settings
-    (work / "stimulus").write_bytes(b"".join(value.to_bytes(size, "little") for value in stimulus(spikes)))
-    (work / "ports").write_text("".join(f"{key} {value:x}\n" for key, value in ports.items()))
+    return "".join(f"{key} {value:x}\n" for key, value in ports.items()).encode()
+
+
+def _stimulus(plan: Plan, spikes: NDArray[np.bool_]) -> bytes:
+    size = -(-spikes.shape[1] * plan.i_rows * INPUT_LANES // 8)
+    return b"".join(value.to_bytes(size, "little") for value in stimulus(spikes))
 
 
 def _read_result(work: Path, plan: Plan, steps: int) -> SimulationResult:

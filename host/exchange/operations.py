@@ -4,16 +4,19 @@ Convolution, pooling and flattening mean what PyTorch's layers of these names do
 pooling that counts the padding. Shapes are those of one sample, without the batch.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from spikeveil.host.exchange import nodes
 from spikeveil.host.exchange.nodes import Node
 
 Floats = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
+MAX_RANK = 32  # dimensions of an array
 
 
 def apply(node: Node, x: Floats) -> Floats:
@@ -90,7 +93,7 @@ def spread(node: Node, field: str, shape: Shape) -> Floats:
 def _flatten(node: Node, x: Floats) -> Floats:
     shape = x.shape[1:]
     rank = len(shape)
-    start, end = (int(node.array(field)) for field in ("start_dim", "end_dim"))
+    (start,), (end,) = (sizes(node, field, 1, -MAX_RANK) for field in ("start_dim", "end_dim"))
     first, last = (dim + rank if dim < 0 else dim for dim in (start, end))
     if not 0 <= first <= last < rank:
         raise ValueError(f"{node} must flatten dimensions of {shape}, which has {rank}, not {start} to {end}")
@@ -139,6 +142,9 @@ def _windows(
 ) -> Floats:
     """(batch, channels, *places, *kernel): what each place of the output sees of its input."""
     rank = len(kernel)
+    lengths = [length + sum(added) for length, added in zip(x.shape[2:], padding, strict=True)]
+    if math.prod(x.shape[1:2]) * math.prod(lengths) > nodes.MAX_NUMBERS:
+        raise ValueError(f"{node} must be given at most {nodes.MAX_NUMBERS:,} numbers with its padding, not {lengths}")
     padded = np.pad(x, [(0, 0), (0, 0), *padding])
     spans = tuple(step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True))
     if any(length < span for length, span in zip(padded.shape[2:], spans, strict=True)):

@@ -145,7 +145,7 @@ def _per_sample(node: Node, following: Node, shape: tuple[int, ...]) -> Node:
     """A Flatten that counts a batch dimension as one of the sample's dimensions: what follows takes all its numbers."""
     if node.kind != "Flatten" or following.kind not in ("Affine", "Linear") or len(shape) < 2:
         return node
-    start, end = (int(node.array(field)) for field in ("start_dim", "end_dim"))
+    (start,), (end,) = (operations.sizes(node, field, 1, -operations.MAX_RANK) for field in ("start_dim", "end_dim"))
     inputs = following.array("weight").shape[-1]
     if start != 1 or end not in (-1, len(shape)) or inputs != int(np.prod(shape)):
         return node

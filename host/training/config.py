@@ -12,6 +12,7 @@ from spikeveil.host.data.catalogue import ENCODERS, NAMES
 from spikeveil.host.privacy.dpsgd import DpSgd
 from spikeveil.host.training.architecture import Architecture, architecture_of, built
 from spikeveil.pysim.model import checks
+from spikeveil.pysim.model.damage import DAMAGE
 
 PRESETS = Path(__file__).with_name("presets")
 
@@ -191,5 +192,9 @@ def load_config(name: str) -> Config:
         raise ValueError(f"configuration must be a .toml file or one of {', '.join(preset_names())}, not {name!r}")
     try:
         return config_of(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError:
+        raise
+    except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
+    except DAMAGE as error:
+        raise ValueError(f"{path.name} has a value of the wrong type: {error}") from error

@@ -1,6 +1,7 @@
 // The virtual board: the Verilated top level, its clock, and the serial line at its pins.
 //
-//   board line IDLE CLOCK BAUD                opens a pseudo-terminal; commands on stdin, answers on stdout
+//   board line IDLE CLOCK BAUD [LINK]         opens a pseudo-terminal; commands on stdin, answers on stdout; at the
+//                                             end, removes the symbolic link LINK if it is to the terminal
 //   board script IDLE CLOCK BAUD IN OUT       sends the chunks of IN, one after the other, and writes the output to OUT
 //
 // IDLE: clock cycles without a byte on the line after which the device sends nothing more by itself.
@@ -19,6 +20,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -159,6 +161,11 @@ public:
     }
     void unplug() { close(slave), close(master); }
     int descriptor() const { return master; }
+    void remove_link(const char* link) const {
+        char target[4096];
+        const ssize_t size = readlink(link, target, sizeof target);
+        if (size > 0 && std::string(target, size_t(size)) == ptsname(master)) unlink(link);
+    }
     uint64_t baud() const {
         termios2 now{};
         if (ioctl(slave, TCGETS2, &now)) fail("pty");
@@ -200,7 +207,7 @@ bool execute(Board& board, Terminal& terminal, uint64_t baud) {
     return true;
 }
 
-void serve(uint64_t idle_cycles, uint64_t clock, uint64_t baud) {
+void serve(uint64_t idle_cycles, uint64_t clock, uint64_t baud, const char* link) {
     Board board;
     Terminal terminal;
     terminal.plug(baud);
@@ -210,7 +217,10 @@ void serve(uint64_t idle_cycles, uint64_t clock, uint64_t baud) {
         pollfd outside[] = {{STDIN_FILENO, POLLIN, 0},
                             {terminal.descriptor(), short((accepting ? POLLIN : 0) | (unread ? POLLOUT : 0)), 0}};
         if (poll(outside, 2, asleep ? -1 : 0) < 0 && errno != EINTR) fail("poll");
-        if (outside[0].revents && !execute(board, terminal, baud)) return;
+        if (outside[0].revents && !execute(board, terminal, baud)) {
+            if (link) terminal.remove_link(link);
+            return;
+        }
         if (outside[1].revents & POLLIN) terminal.receive(board.line.to_device);
         const bool woken = (unread && terminal.send(board.line.from_device)) || !board.line.to_device.empty();
         board.line.rate(clock, terminal.baud());
@@ -244,10 +254,13 @@ void play(uint64_t idle_cycles, uint64_t clock, uint64_t baud, const char* in, c
 
 int main(int argc, char** argv) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
+    std::signal(SIGPIPE, SIG_IGN);  // a parent that was killed reads no answer; the link is removed all the same
     if (argc < 5) return 2;
     const uint64_t idle_cycles = std::strtoull(argv[2], nullptr, 10), clock = std::strtoull(argv[3], nullptr, 10),
                    baud = std::strtoull(argv[4], nullptr, 10);
-    if (argc == 5 && std::string(argv[1]) == "line") return serve(idle_cycles, clock, baud), 0;
+    if ((argc == 5 || argc == 6) && std::string(argv[1]) == "line") {
+        return serve(idle_cycles, clock, baud, argc == 6 ? argv[5] : nullptr), 0;
+    }
     if (argc == 7 && std::string(argv[1]) == "script") return play(idle_cycles, clock, baud, argv[5], argv[6]), 0;
     return 2;
 }

@@ -11,7 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from spikeveil.host import children
 from spikeveil.host.cosim.errors import SimulatorError
+from spikeveil.host.scratch import memory_file, scratch_folder
 from spikeveil.host.virtual.build import BoardSpec, build_program
 
 POWER_CYCLE = None  # in a script, instead of a chunk
@@ -72,6 +74,7 @@ class VirtualBoard:
             raise ValueError(f"link must be a new name or a symbolic link, and {link} is a file")
         program = build_program(board, folder)
         arguments = [str(program), "line", str(board.idle_cycles), str(board.clock), str(board.baud)]
+        arguments += [] if link is None else [str(link.absolute())]  # removed by the board where this process is killed
         self._process = subprocess.Popen(  # in a new session, so that Ctrl-C reaches this process only
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
         )
@@ -164,15 +167,14 @@ def play(
     SimulatorError where the device does not accept a byte.
     """
     program = build_program(board, folder)
-    with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
-        script, answers = Path(name) / "script", Path(name) / "answers"
-        with script.open("wb") as file:
-            for chunk in chunks:
-                size = 0xFFFFFFFF if chunk is None else len(chunk)
-                file.write(struct.pack("<I", size) + (chunk or b""))
+    content = bytearray()
+    for chunk in chunks:
+        content += struct.pack("<I", 0xFFFFFFFF if chunk is None else len(chunk)) + (chunk or b"")
+    with memory_file(bytes(content)) as script, scratch_folder(Path(tempfile.gettempdir()), "spikeveil-") as work:
+        answers = work / "answers"
         numbers = (str(board.idle_cycles), str(board.clock), str(baud or board.baud))
         command = [str(program), "script", *numbers, str(script), str(answers)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        done = children.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SimulatorError(f"the virtual board ended with exit code {done.returncode}: {done.stderr.strip()}")
         return list(_chunks(answers.read_bytes())), Figures.parse(done.stdout)

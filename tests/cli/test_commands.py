@@ -1,5 +1,6 @@
 """`spikeveil` on a network: info, simulate, verilog, waves; their words, JSON, files and exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from support.paths import DOCS
 
 from spikeveil.host.cli import COMMANDS
 from spikeveil.host.cli.options import keys
+from spikeveil.host.cosim import amaranth_engine
 from spikeveil.pysim import FlipSpec, LayerSpec, Network, NetworkSpec, TriviumSource
 
 SECRET = "00112233445566778899"
@@ -194,6 +196,19 @@ def test_verilog(folder: Path) -> None:
     assert ports["key"] == ("in", 80)
     declared = set(re.findall(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);", text.split("module bare(")[1], re.M))
     assert set(ports) | {"clk", "rst"} <= declared
+
+
+def test_an_interrupted_waveform_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: Any, vcd: str, **options: Any) -> None:
+        Path(vcd).write_text("half a wavefo")
+        raise OSError(errno.ENOSPC, "No space left on device", vcd)
+
+    monkeypatch.setattr(amaranth_engine, "run", run)
+    (folder / "old.vcd").write_text("old")
+    shown = invoke("waves", "small.snn", "--data", "x.npy", "-o", "old.vcd", "--engine", "amaranth", code=1)
+    assert "No space left on device" in shown.stderr
+    assert (folder / "old.vcd").read_text() == "old"
+    assert [path.name for path in folder.iterdir() if "vcd" in path.name] == ["old.vcd"]
 
 
 def test_waves_show_the_demonstration_key_alone(folder: Path) -> None:

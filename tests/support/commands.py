@@ -1,7 +1,9 @@
 """Commands of `spikeveil`, called in this process as a user calls them."""
 
+import re
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 
 from click.testing import CliRunner, Result
 
@@ -24,6 +26,8 @@ def invoke(*words: object, code: int = 0, env: Mapping[str, str] | None = None) 
 
 def _outcome(result: Result, code: int) -> str:
     shown = "".join(traceback.format_exception(*result.exc_info)) if result.exc_info else "none\n"
+    log = re.search(r"report it with the file (\S+), which", result.stderr)
+    shown += Path(log[1]).read_text() if log else ""
     return (
         f"exit code {result.exit_code}, expected {code}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}\n"
         f"--- exception\n{shown}"

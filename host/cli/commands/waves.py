@@ -13,6 +13,7 @@ from spikeveil.host.cli.options.network import network_argument, plan_options, r
 from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
 from spikeveil.host.networks import catalogue
+from spikeveil.host.scratch import replaced_file
 
 KEY_NOTE = "the key in this file is " + keys.PUBLIC
 
@@ -44,11 +45,11 @@ def waves(network: str, **options: Any) -> None:
     path, key = Path(options["output"]), keys.demonstration(options["source"], len(spec.randomised))
     if options["engine"] == "verilator":
         verilator_build.verilator_root()
-    with Console(stderr=True).status(f"{options['engine']}: building and simulating"):
+    with Console(stderr=True).status(f"{options['engine']}: building and simulating"), replaced_file(path) as new:
         if options["engine"] == "amaranth":
-            result = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(path))
+            result = amaranth_engine.run(plan, records.spikes, key.lease(), vcd=str(new))
         else:
-            result = verilator_engine.run(plan, records.spikes, key.lease(), waves=path)
+            result = verilator_engine.run(plan, records.spikes, key.lease(), waves=new)
     record = {
         "file": str(path),
         "bytes": path.stat().st_size,
