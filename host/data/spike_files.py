@@ -6,6 +6,7 @@ an .npz file, is the input. Files of before version 0.3 with both `x` and `spike
 there `spikes` is the output.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from spikeveil.pysim.model import array_file, checks
 LAYOUTS = ("records-first", "steps-first")
 NAMES = ("x", "spikes", "labels", "classes", "output_spikes")
 MIN_CORRELATION = 0.1  # by which records must be more alike than steps for an array to look steps-first
+STREAMED_BYTES = 1 << 24  # an input of more is read in blocks where that is possible
 MAX_CORRELATED = 256  # entries of the other axis that a correlation is computed from
 
 
@@ -204,3 +206,43 @@ def _correlation(flat: NDArray[np.bool_]) -> float:
     centred = flat[:, :MAX_CORRELATED] - flat.mean(axis=(0, 1))
     variance = float((centred**2).mean(axis=(0, 1)).sum())
     return float((centred[1:] * centred[:-1]).mean(axis=(0, 1)).sum()) / variance if variance > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeStream:
+    """A large data file, records first, that is read in blocks: `path`, the input's `array` and `shape`, and labels."""
+
+    path: Path
+    array: str
+    shape: tuple[int, ...]
+    labels: NDArray[np.int64] | None = None
+    classes: int | None = None
+
+    def blocks(self, inputs: int, first: int, stop: int, count: int) -> Iterator[NDArray[np.bool_]]:
+        """Spikes (up to `count` records, steps, `inputs`) of the records from `first` up to `stop`. ValueError."""
+        with array_file.ArrayFile(self.path, f"data file {self.path}") as file:
+            remaining = stop - first
+            for block in file.blocks(self.array, count, first):
+                yield binary_spikes(block[:remaining], inputs, f"data {self.path}")
+                remaining -= len(block)
+                if remaining <= 0:
+                    return
+
+
+def open_stream(path: Path, layout: str | None) -> SpikeStream | None:
+    """The file as a stream; None where `load_data` reads it at once: a small one, or one that is not records-first."""
+    if layout == "steps-first" or path.suffix not in (".npy", ".npz") or not path.is_file():
+        return None
+    try:
+        with array_file.ArrayFile(path, f"data file {path}") as file:
+            named = [name for name in file.names if name in ("x", "spikes")] or list(file.names)
+            if len(named) != 1:
+                return None
+            header = file.header(named[0])
+            if header.size < STREAMED_BYTES or len(header.shape) < 3 or header.fortran or not all(header.shape):
+                return None
+            labels, classes = (file.array(name) if name in file.names else None for name in ("labels", "classes"))
+    except ValueError:
+        return None  # `load_data` says what is wrong
+    known = _labels(path, labels, np.broadcast_to(np.uint8(0), header.shape), header.shape)
+    return SpikeStream(path, named[0], header.shape, known, _classes(path, classes, known))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from spikeveil.host.cli.model_simulation import RecordBlocks, run_in_blocks
 from spikeveil.host.cli.options.common import json_option
-from spikeveil.host.cli.options.data import Records, data_options, load_records
+from spikeveil.host.cli.options.data import Records, classes_of, data_options, load_records
 from spikeveil.host.cli.options.keys import PUBLIC, Opening
 from spikeveil.host.cli.options.network import (
     ENGINES,
@@ -27,6 +28,7 @@ from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.cosim import amaranth_engine, verilator_build, verilator_engine
 from spikeveil.host.cosim.compare import first_difference
 from spikeveil.host.cosim.job import SimulationResult
+from spikeveil.host.data.spike_files import SpikeData, open_stream
 from spikeveil.host.networks import catalogue
 from spikeveil.host.privacy import report_files
 from spikeveil.host.privacy.claim import Claim
@@ -62,9 +64,13 @@ def simulate(network: str, **options: Any) -> None:
         )
     delta, spec = read_delta(options["delta"]), catalogue.load(network)
     spec.require_private(unsafe=options["unsafe"])
-    records = load_records(spec, options, network)
     opening = read_opening(spec, options)
     options |= {"lease": opening.number}
+    blocks = _in_blocks(spec, network, options)
+    if blocks is not None:
+        _simulate_blocks(spec, blocks, opening, delta, options)
+        return
+    records = load_records(spec, options, network)
     model = Network(spec, opening.words()).run(records.spikes, lease=opening.number, first_record=opening.record)
     result = None if options["engine"] == "model" else _gateware(spec, records, opening, options)
     difference = None if result is None else first_difference(_expected(model), result.released, opening.record)
@@ -78,6 +84,55 @@ def simulate(network: str, **options: Any) -> None:
         print_simulation(report, claim, records.classes)
     if difference is not None:
         raise click.ClickException(f"the gateware does not release what the model does; {difference}")
+
+
+def _in_blocks(spec: NetworkSpec, network: str, options: dict[str, Any]) -> RecordBlocks | None:
+    """The records, to be run in blocks; None where they are few, or are not for the model's spikes or potentials."""
+    if options["engine"] != "model" or spec.decision is not None:
+        return None
+    stream = open_stream(Path(options["data"]), options["layout"])
+    if stream is None:
+        return None
+    first, total = options["skip"], stream.shape[0]
+    if first >= total:
+        raise ValueError(f"skip must be under the {total} records of the data, not {first}")
+    stop = total if options["records"] is None else min(total, first + options["records"])
+    labels = None if stream.labels is None else stream.labels[first:stop]
+    shape = SpikeData(options["data"], np.empty((0, *stream.shape[1:])), labels=stream.labels, classes=stream.classes)
+    return RecordBlocks(
+        options["data"],
+        stop - first,
+        stream.shape[1],
+        lambda begin, count: stream.blocks(spec.inputs, first + begin, stop, count),
+        labels,
+        classes_of(spec, shape),
+    )
+
+
+def _simulate_blocks(
+    spec: NetworkSpec, blocks: RecordBlocks, opening: Opening, delta: float, options: dict[str, Any]
+) -> None:
+    """Run the records, write and show what is released."""
+    network, output = Network(spec, opening.words()), options["output"]
+    secret = opening.key + repr(opening.seeds).encode()
+    totals = run_in_blocks(network, blocks, opening.number, opening.record, Path(output) if output else None, secret)
+    claim = _claim(spec, blocks.steps, opening, delta, options)
+    right = None if totals.right is None else totals.right / totals.records
+    report: dict[str, Any] = {
+        "engine": options["engine"],
+        "data": blocks.name,
+        "records": totals.records,
+        "steps": blocks.steps,
+        "lease": options["lease"],
+        "released_accuracy": right,
+        "file": output,
+    }
+    if totals.spikes is not None:
+        report["released_spikes_per_record"] = totals.spikes / totals.records
+    if options["as_json"]:
+        print_json(report | {"claim": claim.to_dict(), "accuracy": right})
+    else:
+        print_simulation(report, claim, blocks.classes)
 
 
 def _gateware(spec: NetworkSpec, records: Records, opening: Opening, options: dict[str, Any]) -> SimulationResult:
