@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: demo test bench boards lint soak setup lock clean
+.PHONY: demo test fuzz bench boards lint soak setup lock clean
 
 demo: $(READY) ## the main job: trained network, real images, golden model = gateware, with its epsilon
 	$(BIN)/spikeveil demo
@@ -14,6 +14,9 @@ test: $(VENV)/.ready-train ## the whole always-on suite
 
 soak: $(VENV)/.ready-train ## the suite again with the full counts (kills, random cases)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --soak
+
+fuzz: $(VENV)/.ready-train ## 10,000 mutated files at every parser
+	$(BIN)/python -m pytest tests/fuzz -n $(JOBS) --fuzz
 
 bench: $(VENV)/.ready-bench ## ratios against named baselines, table and JSON
 	$(BIN)/python scripts/bench.py --json out/bench.json
@@ -39,7 +42,10 @@ $(VENV)/.ready-train: $(READY) requirements-train.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	@touch $@
 
-$(VENV)/.ready-bench: $(VENV)/.ready-train requirements-bench.txt
+$(VENV)/.ready-fuzz: $(VENV)/.ready-train ## 10,000 mutated files at every parser
+	$(BIN)/python -m pytest tests/fuzz -n $(JOBS) --fuzz
+
+bench: $(VENV)/.ready-train requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 

@@ -9,6 +9,7 @@ settings.load_profile("shared machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the full counts instead of the always-on slice")
+    parser.addoption("--fuzz", action="store_true", help="mutate 10,000 files for each parser, not the slice")
 
 
 @pytest.fixture(scope="session")
