@@ -3,33 +3,38 @@
 import io
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from spikeveil.host.cli.errors import usage_errors
-from spikeveil.host.cli.options.common import json_option, stack
-from spikeveil.host.cli.options.data import layout_option, load_subjects
+from spikeveil.host.cli.options.budget import (
+    PATH,
+    charge_options,
+    data_set_option,
+    quota_name,
+    read_data,
+    read_evidence,
+    read_ranges,
+    read_session,
+    read_stated,
+)
+from spikeveil.host.cli.options.common import json_option
+from spikeveil.host.cli.options.data import layout_option
 from spikeveil.host.cli.options.ledger import create_new_key, is_export, read_head, read_key_option
 from spikeveil.host.cli.options.privacy import (
     SOURCES,
     UNITS,
-    decision_options,
-    mechanism_options,
     raster_options,
-    read_decision,
-    read_mechanism,
 )
 from spikeveil.host.cli.screens import budget as screen
+from spikeveil.host.cli.screens import budget_history as history_screen
 from spikeveil.host.privacy.ledger import (
     RELATIONS,
     DecisionSession,
-    Evidence,
     Ledger,
     ReleaseSession,
-    Session,
     Signer,
     Stated,
     Subjects,
@@ -41,10 +46,8 @@ from spikeveil.host.privacy.ledger import (
     verify_export,
 )
 from spikeveil.host.privacy.ledger.database import FILE_MODE
-from spikeveil.host.privacy.units import Unit
 from spikeveil.pysim.model.files import replacing, write_atomically
 
-PATH = click.Path(dir_okay=False)
 BUDGET_UNITS = (*UNITS, "subject")
 PREVIEWED = ("source", "unsafe", "demonstration", "specification", "records", "data")
 HEAD = "A head noted down earlier, NUMBER:HASH, that must be in the chain."
@@ -60,10 +63,6 @@ def budget() -> None:
     """
 
 
-def _data_set(required: bool = True) -> Callable[[Any], Any]:
-    return click.option("-d", "--data-set", required=required, help="Name of the data set.")
-
-
 def _ledger(path: str, create: bool = False) -> Ledger:
     return Ledger(path, create=create)
 
@@ -72,7 +71,7 @@ def _ledger(path: str, create: bool = False) -> Ledger:
     epilog="Example: spikeveil budget create my.ledger -d digits --unit record --epsilon 10 --delta 1e-5 --data digits"
 )
 @click.argument("ledger", type=PATH)
-@_data_set()
+@data_set_option()
 @click.option("--unit", type=click.Choice(BUDGET_UNITS), required=True, help="What the budget protects.")
 @click.option("--epsilon", required=True, help="Limit of epsilon, read exactly (0.1, 1/3, inf).")
 @click.option("--delta", required=True, help="Limit of delta, read exactly.")
@@ -108,7 +107,7 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
         network: dict[str, Any] = {name: options[name] for name in ("specification", "layer")}
         network |= {"relation": options["relation"], "rule": options["rule"], "order": options["order"]}
         check_budget(options["unit"], *limits, **network)
-        spikes, column = _read_data(options["data"], options["subjects"], options["layout"])
+        spikes, column = read_data(options["data"], options["subjects"], options["layout"])
         if options["unit"] == "subject" and column is None:
             raise ValueError("a budget at subject level needs --data and --subjects")
         with _ledger(ledger, create=True) as opened:
@@ -125,17 +124,9 @@ def create(ledger: str, data_set: str, as_json: bool, **options: Any) -> None:
     _show(ledger, data_set, as_json)
 
 
-def _read_data(data: str | None, column: str | None, layout: str | None) -> tuple[Any, Any]:
-    if data is None:
-        if column is not None:
-            raise ValueError("--subjects needs --data")
-        return None, None
-    return load_subjects(data, column, layout)
-
-
 @budget.command(epilog="Example: spikeveil budget extend my.ledger -d digits --data more.npz --disjoint")
 @click.argument("ledger", type=PATH)
-@_data_set()
+@data_set_option()
 @click.option("--data", required=True, help="The file to join.")
 @layout_option
 @click.option("--subjects", metavar="COLUMN", help="Its array of subjects, where the data set has subjects.")
@@ -148,7 +139,7 @@ def extend(
     if not disjoint:
         raise click.UsageError("only files without a record in common can be joined: state it by --disjoint")
     with usage_errors():
-        spikes, column = _read_data(data, subjects, layout)
+        spikes, column = read_data(data, subjects, layout)
         with _ledger(ledger) as opened:
             before = opened.binding(data_set).subjects
             start = before.count if before else 0
@@ -159,7 +150,7 @@ def extend(
 
 @budget.command(epilog="Example: spikeveil budget show my.ledger")
 @click.argument("ledger", type=PATH)
-@_data_set(required=False)
+@data_set_option(required=False)
 @json_option
 def show(ledger: str, data_set: str | None, as_json: bool) -> None:
     """Show the limits, what the worst record has spent, and how many releases are left."""
@@ -177,73 +168,10 @@ def _show(path: str, data_set: str | None, as_json: bool) -> None:
     screen.print_state(path, record, as_json)
 
 
-_charge_options = stack(
-    click.argument("ledger", type=PATH),
-    _data_set(),
-    mechanism_options,
-    decision_options,
-    click.option("--releases", type=click.IntRange(1), default=1, show_default=True, help="Records released."),
-    click.option("--delta", required=True, help="Delta of the session."),
-    click.option("--layer", type=click.IntRange(0), help="Index of the flipped layer."),
-    click.option("--data", help="The file whose records are released, where the data set is bound to it."),
-    layout_option,
-    click.option("--records", "ranges", metavar="FIRST:END", multiple=True, help="The records that are released."),
-    click.option("--unsafe", is_flag=True, help="The specification has a path around the flipper: infinite."),
-    click.option("--insecure-demonstration", "demonstration", is_flag=True, help="Charge nominal figures, marked."),
-    click.option("--device", default="", help="Which device releases."),
-    click.option("--verilog", help="SHA-256 of the Verilog."),
-    click.option("--bitstream", help="SHA-256 of the bitstream."),
-    click.option("--versions", help="Versions of the tools."),
-    click.option("--dry-run", is_flag=True, help="Only show what it would cost; exit code 1 if it does not fit."),
-    json_option,
-)
-
-
-def _read_session(options: dict[str, Any]) -> ReleaseSession:
-    decision = read_decision(options, with_steps=True)
-    if decision is not None:
-        steps = options["steps"]
-        if steps is None:
-            raise click.UsageError("a session of decisions needs -T/--steps, the steps of a record")
-        return DecisionSession(decision, steps, options["releases"], options["delta"], options["layer"])
-    mechanism = read_mechanism(options)
-    shape = (options["steps"], options["neurons"], options["releases"], options["delta"])
-    if None in shape:
-        raise click.UsageError("a session needs -T/--steps and -N/--neurons")
-    return Session(mechanism, *shape, options["spike_limit"], options["step_spike_limit"], options["layer"])
-
-
-def _quota_name(session: ReleaseSession) -> str:
-    """What a report calls the quota of a lease."""
-    return "quota_decisions" if isinstance(session, DecisionSession) else "quota_steps"
-
-
-def _read_ranges(opened: Ledger, options: dict[str, Any]) -> dict[str, Any]:
-    """The file and the records that are charged; every record where none is named."""
-    if options["data"] is None:
-        if options["ranges"]:
-            raise click.UsageError("--records needs the --data that it counts")
-        return {}
-    spikes, _ = load_subjects(options["data"], layout=options["layout"])
-    pairs = sorted(tuple(map(int, text.split(":"))) for text in options["ranges"])
-    if any(len(pair) != 2 for pair in pairs):
-        raise click.UsageError("--records must be FIRST:END, the first record and the one after the last")
-    return {"data": opened.identify(spikes), "records": tuple(pairs) or None}
-
-
-def _read_stated(stated: list[Any], delta: str) -> Stated:
-    mechanism, unit, epsilon = stated
-    return Stated(mechanism, Unit(unit), amount("stated epsilon", epsilon), probability("stated delta", delta))
-
-
-def _read_evidence(options: dict[str, Any]) -> Evidence:
-    return Evidence(*(options.get(name) for name in ("specification", "verilog", "bitstream", "versions")))
-
-
 def _preview(opened: Ledger, cost: ReleaseSession | Stated, options: dict[str, Any]) -> None:
     """Print what `cost` would charge. Exit code 1 where a budget cannot bear it."""
     flags = {name: options[name] for name in ("source", "unsafe", "demonstration", "specification")}
-    previews = opened.preview(options["data_set"], cost, **flags, **_read_ranges(opened, options))
+    previews = opened.preview(options["data_set"], cost, **flags, **read_ranges(opened, options))
     decides = isinstance(cost, DecisionSession)
     screen.print_previews(options["data_set"], previews, options["source"], options["as_json"], decides)
     if not all(preview.allowed for preview in previews):
@@ -253,7 +181,7 @@ def _preview(opened: Ledger, cost: ReleaseSession | Stated, options: dict[str, A
 @budget.command(
     epilog="Example: spikeveil budget spend my.ledger -d digits --source os --epsilon 1 -T 16 -N 10 --delta 1e-6"
 )
-@_charge_options
+@charge_options
 @raster_options(required=False)
 @click.option("--source", type=click.Choice(SOURCES), required=True, help="Where the noise comes from.")
 @click.option("--stated-epsilon", help="Epsilon of a cost computed elsewhere, instead of -k, -T and -N.")
@@ -266,13 +194,13 @@ def spend(**options: Any) -> None:
     if any(stated) and not all(stated):
         raise click.UsageError("a stated cost needs --stated-epsilon, --stated-unit and --stated-by")
     with usage_errors():
-        cost = _read_stated(stated, options["delta"]) if all(stated) else _read_session(options)
+        cost = read_stated(stated, options["delta"]) if all(stated) else read_session(options)
         with _ledger(options["ledger"]) as opened:
             if options["dry_run"]:
                 return _preview(opened, cost, options)
             flags = {name: options[name] for name in ("source", "device", "unsafe", "demonstration")}
-            flags |= _read_ranges(opened, options)
-            entry = opened.spend(options["data_set"], cost, evidence=_read_evidence(options), **flags)
+            flags |= read_ranges(opened, options)
+            entry = opened.spend(options["data_set"], cost, evidence=read_evidence(options), **flags)
     screen.print_charge(entry, options["as_json"])
 
 
@@ -280,7 +208,7 @@ def spend(**options: Any) -> None:
     epilog="Example: spikeveil budget lease my.ledger -d digits --new-key device.key --specification $(sha256sum "
     "net.json | cut -c-64) -k 17626 -T 16 -N 10 --spike-limit 16 --releases 100 --delta 1e-6"
 )
-@_charge_options
+@charge_options
 @raster_options(required=False)
 @click.option("--source", type=click.Choice(SOURCES), default="trivium", show_default=True, help="Noise source.")
 @click.option("--specification", required=True, help="SHA-256 of the network specification.")
@@ -290,26 +218,26 @@ def spend(**options: Any) -> None:
 def lease(**options: Any) -> None:
     """Charge a session and grant a device the next lease number for it. The key is never in the ledger."""
     with usage_errors():
-        session, key = _read_session(options), read_key_option(options)
+        session, key = read_session(options), read_key_option(options)
         with _ledger(options["ledger"]) as opened:
             if options["dry_run"]:
                 return _preview(opened, session, options)
             flags = {name: options[name] for name in ("source", "device", "unsafe", "demonstration", "specification")}
-            flags |= _read_ranges(opened, options)
+            flags |= read_ranges(opened, options)
             opened.preview(options["data_set"], session, **{name: flags[name] for name in PREVIEWED if name in flags})
             key = create_new_key(options) if options["new_key"] else key
             try:
-                granted = opened.lease(options["data_set"], session, key=key, evidence=_read_evidence(options), **flags)
+                granted = opened.lease(options["data_set"], session, key=key, evidence=read_evidence(options), **flags)
             except BaseException:
                 if options["new_key"]:
                     Path(options["new_key"]).unlink(missing_ok=True)
                 raise
-    screen.print_charge(granted.entry, options["as_json"], {_quota_name(session): granted.quota})
+    screen.print_charge(granted.entry, options["as_json"], {quota_name(session): granted.quota})
 
 
 @budget.command(epilog="Example: spikeveil budget history my.ledger --last 20")
 @click.argument("ledger", type=PATH)
-@_data_set(required=False)
+@data_set_option(required=False)
 @click.option("--last", type=click.IntRange(1, 1 << 62), help="Only so many entries from the end.")
 @click.option("--before", type=click.IntRange(1, 1 << 62), help="Only entries before this one: the page before a page.")
 @json_option
@@ -319,7 +247,7 @@ def history(ledger: str, data_set: str | None, last: int | None, before: int | N
         if data_set is not None:
             opened.standing(data_set)  # LedgerError where there is no such data set
         pages = opened.pages(data_set, before) if last is None else [opened.history(data_set, last, before)]
-        screen.print_history(pages, as_json)
+        history_screen.print_history(pages, as_json)
 
 
 @budget.command(epilog="Example: spikeveil budget verify my.jsonl --signer 5f0c...")
@@ -359,7 +287,7 @@ def verify(
         if with_key:
             mode = stat.S_IMODE(Path(file).stat().st_mode)
             write_atomically(Path(file), countersign(file, Signer(with_key)).encode("ascii"), mode=mode)
-    screen.print_verified(file, checked, as_json)
+    history_screen.print_verified(file, checked, as_json)
     if checked.stated and not accept_stated:
         raise click.ClickException(
             f"{len(checked.stated)} stated charges were not recomputed: accept them by --accept-stated, or do not"

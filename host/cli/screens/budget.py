@@ -1,30 +1,25 @@
 """What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and the adversary."""
 
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
-from spikeveil.host.cli.screens.tables import print_json, print_json_list
+from spikeveil.host.cli.screens.budget_charges import charged_text, charges_of_entry, composed_text, session_text
+from spikeveil.host.cli.screens.tables import print_json
 from spikeveil.host.privacy.ledger import (
     Balance,
     Entry,
     Mark,
     Preview,
     Standing,
-    Verified,
     axis_name,
     shown_down,
     shown_up,
 )
-from spikeveil.host.privacy.ledger.amounts import fraction_from_text, from_text
 from spikeveil.host.privacy.units import Unit
-from spikeveil.host.privacy.wording import AGAINST, decision_text
-from spikeveil.pysim.model.decision import from_description
+from spikeveil.host.privacy.wording import AGAINST
 
 FILTER = (
     "Filter: pure sum of (epsilon, delta) over pre-declared sessions, in exact fractions; a session's epsilon is the "
@@ -181,58 +176,6 @@ def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
     console.print(f"Head (note it down for verify --head): {head}", soft_wrap=True)
 
 
-def _session_text(session: dict[str, Any]) -> str:
-    if session["kind"] == "stated":
-        return f"{session['mechanism']} (stated at {session['unit']} level)"
-    if session["kind"] == "dp-sgd":
-        noise = float(fraction_from_text(session["noise_multiplier"]))
-        return (
-            f"DP-SGD, all {session['steps']} steps of the run, noise {noise:g}, Poisson {session['batch_size']}/"
-            f"{session['dataset_size']}, {session['method']} bound, one example added or removed"
-        )
-    if session["kind"] == "decision":
-        count = f"{session['releases']} decision{'s' * (session['releases'] > 1)}"
-        return f"{count}, {decision_text(from_description(session['decision']))}, {session['composition']}"
-    limits = "".join(
-        f", {name.replace('_', ' ')} {session[name]}" for name in ("spike_limit", "step_limit") if session[name]
-    )
-    return (
-        f"randomised response {session['threshold']}/2^{session['bits']} on {session['steps']} x {session['neurons']} "
-        f"bits{limits}, {session['releases']} releases, {session['composition']}"
-    )
-
-
-def _charges(content: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "unit": charge["unit"],
-            "composed_bits": charge["bits"],
-            **_charged(charge),
-            "delta": shown_up(from_text(charge["delta"])),
-        }
-        for charge in content["charges"]
-    ]
-
-
-def _composed(count: int, decides: bool) -> str:
-    """How many bits or decisions were composed, in words; "stated" where nothing was."""
-    if not count:
-        return "stated"
-    return f"{count} {'decision' if decides else 'bit'}{'s' * (count > 1)}"
-
-
-def _charged(charge: Mapping[str, Any]) -> dict[str, str]:
-    if "order" not in charge:
-        return {"epsilon": shown_up(from_text(charge["epsilon"]))}
-    order = float(fraction_from_text(charge["order"]))
-    return {"divergence": shown_up(from_text(charge["divergence"])), "order": f"{order:g}"}
-
-
-def _charged_text(charge: Mapping[str, str]) -> str:
-    """What was charged, with its quantity where that is not epsilon."""
-    return charge["epsilon"] if "epsilon" in charge else f"divergence {charge['divergence']} of order {charge['order']}"
-
-
 def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = None) -> None:
     """Print a charge that was made."""
     content = entry.content
@@ -242,11 +185,11 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
         **({"lease": content["lease"]} if "lease" in content else {}),
         **(extra or {}),
         "data_set": content["data_set"],
-        "mechanism": _session_text(content["session"]),
+        "mechanism": session_text(content["session"]),
         "source": content["source"],
         "worth": content["worth"],
         "against": AGAINST[content["source"]],
-        "charges": _charges(content),
+        "charges": charges_of_entry(content),
     }
     if as_json:
         print_json(report)
@@ -256,8 +199,8 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
     table = _table(title, "unit", ">composed", ">epsilon", ">delta")
     decides = content["session"]["kind"] == "decision"
     for charge in report["charges"]:
-        composed = _composed(charge["composed_bits"], decides)
-        table.add_row(charge["unit"], composed, _charged_text(charge), charge["delta"])
+        composed = composed_text(charge["composed_bits"], decides)
+        table.add_row(charge["unit"], composed, charged_text(charge), charge["delta"])
     console = _console()
     console.print(table)
     console.print(f"mechanism: {report['mechanism']}\nholds against {report['against']}")
@@ -287,7 +230,7 @@ def print_previews(
     columns = ("unit", ">composed", ">epsilon", ">remaining", ">delta", ">remaining", "allowed")
     table = _table(f"Nothing was charged; it would cost data set {data_set}", *columns)
     for line in lines:
-        bits, verdict = _composed(line["composed_bits"], decides), "yes" if line["allowed"] else "NO"
+        bits, verdict = composed_text(line["composed_bits"], decides), "yes" if line["allowed"] else "NO"
         quantity = "epsilon" if "epsilon_asked" in line else "divergence"
         asked = (line[f"{quantity}_asked"], line[f"{quantity}_remaining"], line["delta_asked"], line["delta_remaining"])
         table.add_row(line["unit"], bits, *asked, verdict)
@@ -297,103 +240,3 @@ def print_previews(
         if "divergence_asked" in line:
             console.print(f"{line['unit']} level: {line['filter']}; in the column of epsilon are its divergences")
     console.print(f"holds against {AGAINST[source]}")
-
-
-def print_history(pages: Iterable[Sequence[Entry]], as_json: bool) -> None:
-    """Print pages of entries, in at most 80 columns; as JSON, their exact content in one list."""
-    if as_json:
-        print_json_list({"hash": entry.hash, **entry.content} for page in pages for entry in page)
-        return
-    click.echo("History: amounts rounded up, exact fractions with --json")
-    for entry in (entry for page in pages for entry in page):
-        for index, line in enumerate(_history_lines(entry)):
-            indent = "      " if index else ""
-            click.echo(textwrap.fill(line, 80, initial_indent=indent, subsequent_indent="        "))
-
-
-def _history_lines(entry: Entry) -> list[str]:
-    content = entry.content
-    what = f"lease {content['lease']}" if "lease" in content else entry.kind
-    worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
-    of = f"  data set {content['data_set']}" if "data_set" in content else ""
-    lines = [f"{entry.sequence:>4}  {entry.time[:19].replace('T', ' ')} UTC  {what}{worth}{of}"]
-    if "charges" not in content:
-        return [*lines, *_budget_lines(content)]
-    named = content.get("records")
-    records = (
-        "every record" if named is None else "records " + ", ".join(f"{first} to {end - 1}" for first, end in named)
-    )
-    lines.append(f"{_session_text(content['session'])}; source {content['source']}; charged to {records}")
-    if content["device"]:
-        lines.append(f"device: {content['device']}")
-    if content["evidence"]:
-        shown = (f"{name} {value[:16] if len(value) == 64 else value}" for name, value in content["evidence"].items())
-        lines.append(f"evidence: {', '.join(shown)}")
-    for one in _charges(content):
-        composed = _composed(one["composed_bits"], content["session"]["kind"] == "decision")
-        lines.append(f"{one['unit']} level: {composed}, {_charge_line(one)}, delta {one['delta']}")
-    return lines
-
-
-def _charge_line(charge: Mapping[str, str]) -> str:
-    return f"epsilon {charge['epsilon']}" if "epsilon" in charge else _charged_text(charge)
-
-
-def _budget_lines(content: Mapping[str, Any]) -> list[str]:
-    if "run" in content:
-        return [_run_line(content)]
-    if "balances" not in content:
-        return [f"schema {content['schema']}, {content['software']}"]
-    limits = (
-        f"{one['unit']} level: epsilon {shown_up(from_text(one['epsilon_limit']))}, "
-        f"delta {shown_up(from_text(one['delta_limit']))}"
-        for one in content["balances"]
-    )
-    files = content.get("data") or []
-    return [
-        "limits: " + "; ".join(limits),
-        *[f"data of {one['records']} records, {one['digest'][:16]}" for one in files],
-    ]
-
-
-def _run_line(content: Mapping[str, Any]) -> str:
-    """A block or a checkpoint of a training run."""
-    if content["kind"] == "checkpoint":
-        return (
-            f"training run of entry {content['run']}: checkpoint {content['token'][:16]} after block {content['block']}"
-        )
-    again = ", run again and charged again" if content["again"] else ""
-    last = content["start"] + content["steps"] - 1
-    return f"training run of entry {content['run']}: steps {content['start']} to {last}{again}"
-
-
-def print_verified(path: str, checked: Verified, as_json: bool) -> None:
-    """Print that a file was checked and is intact, and what could not be checked."""
-    if as_json:
-        print_json(asdict(checked))
-        return
-    click.echo(
-        f"{path} holds: {checked.entries} entries, {checked.leases} leases, the last number {checked.last_lease}"
-    )
-    click.echo(f"{_witness_text(checked)}; head {checked.entries}:{checked.head}")
-    if checked.resumed_at:
-        click.echo(f"entries up to {checked.resumed_at} were verified before on this machine and not read again")
-    click.echo(f"{checked.recomputed} charges recomputed, {len(checked.stated)} not recomputed")
-    for line in checked.stated:
-        click.echo(f"not recomputed: {line}")
-    for line in checked.above:
-        click.echo(f"charged more than it costs: {line}")
-    for number in checked.reversals:
-        click.echo(f"entry {number} of the old schema is older than the one before it")
-    for names in checked.names:
-        click.echo(f"data sets that differ only in spelling: {', '.join(map(repr, names))}")
-    for key in checked.signers:
-        click.echo(f"signed by {key}")
-
-
-def _witness_text(checked: Verified) -> str:
-    if not checked.witnessed:
-        return "no witness was asked"
-    if checked.witness_new:
-        return "the witness of this machine is new: it had seen nothing of this ledger before"
-    return "the witness of this machine agrees"
