@@ -122,6 +122,21 @@ def test_compare_matches_layers_and_draws_a_raster(tmp_path: Path) -> None:
     assert "raster record must be 0 to 1, not 2" in invoke("compare", a, b, *words, "--raster", 2, code=2).stderr
 
 
+def test_the_reset_of_one_node_is_an_option() -> None:
+    """Node `1` fires first; its reset alone differs, and with it the spikes."""
+    words = ("--data", NIR / "snntorch_conv.npz", "--json")
+    plain, mixed = (
+        json.loads(invoke("import", *CONV, *extra, *words).output) for extra in ((), ("--node-reset", "1=subtract"))
+    )
+    assert mixed["choices"] == plain["choices"] | {"resets": {"1": "subtract"}}
+    assert (plain["recorded"]["different"], mixed["recorded"]["different"] > 0) == (0, True)
+    assert (
+        "--node-reset must be NODE=RESET, not 'zero'" in invoke("import", *CONV, "--node-reset", "zero", code=2).stderr
+    )
+    refused = invoke("import", *CONV, "--node-reset", "9=zero", code=2).stderr
+    assert "reset must be of a node of the graph, and '9' is none" in " ".join(refused.split())
+
+
 def test_accepted_losses_are_shown_with_the_network(tmp_path: Path) -> None:
     out = tmp_path / "net.snn"
     note = {"made_by": "spikeveil import", "formats": {"allow_loss": True}, "losses": ["layer 0: 0 of 9 spikes remain"]}

@@ -36,6 +36,13 @@ choice_options = stack(
         type=click.Choice(("zero", "leak", "reset")),
         help="Where potentials start; asked where v_leak or v_reset is not 0.",
     ),
+    click.option(
+        "--node-reset",
+        "node_resets",
+        multiple=True,
+        metavar="NODE=RESET",
+        help="The reset of one node, where it differs from the others; may be given several times.",
+    ),
 )
 CHOICES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
 
@@ -43,6 +50,8 @@ CHOICES = ("dt", "decay", "reset", "reset_timing", "compare", "gain", "initial")
 def read_choices(options: dict[str, Any]) -> Choices:
     """The choices as typed, in place of those of --from. UsageError for a value out of range."""
     given = {name: options[name] for name in CHOICES if options[name] is not None}
+    if options["node_resets"]:
+        given["resets"] = dict(_node_reset(text) for text in options["node_resets"])
     with usage_errors():
         if options["convention"] is None:
             return Choices(**given)
@@ -51,4 +60,12 @@ def read_choices(options: dict[str, Any]) -> Choices:
 
 def any_choice(options: dict[str, Any]) -> bool:
     """Whether --from or a single choice is given."""
-    return any(options[name] is not None for name in ("convention", *CHOICES))
+    return bool(options["node_resets"]) or any(options[name] is not None for name in ("convention", *CHOICES))
+
+
+def _node_reset(text: str) -> tuple[str, str]:
+    """Node and reset of `NODE=RESET`. UsageError for other text."""
+    node, equals, reset = text.rpartition("=")
+    if not node or not equals:
+        raise click.UsageError(f"--node-reset must be NODE=RESET, not {text!r}")
+    return node, reset

@@ -40,11 +40,7 @@ def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | N
     for sentence in report["losses"]:
         console.print(f"--allow-loss: {sentence}")
     if report["float_accuracy"] is not None:
-        console.print(
-            f"{report['test_records']:,} test records of {report['data']}, {report['steps']} steps, "
-            f"{report['encoder']} coding: floats {report['float_accuracy']:.2%}, integers "
-            f"{report['integer_accuracy']:.2%}, both unflipped"
-        )
+        console.print(_accuracy_table(report, made))
     console.print(f"scales from the {report['scales_from']}")
     if report["flip"] is not None:
         flip = report["flip"]
@@ -59,6 +55,20 @@ def print_quantised(path: Path, report: dict[str, Any], made: PrivateNetwork | N
         console.print("trained under DP-SGD: the claim on its training data is kept in the file")
     console.print(f"fingerprint {report['fingerprint']}")
     console.print(f"written to {report['file']}" if report["file"] else "not written: -o names a file")
+
+
+def _accuracy_table(report: dict[str, Any], made: PrivateNetwork | None) -> Table:
+    """Accuracy end to end: of the float network, of the integers, and of what is released where that was measured."""
+    records = f"{report['test_records']:,} test records of {report['data']}"
+    title = f"{records}, {report['steps']} steps, {report['encoder']} coding"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("accuracy")
+    table.add_column("correct", justify="right")
+    table.add_row("float network", f"{report['float_accuracy']:.2%}")
+    table.add_row("integers, unflipped", f"{report['integer_accuracy']:.2%}")
+    if made is not None and made.accuracies.released is not None:
+        table.add_row(f"released, on {made.accuracies.records:,} records", f"{made.accuracies.released:.2%}")
+    return table
 
 
 def _trade_table(rows: list[dict[str, Any]]) -> Table:
