@@ -24,22 +24,23 @@ SHAPES: dict[Family, tuple[tuple[int, int], ...]] = {
     "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
     "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
 }
-MIN_RAM_BITS = {
-    "ice40": 72,
-    "ecp5": 512,
-    "gowin": 512,
-}  # for each block RAM that takes its place
+MIN_RAM_BITS = 72  # on iCE40, for each block RAM: smaller memories become flip-flops
+MIN_ROM_BITS = 1024  # of a table that is not marked: a smaller one becomes logic
 SMALL_RAM = (16, 4)  # words and bits of a RAM made of LUTs, which iCE40 does not have
 MIN_SMALL_RAMS = 20  # for each block RAM in their place: below it Yosys takes RAMs made of LUTs
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A memory of a design: `depth` words of `width` bits; `rom`: nothing writes it."""
+    """A memory of a design: `depth` words of `width` bits.
+
+    `rom`: nothing writes it. `block`: it is marked to be in block RAM.
+    """
 
     depth: int
     width: int
-    rom: bool
+    rom: bool = False
+    block: bool = False
 
     @property
     def bits(self) -> int:
@@ -49,8 +50,12 @@ class Memory:
     def block_rams(self, family: Family) -> int:
         """Block RAMs that Yosys maps it to; 0 where it takes LUTs or flip-flops."""
         count = block_rams(self.depth, self.width, family)
-        if family == "ice40" or self.rom:
-            return count if self.bits >= MIN_RAM_BITS[family] * count else 0
+        if self.block:
+            return count
+        if self.rom:
+            return count if self.bits >= MIN_ROM_BITS else 0
+        if family == "ice40":
+            return count if self.bits >= MIN_RAM_BITS * count else 0
         return count if self.small_rams >= MIN_SMALL_RAMS * count else 0
 
     @property
@@ -101,7 +106,8 @@ def design_size(plan: Plan, board: Board) -> DesignSize:
         if isinstance(fragment, MemoryInstance):
             instance: Any = fragment
             width = Shape.cast(instance._data._shape).width
-            memories.append(Memory(instance._data._depth, width, not instance._write_ports))
+            block = instance._attrs.get("ram_style") == "block"
+            memories.append(Memory(instance._data._depth, width, rom=not instance._write_ports, block=block))
         for domain, statements in fragment.statements.items():
             bits = signals if domain == "comb" else registers
             bits.update({id(signal): len(signal) for signal in statements._lhs_signals()})

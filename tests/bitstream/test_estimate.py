@@ -47,15 +47,16 @@ def test_block_rams(words: int, bits: int, family: Any, expected: int) -> None:
 @pytest.mark.parametrize(
     ("memory", "family", "expected"),
     [
-        (Memory(32, 4, rom=False), "ice40", 1),  # no smaller RAM there, and 128 bits are too many flip-flops
-        (Memory(4, 18, rom=False), "ice40", 0),
-        (Memory(8, 18, rom=False), "ice40", 2),  # wider than a block RAM
-        (Memory(2, 50, rom=False), "ice40", 0),
-        (Memory(128, 6, rom=False), "ecp5", 0),
-        (Memory(256, 7, rom=False), "ecp5", 1),
-        (Memory(255, 3, rom=False), "gowin", 0),
-        (Memory(32, 64, rom=False), "ecp5", 0),  # two block RAMs would hold no more than 32 RAMs made of LUTs
-        (Memory(128, 8, rom=True), "gowin", 1),
+        (Memory(32, 4), "ice40", 1),  # no smaller RAM there, and 128 bits are too many flip-flops
+        (Memory(4, 18), "ice40", 0),
+        (Memory(8, 18), "ice40", 2),  # wider than a block RAM
+        (Memory(2, 50), "ice40", 0),
+        (Memory(128, 6), "ecp5", 0),
+        (Memory(256, 7), "ecp5", 1),
+        (Memory(255, 3), "gowin", 0),
+        (Memory(32, 64), "ecp5", 0),  # two block RAMs would hold no more than 32 RAMs made of LUTs
+        (Memory(128, 4, rom=True), "gowin", 0),
+        (Memory(64, 4, rom=True, block=True), "ice40", 1),
     ],
 )
 def test_what_yosys_maps_a_memory_to(memory: Memory, family: Any, expected: int) -> None:
