@@ -181,7 +181,8 @@ class LeaseTransfer:
 
     def _require_progress(self) -> None:
         """DeviceStuck where nothing was transferred for too long, or all of it takes too long."""
-        now, limit = self.link.port.now(), self.link.timing.stall + SLOTS_IN_FLIGHT * slot_seconds(self.identity)
+        slots = SLOTS_IN_FLIGHT + self.identity.record_steps  # under a decision, only a whole record releases anything
+        now, limit = self.link.port.now(), self.link.timing.stall + slots * slot_seconds(self.identity)
         if now - self._last_progress > limit:
             raise DeviceStuck(f"the device answers, but nothing was transferred for {limit:g} s")
         if now > self._deadline:
