@@ -24,11 +24,11 @@ class Player(wiring.Component):
 
     | port | width | direction | meaning |
     |---|---|---|---|
-    | `stimulus` | most_steps * plan.i_rows * INPUT_LANES | in | spikes of a record, step 0 in the low bits |
-    | `steps` | range(most_steps + 1) | in | steps of the record, at least 1 |
+    | `stimulus` | max_steps * plan.i_rows * INPUT_LANES | in | spikes of a record, step 0 in the low bits |
+    | `steps` | range(max_steps + 1) | in | steps of the record, at least 1 |
     | `stimulus_request` | 1 | in | toggles to hand over a record |
     | `stimulus_ack` | 1 | out | follows `stimulus_request` when the next record may be handed over |
-    | `response` | most_steps * plan.o_rows * row_bits(plan) | out | rows of `o` in order, the last in the high bits |
+    | `response` | max_steps * plan.o_rows * row_bits(plan) | out | rows of `o` in order, the last in the high bits |
     | `response_request` | 1 | out | toggles when `response` holds a record |
     | `response_ack` | 1 | in | must follow `response_request` to accept the record |
     | `response_cycle` | 48 | out | cycle of the record's last row |
@@ -40,24 +40,24 @@ class Player(wiring.Component):
     | parameter | type | meaning |
     |---|---|---|
     | `plan` | Plan | the network |
-    | `most_steps` | int | steps of the longest record |
+    | `max_steps` | int | steps of the longest record |
 
     Timing: an offer at the network's input is held until it is accepted. The next record may follow without a gap.
 
     Reset discards all records and restarts `cycle` at 0.
     """
 
-    def __init__(self, plan: Plan, *, most_steps: int) -> None:
+    def __init__(self, plan: Plan, *, max_steps: int) -> None:
         self.plan = plan
         super().__init__(
             {
                 "open": In(1),
                 "late": Out(1),
-                "stimulus": In(most_steps * plan.i_rows * INPUT_LANES),
-                "steps": In(range(most_steps + 1)),
+                "stimulus": In(max_steps * plan.i_rows * INPUT_LANES),
+                "steps": In(range(max_steps + 1)),
                 "stimulus_request": In(1),
                 "stimulus_ack": Out(1),
-                "response": Out(most_steps * plan.o_rows * row_bits(plan)),
+                "response": Out(max_steps * plan.o_rows * row_bits(plan)),
                 "response_request": Out(1),
                 "response_ack": In(1),
                 "marker_error": Out(1),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spikeveil.host.bitstream.errors import FitError as FitError
     from spikeveil.host.bitstream.estimate import Estimate as Estimate
     from spikeveil.host.bitstream.estimate import estimate_resources as estimate_resources
-    from spikeveil.host.bitstream.lane_search import most_lanes as most_lanes
+    from spikeveil.host.bitstream.lane_search import search_lanes as search_lanes
     from spikeveil.host.bitstream.report import make_report as make_report
     from spikeveil.host.bitstream.verification import VerificationResult as VerificationResult
     from spikeveil.host.bitstream.verification import verify as verify
@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "build": ["Build"],
         "errors": ["BuildError", "FitError"],
         "estimate": ["Estimate", "estimate_resources"],
-        "lane_search": ["most_lanes"],
+        "lane_search": ["search_lanes"],
         "report": ["make_report"],
         "verification": ["VerificationResult", "verify"],
         "workload": ["Workload"],

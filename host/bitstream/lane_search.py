@@ -11,7 +11,7 @@ from spikeveil.host.bitstream.report import slowest_mhz
 from spikeveil.host.bitstream.stages import Listener
 
 
-def most_lanes(
+def search_lanes(
     make_plan: Callable[[int], Plan],
     max_lanes: int,
     board: Board,
@@ -19,15 +19,15 @@ def most_lanes(
     listener: Listener,
     report_skipped: Callable[[str], None] = lambda text: None,
 ) -> Build:
-    """The build with the most lanes that fits and, placed with `seed`, meets the board's clock.
+    """Build with the largest number of lanes that fits the chip and, placed with `seed`, meets the board's clock.
 
     | argument | meaning |
     |---|---|
-    | `make_plan` | the plan for a number of lanes; ValueError where the network does not allow that number |
-    | `max_lanes` | neurons of the largest layer |
-    | `report_skipped` | called with a sentence for every number that was skipped |
+    | `make_plan` | returns the plan for a number of lanes; ValueError if the network does not allow that number |
+    | `max_lanes` | upper limit of the search: the number of neurons of the largest layer |
+    | `report_skipped` | called with one sentence for each number of lanes that is rejected |
 
-    BuildError, with the reason for 1 lane, where no number will do.
+    BuildError if even 1 lane does not fit or does not meet the clock, with that reason.
     """
     reason: Exception | None = None
     for lanes in sorted({min(lanes, max_lanes) for lanes in CANDIDATES}, reverse=True):
@@ -45,7 +45,7 @@ def most_lanes(
 
 
 def _build(plan: Plan, board: Board, seed: int, listener: Listener) -> Build:
-    """The build of a plan, placed. FitError where it does not fit or does not meet the clock."""
+    """Build a plan up to its placement. FitError if it does not fit or does not meet the clock."""
     require_estimate(plan, board, MAX_ESTIMATE)
     build = Build.of(plan, board)
     build.synthesise(listener, total=5)

@@ -31,7 +31,7 @@ def run(
     TimeoutError where no record leaves the network for 2^20 cycles; RuntimeError where a marker is in the wrong place.
     """
     _, steps, _ = spikes.shape
-    player: Any = Player(plan, most_steps=steps)
+    player: Any = Player(plan, max_steps=steps)
     values: list[int] = []
     stamps: list[int] = []
 

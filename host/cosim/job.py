@@ -67,14 +67,14 @@ def stimulus(spikes: NDArray[np.bool_]) -> list[int]:
     return [int.from_bytes(record.tobytes(), "little") for record in packed]
 
 
-def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDArray[Any]:
+def response(values: list[int], plan: Plan, max_steps: int, steps: int) -> NDArray[Any]:
     """The player's `response` integers as (records, steps, neurons) spikes or potentials."""
     if plan.spec.decision is not None:
-        return _decisions(values, plan.spec.decision, most_steps, row_bits(plan))
+        return _decisions(values, plan.spec.decision, max_steps, row_bits(plan))
     width, last = row_bits(plan) * plan.o_rows, plan.spec.layers[-1]
-    size = -(-most_steps * width // 8)
+    size = -(-max_steps * width // 8)
     bits = np.array([np.frombuffer(value.to_bytes(size, "little"), np.uint8) for value in values])
-    flat = np.unpackbits(bits, axis=1, bitorder="little")[:, (most_steps - steps) * width : most_steps * width]
+    flat = np.unpackbits(bits, axis=1, bitorder="little")[:, (max_steps - steps) * width : max_steps * width]
     if not last.readout:
         return flat.reshape(len(values), steps, -1)[:, :, : last.neurons].astype(np.bool_)
     fields = flat.reshape(len(values), steps, -1, last.state_bits)[:, :, : last.neurons].astype(np.int64)
@@ -84,9 +84,9 @@ def response(values: list[int], plan: Plan, most_steps: int, steps: int) -> NDAr
     return potentials
 
 
-def _decisions(values: list[int], decision: RandomisedDecision, most_steps: int, width: int) -> NDArray[Any]:
+def _decisions(values: list[int], decision: RandomisedDecision, max_steps: int, width: int) -> NDArray[Any]:
     """Class numbers or one-hot words, from the only row of each record, which the player puts in the high bits."""
-    rows = [value >> (most_steps - 1) * width for value in values]
+    rows = [value >> (max_steps - 1) * width for value in values]
     if decision.output_bits > 1 or decision.output_neurons == 1:
         return np.array(rows, np.int64)
     return np.array([[row >> number & 1 for number in range(decision.output_neurons)] for row in rows], np.bool_)

@@ -1,4 +1,4 @@
-"""The player in Verilator, driven through cocotb: built once a design, then run on any number of jobs."""
+"""Runs the player in Verilator under cocotb. A simulator is built once per design and then runs any number of jobs."""
 
 import os
 import tempfile
@@ -18,17 +18,17 @@ from spikeveil.host.cosim.job import LeasePorts, SimulationResult, response, sti
 from spikeveil.host.scratch import memory_file, scratch_folder
 
 _BENCH = "spikeveil.host.cosim.verilator_bench"
-_POLL_SECONDS = 0.2  # between two looks at how many records are done
+_POLL_SECONDS = 0.2  # interval at which finished records are counted
 
 
-def build(plan: Plan, most_steps: int, *, waves: bool = False, folder: Path | None = None) -> Path:
-    """The folder of a simulator for records of up to `most_steps` steps, built now or found in the cache.
+def build(plan: Plan, max_steps: int, *, waves: bool = False, folder: Path | None = None) -> Path:
+    """Build a simulator for records of up to `max_steps` steps, unless the cache has it; returns its folder.
 
-    `waves`: the simulator can write a trace. `folder`: another folder than the cache.
+    `waves`: build it so that it can write a trace. `folder`: a folder to use instead of the cache.
     """
     program = cocotb_program.program(
-        (verilator_build.description(plan), str(most_steps)),
-        lambda: cocotb_program.bench_sources(Player(plan, most_steps=most_steps)),
+        (verilator_build.description(plan), str(max_steps)),
+        lambda: cocotb_program.bench_sources(Player(plan, max_steps=max_steps)),
         waves=waves,
     )
     return verilator_build.build(program, folder)
@@ -51,15 +51,15 @@ def run(
     | argument | type | meaning |
     |---|---|---|
     | `spikes` | (records, steps, inputs) | input spikes, bool |
-    | `lease` | `LeasePorts` | what the network is opened with |
-    | `stall_i` | 64 bits | cycles, in turn, in which no input row is offered |
-    | `stall_o` | 64 bits | cycles, in turn, in which no output row is taken |
-    | `waves` | path or None | the trace (VCD) to write |
-    | `traced` | bool | use the build that can write a trace, without writing one |
-    | `folder` | path or None | where simulators are built, where it is not the cache |
-    | `progress` | function | called with the number of records that are done |
+    | `lease` | `LeasePorts` | lease number, first record and secret |
+    | `stall_i` | 64 bits | pattern, repeated every 64 cycles: no input row is offered in cycles whose bit is 1 |
+    | `stall_o` | 64 bits | the same for output rows: none is accepted |
+    | `waves` | path or None | VCD file to write |
+    | `traced` | bool | use a simulator that can write a trace, even if `waves` is None |
+    | `folder` | path or None | folder for simulators instead of the cache |
+    | `progress` | function | called with the number of finished records |
 
-    SimulatorError where the build or the run fails.
+    SimulatorError if the build or the run fails.
     """
     records, steps, _ = spikes.shape
     program_folder = build(plan, steps, waves=traced or waves is not None, folder=folder)
@@ -100,7 +100,7 @@ def _read_result(work: Path, plan: Plan, steps: int) -> SimulationResult:
 
 @contextmanager
 def _progress_of(work: Path, progress: Callable[[int], None]) -> Iterator[None]:
-    """Call `progress` with the number of records in `work` whenever it may have changed."""
+    """While the block runs, call `progress` at intervals with the number of records finished in `work`."""
     done = threading.Event()
 
     def watch() -> None:

@@ -30,7 +30,7 @@ def plan_of(config: Config, dataset_size: int) -> TrainingPlan:
         return TrainingPlan(configured_steps, configured_steps, steps_per_epoch, None)
     meter = PrivacyMeter(mechanism, config.privacy.delta, config.privacy.method)
     limit = config.privacy.epsilon_limit
-    steps = configured_steps if limit is None else meter.most_steps(limit, configured_steps)
+    steps = configured_steps if limit is None else meter.max_steps(limit, configured_steps)
     if steps == 0:
         raise ValueError(f"privacy epsilon_limit must be at least {meter.epsilon(1):.6g}, one step's cost, not {limit}")
     return TrainingPlan(steps, configured_steps, steps_per_epoch, meter)

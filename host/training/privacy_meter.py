@@ -46,7 +46,7 @@ class PrivacyMeter:
         pld, rdp, clt = (self.mechanism.epsilon(steps, self.delta, method) for method in METHODS)  # type: ignore[arg-type]
         return Spent(steps, self.delta, pld, rdp, clt, self.mechanism.mu(steps))
 
-    def most_steps(self, limit: float, planned: int) -> int:
+    def max_steps(self, limit: float, planned: int) -> int:
         """The largest number of steps, at most `planned`, whose epsilon is at most `limit`; 0 where none is."""
         if self.epsilon(planned) <= limit:
             return planned

@@ -10,7 +10,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from spikeveil.host.virtual.build import BoardSpec as BoardSpec
     from spikeveil.host.virtual.build import build_program as build_program
-    from spikeveil.host.virtual.process import Figures as Figures
+    from spikeveil.host.virtual.process import Counters as Counters
     from spikeveil.host.virtual.process import VirtualBoard as VirtualBoard
     from spikeveil.host.virtual.process import play as play
 
@@ -18,6 +18,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "build": ["BoardSpec", "build_program"],
-        "process": ["Figures", "VirtualBoard", "play"],
+        "process": ["Counters", "VirtualBoard", "play"],
     },
 )

@@ -187,7 +187,7 @@ private:
 };
 
 void report(const Board& board) {
-    std::printf("figures %llu %.6f %llu %llu %llu %llu %u\n", (unsigned long long)board.cycles, board.seconds,
+    std::printf("counters %llu %.6f %llu %llu %llu %llu %u\n", (unsigned long long)board.cycles, board.seconds,
                 (unsigned long long)board.last_transfer, (unsigned long long)board.line.bytes_in,
                 (unsigned long long)board.line.bytes_out, (unsigned long long)board.line.framing_errors, board.leds());
 }

@@ -1,4 +1,4 @@
-"""Runs virtual boards: as a process behind a pseudo-terminal, or through a script of bytes."""
+"""Runs virtual boards: interactively behind a pseudo-terminal, or in one go with a script of input bytes."""
 
 import contextlib
 import os
@@ -16,20 +16,20 @@ from spikeveil.host.cosim.errors import SimulatorError
 from spikeveil.host.scratch import memory_file, scratch_folder
 from spikeveil.host.virtual.build import BoardSpec, build_program
 
-POWER_CYCLE = None  # in a script, instead of a chunk
+POWER_CYCLE = None  # item of a script that restarts the device
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Counters of a board since its start.
+class Counters:
+    """Counters of a virtual board since its start.
 
     | field | meaning |
     |---|---|
-    | `cycles` | clock cycles simulated |
-    | `seconds` | wall time of simulating them |
-    | `last_transfer` | the cycle in which a byte was last transferred |
+    | `cycles` | simulated clock cycles |
+    | `seconds` | wall time of their simulation |
+    | `last_transfer` | cycle of the last byte transfer |
     | `bytes_in`, `bytes_out` | bytes that the device received and sent |
-    | `framing_errors` | bytes sent without a stop bit |
+    | `framing_errors` | bytes that the device sent without a stop bit |
     | `leds` | state of the LEDs, one bit each |
     """
 
@@ -42,30 +42,30 @@ class Figures:
     leds: int
 
     @classmethod
-    def parse(cls, line: str) -> "Figures":
+    def parse(cls, line: str) -> "Counters":
         """Parse the line that the program prints."""
         word, cycles, seconds, *counters = line.split()
-        if word != "figures":
-            raise SimulatorError(f"the virtual board answered {line!r} to the request for its figures")
+        if word != "counters":
+            raise SimulatorError(f"the virtual board answered {line!r} to the request for its counters")
         return cls(int(cycles), float(seconds), *(int(field) for field in counters))
 
     @property
     def rate(self) -> float:
-        """Simulated clock cycles a second."""
+        """Simulated clock cycles per second of wall time."""
         return self.cycles / self.seconds if self.seconds else 0.0
 
 
 class VirtualBoard:
-    """A virtual board as a process, from construction to `close`; a context manager.
+    """A virtual board that runs as a process from construction to `close`. A context manager.
 
     | argument | meaning |
     |---|---|
-    | `board` | its specification |
-    | `link` | where given, a symbolic link to the pseudo-terminal |
-    | `folder` | folder of the program instead of the cache |
+    | `board` | plan, clock, baud rate and pins |
+    | `link` | symbolic link to create to the pseudo-terminal; None: no link |
+    | `folder` | folder for the program instead of the cache |
 
-    `port` is the pseudo-terminal that a serial client opens. The device is powered on at the start. The simulation is
-    suspended while the device is idle.
+    `port` is the path of the pseudo-terminal that a serial client opens. The device is powered on at construction. The
+    simulation is suspended while the device is idle.
     """
 
     def __init__(self, board: BoardSpec, *, link: Path | None = None, folder: Path | None = None) -> None:
@@ -74,8 +74,8 @@ class VirtualBoard:
             raise ValueError(f"link must be a new name or a symbolic link, and {link} is a file")
         program = build_program(board, folder)
         arguments = [str(program), "line", str(board.idle_cycles), str(board.clock), str(board.baud)]
-        arguments += [] if link is None else [str(link.absolute())]  # removed by the board where this process is killed
-        self._process = subprocess.Popen(  # in a new session, so that Ctrl-C reaches this process only
+        arguments += [] if link is None else [str(link.absolute())]  # the board removes it if this process is killed
+        self._process = subprocess.Popen(  # in a new session, so that Ctrl-C does not reach it
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
         )
         self.port = self._read_port()
@@ -88,16 +88,16 @@ class VirtualBoard:
     ) -> None:
         self.close()
 
-    def figures(self) -> Figures:
-        """The board's counters."""
-        return Figures.parse(self._ask("s"))
+    def counters(self) -> Counters:
+        """Read the board's counters."""
+        return Counters.parse(self._ask("s"))
 
     def power_cycle(self) -> None:
-        """Restart the device: its state and all bytes in transit are lost, the port stays."""
+        """Restart the device: its state and all bytes in transit are lost; the port stays the same."""
         self._ask("p")
 
     def replug(self) -> str:
-        """Unplug and plug in the serial port: the old one is gone, the new one is returned; the device stays on."""
+        """Unplug and replug the serial cable: returns the new port, which replaces the old; the device stays on."""
         self._send("u")
         self.port = self._read_port()
         return self.port
@@ -155,16 +155,16 @@ class VirtualBoard:
 
 def play(
     board: BoardSpec, chunks: Iterable[bytes | None], *, baud: int | None = None, folder: Path | None = None
-) -> tuple[list[bytes], Figures]:
-    """Send chunks of bytes to a device from power-on; its output after each chunk, and the counters at the end.
+) -> tuple[list[bytes], Counters]:
+    """Send chunks of bytes to a device after power-on; returns its output after each chunk, and the final counters.
 
     | argument | meaning |
     |---|---|
-    | `chunks` | each is sent once the device is idle; `POWER_CYCLE` (None) restarts the device |
-    | `baud` | baud rate of the host's side, by default the board's |
-    | `folder` | folder of the program instead of the cache |
+    | `chunks` | bytes, sent once the device is idle, or `POWER_CYCLE` (None), which restarts the device |
+    | `baud` | baud rate of the host; None: the board's |
+    | `folder` | folder for the program instead of the cache |
 
-    SimulatorError where the device does not accept a byte.
+    SimulatorError if the device does not accept a byte.
     """
     program = build_program(board, folder)
     content = bytearray()
@@ -172,12 +172,12 @@ def play(
         content += struct.pack("<I", 0xFFFFFFFF if chunk is None else len(chunk)) + (chunk or b"")
     with memory_file(bytes(content)) as script, scratch_folder(Path(tempfile.gettempdir()), "spikeveil-") as work:
         answers = work / "answers"
-        numbers = (str(board.idle_cycles), str(board.clock), str(baud or board.baud))
-        command = [str(program), "script", *numbers, str(script), str(answers)]
-        done = children.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise SimulatorError(f"the virtual board ended with exit code {done.returncode}: {done.stderr.strip()}")
-        return list(_chunks(answers.read_bytes())), Figures.parse(done.stdout)
+        timing = (str(board.idle_cycles), str(board.clock), str(baud or board.baud))
+        command = [str(program), "script", *timing, str(script), str(answers)]
+        process = children.run(command, capture_output=True, text=True)
+        if process.returncode:
+            raise SimulatorError(f"the virtual board ended with exit code {process.returncode}: {process.stderr.strip()}")
+        return list(_chunks(answers.read_bytes())), Counters.parse(process.stdout)
 
 
 def _chunks(content: bytes) -> Iterator[bytes]:

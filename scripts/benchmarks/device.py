@@ -18,7 +18,7 @@ from spikeveil.host.device.driver import Device
 from spikeveil.host.networks.digits_example import held_out, load_network
 from spikeveil.host.privacy.ledger import Ledger
 from spikeveil.host.virtual.build import BITS_A_BYTE, BoardSpec
-from spikeveil.host.virtual.process import Figures, VirtualBoard
+from spikeveil.host.virtual.process import Counters, VirtualBoard
 
 INFERENCES_REQUIRED, SHARE_REQUIRED = 20, 0.8
 FAST_IMAGES, UART_IMAGES = 360, 120
@@ -27,12 +27,12 @@ CLOCK, BAUD = 12_000_000, 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """Some images through a board: wall seconds, and its figures before and after."""
+    """Some images through a board: wall seconds, and its counters before and after."""
 
     images: int
     seconds: float
-    before: Figures
-    after: Figures
+    before: Counters
+    after: Counters
 
 
 def run(board: BoardSpec, images: int) -> Run:
@@ -46,9 +46,9 @@ def run(board: BoardSpec, images: int) -> Run:
     ):
         ledger.create_budget("digits", "record", 10**9, Fraction(1, 2))
         device.load(board.plan.spec)
-        before, start = running.figures(), time.perf_counter()
+        before, start = running.counters(), time.perf_counter()
         device.run(spikes, ledger=ledger, data_set="digits")
-        return Run(images, time.perf_counter() - start, before, running.figures())
+        return Run(images, time.perf_counter() - start, before, running.counters())
 
 
 def rows() -> Iterator[Row]:

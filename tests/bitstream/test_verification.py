@@ -19,7 +19,7 @@ from spikeveil.host.bitstream.verification import Secret, VerificationResult
 from spikeveil.host.cosim import SpikeDifference
 from spikeveil.host.device.twin_board import TwinEndpoint
 from spikeveil.host.virtual.build import BoardSpec
-from spikeveil.host.virtual.process import Figures
+from spikeveil.host.virtual.process import Counters
 from spikeveil.pysim import Decision, FlipSpec, LayerSpec, NetworkSpec, OneHotDecision
 from spikeveil.pysim.device.identity import ModelPlan, identity
 from spikeveil.pysim.device.top import DeviceModel
@@ -43,19 +43,19 @@ def network(seed: int = 1, outputs: int = 20) -> NetworkSpec:
 
 
 SPIKES = np.random.default_rng(2).random((40, 7, 12)) < 0.4  # 560 bytes in, 840 out
-Play = Callable[[BoardSpec, Iterable[bytes]], tuple[list[bytes], Figures]]
+Play = Callable[[BoardSpec, Iterable[bytes]], tuple[list[bytes], Counters]]
 
 
 def twin(outbox: int = 256, spec: NetworkSpec | None = None) -> Play:
     """A player of scripts for the twin of a board, or of a board with another network in it."""
 
-    def play(board: BoardSpec, chunks: Iterable[bytes]) -> tuple[list[bytes], Figures]:
+    def play(board: BoardSpec, chunks: Iterable[bytes]) -> tuple[list[bytes], Counters]:
         plan, made = board.plan, spec or board.plan.spec
         built = ModelPlan(
             made, lanes=plan.lanes, source=plan.source, loadable=plan.loadable, layer_lanes=plan.layer_lanes
         )
         endpoint = TwinEndpoint(DeviceModel(made, identity(built, window=256, outbox=outbox)))
-        return [endpoint.feed(chunk) for chunk in chunks], Figures(1000, 0.5, 0, 0, 0, 0, 0)
+        return [endpoint.feed(chunk) for chunk in chunks], Counters(1000, 0.5, 0, 0, 0, 0, 0)
 
     return play
 

@@ -384,8 +384,8 @@ def test_a_budget_bound_to_data_says_what_it_means(run: Run) -> None:
     text = words(run("show my.ledger"))
     for part in (
         "people: bound to one file of 4 records, 3 subjects by 'who'",
-        "people, record level: record 0 has spent most; 21 more releases of it at the setting of the last charge",
-        "people, subject level: subject 0 has spent most; 20 more releases of it",
+        "people, record level: the amount spent is that of record 0, the highest; 21 more releases like the last one",
+        "people, subject level: the amount spent is that of subject 0, the highest; 20 more releases",
     ):
         assert part in text
     refused = run(f"spend my.ledger -d people --source os {SESSION} --records 0:1", 2)

@@ -132,7 +132,7 @@ def test_an_ordinary_run_claims_nothing(config: Path, tmp_path: Path) -> None:
 def test_a_limit_of_epsilon_shortens_the_run(config: Path, tmp_path: Path) -> None:
     limit = DpSgd(2.0, 300, 1437).epsilon(7, 1e-4)
     shown = call(config, "--out", tmp_path / "run", "--epsilon-limit", limit)
-    assert "The limit of epsilon allows 7 of the 10 steps asked for." in shown.output
+    assert "The epsilon limit allows 7 of the 10 configured steps." in shown.output
     assert json.loads((tmp_path / "run/result.json").read_text())["claim"]["steps"] == 7
 
 

@@ -64,12 +64,12 @@ def opening(lease: int) -> bytes:
 def test_a_uart_of_any_divisor(baud: int) -> None:
     """The host's own clock may be off by more than one in a hundred."""
     board = uart_board()
-    answers, figures = play(board, [encode(pack(MessageKind.IDENTIFY, 3)), status(4)], baud=baud)
+    answers, counters = play(board, [encode(pack(MessageKind.IDENTIFY, 3)), status(4)], baud=baud)
     (found,) = parse_answers(answers[0]).identities
     assert Identity.from_message(found) == identity(board.plan, clock_hz=board.clock)
     assert [tag for tag, _ in parse_answers(answers[1]).statuses] == [4]
-    assert figures.framing_errors == 0
-    assert figures.bytes_out == sum(map(len, answers))
+    assert counters.framing_errors == 0
+    assert counters.bytes_out == sum(map(len, answers))
 
 
 def test_a_wrong_baud_rate_is_noise() -> None:
@@ -95,9 +95,9 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 def asleep(board: VirtualBoard) -> int:
     """Wait until the clock stands still; the cycle in which it does."""
     while True:
-        before = board.figures().cycles
+        before = board.counters().cycles
         time.sleep(0.1)
-        if board.figures().cycles == before:
+        if board.counters().cycles == before:
             return before
 
 
@@ -176,7 +176,7 @@ def test_what_the_command_refuses(options: list[str], sentence: str) -> None:
 
 
 def test_the_command_obeys_signals(tmp_path: Path) -> None:
-    """Port and figures in JSON; a power cycle, another terminal, and an end that leaves nothing behind."""
+    """Port and counters in JSON; a power cycle, another terminal, and an end that leaves nothing behind."""
     small().save(tmp_path / "small.snn")
     arguments = ["board", "small.snn", "--unsafe", "--lanes", "5", "--clock", "1000000", "--baud", "115200"]
     program = "from spikeveil.host.cli import main; main()"
@@ -233,7 +233,7 @@ def digits_through_the_driver(plan: Plan, images: NDArray[np.bool_], folder: Pat
         device.load(spec)
         secrets = Kept(key, lfsr, len(spec.randomised), "a test")
         result = device.run(images, ledger=ledger, data_set="digits", secrets=secrets, demonstration=lfsr)
-        assert running.figures().framing_errors == 0
+        assert running.counters().framing_errors == 0
     for order, lease in enumerate(sorted(set(result.leases.tolist()))):
         (records,) = np.nonzero(result.leases == lease)
         records = records[np.argsort(result.lease_indices[records])]

@@ -319,9 +319,9 @@ def test_the_meter_is_the_accountant(method: str) -> None:
     assert spent.pld == mechanism.epsilon(13_440, 1e-5, "pld") < spent.rdp == mechanism.epsilon(13_440, 1e-5, "rdp")
     assert spent.clt < spent.pld  # which is why it decides nothing
     limit = meter.epsilon(70)
-    assert meter.most_steps(limit, 90) == 70
-    assert meter.most_steps(math.nextafter(limit, 0), 90) == 69
-    assert meter.most_steps(100.0, 90) == 90
+    assert meter.max_steps(limit, 90) == 70
+    assert meter.max_steps(math.nextafter(limit, 0), 90) == 69
+    assert meter.max_steps(100.0, 90) == 90
 
 
 @pytest.fixture

@@ -19,15 +19,15 @@ from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import json_option
 from spikeveil.host.cli.options.device import DEFAULT_BAUD
 from spikeveil.host.cli.options.network import network_argument, plan_options, read_plan
-from spikeveil.host.cli.screens.board import board_report, board_text, figures_text
+from spikeveil.host.cli.screens.board import board_report, board_text, counters_text
 from spikeveil.host.networks import catalogue
 from spikeveil.host.virtual.build import MIN_DIVISOR, BoardSpec
-from spikeveil.host.virtual.process import Figures, VirtualBoard
+from spikeveil.host.virtual.process import Counters, VirtualBoard
 from spikeveil.pysim.model import checks
 
 END_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 HANDLED = END_SIGNALS | {signal.SIGUSR1, signal.SIGUSR2}
-TICK = 0.5  # seconds between two updates of the figures
+TICK = 0.5  # seconds between two updates of the counters
 DEFAULT_CLOCK = 12_000_000
 
 
@@ -59,7 +59,7 @@ def board(network: str, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps({**asdict(last), "cycles_per_second": round(last.rate)}))
     else:
-        click.echo(figures_text(last, last.rate))
+        click.echo(counters_text(last, last.rate))
 
 
 def _board_spec(network: str, options: dict[str, Any]) -> BoardSpec:
@@ -106,25 +106,25 @@ def _signals() -> Iterator[Callable[[], int | None]]:
         os.close(writer)
 
 
-def _serve(device: VirtualBoard, next_signal: Callable[[], int | None], as_json: bool) -> Figures:
-    """Handle signals and show figures until an ENDING signal; the last figures."""
+def _serve(device: VirtualBoard, next_signal: Callable[[], int | None], as_json: bool) -> Counters:
+    """Handle signals and show the counters until a signal in END_SIGNALS; returns the final counters."""
     console = Console(stderr=True)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        last = device.figures()
+        last = device.counters()
         while (number := next_signal()) not in END_SIGNALS:
             if number == signal.SIGUSR1:
                 device.power_cycle()
             elif number is not None:
                 click.echo(json.dumps({"terminal": device.replug()}) if as_json else f"port {device.replug()}")
                 sys.stdout.flush()
-            current = device.figures()
+            current = device.counters()
             if console.is_terminal:
-                live.update(figures_text(current, _rate(last, current)), refresh=True)
+                live.update(counters_text(current, _rate(last, current)), refresh=True)
             last = current
-        return device.figures()
+        return device.counters()
 
 
-def _rate(previous: Figures, current: Figures) -> float:
+def _rate(previous: Counters, current: Counters) -> float:
     """Cycles a second between two readings; 0 where the simulation slept."""
     seconds = current.seconds - previous.seconds
     return (current.cycles - previous.cycles) / seconds if seconds > 0 else 0.0

@@ -9,7 +9,7 @@ from spikeveil.boards.board import Board
 from spikeveil.boards.catalogue import find
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.build import Build
-from spikeveil.host.bitstream.lane_search import most_lanes
+from spikeveil.host.bitstream.lane_search import search_lanes
 from spikeveil.host.cli.errors import usage_errors
 from spikeveil.host.cli.options.common import stack
 from spikeveil.host.cli.options.network import fold_option, read_plan, schedule_option, source_option, unsafe_option
@@ -60,6 +60,6 @@ def widest_build(spec: NetworkSpec, board: Board, options: dict[str, Any], seed:
     """The build with the most lanes that fit the chip and meet the clock, placed with `seed`."""
     spec.require_private(unsafe=options["unsafe"])  # once, not for every number of lanes
     neurons = max(layer.neurons for layer in spec.layers)
-    return most_lanes(
+    return search_lanes(
         lambda lanes: read_device_plan(spec, options, lanes), neurons, board, seed, progress, progress.say
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spikeveil.host.virtual.process import Figures, VirtualBoard
+from spikeveil.host.virtual.process import Counters, VirtualBoard
 
 LEDS = ("lease open", "traffic", "fault")
 
@@ -33,12 +33,12 @@ def board_text(device: VirtualBoard) -> str:
     )
 
 
-def figures_text(figures: Figures, rate: float) -> str:
-    """Cycles, bytes and LEDs in a line."""
-    lit = ", ".join(name for index, name in enumerate(LEDS) if figures.leds >> index & 1)
-    pace = f"{rate:,.0f} a second" if rate else "asleep"
-    errors = f", {figures.framing_errors} of them with a framing error" if figures.framing_errors else ""
+def counters_text(counters: Counters, rate: float) -> str:
+    """One line with cycles, bytes and LEDs."""
+    lit = ", ".join(name for index, name in enumerate(LEDS) if counters.leds >> index & 1)
+    speed = f"{rate:,.0f} a second" if rate else "idle"
+    errors = f", {counters.framing_errors} of them with a framing error" if counters.framing_errors else ""
     return (
-        f"{figures.cycles:,} clock cycles, {pace}; {figures.bytes_in:,} bytes in, {figures.bytes_out:,} out{errors}; "
-        f"LEDs: {lit or 'none'}"
+        f"{counters.cycles:,} clock cycles, {speed}; {counters.bytes_in:,} bytes in, {counters.bytes_out:,} out{errors}"
+        f"; LEDs: {lit or 'none'}"
     )

@@ -1,4 +1,4 @@
-"""What `spikeveil budget` prints: every epsilon with its unit, delta, bits, mechanism and the adversary."""
+"""What `spikeveil budget` prints: every epsilon with its unit, delta, number of bits, mechanism and adversary."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,10 +26,10 @@ FILTER = (
     "exact binomial composition at its delta."
 )
 RENYI = (
-    "{name}, {unit} level: {filter}. It adds up divergences; from the first charge on, what can be stated is the whole "
-    "limit, for everything together."
+    "{name}, {unit} level: {filter}. It adds up divergences; from the first charge on, only the whole limit can be stated, "
+    "for all charges together."
 )
-NOMINAL = "NOMINAL: an insecure demonstration was charged; the figures are no guarantee against anybody."
+NOMINAL = "NOMINAL: an insecure demonstration was charged; the figures guarantee nothing, against any adversary."
 
 
 def _console() -> Console:
@@ -37,7 +37,7 @@ def _console() -> Console:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A table whose figures are never cut short; a column named with ">" in front is set to the right."""
+    """A table; a column whose name starts with ">" is aligned to the right and never wrapped."""
     table = Table(title=title)
     for column in columns:
         figures = column[0] == ">"
@@ -73,13 +73,13 @@ def _divergence(balance: Balance) -> dict[str, Any]:
 
 
 def _standing(balance: Balance, standing: Standing) -> dict[str, Any]:
-    """Who has spent most, and how many releases are left; None where nothing says so."""
-    named = balance.unit in standing.worst
-    left: Any = standing.left.get(balance.unit, "unknown")
+    """The record or subject with the highest spending, None if all are equal; and the number of releases left."""
+    has_worst = balance.unit in standing.worst
+    releases: Any = standing.left.get(balance.unit, "unknown")
     return {
-        "worst": standing.worst[balance.unit] if named else None,
+        "worst": standing.worst[balance.unit] if has_worst else None,
         "worst_of": axis_name(balance.unit),
-        "releases_left": "without end" if left is None else left,
+        "releases_left": "without end" if releases is None else releases,
     }
 
 
@@ -94,23 +94,25 @@ def _data(standing: Standing) -> dict[str, Any]:
 
 
 def _data_text(name: str, data: Mapping[str, Any]) -> str:
-    """What a data set is bound to, in one sentence."""
+    """One sentence: the files, records and subjects that a data set is bound to."""
     if not data["files"]:
-        return f"{name}: bound to no data, so every charge counts for every record"
-    files = "one file" if data["files"] == 1 else f"{data['files']} files, DISJOINT by their owner's statement,"
+        return f"{name}: bound to no file, so every charge counts for every record"
+    files = "one file" if data["files"] == 1 else f"{data['files']} files, stated by their owner to be DISJOINT,"
     subjects = f", {data['subjects']:,} subjects by {data['subject_column']!r}" if data["subjects"] else ""
     return f"{name}: bound to {files} of {data['records']:,} records{subjects}"
 
 
 def _standing_text(name: str, balance: Mapping[str, Any]) -> str:
-    """Whose sum a budget's figure is, and what is left of it."""
-    who = balance["worst_of"]
+    """One sentence: the record or subject that determines the amount spent, and the releases left."""
+    axis = balance["worst_of"]
     spent = (
-        f"{who} {balance['worst']:,} has spent most" if balance["worst"] is not None else f"every {who} has spent this"
+        f"the amount spent is that of {axis} {balance['worst']:,}, the highest"
+        if balance["worst"] is not None
+        else f"every {axis} has spent the same"
     )
-    left = balance["releases_left"]
-    more = "" if left == "unknown" else f"; {left} more releases of it at the setting of the last charge"
-    return f"{name}, {balance['unit']} level: {spent}{more}"
+    releases = balance["releases_left"]
+    remaining = "" if releases == "unknown" else f"; {releases} more releases like the last one fit the budget"
+    return f"{name}, {balance['unit']} level: {spent}{remaining}"
 
 
 def state(
@@ -120,13 +122,13 @@ def state(
     last_lease: int,
     witness_error: str | None,
 ) -> dict[str, Any]:
-    """The ledger's state, ready for JSON."""
+    """The ledger's state as a JSON object."""
     return {
         "data_sets": {
             name: [_balance(balance) | _standing(balance, standing[name]) for balance in balances]
             for name, balances in budgets.items()
         },
-        "data": {name: _data(one) for name, one in standing.items()},
+        "data": {name: _data(entry) for name, entry in standing.items()},
         "entries": head.entries,
         "head": head.head,
         "last_lease": last_lease,
@@ -136,15 +138,15 @@ def state(
 
 
 def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
-    """Print what `state` made."""
+    """Print a report that `state` made."""
     if as_json:
         print_json(report)
         return
     table = _table(f"Budgets in {path}", "data set", "unit", "quantity", ">limit", ">spent", ">remaining")
-    marked = False
+    any_nominal = False
     for name, balances in report["data_sets"].items():
         for balance in balances:
-            marked = marked or balance["nominal"]
+            any_nominal = any_nominal or balance["nominal"]
             unit = balance["unit"] + (" (nominal)" if balance["nominal"] else "")
             for quantity in (
                 ("epsilon", "delta", "divergence") if "divergence_spent" in balance else ("epsilon", "delta")
@@ -168,16 +170,16 @@ def print_state(path: str, report: dict[str, Any], as_json: bool) -> None:
                 network = f"layer {balance['layer']} of network {balance['specification'][:16]}"
                 console.print(f"{name}, {balance['unit']} level: for {network} alone")
     console.print(FILTER)
-    if marked:
+    if any_nominal:
         console.print(NOMINAL, style="bold red")
     if report["witness_error"]:
-        console.print(f"No rollback can be noticed here: {report['witness_error']}", style="yellow")
+        console.print(f"A rollback of this ledger cannot be detected: {report['witness_error']}", style="yellow")
     head = f"{report['entries']}:{report['head']}"
-    console.print(f"Head (note it down for verify --head): {head}", soft_wrap=True)
+    console.print(f"Head (record it for verify --head): {head}", soft_wrap=True)
 
 
 def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = None) -> None:
-    """Print a charge that was made."""
+    """Print a charge that the ledger has made."""
     content = entry.content
     report = {
         "entry": entry.sequence,
@@ -213,7 +215,7 @@ def print_charge(entry: Entry, as_json: bool, extra: Mapping[str, Any] | None = 
 def print_previews(
     data_set: str, previews: Sequence[Preview], source: str, as_json: bool, decides: bool = False
 ) -> None:
-    """Print what a charge would do; `decides`: a charge of decisions."""
+    """Print the cost of a charge without making it, and whether each budget allows it; `decides`: of decisions."""
     lines = [
         {
             **_balance(preview.balance),

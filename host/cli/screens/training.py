@@ -1,4 +1,4 @@
-"""What `spikeveil train` prints: the header, a progress bar, the result with its claim."""
+"""What `spikeveil train` prints: a header, a progress bar, and the result with its claim."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from spikeveil.host.cli.screens.tables import facts_table
 
 FILES = {
     "network.npz": "the weights after the last step",
-    "config.toml": "everything that was used, with versions",
+    "config.toml": "the complete configuration, with versions",
     "log.json": "an entry for each epoch",
     "plots.png": "loss, accuracy, epsilon",
     "result.json": "the figures, with the claim",
@@ -20,39 +20,39 @@ FILES = {
 
 
 def print_start(console: Console, run: dict[str, Any]) -> None:
-    """Print what is about to run, and where it starts."""
+    """Print the network, the privacy cost of the planned steps, and the step at which a resumed run starts."""
     shape = " -> ".join("x".join(map(str, shape)) for shape in run["shapes"])
     console.print(f"{run['name']}: {shape} -> {run['classes']} classes, {run['time_steps']} time steps")
-    total = run["dp_sgd"]
-    if total is None:
-        console.print("[bold]NOT private[/]: ordinary training; the weights may give any training example away.")
+    cost = run["dp_sgd"]
+    if cost is None:
+        console.print("[bold]NOT private[/]: ordinary training; the weights may reveal any training example.")
     else:
         console.print(
-            f"DP-SGD, noise multiplier {total['noise_multiplier']:g}, batches of {run['batch_size']} expected "
-            f"(Poisson): {run['steps']} steps will cost epsilon {total['pld']:.4f} (PLD, bound), {total['rdp']:.4f} "
-            f"(RDP, bound), ~{total['clt']:.4f} (CLT, approximate; mu {total['mu']:.4f}) at delta {total['delta']:g}."
+            f"DP-SGD, noise multiplier {cost['noise_multiplier']:g}, Poisson batches of expected size "
+            f"{run['batch_size']}: {run['steps']} steps will cost epsilon {cost['pld']:.4f} (PLD, bound), "
+            f"{cost['rdp']:.4f} (RDP, bound), ~{cost['clt']:.4f} (CLT, approximate; mu {cost['mu']:.4f}) "
+            f"at delta {cost['delta']:g}."
         )
         if run["steps"] < run["configured_steps"]:
-            console.print(
-                f"The limit of epsilon allows {run['steps']} of the {run['configured_steps']} steps asked for."
-            )
+            console.print(f"The epsilon limit allows {run['steps']} of the {run['configured_steps']} configured steps.")
     if run["spent"]:
         wasted = run["spent"] - run["updates"]
-        note = f"; {wasted} of them were lost in a crash and stay spent" if wasted else ""
+        note = f"; the results of {wasted} of them were lost in a crash, but they stay charged" if wasted else ""
         console.print(f"Resumed: {run['spent']} of {run['steps']} steps are spent{note}.")
 
 
 class TrainingBar:
-    """A progress bar: steps, epsilon so far, and a line for each evaluation.
+    """A progress bar with the steps and the epsilon so far, and a line above it for each evaluation.
 
-    `epsilon_text` computes the epsilon after a number of steps; it may take a fiftieth of the time.
+    `epsilon_text` computes the epsilon after a number of steps. It is called so rarely that it takes at most a fiftieth
+    of the time.
     """
 
-    def __init__(self, console: Console, total: int, spent: int, epsilon_text: Callable[[int], str]) -> None:
+    def __init__(self, console: Console, steps: int, spent: int, epsilon_text: Callable[[int], str]) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn())
         times = (TextColumn("{task.fields[cost]}"), TimeElapsedColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, *times, console=console, refresh_per_second=2)
-        self._task = self._bar.add_task("training", total=total, completed=spent, cost="")
+        self._task = self._bar.add_task("training", total=steps, completed=spent, cost="")
         self._epsilon_text, self._next_update = epsilon_text, 0.0
 
     def __enter__(self) -> "TrainingBar":
@@ -63,7 +63,7 @@ class TrainingBar:
         self._bar.stop()
 
     def on_step(self, progress: Any) -> None:
-        """Show the steps spent, and epsilon where it is due."""
+        """Show the steps spent and, if its next update is due, the epsilon."""
         self._bar.update(self._task, completed=progress.spent)
         start = time.monotonic()
         if start >= self._next_update:
@@ -76,7 +76,7 @@ class TrainingBar:
 
 
 def _evaluation_text(report: dict[str, Any]) -> str:
-    """An evaluation in a line."""
+    """One line that describes an evaluation."""
     text = f"epoch {report['epochs']:5.1f}  {report['seconds']:5.0f} s  test {100 * report['test_accuracy']:.2f} %"
     if "privacy" in report:
         cost = report["privacy"]
@@ -91,8 +91,8 @@ def print_result(console: Console, report: dict[str, Any], out: Path) -> None:
     """Print the result and its claim."""
     accuracy = report["last_evaluation"]["test_accuracy"]
     console.print(
-        f"[bold]{report['name']}: {100 * accuracy:.2f} % of the test records[/], weights of the last step, "
-        f"{report['seconds']:.0f} s of training ({report['seconds_per_epoch']:.1f} s an epoch)."
+        f"[bold]{report['name']}: {100 * accuracy:.2f} % of the test records correct[/] with the weights of the last "
+        f"step, {report['seconds']:.0f} s of training ({report['seconds_per_epoch']:.1f} s per epoch)."
     )
     if "claim" in report:
         claim = report["claim"]
