@@ -9,7 +9,7 @@ from spikeveil.boards.board import Board
 from spikeveil.hdl.engine.plan import Plan
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError
-from spikeveil.host.bitstream.lane_search import most_lanes
+from spikeveil.host.bitstream.lane_search import search_lanes
 from spikeveil.host.bitstream.report import make_report
 from spikeveil.host.bitstream.stages import SILENT, Listener
 from spikeveil.host.bitstream.workload import Workload
@@ -32,7 +32,7 @@ def build_to(
     """
     if lanes is None:
         neurons = max(layer.neurons for layer in plan.spec.layers)
-        build = most_lanes(lambda count: replace(plan, lanes=count), neurons, board, seed, listener)
+        build = search_lanes(lambda count: replace(plan, lanes=count), neurons, board, seed, listener)
     else:
         build = Build.of(plan, board)
         build.synthesise(listener, total=5)

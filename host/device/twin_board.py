@@ -28,7 +28,7 @@ class TwinEndpoint:
         """Give the model bytes; the bytes that it sends in answer."""
         damaged_before, answers = self._frames.damaged, bytearray()
         bodies = self._frames.feed(piece)
-        self.device.damaged(self._frames.damaged - damaged_before)
+        self.device.count_damaged(self._frames.damaged - damaged_before)
         for body in bodies:
             for answer in self.device.receive(body):
                 answers += frames.encode(answer)

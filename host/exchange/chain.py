@@ -1,4 +1,4 @@
-"""From a graph whose edges lie in no order to the one chain of nodes that the core can be."""
+"""Sorts the nodes of a NIR graph into a chain, the only topology that the core supports."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from spikeveil.host.exchange.nodes import NirFile, Node
 
 LINEAR = ("Affine", "Linear", "Scale", "Flatten", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
 FIRING = ("IF", "LIF")
-SILENT = ("I", "LI")  # they integrate and never fire: a readout, at the end only
+SILENT = ("I", "LI")  # integrate but never fire: only as the readout at the end
 SUPPORTED = ("Input", "Output", *LINEAR, *FIRING, *SILENT)
 REASONS = {
     "CubaLIF": "the core's neurons have one state, and a synaptic current is a second one",
@@ -19,12 +19,12 @@ REASONS = {
 
 
 def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
-    """The nodes from Input to Output, each the only successor of the one before; graphs in the graph are unfolded.
+    """The nodes from Input to Output, each the only successor of the one before; nested graphs are inlined.
 
-    Raises ValueError, one sentence naming the node, for a type that is not known, an edge to nowhere, a cycle, several
-    inputs or outputs, a branch, a join, or a node that is not on the way.
+    ValueError, one sentence that names the node, for an unsupported type, an edge to a missing node, a cycle, several
+    inputs or outputs, a branch, a join, or a node off the path from input to output.
     """
-    file = unfolded(file)
+    file = inlined(file)
     for node in file.nodes.values():
         if node.kind not in SUPPORTED:
             reason = REASONS.get(node.kind)
@@ -48,35 +48,35 @@ def ordered_nodes(file: NirFile) -> tuple[Node, ...]:
     return tuple(chain)
 
 
-def unfolded(file: NirFile) -> NirFile:
-    """The graph with the nodes of each graph in it in that one's place, named `OUTER.INNER`, and no delays of 0.
+def inlined(file: NirFile) -> NirFile:
+    """The graph with nested graphs replaced by their nodes, named `OUTER.INNER`, and without delays of 0.
 
-    ValueError where an inner graph has not exactly one input and one output.
+    ValueError if a nested graph does not have exactly one input and one output.
     """
     nodes: dict[str, Node] = {}
     edges = list(file.edges)
-    through: list[str] = []
+    bypass: list[str] = []  # nodes whose predecessors and successors are joined
     for name, node in file.nodes.items():
         if node.kind != "NIRGraph":
             nodes[name] = node
-            through += [name] if _is_identity(node) else []
+            bypass += [name] if _is_identity(node) else []
             continue
-        inner = unfolded(NirFile(node.fields.get("nodes", {}), node.fields.get("edges", ()), file.sha256, file.version))
+        inner = inlined(NirFile(node.fields.get("nodes", {}), node.fields.get("edges", ()), file.sha256, file.version))
         ends = [_single(inner, kind, f"graph {name!r}").name for kind in ("Input", "Output")]
         first, last = (f"{name}.{end}" for end in ends)
-        through += [first, last]
-        nodes |= {f"{name}.{own}": replace(each, name=f"{name}.{own}") for own, each in inner.nodes.items()}
+        bypass += [first, last]
+        nodes |= {f"{name}.{key}": replace(child, name=f"{name}.{key}") for key, child in inner.nodes.items()}
         edges = [(last if a == name else a, first if b == name else b) for a, b in edges]
         edges += [(f"{name}.{a}", f"{name}.{b}") for a, b in inner.edges]
-    for name in through:
-        before, after = ([a for a, b in edges if b == name], [b for a, b in edges if a == name])
-        edges = [edge for edge in edges if name not in edge] + [(a, b) for a in before for b in after]
+    for name in bypass:
+        sources, targets = ([a for a, b in edges if b == name], [b for a, b in edges if a == name])
+        edges = [edge for edge in edges if name not in edge] + [(a, b) for a in sources for b in targets]
         del nodes[name]
     return replace(file, nodes=nodes, edges=tuple(edges))
 
 
 def _is_identity(node: Node) -> bool:
-    """Whether a node changes nothing: a delay of 0."""
+    """Whether a node passes its input on unchanged: a delay of 0."""
     return node.kind == "Delay" and "delay" in node.fields and not np.any(node.array("delay"))
 
 
@@ -89,13 +89,13 @@ def _single(file: NirFile, kind: str, owner: str = "graph") -> Node:
 
 
 def _neighbours(file: NirFile) -> tuple[dict[str, str], dict[str, str]]:
-    """Successor and predecessor of each node by name; an edge that is written twice counts once."""
+    """Successor and predecessor of each node, by name; duplicate edges count once."""
     successors: dict[str, str] = {}
     predecessors: dict[str, str] = {}
     for a, b in sorted(set(file.edges)):
         for name in (a, b):
             if name not in file.nodes:
-                raise ValueError(f"edge ({a!r}, {b!r}) must join nodes of the graph, and {name!r} is none")
+                raise ValueError(f"edge ({a!r}, {b!r}) must join nodes of the graph, and {name!r} is not one")
         if a == b:
             raise _cycle(file.nodes[a])
         if b in predecessors:
@@ -117,7 +117,7 @@ def _cycle(node: Node) -> ValueError:
 
 
 def _off_the_chain(node: Node, file: NirFile, predecessors: dict[str, str]) -> ValueError:
-    """The reason why `node` is not on the way: a circle of its own, or a loose end."""
+    """The reason why `node` is not on the chain: it lies on a separate cycle, or no path leads to it."""
     visited, name = {node.name}, node.name
     while name in predecessors:
         name = predecessors[name]
@@ -130,6 +130,7 @@ def _off_the_chain(node: Node, file: NirFile, predecessors: dict[str, str]) -> V
 
 
 def _check_silent(chain: list[Node]) -> None:
+    """ValueError if a node that never fires is not the last before the output."""
     for node in chain[:-2]:
         if node.kind in SILENT:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A membership-inference audit with confidence bounds: what an attack found, never that nothing can be found."""
+"""Membership-inference audit with confidence bounds. It can show a leak; it cannot show that there is none."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,14 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class AuditResult(TypedDict):
-    """What the attack achieved on samples it was not tuned on; probabilities unless said otherwise.
+    """Result of the attack on its test samples, on which it was not tuned.
 
-    accuracy: mean of the shares of members and of non-members told correctly. vulnerable: accuracy > 0.55; False
-    means that THIS attack on THESE samples stayed under that line, not that the model is safe. accuracy_low,
-    accuracy_high: bounds that hold together with probability `confidence`. epsilon_low: with that probability too,
-    the model is not (e, delta)-differentially private for any e below it, where the samples are what an adversary may
-    choose; 0 says nothing. member_confidence, non_member_confidence: mean largest output over all samples, in the
-    model's own units. tested: samples the figures rest on.
+    | field | meaning |
+    |---|---|
+    | `accuracy` | balanced accuracy: mean of the true-positive and the true-negative rate |
+    | `vulnerable` | accuracy > 0.55; False does not mean that the model is safe, only that this attack failed |
+    | `accuracy_low`, `accuracy_high` | bounds on the accuracy, valid together with probability `confidence` |
+    | `confidence` | joint confidence of all bounds |
+    | `epsilon_low` | lower bound: the model is not (e, delta)-DP for any e below it; 0: no conclusion |
+    | `delta` | delta of `epsilon_low` |
+    | `member_confidence`, `non_member_confidence` | mean of the largest model output over all samples |
+    | `tested` | number of test samples |
+
+    `epsilon_low` presumes that an adversary may choose the samples.
     """
 
     accuracy: float
@@ -34,12 +40,12 @@ class AuditResult(TypedDict):
 class MembershipAudit:
     """Threshold attack on a model's confidence: was this sample in the training set?
 
-    run_fn: sample -> the model's outputs (array-like of any shape, at least one finite number; the largest is taken as
-    its confidence). It is called once a sample.
+    run_fn: sample -> the model's outputs (array-like of any shape, at least one finite number). The largest output is
+    the model's confidence. run_fn is called once per sample.
 
-    The samples with even position tune the attack (threshold and direction), those with odd position test it: an
-    attack tested on what it was tuned on beats 50 % on any model. Published Tutorial 62 shows accuracy alone; a
-    hundred samples a side cannot tell 0.50 from 0.60, so bounds (Clopper, Pearson) stand beside it here.
+    Samples with even index tune the attack (threshold and direction); samples with odd index test it. An attack that
+    is tested on its tuning samples beats 50 % on any model. Tutorial 62 as published reports the accuracy only. Because
+    a hundred samples of each kind cannot distinguish 0.50 from 0.60, this audit adds Clopper-Pearson bounds.
     """
 
     def __init__(self, run_fn: Callable[[Any], ArrayLike]) -> None:
@@ -55,39 +61,39 @@ class MembershipAudit:
         confidence: float = 0.95,
         delta: float = 1e-5,
     ) -> AuditResult:
-        """Attack with the given samples (at least 2 of each; first axis = sample). ValueError for bad arguments.
+        """Attack the model with at least 2 member and 2 non-member samples (first axis: sample).
 
-        confidence: of all bounds together, strictly between 0 and 1. delta: for `epsilon_low`, in [0, 1).
+        confidence: joint confidence of all bounds, strictly between 0 and 1. delta: of `epsilon_low`, in [0, 1).
+        ValueError for any other argument.
         """
         if not 0 < confidence < 1:
             raise ValueError(f"audit confidence must be above 0 and under 1, not {confidence!r}")
         if not 0 <= delta < 1:
             raise ValueError(f"audit delta must be 0 or more and under 1, not {delta!r}")
-        members, others = (
+        members, non_members = (
             self._scores(name, xs) for name, xs in (("member", member_samples), ("non-member", non_member_samples))
         )
-        threshold, higher = _tuned(members[::2], others[::2])
-        caught = int(np.sum((members[1::2] > threshold) == higher))
-        cleared = int(np.sum((others[1::2] > threshold) != higher))
-        hits, passes = len(members[1::2]), len(others[1::2])
-        (caught_low, caught_high), (cleared_low, cleared_high) = (
-            clopper_pearson(caught, hits, confidence),
-            clopper_pearson(cleared, passes, confidence),
-        )
-        accuracy = (caught / hits + cleared / passes) / 2
+        threshold, members_above = _tune(members[::2], non_members[::2])
+        positives, negatives = members[1::2], non_members[1::2]
+        true_positives = int(np.sum((positives > threshold) == members_above))
+        true_negatives = int(np.sum((negatives > threshold) != members_above))
+        sensitivity_low, sensitivity_high = clopper_pearson(true_positives, len(positives), confidence)
+        specificity_low, specificity_high = clopper_pearson(true_negatives, len(negatives), confidence)
+        accuracy = (true_positives / len(positives) + true_negatives / len(negatives)) / 2
         return AuditResult(
             accuracy=accuracy,
             vulnerable=accuracy > 0.55,
-            accuracy_low=(caught_low + cleared_low) / 2,
-            accuracy_high=(caught_high + cleared_high) / 2,
+            accuracy_low=(sensitivity_low + specificity_low) / 2,
+            accuracy_high=(sensitivity_high + specificity_high) / 2,
             confidence=confidence,
             epsilon_low=max(
-                _epsilon_low(caught_low, 1 - cleared_low, delta), _epsilon_low(cleared_low, 1 - caught_low, delta)
+                _epsilon_low(sensitivity_low, 1 - specificity_low, delta),
+                _epsilon_low(specificity_low, 1 - sensitivity_low, delta),
             ),
             delta=delta,
             member_confidence=float(np.mean(members)),
-            non_member_confidence=float(np.mean(others)),
-            tested=hits + passes,
+            non_member_confidence=float(np.mean(non_members)),
+            tested=len(positives) + len(negatives),
         )
 
     def _scores(self, name: str, samples: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
@@ -99,16 +105,16 @@ class MembershipAudit:
         return np.array([output.max() for output in outputs])
 
 
-def _tuned(members: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, bool]:
-    """The threshold and whether members score above it, with the best balanced accuracy on these scores."""
-    cuts = np.unique(np.concatenate([members, others]))
-    above = (members[:, None] > cuts).mean(axis=0) - (others[:, None] > cuts).mean(axis=0)
-    best = int(np.argmax(np.abs(above)))
-    return float(cuts[best]), bool(above[best] >= 0)
+def _tune(members: NDArray[np.float64], non_members: NDArray[np.float64]) -> tuple[float, bool]:
+    """The threshold with the best balanced accuracy on these scores, and whether members score above it."""
+    thresholds = np.unique(np.concatenate([members, non_members]))
+    advantage = (members[:, None] > thresholds).mean(axis=0) - (non_members[:, None] > thresholds).mean(axis=0)
+    best = int(np.argmax(np.abs(advantage)))
+    return float(thresholds[best]), bool(advantage[best] >= 0)
 
 
 def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Clopper-Pearson at half the error, so that two of them hold together with probability `confidence`."""
+    """Clopper-Pearson interval with half the error: two intervals are valid together with probability `confidence`."""
     from scipy.special import betaincinv
 
     tail = (1 - confidence) / 4
@@ -118,5 +124,5 @@ def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, 
 
 
 def _epsilon_low(true_low: float, false_high: float, delta: float) -> float:
-    """(epsilon, delta)-DP forces true <= e^epsilon false + delta for any attack."""
+    """Lower bound on epsilon: under (epsilon, delta)-DP, true rate <= e^epsilon * false rate + delta for any attack."""
     return max(0.0, math.log((true_low - delta) / false_high)) if true_low > delta else 0.0

@@ -1,4 +1,4 @@
-"""The randomised layers of a network as the accountant sees them: flipped layers, and the decision at the end."""
+"""The walls of a network and their privacy costs: its flipped layers, and the decision at its end."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ from spikeveil.pysim.model.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class FlippedWall:
-    """A flipped layer: its index, the raster of one record, and the randomised response on each of its bits."""
+    """A flipped layer: its index, the released bits of one record, and the randomised response on each bit."""
 
     layer: int
     raster: Raster
@@ -24,7 +24,7 @@ class FlippedWall:
 
     @property
     def bits(self) -> Bits:
-        """(flip probability, bits of a record that may differ), as `series` takes it."""
+        """(flip probability, bits of a record that may differ): the argument of `series`."""
         return self.mechanism.flip_probability, self.raster.bits(Unit.RECORD)
 
     def relation(self, unit: Unit) -> str:
@@ -42,11 +42,14 @@ class FlippedWall:
         return self.raster.released
 
     def costs(self, releases: int, delta: float | Fraction, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
-        """The cost of `releases` releases of one record at every unit; see `plan.unit_costs`."""
+        """The cost of `releases` releases of one record, at every unit; `later`: `bits` of the walls behind this one.
+
+        See `plan.unit_costs`.
+        """
         return unit_costs(self.mechanism, self.raster, releases, delta, later)
 
     def delta(self, releases: int, delta: float | Fraction) -> float | Fraction:
-        """The delta that `releases` releases are charged: the one given."""
+        """The delta charged for `releases` releases: `delta`."""
         return delta
 
     def neighbours(self, cost: UnitCost) -> str:
@@ -63,8 +66,8 @@ class FlippedWall:
 class DecisionWall:
     """The decision of a network: index of the output layer, steps of a record, and the mechanism.
 
-    Two records, however different, differ in the winner at most. So a decision costs its epsilon at every unit, at
-    delta 0; several decisions about one record are composed exactly (`decisions`).
+    However different two records are, only the winner can change. So a decision costs the same epsilon at every unit,
+    at delta 0. Several decisions about one record are composed exactly (`decisions`).
     """
 
     layer: int
@@ -73,7 +76,7 @@ class DecisionWall:
 
     @property
     def bits(self) -> Bits:
-        """One response of the flip probability that dominates the decision, as `series` takes it."""
+        """(flip probability, 1): one binary response that dominates the decision; the argument of `series`."""
         return dominating_flip(self.mechanism), 1
 
     def relation(self, unit: Unit) -> str:
@@ -91,15 +94,15 @@ class DecisionWall:
         return decision_output(self.mechanism, self.steps)
 
     def costs(self, releases: int, delta: float | Fraction, later: tuple[Bits, ...] = ()) -> tuple[UnitCost, ...]:
-        """The cost of `releases` decisions about one record, the same at every unit; `later` is empty.
+        """The cost of `releases` decisions about one record, the same at every unit.
 
-        `bits` and `bits_one` count decisions.
+        `bits` and `bits_one` count decisions. `later` is empty, since no wall is behind the decision.
         """
         epsilon = epsilon_of_decisions(self.mechanism, releases, self.delta(releases, delta))
         return tuple(UnitCost(unit, 1, self.mechanism.epsilon, releases, epsilon) for unit in RECORD_UNITS)
 
     def delta(self, releases: int, delta: float | Fraction) -> float | Fraction:
-        """The delta that `releases` decisions about one record are charged: 0 for one."""
+        """The delta charged for `releases` decisions about one record: 0 for one decision, otherwise `delta`."""
         return delta if releases > 1 else Fraction(0)
 
     def neighbours(self, cost: UnitCost) -> str:
@@ -121,37 +124,41 @@ def walls(spec: NetworkSpec, steps: int) -> tuple[Wall, ...]:
 
     Raises ValueError for steps under 1.
     """
-    found: list[Wall] = []
+    result: list[Wall] = []
     for index in spec.flipped:
         layer = spec.layers[index]
         if layer.flip is not None:
             raster = Raster(steps, layer.neurons, layer.spike_limit, layer.step_spike_limit)
-            found.append(FlippedWall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
+            result.append(FlippedWall(index, raster, RandomizedResponse(layer.flip.threshold, layer.flip.bits)))
     if isinstance(spec.decision, Decision | OneHotDecision):
-        found.append(DecisionWall(len(spec.layers) - 1, steps, spec.decision))
-    return tuple(found)
+        result.append(DecisionWall(len(spec.layers) - 1, steps, spec.decision))
+    return tuple(result)
 
 
-def walls_behind(found: tuple[Wall, ...], wall: Wall) -> tuple[Wall, ...]:
-    """The walls of `found` that the output of `wall` passes through."""
-    return tuple(one for one in found if one.layer > wall.layer)
+def walls_behind(all_walls: tuple[Wall, ...], wall: Wall) -> tuple[Wall, ...]:
+    """The walls that the output of `wall` passes through."""
+    return tuple(other for other in all_walls if other.layer > wall.layer)
 
 
 def cheapest(
-    found: tuple[Wall, ...], releases: int, delta: float | Fraction
+    all_walls: tuple[Wall, ...], releases: int, delta: float | Fraction
 ) -> tuple[Wall | None, tuple[UnitCost, ...]]:
-    """The wall with the smallest record epsilon, in series with those behind it, and its costs; (None, ()) of none.
+    """The wall with the smallest record epsilon, composed in series with the walls behind it, and its costs.
 
-    Of walls that agree to 9 digits, the one that costs least alone.
+    Among walls whose epsilons agree to 9 digits, the one with the smallest epsilon by itself. (None, ()) if there is no
+    wall.
     """
     costed = [
-        (wall, wall.costs(releases, delta, tuple(one.bits for one in walls_behind(found, wall)))) for wall in found
+        (wall, wall.costs(releases, delta, tuple(later.bits for later in walls_behind(all_walls, wall))))
+        for wall in all_walls
     ]
-    return min(costed, key=lambda pair: (float(f"{pair[1][-1].epsilon:.9g}"), _alone(pair[0])), default=(None, ()))
+    return min(
+        costed, key=lambda pair: (float(f"{pair[1][-1].epsilon:.9g}"), _pure_epsilon(pair[0])), default=(None, ())
+    )
 
 
-def _alone(wall: Wall) -> float:
-    """The pure record epsilon of a wall by itself."""
+def _pure_epsilon(wall: Wall) -> float:
+    """Record epsilon of a wall by itself, at delta 0."""
     p, bits = wall.bits
     with precise():
         return float_up(bits * log_ratio(p))

@@ -1,4 +1,4 @@
-"""The guard: opens leases, admits steps and lets releases out within the quota. Twin of hdl/device/guard.py."""
+"""The guard: opens leases, admits steps and passes releases within the quota. Twin of hdl/device/guard.py."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ def secret_bytes(source: str, word_sources: int) -> int:
 
 @dataclass(frozen=True)
 class Offer:
-    """A lease as an OPEN offers it: its number, the host's nonce, its quota and the steps of a record."""
+    """A lease as offered in an OPEN request: its number, the host's nonce, its quota and the steps of a record."""
 
     lease: int
     nonce: int
@@ -25,25 +25,25 @@ class Offer:
 
 
 class Guard:
-    """One guard, command by command and row by row.
+    """Model of the guard at the level of commands and rows.
 
     | argument | meaning |
     |---|---|
     | `source`, `word_sources` | kind and number of word sources of the network, which give the length of the secret |
-    | `i_rows`, `o_rows` | rows of an input step and of a release; 1 each where whole steps are counted |
-    | `decision_steps` | under a decision, the steps of a record; None: each step is a release |
+    | `i_rows`, `o_rows` | rows of an input step and of a release; both 1 to count whole steps and releases |
+    | `decision_steps` | in a network with a decision, the steps of a record; None: each step is a release |
 
-    A release is what counts one against the quota: an output step, or the decision about a record.
+    A release is the unit of the quota: an output step, or the decision about a record.
 
     | attribute | meaning |
     |---|---|
     | `open` | a lease is open and releases may still leave |
-    | `lease`, `nonce` | the highest lease number since power-on, and its nonce |
+    | `lease`, `nonce` | highest lease number accepted since power-on, and its nonce |
     | `quota` | releases that may still leave |
     | `secret` | the secret of the open lease; empty between leases |
 
-    The methods are the commands of `hdl.device.guard.Guard`. The attributes change as the gateware's outputs do, one
-    cycle earlier.
+    The methods are the commands of `hdl.device.guard.Guard`. The attributes have the values that
+    the gateware's outputs have one cycle later.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Guard:
         return f"Guard(lease={self.lease}, quota={self.quota}, secret hidden)"
 
     @property
-    def shut(self) -> bool:
-        """Whether nothing may pass, not even the rest of a release: the network is held in reset."""
+    def reset(self) -> bool:
+        """Whether the network is held in reset: no lease is open and no release is leaving."""
         return not self.open and self._row_out == 0
 
     def open_lease(self, offer: Offer, secret: bytes, *, loaded: bool = True) -> ResultCode:
-        """All commands of an OPEN. A refused offer changes nothing."""
+        """Execute the commands of an OPEN request. A refused offer does not change an open lease."""
         self.rewind()
         self.receive(secret)
         result = self.check(offer, loaded=loaded)
@@ -92,7 +92,7 @@ class Guard:
         self._received += secret
 
     def check(self, offer: Offer, *, loaded: bool = True) -> ResultCode:
-        """Check an offer; one that is granted ends the lease before it."""
+        """Check an offer. A granted offer ends the previous lease."""
         if not (self._secret_valid and self._in_range(offer)):
             return ResultCode.MALFORMED
         if not loaded:
@@ -105,7 +105,7 @@ class Guard:
         return ResultCode.OK
 
     def begin(self) -> ResultCode:
-        """Open the lease of the granted offer, with the secret received since."""
+        """Open the lease of the granted offer with the secret received since `check`."""
         offer = self._granted
         if offer is None or not self._secret_valid:
             self._refuse()
@@ -116,7 +116,7 @@ class Guard:
         return ResultCode.OK
 
     def close(self) -> None:
-        """End the lease; a release that has begun to leave may leave whole."""
+        """End the lease; a release that has begun to leave may be completed."""
         self.quota, self.open, self._granted = 0, False, None
         self._clear_secret()
 
@@ -126,7 +126,7 @@ class Guard:
         return self.open and self._rows_to_enter > 0
 
     def enter(self) -> tuple[bool, bool]:
-        """Let a row in: whether it ends a step, whether it ends a record. RuntimeError where none may enter."""
+        """Admit a row; returns whether it ends a step and whether it ends a record. RuntimeError if none may enter."""
         if not self.admits:
             raise RuntimeError("a row entered that the guard does not admit")
         self._rows_to_enter -= 1
@@ -135,9 +135,9 @@ class Guard:
         return step_end, step_end and self._rows_in // self.i_rows % self._record_steps == 0
 
     def leave(self) -> bool:
-        """Let a row out: whether it ends a release. RuntimeError where none may leave."""
-        if self.shut:
-            raise RuntimeError("a row left through a gate that is shut")
+        """Pass a row out; returns whether it ends a release. RuntimeError if none may leave."""
+        if self.reset:
+            raise RuntimeError("a row left while the network is in reset")
         if self._row_out == 0:
             self.quota -= 1
             self.open = self.quota > 0
@@ -154,7 +154,7 @@ class Guard:
         return len(secret) == self.secret_bytes and not zero_seed
 
     def _in_range(self, offer: Offer) -> bool:
-        """Whether the numbers of an offer are allowed; under a decision a record has the steps of the specification."""
+        """Whether the numbers of an offer are valid; with a decision, record steps must match the specification."""
         steps_allowed = offer.record_steps == self.decision_steps if self.decision_steps else offer.record_steps > 0
         return steps_allowed and offer.quota > 0 and offer.lease < FIRST_SIMULATED_LEASE
 
@@ -165,5 +165,6 @@ class Guard:
             self.quota = 0
 
     def _clear_secret(self) -> None:
-        if self.shut:
+        """Clear the secret if the network is in reset."""
+        if self.reset:
             self.secret = b""

@@ -1,4 +1,4 @@
-"""The whole device at the level of messages: a body in, bodies out, the golden model inside.
+"""Model of the complete device at the level of messages; it computes with the golden model.
 
 Twin of hdl/device/top.py, of hdl/device/commands.py and of hdl/device/request_check.py.
 """
@@ -26,24 +26,24 @@ from spikeveil.pysim.device.status import Status
 from spikeveil.pysim.device.unpack import Unpacker
 from spikeveil.pysim.model.spec import NetworkSpec
 
-PIPELINE_RELEASES = 4  # computed releases that may wait in front of the outbox, as in the gateware's pipeline
+PIPELINE_RELEASES = 4  # computed releases that may wait for the outbox, as in the gateware's pipeline
 
 
 class DeviceModel:
-    """A device built from `spec` with the identity `described`, by default that of a device with 16 lanes.
+    """Model of a device that is built for `spec`; `device_identity` is by default that of a device with 16 lanes.
 
-    `receive` takes a body and returns the bodies that answer it. Steps are computed as soon as their input is complete
-    and the outbox has room: the model has no notion of time. The gateware gives the same results and output bytes;
-    its positions may lag behind while it computes.
+    `receive` takes the body of a request and returns the bodies of the answers. The model has no notion of time: steps
+    are computed as soon as their input is complete and the outbox has space. The gateware gives the same results and
+    output bytes, but until it has computed them its positions are lower.
     """
 
-    def __init__(self, spec: NetworkSpec, described: Identity | None = None) -> None:
+    def __init__(self, spec: NetworkSpec, device_identity: Identity | None = None) -> None:
         self.spec = spec
-        self.identity = identity(ModelPlan(spec)) if described is None else described
+        self.identity = identity(ModelPlan(spec)) if device_identity is None else device_identity
         self.power_cycle()
 
     def power_cycle(self) -> None:
-        """Clear everything except what the bitstream holds."""
+        """Return to the state after configuration: no image, no lease, lease number 0."""
         self._loader = Loader(self.spec, self.identity)
         source = "lfsr" if self._lfsr else "trivium"
         self._guard = Guard(source, self.identity.word_sources, decision_steps=self.identity.record_steps or None)
@@ -56,14 +56,14 @@ class DeviceModel:
         self._outbox = Outbox(self.identity.outbox)
         self._run: LeaseRun | None = None
         self._input_position = 0
-        self._pending = bytearray()  # output of computed steps that waits for room in the outbox
+        self._pending = bytearray()  # output of computed steps that waits for space in the outbox
 
-    def damaged(self, frames: int = 1) -> None:
-        """Count frames that arrived damaged."""
+    def count_damaged(self, frames: int = 1) -> None:
+        """Add to the number of damaged frames in the status."""
         self._damaged = min(wire.MAX_DAMAGED, self._damaged + frames)
 
     def receive(self, body: bytes) -> list[bytes]:
-        """Execute one body of 2 to 250 bytes; the bodies that are sent in answer, in order."""
+        """Execute one request body of 2 to 250 bytes; returns the bodies of the answers, in order."""
         tag = body[1]
         if body[0] not in _REQUESTS or (body[0] in _LOADING and Trait.LOADABLE not in self.identity.flags):
             return [self.status(ResultCode.UNKNOWN).pack(tag)]
@@ -81,7 +81,7 @@ class DeviceModel:
         return output if output and optional else [answer, *output]
 
     def status(self, result: ResultCode = ResultCode.OK) -> Status:
-        """The state of the device, with the result of a request."""
+        """The state of the device as a STATUS message, with the result of a request."""
         flags = StatusFlag.OPEN * self._guard.open | StatusFlag.LOADED * (self._loader.network is not None)
         return Status(
             result=result,
@@ -99,7 +99,7 @@ class DeviceModel:
 
     @property
     def _input_room(self) -> int:
-        """Input bytes that fit."""
+        """Bytes that fit into the input buffer."""
         return max(0, self.identity.window - self._unpacker.buffered)
 
     @property
@@ -109,7 +109,7 @@ class DeviceModel:
 
     @property
     def _busy(self) -> bool:
-        """Whether the network is not in reset: a lease is open, or the rest of its last release waits."""
+        """Whether a lease is open or the rest of its last release waits, so that the network is not in reset."""
         return self._guard.open or bool(self._pending)
 
     @property
@@ -165,11 +165,11 @@ class DeviceModel:
             return ResultCode.CLOSED
         self._guard.close()
         unfinished = self._releases_out * self.identity.output_bytes - self._outbox.written
-        del self._pending[unfinished:]  # a release that has begun to leave leaves whole
+        del self._pending[unfinished:]  # a release that has begun to leave is completed
         return ResultCode.OK
 
     def _advance(self) -> None:
-        """Move input through network and guard as far as quota and outbox allow."""
+        """Compute and output as much as input, quota and outbox allow."""
         count = 1
         while self._run is not None and count:
             free = self._outbox.free
@@ -182,7 +182,7 @@ class DeviceModel:
                 self._guard.leave()
 
     def _compute(self, run: LeaseRun, free: int) -> None:
-        """Compute the steps whose releases fit `free` bytes and the pipeline."""
+        """Compute the steps whose releases fit into `free` bytes of the outbox and the pipeline."""
         size = self.identity.output_bytes
         releases = max(0, free + PIPELINE_RELEASES * size - len(self._pending)) // size
         steps = self._unpacker.take(b"", self._admit(run.steps_for(releases)))
@@ -190,7 +190,7 @@ class DeviceModel:
             self._pending += pack_steps(run.feed(steps), self.identity.output_bits)
 
     def _admit(self, limit: int) -> int:
-        """Let waiting steps into the network, at most `limit`; their number."""
+        """Admit at most `limit` complete input steps; returns their number."""
         count = 0
         for _ in range(self._unpacker.complete_steps(limit)):
             if self._guard.admits:
@@ -199,7 +199,7 @@ class DeviceModel:
         return count
 
     def _output(self) -> list[bytes]:
-        """Everything that was not sent, as OUTPUT bodies."""
+        """The unsent output as bodies of OUTPUT messages."""
         bodies = []
         while self._outbox.sent < self._outbox.written:
             position = self._outbox.sent % wire.POSITION_MODULUS

@@ -13,7 +13,7 @@ from support.fake_tools import PLAN, SPEC, outputs, runs, write
 from spikeveil.boards.catalogue import find
 from spikeveil.host.bitstream.build import Build
 from spikeveil.host.bitstream.errors import BuildError, FitError
-from spikeveil.host.bitstream.lane_search import most_lanes
+from spikeveil.host.bitstream.lane_search import search_lanes
 from spikeveil.host.bitstream.report import make_report
 from spikeveil.host.bitstream.stages import Stage
 from spikeveil.host.bitstream.workload import Workload
@@ -114,7 +114,7 @@ def test_damage_chooses_no_other_design(stand_ins: Path) -> None:
     """A file that cannot be read is no design that does not fit."""
 
     def most() -> Build:
-        return most_lanes(lambda lanes: replace(PLAN, lanes=lanes), 6, find("hx8k"), 1, StageRecorder())
+        return search_lanes(lambda lanes: replace(PLAN, lanes=lanes), 6, find("hx8k"), 1, StageRecorder())
 
     first = most()
     assert first.plan.lanes == 6

@@ -79,7 +79,7 @@ class Twin:
     def shows(self, cycle: Cycle) -> dict[str, Any]:
         """The outputs in a cycle, before its edge."""
         guard = self.guard
-        admits, passes = guard.admits and not self.start, not guard.shut
+        admits, passes = guard.admits and not self.start, not guard.reset
         return {
             "open": guard.open,
             "lease": guard.lease,
@@ -87,7 +87,7 @@ class Twin:
             "quota": guard.quota,
             "result": self.result,
             "start": self.start,
-            "reset": guard.shut,
+            "reset": guard.reset,
             "network_i.valid": admits and cycle.i is not None,
             "i.ready": admits and cycle.i_ready,
             "o.valid": passes and cycle.inside is not None,
@@ -128,7 +128,7 @@ class Twin:
             rewound = True
         if cycle.byte is not None and not rewound:
             guard.receive(bytes([cycle.byte]))
-        self.inside = 0 if guard.shut else self.inside
+        self.inside = 0 if guard.reset else self.inside
         return entered, left
 
 

@@ -237,7 +237,7 @@ def test_power_off_forgets_everything() -> None:
     host = Host(device)
     host.open()
     host.put(DATA, 0)
-    device.damaged(3)
+    device.count_damaged(3)
     assert host.status().damaged == 3
     device.power_cycle()
     assert host.status() == Host(DeviceModel(SPEC)).status()

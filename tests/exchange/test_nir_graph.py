@@ -52,7 +52,7 @@ REFUSED = [
     ({**PLAIN, "b": "Izhikevich"}, [], "node 'b' (Izhikevich) must be one of {}, not 'Izhikevich'"),
     ({**PLAIN, "j": "Input"}, ["i>a"], "graph must have exactly one Input, not 2 ('i', 'j')"),
     ({"i": "Input"}, [], "graph must have exactly one Output, not 0"),
-    (PLAIN, ["i>a", "a>b", "b>x"], "edge ('b', 'x') must join nodes of the graph, and 'x' is none"),
+    (PLAIN, ["i>a", "a>b", "b>x"], "edge ('b', 'x') must join nodes of the graph, and 'x' is not one"),
     (PLAIN, ["i>a", "a>b", "b>b"], "node 'b' (LIF) must not lie on a cycle: the core has no recurrent edges"),
     (
         {**PLAIN, "c": "Linear"},
@@ -96,7 +96,7 @@ def test_what_is_no_chain_is_refused_in_one_sentence(kinds: dict[str, str], edge
     assert str(refusal.value) == sentence.format(", ".join(chain.SUPPORTED))
 
 
-def test_graphs_in_the_graph_and_delays_of_0_are_unfolded() -> None:
+def test_nested_graphs_and_delays_of_0_are_inlined() -> None:
     inner = graph({"i": "Input", "l": "LIF", "o": "Output"}, "i>l", "l>o")
     middle = graph({"p": "Input", "x": "NIRGraph", "a": "Affine", "q": "Output"}, "p>x", "x>a", "a>q")
     middle.nodes["x"].fields.update(nodes=inner.nodes, edges=inner.edges)

@@ -26,8 +26,8 @@ FILTER = (
     "exact binomial composition at its delta."
 )
 RENYI = (
-    "{name}, {unit} level: {filter}. It adds up divergences; from the first charge on, only the whole limit can be stated, "
-    "for all charges together."
+    "{name}, {unit} level: {filter}. It adds up divergences; from the first charge on, only the whole limit can be "
+    "stated, for all charges together."
 )
 NOMINAL = "NOMINAL: an insecure demonstration was charged; the figures guarantee nothing, against any adversary."
 
