@@ -1,6 +1,6 @@
 """FPGA boards that a device can be built for. A name is imported when it is first used.
 
-`find` looks a board up by name or in a user's file; `BOARDS` has the names; `Board` describes one (docs/boards.md).
+`find` returns a board by name or from a user's file; `BOARDS` has the names; `Board` describes one (docs/boards.md).
 """
 
 from typing import TYPE_CHECKING

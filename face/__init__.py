@@ -1,4 +1,4 @@
-"""Private spiking neural networks on FPGAs, from a trained network to the epsilon that the chip really gives.
+"""Private spiking neural networks on FPGAs: from a trained network to a bitstream and its privacy guarantee.
 
 >>> import numpy as np, spikeveil
 >>> layer = spikeveil.LayerSpec(np.eye(4, dtype=int), threshold=1, flip=spikeveil.FlipSpec.for_epsilon(1.0))
@@ -7,8 +7,7 @@
 >>> result.released.shape
 (2, 16, 4)
 
-A name is imported when it is first used, so `import spikeveil` costs next to nothing. `python -m spikeveil` is the
-command line.
+A name is imported when it is first used, so `import spikeveil` is fast. `python -m spikeveil` is the command line.
 """
 
 from importlib import metadata

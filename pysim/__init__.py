@@ -1,4 +1,4 @@
-"""The specification of a network and its golden model in NumPy; gateware and netlists must equal it bit for bit."""
+"""The specification of a network and its golden model in NumPy, which gateware and netlists match bit for bit."""
 
 from spikeveil.pysim.model import (
     Decision,

@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "CommandEntry", "LazyGroup", "main"]
 class CommandEntry:
     """A sub-command: its module in `spikeveil.host.cli.commands`, which defines it under the same name, and a summary.
 
-    `summary` is the first line of the command's own help, which a test holds.
+    `summary` must be the first line of the command's own help; a test checks this.
     """
 
     module: str
@@ -63,7 +63,7 @@ COMMANDS: dict[str, CommandEntry] = {
 class LazyGroup(click.Group):
     """A group that lists its sub-commands from COMMANDS and imports one when it is called.
 
-    Errors that a user can meet, a missing package at that import among them, end the command in one sentence.
+    An error that a user can cause, a missing package at that import among them, ends the command with one sentence.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:

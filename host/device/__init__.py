@@ -1,6 +1,6 @@
 """The host's driver for a device: leases, input, output, keys. A name is imported when it is first used.
 
-`Device.open(port)` connects to a device, `load` gives it a network and `run` runs records (docs/device.md).
+`Device.open(port)` connects to a device, `load` loads a network and `run` runs records (docs/device.md).
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Networks to and from NIR, and the first difference of two networks. A name is imported when it is first used.
+"""Import and export of NIR, and the first difference between two networks. A name is imported when it is first used.
 
 `load_graph` reads a NIR file as a float network, `import_graph` quantises it, and `write_nir` writes a network as a NIR
 graph (docs/nir.md).

@@ -1,4 +1,4 @@
-"""The first difference of two networks: by step, then layer, then neuron."""
+"""Compares two networks spike by spike: the first difference, how well layers match, and rasters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -25,10 +25,10 @@ class Recording:
     | field | meaning |
     |---|---|
     | `name` | name in messages |
-    | `spikes` | of each layer that fires, (records, steps, neurons) |
-    | `describe` | potential and threshold of (layer, record, step, neuron), in words |
-    | `outputs_only` | whether `spikes` holds the last layer alone, as spikes from a file do |
-    | `readout` | integers (records, steps, neurons) of a readout behind those layers, or None |
+    | `spikes` | (records, steps, neurons) for each layer that fires |
+    | `describe` | (layer, record, step, neuron) -> text with its potential and threshold |
+    | `outputs_only` | `spikes` contains the last layer only, as spikes from a file do |
+    | `readout` | integers (records, steps, neurons) of a readout after those layers, or None |
     """
 
     name: str
@@ -42,7 +42,7 @@ class Recording:
 class NetworkDifference:
     """The first place where two recordings differ.
 
-    `a` and `b` describe each side there; in all, `different` of `compared` spikes differ.
+    `a` and `b` describe the two sides at this place; in total, `different` of `compared` spikes differ.
     """
 
     step: int
@@ -62,19 +62,19 @@ class NetworkDifference:
 
 
 def run_integers(name: str, spec: NetworkSpec, data: NDArray[Any]) -> Recording:
-    """Run the golden model without flippers: their noise is no property of the network."""
+    """Run the golden model without flippers, since their noise is not a property of the network."""
     plain = without_flippers(spec)
     x = binary_spikes(data, plain.inputs)
     result = Network(plain).run(x)
 
-    def describe(index: int, record: int, step: int, unit: int) -> str:
+    def describe(index: int, record: int, step: int, neuron_index: int) -> str:
         spec = plain.layers[index]
         previous = result.potentials[index][record, step - 1] if step else neuron.initial(1, spec)[0]
         factors = None if spec.leak_factors is None else spec.leak_factors.astype(np.int64)
         inputs = (result.sent[index - 1] if index else x)[record, step]
         total = layer.current(layer.cap_inputs(inputs[None], spec.input_cap), spec)[0]
-        u = int((neuron.leak(previous.astype(np.int64), spec.leak, factors) + total)[unit])
-        return f"u = {u}, threshold {_neuron_value(spec.threshold, unit)}"
+        u = int((neuron.leak(previous.astype(np.int64), spec.leak, factors) + total)[neuron_index])
+        return f"u = {u}, threshold {_neuron_value(spec.threshold, neuron_index)}"
 
     firing = tuple(raw for raw, spec in zip(result.raw, plain.layers, strict=True) if not spec.readout)
     return Recording(name, firing, describe, readout=result.readout)
@@ -88,10 +88,11 @@ def run_graph(name: str, graph: FloatGraph, inputs: NDArray[Any]) -> Recording:
     ]
     firing = [(neurons, trace) for neurons, trace in pairs if neurons.threshold is not None]
 
-    def describe(index: int, record: int, step: int, unit: int) -> str:
+    def describe(index: int, record: int, step: int, neuron_index: int) -> str:
         neurons, trace = firing[index]
         level = np.zeros(1) if neurons.threshold is None else neurons.threshold.ravel()
-        return f"u = {trace.potentials[record, step, unit]:.9g}, threshold {_neuron_value(level, unit):.9g}"
+        threshold = _neuron_value(level, neuron_index)
+        return f"u = {trace.potentials[record, step, neuron_index]:.9g}, threshold {threshold:.9g}"
 
     return Recording(name, tuple(trace.spikes for _, trace in firing), describe)
 
@@ -103,47 +104,47 @@ def run_floats(name: str, network: FloatNetwork, inputs: NDArray[Any]) -> Record
     for floats in network.layers:
         traces.append(floats.trace(traces[-1][0] if traces else x))
 
-    def describe(index: int, record: int, step: int, unit: int) -> str:
-        level = _neuron_value(network.layers[index].threshold, unit)
-        return f"v = {traces[index][1][record, step, unit]:.9g} after the step, threshold {level:.9g}"
+    def describe(index: int, record: int, step: int, neuron_index: int) -> str:
+        level = _neuron_value(network.layers[index].threshold, neuron_index)
+        return f"v = {traces[index][1][record, step, neuron_index]:.9g} after the step, threshold {level:.9g}"
 
     firing = [spikes for (spikes, _), floats in zip(traces, network.layers, strict=True) if not floats.readout]
     return Recording(name, tuple(firing), describe)
 
 
 def recording(name: str, spikes: Spikes) -> Recording:
-    """Output spikes from a file."""
+    """A recording of output spikes that were read from a file."""
     return Recording(name, (spikes,), lambda *_: "recorded", outputs_only=True)
 
 
-def _neuron_value(value: Any, unit: int) -> Any:
-    """The value of a neuron; one number stands for all."""
+def _neuron_value(value: Any, neuron_index: int) -> Any:
+    """The value of a neuron; a single number applies to all neurons."""
     array = np.asarray(value).ravel()
-    return array[unit if array.size > 1 else 0]
+    return array[neuron_index if array.size > 1 else 0]
 
 
 def first_difference(a: Recording, b: Recording) -> NetworkDifference | None:
-    """The first place, by step, then layer, then neuron, then record, where the spikes differ; None where none do.
+    """The first place, by step, then layer, then neuron, then record, where the spikes differ, or None.
 
-    Readouts of two integer networks are compared too, after the layers that fire. ValueError where the two cannot be
-    compared: other layers, or other sizes.
+    Readouts of two integer networks are compared too, after the layers that fire. ValueError if the two have different
+    layers or sizes.
     """
     pairs, firing, offset = _pairs(a, b)
     unequal = [x != y for x, y in pairs]
     candidates = [
-        (int(step), index, int(unit), int(record))
+        (int(step), index, int(neuron_index), int(record))
         for index, differs in enumerate(unequal)
-        for record, step, unit in _earliest(differs)
+        for record, step, neuron_index in _earliest(differs)
     ]
     if not candidates:
         return None
-    step, index, unit, record = min(candidates)
+    step, index, neuron_index, record = min(candidates)
     words = [
-        f"{side.name} {_words(values, side, index, offset, (record, step, unit), fires=index < firing)}"
+        f"{side.name} {_words(values, side, index, offset, (record, step, neuron_index), fires=index < firing)}"
         for side, values in zip((a, b), pairs[index], strict=True)
     ]
     different, compared = sum(int(differs.sum()) for differs in unequal), sum(differs.size for differs in unequal)
-    return NetworkDifference(step, index + offset, unit, record, words[0], words[1], different, compared)
+    return NetworkDifference(step, index + offset, neuron_index, record, words[0], words[1], different, compared)
 
 
 def match_layers(a: Recording, b: Recording) -> list[tuple[int, SpikeMatch]]:
@@ -192,22 +193,22 @@ def _pairs(a: Recording, b: Recording) -> tuple[list[tuple[NDArray[Any], NDArray
 def _earliest(differs: Spikes) -> list[tuple[int, int, int]]:
     """The first (record, step, neuron) by step, neuron, record; empty where nothing differs."""
     ordered = np.argwhere(np.moveaxis(differs, (0, 1, 2), (2, 0, 1)))
-    return [(int(record), int(step), int(unit)) for step, unit, record in ordered[:1]]
+    return [(int(record), int(step), int(neuron_index)) for step, neuron_index, record in ordered[:1]]
 
 
 def _words(
     values: NDArray[Any], side: Recording, index: int, offset: int, position: tuple[int, int, int], *, fires: bool
 ) -> str:
-    record, step, unit = position
+    record, step, neuron_index = position
     if not fires:
-        return f"reads out {values[record, step, unit]}"
-    own_index = index if side.outputs_only else index + offset
-    verb = "spikes" if values[record, step, unit] else "is silent"
-    return f"{verb} ({side.describe(own_index, record, step, unit)})"
+        return f"reads out {values[record, step, neuron_index]}"
+    layer_index = index if side.outputs_only else index + offset
+    verb = "spikes" if values[record, step, neuron_index] else "is silent"
+    return f"{verb} ({side.describe(layer_index, record, step, neuron_index)})"
 
 
 def first_unequal_number(a: NetworkSpec, b: NetworkSpec) -> str | None:
-    """The first number of two specifications that differs, in words; None where they are equal."""
+    """The first number in which two specifications differ, as text, or None if they are equal."""
     if len(a.layers) != len(b.layers):
         return f"{len(a.layers)} layers against {len(b.layers)}"
     for index, (x, y) in enumerate(zip(a.layers, b.layers, strict=True)):

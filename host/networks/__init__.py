@@ -1,7 +1,7 @@
 """Float networks, their quantisation, and networks by name. A name is imported when it is first used.
 
-`load` reads a network file, or gives the trained example by its name; `quantise_network` makes a float network one of
-integers. Nothing in here needs torch.
+`load` reads a network file or returns the trained example by its name. `quantise_network` converts a float network to
+integers. This package does not need torch.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Epsilon: mechanisms, exact composition, the accountant and its ledger. A name is imported when it is first used."""
+"""Privacy loss: mechanisms, exact composition, accountants, ledger. A name is imported when it is first used."""
 
 from typing import TYPE_CHECKING
 

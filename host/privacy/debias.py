@@ -1,4 +1,4 @@
-"""From released bits back to spike counts and rates, with what they are worth."""
+"""Unbiased estimates of raw spike counts and rates from released bits, with standard errors."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,17 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True, eq=False)
 class Debiased:
-    """Unbiased estimates from `released` ones among `bits` bits that left with flip probability `p`.
+    """Unbiased estimates from the number of ones (`released`) among `bits` bits that were flipped with probability `p`.
 
-    With y = released / bits and s = 1 - 2p, all float64 in the shape of `released`:
+    With y = released / bits and s = 1 - 2p; all are float64 and have the shape of `released`:
 
-    - `rate` = (y - p) / s, the share of raw spikes; unbiased, so it may fall outside [0, 1];
+    - `rate` = (y - p) / s, the fraction of bits with a raw spike; unbiased, so it may lie outside [0, 1];
     - `count` = bits * rate, the number of raw spikes;
-    - `noise_error` = sqrt(p (1 - p) / bits) / s: standard error that the flips alone put on `rate`. It does not depend
-      on the spikes: this is the error where the spikes of these very bits are wanted;
-    - `sampling_error` = sqrt(rate (1 - rate) / bits), `rate` cut to [0, 1]: what is added where the raw spikes are
-      themselves independent draws and their underlying rate is wanted;
-    - `standard_error` = the root of both squares' sum.
+    - `noise_error` = sqrt(p (1 - p) / bits) / s, the standard error of `rate` due to the flips, for any spikes: the
+      error of an estimate of the raw spikes of these bits;
+    - `sampling_error` = sqrt(rate (1 - rate) / bits) with `rate` clipped to [0, 1]: the additional error of an estimate
+      of an underlying rate, of which the raw spikes are independent draws;
+    - `standard_error` = sqrt(noise_error^2 + sampling_error^2), the error of an estimate of the underlying rate.
     """
 
     released: NDArray[np.int64]
@@ -49,10 +49,10 @@ class Debiased:
         return np.asarray(np.hypot(self.noise_error, self.sampling_error))
 
     def interval(self, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lower and upper bound of the underlying rate, in [0, 1]: covers it with at least `confidence` (0 to 1).
+        """Confidence interval of the underlying rate, within [0, 1], with coverage of at least `confidence`.
 
-        The exact interval of Clopper and Pearson for the probability of a released one, when raw bits are independent
-        with one rate, mapped through the debiasing and cut to [0, 1]. ValueError unless 0 < confidence < 1.
+        The exact Clopper-Pearson interval of the probability of a released one, for independent raw bits of equal rate,
+        debiased and clipped to [0, 1]. ValueError unless 0 < confidence < 1.
         """
         from scipy.special import betaincinv
 
@@ -66,9 +66,9 @@ class Debiased:
 
 
 def debias(p: Fraction, released: ArrayLike, bits: int) -> Debiased:
-    """The estimates for flip probability `p`; see `Debiased`. ValueError where the counts are impossible or p = 1/2."""
+    """The estimates for flip probability `p`; see `Debiased`. ValueError if the counts are impossible or p is 1/2."""
     if p == Fraction(1, 2):
-        raise ValueError("debiasing needs a flip probability under 1/2: at 1/2 the released bits say nothing")
+        raise ValueError("debiasing needs a flip probability under 1/2: at 1/2 the released bits carry no information")
     if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
         raise ValueError(f"bits must be an integer of 1 or more, not {bits!r}")
     ones = np.asarray(released)

@@ -1,6 +1,6 @@
-"""Virtual boards: the gateware's top level in Verilator, behind a pseudo-terminal. A name is imported at its first use.
+"""Virtual boards: the gateware's top level in Verilator, behind a pseudo-terminal. A name is imported when first used.
 
-`VirtualBoard(BoardSpec(plan))` starts one; `play` runs a script of bytes without a terminal (docs/virtual-board.md).
+`VirtualBoard(BoardSpec(plan))` starts a board; `play` runs a byte script without a terminal (docs/virtual-board.md).
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""One module a benchmark; each has `rows()`, which yields `Row`s measured in this run."""
+"""The benchmarks, one module each. `rows()` of a module measures and yields its `Row`s."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def best_seconds(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def in_turn(functions: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
-    """Wall seconds of each function's fastest call, over rounds in which they take turns, so that all see one load."""
+    """Wall seconds of each function's fastest call; calls are interleaved, so that all run under the same load."""
     best = dict.fromkeys(functions, float("inf"))
     for _ in range(1 + rounds):
         for name, function in functions.items():

@@ -92,7 +92,7 @@ def test_estimates_are_unbiased_and_their_errors_true():
     [
         (
             lambda: RandomizedResponse(1, 1).debias(3, 10),
-            "debiasing needs a flip probability under 1/2: at 1/2 the released bits say nothing",
+            "debiasing needs a flip probability under 1/2: at 1/2 the released bits carry no information",
         ),
         (lambda: RandomizedResponse(1, 2).debias(11, 10), "released ones must be 0 to 10, not 11 to 11"),
         (lambda: RandomizedResponse(1, 2).debias(np.array([1.5]), 10), "released ones must be integers, not float64"),

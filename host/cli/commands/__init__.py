@@ -1,1 +1,1 @@
-"""One module a command."""
+"""The sub-commands, one module each."""
