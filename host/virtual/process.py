@@ -176,7 +176,9 @@ def play(
         command = [str(program), "script", *timing, str(script), str(answers)]
         process = children.run(command, capture_output=True, text=True)
         if process.returncode:
-            raise SimulatorError(f"the virtual board ended with exit code {process.returncode}: {process.stderr.strip()}")
+            raise SimulatorError(
+                f"the virtual board ended with exit code {process.returncode}: {process.stderr.strip()}"
+            )
         return list(_chunks(answers.read_bytes())), Counters.parse(process.stdout)
 
 
