@@ -31,10 +31,10 @@ def print_history(pages: Iterable[Sequence[Entry]], as_json: bool) -> None:
 
 def _history_lines(entry: Entry) -> list[str]:
     content = entry.content
-    what = f"lease {content['lease']}" if "lease" in content else entry.kind
+    title = f"lease {content['lease']}" if "lease" in content else entry.kind
     worth = "" if content.get("worth", "private") == "private" else f" ({content['worth']})"
-    of = f"  data set {content['data_set']}" if "data_set" in content else ""
-    lines = [f"{entry.sequence:>4}  {entry.time[:19].replace('T', ' ')} UTC  {what}{worth}{of}"]
+    data_set = f"  data set {content['data_set']}" if "data_set" in content else ""
+    lines = [f"{entry.sequence:>4}  {entry.time[:19].replace('T', ' ')} UTC  {title}{worth}{data_set}"]
     if "charges" not in content:
         return [*lines, *_budget_lines(content)]
     named = content.get("records")
@@ -86,7 +86,7 @@ def _run_line(content: Mapping[str, Any]) -> str:
 
 
 def print_verified(path: str, checked: Verified, as_json: bool) -> None:
-    """Print that a file was checked and is intact, and what could not be checked."""
+    """Print that a ledger was verified and is intact, and what could not be verified."""
     if as_json:
         print_json(asdict(checked))
         return
@@ -100,7 +100,7 @@ def print_verified(path: str, checked: Verified, as_json: bool) -> None:
     for line in checked.stated:
         click.echo(f"not recomputed: {line}")
     for line in checked.above:
-        click.echo(f"charged more than it costs: {line}")
+        click.echo(f"charged more than its cost: {line}")
     for number in checked.reversals:
         click.echo(f"entry {number} of the old schema is older than the one before it")
     for names in checked.names:
@@ -111,7 +111,7 @@ def print_verified(path: str, checked: Verified, as_json: bool) -> None:
 
 def _witness_text(checked: Verified) -> str:
     if not checked.witnessed:
-        return "no witness was asked"
+        return "no witness was consulted"
     if checked.witness_new:
-        return "the witness of this machine is new: it had seen nothing of this ledger before"
-    return "the witness of this machine agrees"
+        return "the witness of this machine is new: it had no earlier head of this ledger"
+    return "the ledger agrees with the witness of this machine"
