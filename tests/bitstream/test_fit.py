@@ -35,9 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("board", ["icebreaker", "hx8k", "tang-nano-9k", "ulx3s-12f"])
 def test_a_build_of_digits_is_found_in_seconds(folder: Path, board: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     report = json.loads(invoke("fit", "digits", "--board", board, "--data", "digits", "--json").stdout)
-    assert time.monotonic() - start < 60  # 10 s on a machine that does nothing else
+    assert time.process_time() - start < 20  # 5 s here; of this process, whatever else the machine does
     best = report["fits"][0]
     for part in best["resources"].values():
         assert part["estimate"] <= part["available"]
