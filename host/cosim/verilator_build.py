@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -116,7 +117,8 @@ def build(program: Program, folder: Path | None = None) -> Path:
             verilog, files = split_memories(text, target.absolute())
             (staging / name).write_text(verilog)
             memories |= files
-        _compile(root, staging, program, tuple(texts))
+        with _make_folder(staging) as work:
+            _compile(root, work, program, tuple(texts))
         for name, text in memories.items():
             (staging / name).write_text(text)
         for path in staging.iterdir():
@@ -126,6 +128,21 @@ def build(program: Program, folder: Path | None = None) -> Path:
     if folder is None:
         caches.evict(cache_folder(), MAX_ENTRIES)
     return target
+
+
+@contextlib.contextmanager
+def _make_folder(staging: Path) -> Iterator[Path]:
+    """`staging`, or a temporary folder with its files where its path has a space, in which make cannot build."""
+    if not any(letter.isspace() for letter in str(staging)):
+        yield staging
+        return
+    with tempfile.TemporaryDirectory(prefix="spikeveil-") as name:
+        work = Path(name)
+        for path in staging.iterdir():
+            shutil.copy(path, work)
+        yield work
+        for path in work.iterdir():
+            shutil.copy(path, staging)
 
 
 def _compile(root: Path, folder: Path, program: Program, sources: tuple[str, ...]) -> None:

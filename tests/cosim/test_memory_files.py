@@ -41,3 +41,17 @@ def test_the_simulator_computes_with_the_weights_of_the_files(tmp_path: Path) ->
     assert list(tmp_path.glob("*/memory_*.mem"))
     expected = Network(spec, TriviumSource(key)).run(spikes, lease=1 << 39).released
     np.testing.assert_array_equal(result.released, expected)
+
+
+@pytest.mark.verilator
+def test_a_cache_of_a_name_with_spaces_and_unicode_is_built_in(tmp_path: Path) -> None:
+    """make does not build in a folder whose path has a space."""
+    from spikeveil.host import cosim
+
+    spec = NetworkSpec([LayerSpec(np.eye(3, dtype=int), 1)])
+    spikes = np.ones((1, 2, 3), bool)
+    folder = tmp_path / "mon dossier é"
+    folder.mkdir()
+    plan = Plan(spec, lanes=1, unsafe=True)
+    result = cosim.run_in_verilator(plan, spikes, cosim.LeasePorts(), folder=folder)
+    np.testing.assert_array_equal(result.released, spikes)
