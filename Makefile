@@ -42,10 +42,7 @@ $(VENV)/.ready-train: $(READY) requirements-train.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-train.txt
 	@touch $@
 
-$(VENV)/.ready-fuzz: $(VENV)/.ready-train ## 10,000 mutated files at every parser
-	$(BIN)/python -m pytest tests/fuzz -n $(JOBS) --fuzz
-
-bench: $(VENV)/.ready-train requirements-bench.txt
+$(VENV)/.ready-bench: $(VENV)/.ready-train requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 

@@ -75,7 +75,7 @@ _ALL = (
     ),
     _convention(
         "spyx",
-        "the library's source: no file of it is tested",
+        "untested: no file of this library is among the tests",
         "dt is an argument of its export, 1 by default; spikes leave each layer a step later than here",
         dt=1.0, decay="euler", reset="subtract", reset_timing="delayed", compare="gt", initial="zero",
     ),

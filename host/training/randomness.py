@@ -1,9 +1,10 @@
 """Where DP-SGD's randomness comes from: which examples enter a batch, and the noise on their sum.
 
 `OsRandomness` reads the operating system's generator: nothing can be replayed, and nothing has to be kept secret
-afterwards. `SeededRandomness` is a function of (seed, purpose, step): a run can be repeated bit for bit, and whoever
-knows the seed subtracts the noise, so it protects NOBODY. There is nothing between the two: a saved generator state
-would be a secret on the disk, and replayed noise under another gradient reveals the difference of the two.
+afterwards. `SeededRandomness` is a function of (seed, purpose, step): a run can be repeated bit for bit, and an
+adversary who knows the seed subtracts the noise, so it gives no privacy. There is nothing between the two: a saved
+generator state would be a secret on the disk, and replayed noise under another gradient reveals the difference of the
+two.
 """
 
 import hashlib
