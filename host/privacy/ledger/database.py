@@ -100,14 +100,14 @@ class Database:
 
     def __init__(self, path: Path, what: str, timeout: float) -> None:
         self.path, self.what, self.timeout = path, what, timeout
-        self.shown = path  # in messages
+        self.name = path  # in messages
         self._unwritable: LedgerError | None = None
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        with sentences(self.shown, self.what, self.timeout):
+        with sentences(self.name, self.what, self.timeout):
             try:
                 return self._connect("mode=rw")
             except sqlite3.OperationalError as error:
@@ -125,12 +125,12 @@ class Database:
             raise error from None
         if pending:
             raise LedgerReadOnly(
-                f"{self.what} {self.shown} cannot be read where nothing can be written, because its log {log.name} "
+                f"{self.what} {self.name} cannot be read where nothing can be written, because its log {log.name} "
                 "is not empty: copy both to a writable folder"
             ) from error
         if error.sqlite_errorname.startswith("SQLITE_IOERR"):  # no lock file can be made, though it may be
             full = shutil.disk_usage(self.path.parent).free < LOCK_FILE_BYTES
-            self._unwritable = sentence(self.shown, self.what, self.timeout, "SQLITE_FULL" if full else "SQLITE_IOERR")
+            self._unwritable = sentence(self.name, self.what, self.timeout, "SQLITE_FULL" if full else "SQLITE_IOERR")
         return self._connect("immutable=1")
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -153,8 +153,8 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, begin: str, synced: bool) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
-            raise LedgerError(f"{self.what} {self.shown} was opened before this process was forked: open it again here")
-        with self._lock, sentences(self.shown, self.what, self.timeout):
+            raise LedgerError(f"{self.what} {self.name} was opened before this process was forked: open it again here")
+        with self._lock, sentences(self.name, self.what, self.timeout):
             self._connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._connection.execute(begin)
             try:

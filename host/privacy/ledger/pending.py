@@ -33,7 +33,7 @@ class PendingLedger(Ledger):
         draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new") if self._unpublished else target
         self._draft, self._data_set, self._key_made = draft, data_set, False
         super().__init__(draft, create=self._unpublished)
-        self.path = self._database.shown = self._reader.shown = target
+        self.path = self._database.name = self._reader.name = target
         self._key_made = not DataKey(target).path.exists()
         try:
             self._data = self.identify(records, create=True)

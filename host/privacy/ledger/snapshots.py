@@ -23,9 +23,9 @@ from spikeveil.pysim.model.files import write_atomically
 
 FORM = 1
 #: intervals of a snapshot; a ledger with more is verified from its beginning
-MOST_SPANS = 200_000
+MAX_SPANS = 200_000
 #: bytes that a snapshot may unpack to
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 
 _COUNTERS = ("entries", "leases", "last_lease", "head", "identity", "schema", "time")
 
@@ -53,7 +53,7 @@ class SnapshotFile:
 
 def snapshot_of(state: Replay) -> bytes | None:
     """The state in compressed JSON; None where it is too large to keep."""
-    if sum(len(spread.spans) for one in state.data_sets.values() for spread in one.spreads.values()) > MOST_SPANS:
+    if sum(len(spread.spans) for one in state.data_sets.values() for spread in one.spreads.values()) > MAX_SPANS:
         return None
     content = {
         "form": FORM,
@@ -92,7 +92,7 @@ def restored(snapshot: bytes, recompute: bool = True) -> Replay:
     """The replay that `snapshot_of` kept. ValueError, KeyError, TypeError where the bytes are none of its."""
     unpacker = zlib.decompressobj()
     try:
-        content = json.loads(unpacker.decompress(snapshot, MOST_BYTES))
+        content = json.loads(unpacker.decompress(snapshot, MAX_BYTES))
     except zlib.error as error:
         raise ValueError(f"the snapshot is garbled: {error}") from None
     if content["form"] != FORM:
