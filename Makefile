@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: demo test fuzz bench boards lint soak setup lock clean
+.PHONY: demo test fuzz bench boards dist lint soak setup lock clean
 
 demo: $(READY) ## the main job: trained network, real images, golden model = gateware, with its epsilon
 	$(BIN)/spikeveil demo
@@ -23,6 +23,9 @@ bench: $(VENV)/.ready-bench ## ratios against named baselines, table and JSON
 
 boards: $(READY) ## a bitstream for every board, its netlist simulated; table and JSON in out/
 	$(BIN)/python scripts/boards.py --jobs $(JOBS)
+
+dist: $(READY) ## wheel and sdist, the same bytes from the same commit
+	$(BIN)/python scripts/dist.py --output dist
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,10 +1,13 @@
 """What is installed: every folder, nothing beside `spikeveil/`, and imports that run one way."""
 
 import ast
+import io
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.scripts import load_script
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = ("hdl", "pysim", "host", "boards")
@@ -47,6 +51,31 @@ def imports(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
     return found
+
+
+def test_each_dependency_has_a_licence_on_the_page() -> None:
+    project, groups = PROJECT["project"], PROJECT["dependency-groups"]
+    requirements = [*project["dependencies"], *groups["dev"]]
+    requirements += [name for extra in project["optional-dependencies"].values() for name in extra]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}  # type: ignore[index]
+    rows = [line.split("|")[1] for line in (ROOT / "docs" / "licences.md").read_text().splitlines() if line[:2] == "| "]
+    assert {name.strip() for row in rows[1:] for name in row.split(",")} == names
+
+
+def test_an_sdist_depends_on_its_content_alone(tmp_path: Path) -> None:
+    """Times, owners and the order of the members of the archive change nothing."""
+    archives = []
+    for number, names in enumerate((("a", "b"), ("b", "a"))):
+        path = tmp_path / f"{number}.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size, member.mtime, member.uid, member.uname = 4, number + 1, number, f"user{number}"
+                archive.addfile(member, io.BytesIO(name.encode() * 4))
+        archives.append(load_script("dist").normalised(path.read_bytes(), 1_700_000_000))
+    assert archives[0] == archives[1]
+    with tarfile.open(fileobj=io.BytesIO(archives[0])) as archive:
+        assert [(member.name, member.mtime) for member in archive] == [("a", 1_700_000_000), ("b", 1_700_000_000)]
 
 
 @pytest.mark.parametrize("part", ALLOWED)

@@ -77,7 +77,7 @@ def sentence(path: Path, what: str, timeout: float, name: str, message: str = ""
         return LedgerUnavailable(
             f"the system could not read or write {what} {path} ({name}): count the entry as spent and release nothing"
         )
-    return LedgerCorrupt(f"{what} {path} is corrupt: {message}")
+    return LedgerCorrupt(f"{what} {path} is corrupt: {' '.join(message.split())}")
 
 
 @contextmanager
