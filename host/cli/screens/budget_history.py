@@ -37,9 +37,9 @@ def _history_lines(entry: Entry) -> list[str]:
     lines = [f"{entry.sequence:>4}  {entry.time[:19].replace('T', ' ')} UTC  {title}{worth}{data_set}"]
     if "charges" not in content:
         return [*lines, *_budget_lines(content)]
-    named = content.get("records")
+    ranges = content.get("records")
     records = (
-        "every record" if named is None else "records " + ", ".join(f"{first} to {end - 1}" for first, end in named)
+        "every record" if ranges is None else "records " + ", ".join(f"{first} to {end - 1}" for first, end in ranges)
     )
     lines.append(f"{session_text(content['session'])}; source {content['source']}; charged to {records}")
     if content["device"]:
@@ -47,9 +47,9 @@ def _history_lines(entry: Entry) -> list[str]:
     if content["evidence"]:
         shown = (f"{name} {value[:16] if len(value) == 64 else value}" for name, value in content["evidence"].items())
         lines.append(f"evidence: {', '.join(shown)}")
-    for one in charges_of_entry(content):
-        composed = composed_text(one["composed_bits"], content["session"]["kind"] == "decision")
-        lines.append(f"{one['unit']} level: {composed}, {_charge_line(one)}, delta {one['delta']}")
+    for charge in charges_of_entry(content):
+        composed = composed_text(charge["composed_bits"], content["session"]["kind"] == "decision")
+        lines.append(f"{charge['unit']} level: {composed}, {_charge_line(charge)}, delta {charge['delta']}")
     return lines
 
 
@@ -63,14 +63,14 @@ def _budget_lines(content: Mapping[str, Any]) -> list[str]:
     if "balances" not in content:
         return [f"schema {content['schema']}, {content['software']}"]
     limits = (
-        f"{one['unit']} level: epsilon {shown_up(from_text(one['epsilon_limit']))}, "
-        f"delta {shown_up(from_text(one['delta_limit']))}"
-        for one in content["balances"]
+        f"{balance['unit']} level: epsilon {shown_up(from_text(balance['epsilon_limit']))}, "
+        f"delta {shown_up(from_text(balance['delta_limit']))}"
+        for balance in content["balances"]
     )
     files = content.get("data") or []
     return [
         "limits: " + "; ".join(limits),
-        *[f"data of {one['records']} records, {one['digest'][:16]}" for one in files],
+        *[f"data of {file['records']} records, {file['digest'][:16]}" for file in files],
     ]
 
 
