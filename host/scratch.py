@@ -5,13 +5,11 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-LOCK = ".lock"  # a file in each folder, locked as long as its process lives
-GRACE = 60.0  # seconds in which a folder may be without its lock: it is being made or published
+LOCK = ".spikeveil-lock"  # a file in each folder, locked as long as its process lives
 
 
 @contextmanager
@@ -24,9 +22,11 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent, prefix)
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    unlocked = folder / f"{LOCK}-new"
+    handle = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        unlocked.rename(folder / LOCK)  # locked when it appears: no sweep takes the folder for abandoned
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +61,10 @@ def replaced_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
 
 def sweep(parent: Path, prefix: str) -> list[Path]:
-    """Remove the scratch folders of processes that have ended; the removed ones."""
+    """Remove the scratch folders of processes that have ended; the removed ones.
+
+    A folder without our lock file stays, whatever its name and age: somebody else may have made it.
+    """
     removed = []
     for folder in parent.glob(f"{prefix}*"):
         if not folder.is_symlink() and folder.is_dir() and _abandoned(folder):
@@ -71,15 +74,11 @@ def sweep(parent: Path, prefix: str) -> list[Path]:
 
 
 def _abandoned(folder: Path) -> bool:
-    """Whether no process holds the folder's lock. A folder without one counts as abandoned after GRACE."""
+    """Whether the folder is ours, and no process holds its lock."""
     try:
         if folder.stat().st_uid != os.getuid():
             return False
         handle = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        with suppress(OSError):
-            return time.time() - folder.stat().st_mtime > GRACE
-        return False
     except OSError:
         return False
     try:

@@ -17,7 +17,7 @@ from spikeveil.host.bitstream.lane_search import search_lanes
 from spikeveil.host.bitstream.report import make_report
 from spikeveil.host.bitstream.stages import Stage
 from spikeveil.host.bitstream.workload import Workload
-from spikeveil.host.scratch import scratch_folder
+from spikeveil.host.scratch import LOCK, scratch_folder
 
 pytest.importorskip("amaranth_boards")
 
@@ -128,7 +128,7 @@ def test_folders_of_killed_builds_are_swept(stand_ins: Path) -> None:
     build.folder.mkdir(parents=True)
     dead = build.folder / ".staging-dead"
     dead.mkdir()
-    (dead / ".lock").touch()
+    (dead / LOCK).touch()
     with scratch_folder(build.folder, ".staging-") as alive:
         build.synthesise()
         assert not dead.exists() and alive.exists()

@@ -65,13 +65,14 @@ def test_a_folder_lives_as_long_as_its_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_without_a_lock_is_swept_when_it_is_old(tmp_path: Path) -> None:
-    for name, age in (("work-new", 0), ("work-old", 3600)):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
+def test_folders_of_others_are_never_swept(tmp_path: Path) -> None:
+    """A folder of the same prefix without our lock file may be a checkout of somebody: it stays, however old."""
+    (tmp_path / "work-checkout").mkdir()
+    (tmp_path / "work-checkout" / "precious").touch()
+    os.utime(tmp_path / "work-checkout", (0, 0))
     (tmp_path / "work-link").symlink_to(tmp_path)
-    assert [path.name for path in sweep(tmp_path, "work-")] == ["work-old"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["work-link", "work-new"]
+    assert sweep(tmp_path, "work-") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["work-checkout", "work-link"]
 
 
 def sealed(folder: Path, target: Path) -> None:
