@@ -1,11 +1,13 @@
 """Networks that release one decision a record: the gateware against the golden model, and what its pins tell."""
 
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from support.backends import SIMULATORS, Stalls, amaranth_sim, golden, observe, verilator
+from support.backends import SIMULATORS, Pins, Stalls, amaranth_sim, golden, observe, verilator
+from support.jobs import STALL_BITS
 from support.strategies import EVERY_OTHER, Case, decision_cases
 
 from spikeveil.hdl.engine.plan import Plan
@@ -99,6 +101,36 @@ def test_a_decision_leaves_a_fixed_number_of_slots_after_its_last_step() -> None
     pins = observe(plan, np.zeros((3, 6, 20), bool), LEASE, cycles=plan.cadence * (18 + plan.slots + 2))
     leaving = np.flatnonzero(pins.o_taken)
     assert np.diff(leaving).tolist() == [6 * plan.cadence] * 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_irregular_input_moves_a_decision_by_whole_slots(seed: int) -> None:
+    """Rows arrive with random gaps: a decision follows the tick that admits its record's last step by `slots` ticks."""
+    plan, dice = Plan(SPECS["kary"], lanes=8), Random(seed)
+    stalls = Stalls(i=(1 << STALL_BITS) - 1 ^ sum(1 << dice.randrange(STALL_BITS) for _ in range(2 + seed)), o=0)
+    spikes = np.random.default_rng(seed).random((3, 6, 20)) < 0.4
+    cycles = 18 * max(plan.cadence, STALL_BITS) + plan.cadence * (plan.slots + 3)  # two rows or more in STALL_BITS
+    pins = observe(plan, spikes, LEASE, cycles=cycles, stalls=stalls)
+    record_rows = 6 * plan.i_rows
+    arrival = np.array(accepted_rows(pins, stalls, len(spikes) * record_rows))[record_rows - 1 :: record_rows]
+    admission = 1 + plan.cadence * -(-arrival // plan.cadence)  # the first tick is in cycle 1
+    leaving = np.flatnonzero(pins.o_taken)
+    assert len(set((admission - arrival).tolist())) > 1, "the gaps must differ"
+    assert len(leaving) == len(spikes)
+    assert len(set((leaving - admission).tolist())) == 1
+    assert (leaving - admission)[0] // plan.cadence == plan.slots
+
+
+def accepted_rows(pins: Pins, stalls: Stalls, count: int) -> list[int]:
+    """The cycles in which `observe` had its rows accepted."""
+    cycles: list[int] = []
+    offering = False
+    for cycle, ready in enumerate(pins.i_ready):
+        offering = len(cycles) < count and (offering or not stalls.i >> cycle % STALL_BITS & 1)
+        if offering and ready:
+            cycles.append(cycle)
+            offering = False
+    return cycles
 
 
 @pytest.mark.verilator
