@@ -117,7 +117,7 @@ def next_message(turn: int, rng: Random, described: Identity, known: Status) -> 
     if turn == 2 or action == 0 or (StatusFlag.OPEN not in known.flags and action < 4):
         secret = bytes(rng.randrange(1, 256) for _ in range(described.secret_bytes))
         lease = known.lease + rng.choice((0, 1, 1, 1, 5)) + (turn == 2)
-        quota, format = 8 if turn == 2 else rng.randrange(9), rng.randrange(2)
+        quota, format = 16 if turn == 2 else rng.randrange(9), rng.randrange(2)
         steps = 2 if turn == 2 else rng.choice((2, 2, 2, 1, 3))
         return opened(quota, lease=lease, nonce=rng.randrange(1 << 32), steps=steps, format=format, secret=secret)
     if action <= 6:
