@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from spikeveil.host.cli.demo_comparison import Comparison
 from spikeveil.host.networks.digits_example import CLASSES
-from spikeveil.host.privacy.decision_plan import expected_accuracy, half_width, reports_for
+from spikeveil.host.privacy.decision_plan import decision_ceiling, expected_accuracy, half_width, reports_for
 from spikeveil.host.privacy.frequency import Shares, estimate_shares
-from spikeveil.host.privacy.plan import accuracy_ceiling
 from spikeveil.pysim import Decision
 
 CONFIDENCE = 0.95
@@ -57,7 +56,7 @@ class DecisionFigures:
     @property
     def ceiling(self) -> float:
         """The highest accuracy of any mechanism of this record epsilon."""
-        return accuracy_ceiling(self.decision.epsilon, 0, CLASSES)
+        return decision_ceiling(self.decision)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -95,7 +94,7 @@ class SmallEpsilon:
     @property
     def ceiling(self) -> float:
         """The highest accuracy of any mechanism of this record epsilon."""
-        return accuracy_ceiling(self.decision.epsilon, 0, CLASSES)
+        return decision_ceiling(self.decision)
 
     def records_needed(self, share: float | None = TYPICAL_SHARE) -> int:
         """Records for an interval of `HALF_WIDTH` to either side, of a class of that share; None: of any share."""

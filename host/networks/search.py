@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeveil.host.networks import losses
+from spikeveil.host.networks.canonical_layer import canonical, is_grid, is_whole
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.networks.scales import (
     LEAK_BITS,
@@ -35,11 +36,7 @@ HEADROOM = 4  # thresholds that potentials may reach, where no data show it
 MAX_FRACTION_BITS = 4  # more gained nothing in any measurement
 SLACK = 0.05  # of what is missing to a score of 1: what a simpler format may lose
 LOSS_LIMIT = 0.1  # of the spikes: a scale that loses more is taken only where the unclipped one does too
-GRID = 2e-5  # of an integer: weights so close to multiples of one number are multiples of it
-PROBE = 64  # weights looked at before all are
-TRIAL_PRODUCTS = (
-    1 << 34
-)  # products of weights and inputs in one trial of a layer; a larger layer is tried on fewer records
+TRIAL_PRODUCTS = 1 << 34  # weights times inputs in one trial of a layer; a larger layer is tried on fewer records
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +267,7 @@ class LayerSearch:
         """Whether biases and thresholds are integers without a leak: more fraction bits would change nothing."""
         unit = np.asarray(scale) * 2.0**fraction_bits
         numbers = (self.floats.bias * unit, np.asarray(self.floats.threshold) * unit)
-        return bool(np.all(np.asarray(self.floats.decay) == 1)) and all(map(_whole, numbers))
+        return bool(np.all(np.asarray(self.floats.decay) == 1)) and all(map(is_whole, numbers))
 
     def _format(self, scale: Scale, options: "_LeakOptions") -> LayerFormat:
         return LayerFormat(scale, self.weight_bits, self.state_bits, *options, self.leak)
@@ -386,46 +383,6 @@ def format_by_weights(
     """
     silence = np.zeros((1, 1, floats.inputs), np.bool_)
     return LayerSearch(floats, silence, silence, weight_bits, state_bits, None, None, search or Search()).by_weights()
-
-
-def canonical(floats: FloatLayer) -> tuple[FloatLayer, float]:
-    """The layer in units of its own, and the factor to them: so that the file's units change no integer.
-
-    Where all weights are multiples of one number, up to 128 times it, they become those multiples; else the largest
-    weight becomes 1 or -1. A layer without weights is measured in its threshold.
-    """
-    largest = float(np.abs(floats.weights).max())
-    if largest == 0:
-        return _times(floats, 1 / float(np.max(floats.threshold)))
-    shares = floats.weights.astype(np.float64) / largest
-    few = shares.ravel()[:PROBE]
-    for multiple in range(1, (1 << 7) + 1):
-        if _whole(few * multiple) and _whole(shares * multiple):
-            exact, factor = _times(floats, multiple / largest)
-            return replace(exact, weights=np.rint(exact.weights)), factor
-    return _times(floats, 1 / largest)
-
-
-def _whole(values: NDArray[np.float64]) -> bool:
-    return bool((np.abs(values - np.rint(values)) <= GRID).all())
-
-
-def is_grid(floats: FloatLayer) -> bool:
-    """Whether a canonical layer has integer weights."""
-    return bool((floats.weights == np.rint(floats.weights)).all()) and bool(floats.weights.any())
-
-
-def _times(floats: FloatLayer, factor: float) -> tuple[FloatLayer, float]:
-    """All numbers times `factor`, and the factor; numbers close to a multiple of 1/256 become that."""
-    fields: dict[str, Any] = {
-        name: np.asarray(getattr(floats, name), np.float64) * factor
-        for name in ("weights", "bias", "threshold", "initial", "reset_potential")
-    }
-    for name in ("bias", "threshold", "initial", "reset_potential"):
-        whole = np.rint(fields[name] * 256) / 256
-        close = np.abs(fields[name] - whole) <= 4e-7 * np.abs(whole)
-        fields[name] = np.where(close, whole, fields[name])
-    return replace(floats, **fields), factor
 
 
 def unclipped_scale(weights: NDArray[np.floating[Any]], bits: int) -> float:

@@ -12,7 +12,15 @@ from spikeveil.host.privacy.plan import accuracy_ceiling
 from spikeveil.pysim.model import checks
 from spikeveil.pysim.model.decision import MAX_BITS, Decision, describe
 
-__all__ = ["DecisionPlan", "decision_plan_dict", "expected_accuracy", "half_width", "make_decision_plan", "reports_for"]
+__all__ = [
+    "DecisionPlan",
+    "decision_ceiling",
+    "decision_plan_dict",
+    "expected_accuracy",
+    "half_width",
+    "make_decision_plan",
+    "reports_for",
+]
 
 
 def expected_accuracy(decision: Decision, raw: float) -> float:
@@ -24,6 +32,11 @@ def expected_accuracy(decision: Decision, raw: float) -> float:
     if not 0 <= raw <= 1:
         raise ValueError(f"raw accuracy must be 0 to 1, not {raw!r}")
     return raw * float(decision.winner_probability) + (1 - raw) * float(decision.other_probability)
+
+
+def decision_ceiling(decision: Decision) -> float:
+    """No classifier that sees one decision about a record is right more often (`accuracy_ceiling`)."""
+    return accuracy_ceiling(decision.epsilon, 0, decision.classes)
 
 
 @dataclass(frozen=True)

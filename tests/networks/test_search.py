@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from support.scripts import load_script
 
+from spikeveil.host.networks.canonical_layer import canonical
 from spikeveil.host.networks.float_model import FloatLayer, FloatNetwork
 from spikeveil.host.networks.losses import SpikeLossError, unreachable
 from spikeveil.host.networks.scales import LayerFormat, formatted_layer
-from spikeveil.host.networks.search import Search, canonical, format_by_weights, quantise_network, unclipped_scale
+from spikeveil.host.networks.search import Search, format_by_weights, quantise_network, unclipped_scale
 from spikeveil.host.networks.spike_match import SpikeMatch
 from spikeveil.pysim import LayerSpec, Leak, Network
 from spikeveil.pysim.model import layer

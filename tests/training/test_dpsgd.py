@@ -347,15 +347,22 @@ def test_the_whole_run_is_charged_before_its_first_step(ledger: Path) -> None:
             charge(plan, config, str(ledger), "digits")
 
 
-def test_a_copied_run_pays_for_itself_or_is_refused(ledger: Path, tmp_path: Path) -> None:
-    """Copy a charged run's folder and resume both: the copy's block is charged, and its checkpoint refused."""
+def charged_run(ledger: Path, folder: Path) -> tuple[TrainingRun, Dataset, dict[str, Any]]:
+    """A charged run in `folder`/one, beside an empty `folder`/copy; its data and its receipt."""
     config, data = tiny()
     config = replace(config, privacy=replace(config.privacy, randomness="os"))  # type: ignore[type-var]
     for name in ("one", "copy"):
-        (tmp_path / name).mkdir()
-    run = TrainingRun(config, data, tmp_path / "one")
+        (folder / name).mkdir()
+    run = TrainingRun(config, data, folder / "one")
     receipt = charge(run.plan, config, str(ledger), "digits")
     run.charged(receipt)
+    return run, data, receipt
+
+
+def test_a_copied_run_pays_for_itself_or_is_refused(ledger: Path, tmp_path: Path) -> None:
+    """Copy a charged run's folder and resume both: the copy's block is charged, and its checkpoint refused."""
+    run, data, receipt = charged_run(ledger, tmp_path)
+    config = run.config
     some_steps(run, 3)
     shutil.copy(tmp_path / "one" / "checkpoint.npz", tmp_path / "copy" / "checkpoint.npz")
     some_steps(TrainingRun(config, data, tmp_path / "one", resume=True), 3)
@@ -372,13 +379,8 @@ def test_a_copied_run_pays_for_itself_or_is_refused(ledger: Path, tmp_path: Path
 
 
 def test_of_two_copies_that_run_the_same_block_one_is_paid_and_one_refused(ledger: Path, tmp_path: Path) -> None:
-    config, data = tiny()
-    config = replace(config, privacy=replace(config.privacy, randomness="os"))  # type: ignore[type-var]
-    for name in ("one", "copy"):
-        (tmp_path / name).mkdir()
-    run = TrainingRun(config, data, tmp_path / "one")
-    receipt = charge(run.plan, config, str(ledger), "digits")
-    run.charged(receipt)
+    run, data, receipt = charged_run(ledger, tmp_path)
+    config = run.config
     shutil.copy(tmp_path / "one" / "checkpoint.npz", tmp_path / "copy" / "checkpoint.npz")
     copied = TrainingRun(config, data, tmp_path / "copy", resume=True)
     done: list[object] = []
