@@ -175,7 +175,7 @@ def archive(*names: str) -> bytes:
         ("a.snn", archive("header.json", "0.weights.npy"), "a network file of spikeveil"),
         ("a.zip", archive("readme.txt"), "a ZIP archive: unpack it first"),
         ("a.safetensors", (60).to_bytes(8, "little") + b'{"w": {}}', "a safetensors file"),
-        ("a.gz", gzip.compress(b"x"), "a gzip file: unpack it first"),
+        ("a.gz", gzip.compress(b"x", mtime=0), "a gzip file: unpack it first"),
         ("a.json", b'{"x": [1]}', "JSON or TOML text"),
         ("a.npy", b"", "an empty file"),
     ],
